@@ -1,0 +1,39 @@
+"""What every command needs: the settings, one way to print results, one way to print refusals."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from fairlead.settings import Settings
+
+JsonFlag = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
+
+
+def settings_of(context: typer.Context) -> Settings:
+    """Return the settings that ``--config`` and the environment give, read once per command; sets up logging."""
+    from fairlead.logs import configure_logging
+    from fairlead.settings import load_settings
+
+    root = context.find_root()
+    root.ensure_object(dict)
+    if "settings" not in root.obj:
+        settings = load_settings(root.obj.get("config"))
+        configure_logging("DEBUG" if root.obj.get("debug") else settings.log.level, settings.log.format)
+        root.obj["settings"] = settings
+    found: Settings = root.obj["settings"]
+    return found
+
+
+def emit(document: Any, *, as_json: bool, text: Callable[[], str]) -> None:
+    """Print the result on stdout: the JSON document, or the text made from it."""
+    typer.echo(json.dumps(document, ensure_ascii=False, default=str) if as_json else text())
+
+
+def complain(message: str) -> None:
+    """Print one line for people on stderr."""
+    typer.echo(message, err=True)

@@ -1,0 +1,91 @@
+"""Per-project secrets and the keyed pseudonyms made from them.
+
+A key is 32 random bytes in ``<secrets>/<project>.key`` (mode 0600), made once at first need, or the base64 text in
+``FAIRLEAD_PROJECT_KEY_<PROJECT>``. Pseudonyms are HMAC-SHA256: the same input under the same key gives the same
+pseudonym on every machine that shares the key, and nobody without it can try out candidates.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import hmac
+import os
+import secrets
+from pathlib import Path
+from typing import Final
+
+from fairlead.errors import InvalidConfiguration
+
+KEY_BYTES: Final = 32
+UUID_V8_CLEAR: Final = ~((0xF << 76) | (0x3 << 62))
+UUID_V8_SET: Final = (0x8 << 76) | (0x2 << 62)
+
+
+def load_project_key(secrets_folder: Path, project: str) -> bytes:
+    """Return the project's key, creating it atomically when there is none.
+
+    Raises
+    ------
+    InvalidConfiguration : the variable is no base64 of 32 bytes, or the file has another length.
+    """
+    variable = f"FAIRLEAD_PROJECT_KEY_{project.upper().replace('-', '_')}"
+    if text := os.environ.get(variable):
+        return _decoded(text, where=f"${variable}")
+    file = secrets_folder / f"{project}.key"
+    if not file.exists():
+        _create(file)
+    return read_key_file(file)
+
+
+def read_key_file(file: Path) -> bytes:
+    """Return the 32 bytes of a key file, raw or base64."""
+    content = file.read_bytes()
+    return content if len(content) == KEY_BYTES else _decoded(content.decode("ascii", "replace").strip(), where=str(file))
+
+
+def _decoded(text: str, *, where: str) -> bytes:
+    try:
+        key = base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise InvalidConfiguration(f"The project key in {where} is not base64.", remedy="Use: openssl rand -base64 32") from error
+    if len(key) != KEY_BYTES:
+        raise InvalidConfiguration(f"The project key in {where} has {len(key)} bytes.", remedy="Use: openssl rand -base64 32")
+    return key
+
+
+def _create(file: Path) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    part = file.with_name(f".{file.name}.{secrets.token_hex(4)}")
+    descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "wb") as handle:
+        handle.write(base64.b64encode(secrets.token_bytes(KEY_BYTES)) + b"\n")
+        handle.flush()
+        os.fsync(handle.fileno())
+    try:
+        os.link(part, file)  # never replaces: two processes at first start must end with one key
+    except FileExistsError:
+        pass  # the other process was first, its key is the one
+    finally:
+        part.unlink()
+
+
+def pseudonym(key: bytes, purpose: str, text: str) -> bytes:
+    """Return the 32-byte HMAC of ``text`` for one ``purpose``; purposes never share pseudonyms."""
+    return hmac.new(key, f"{purpose}\x00{text}".encode(), hashlib.sha256).digest()
+
+
+def patient_key(key: bytes, patient_id: str, issuer: str = "") -> str:
+    """Return the index's patient key; issuer and id are separated, so ``("a", "bc")`` and ``("ab", "c")`` differ."""
+    return "p" + pseudonym(key, "patient", f"{issuer.strip()}\x1f{patient_id.strip()}").hex()[:24]
+
+
+def pseudonym_uid(key: bytes, uid: str) -> str:
+    """Return the UID that stands for ``uid``: ``2.25.`` and a version-8 UUID from the HMAC, at most 44 characters (PS3.5 B.2).
+
+    >>> pseudonym_uid(bytes(32), "1.2.3") == pseudonym_uid(bytes(32), "1.2.3")
+    True
+    """
+    number = int.from_bytes(pseudonym(key, "uid", uid)[:16], "big")
+    return f"2.25.{(number & UUID_V8_CLEAR) | UUID_V8_SET}"

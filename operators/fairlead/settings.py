@@ -1,0 +1,222 @@
+"""One tree of settings: ``configs/fairlead.yaml``, overridden by ``FAIRLEAD_*`` variables (``__`` between levels).
+
+Order, strongest first: arguments in code, environment, the file, the defaults here. Every field is commented in
+configs/fairlead.yaml, and tests/test_docs.py keeps the two in step.
+"""
+
+from __future__ import annotations
+
+import os
+from functools import cached_property
+from pathlib import Path
+from typing import Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, YamlConfigSettingsSource
+
+from fairlead.errors import InvalidConfiguration
+from fairlead.records import Name
+from fairlead.resources import configs_folder
+
+
+class Section(BaseModel):
+    """Base of every section: unknown keys are errors."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class NodeSettings(Section):
+    """The DICOM node."""
+
+    host: str = "127.0.0.1"
+    port: int = Field(default=11112, ge=0, le=65535)
+    ae_title: str = Field(default="FAIRLEAD", min_length=1, max_length=16)
+    routes: Path | None = None
+    settle_after_s: PositiveFloat = 5.0
+    quiet_after_s: PositiveFloat = 60.0
+    max_associations: PositiveInt = 64
+    max_associations_per_peer: PositiveInt = 16
+    max_pdu_bytes: PositiveInt = 131_072
+    max_instance_bytes: PositiveInt = 4 * 1024**3
+    acse_timeout_s: PositiveFloat = 5.0
+    network_timeout_s: PositiveFloat = 60.0
+    low_water_bytes: int = Field(default=512 * 1024**2, ge=0)
+    drain_grace_s: PositiveFloat = 30.0
+
+
+class WatchSettings(Section):
+    """The storage watcher for OME files."""
+
+    folder: Path | None = None
+    project: Name = "default"
+    center: Name = "local"
+    stable_after_s: PositiveFloat = 2.0
+
+
+class IndexSettings(Section):
+    """The searchable index."""
+
+    backend: Literal["embedded", "opensearch"] = "embedded"
+    url: str = "https://localhost:9200"
+    user: str = "fairlead"
+    password: SecretStr = SecretStr("")
+    ca_file: Path | None = None
+    fields: Path | None = None
+
+
+class CatalogSettings(Section):
+    """The FAIR Data Point, and what every record says about its publisher."""
+
+    host: str = "127.0.0.1"
+    port: int = Field(default=8000, ge=0, le=65535)
+    base_url: str = "http://127.0.0.1:8000"
+    title: str = "Fairlead FAIR Data Point"
+    description: str = "Imaging cohorts, de-identified, as OME-Zarr."
+    publisher_name: str = "Fairlead demonstration centre"
+    publisher_iri: str = "https://example.org/centre"
+    contact_email: str = "data-steward@example.org"
+    license: str = "https://creativecommons.org/licenses/by/4.0/"
+    language: str = "en"
+
+
+class ExportSettings(Section):
+    """De-identification, conversion and approval."""
+
+    profile: str = "basic"
+    four_eyes: bool = True
+    ngff: Literal["0.5", "0.6"] = "0.5"
+    geometry: Literal["strict", "split", "annotate"] = "strict"
+    drain_batch: PositiveInt = 200
+
+
+class LogSettings(Section):
+    """One format everywhere."""
+
+    level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    format: Literal["text", "json"] = "text"
+
+
+class Settings(BaseSettings):
+    """Everything that can be set. Paths below ``home`` are derived, so one variable moves all embedded state."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="FAIRLEAD_", env_nested_delimiter="__", extra="forbid", frozen=True, nested_model_default_partial_update=True
+    )
+
+    home: Path = Path(".fairlead")
+    project: Name = "default"
+    center: Name = "local"
+    database_url: SecretStr | None = None
+    archive: Path | None = None
+    published: Path | None = None
+    secrets: Path | None = None
+    node: NodeSettings = NodeSettings()
+    watch: WatchSettings = WatchSettings()
+    index: IndexSettings = IndexSettings()
+    catalog: CatalogSettings = CatalogSettings()
+    export: ExportSettings = ExportSettings()
+    log: LogSettings = LogSettings()
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Put the YAML file below the environment; there is no ``.env`` file."""
+        return init_settings, env_settings, YamlConfigSettingsSource(settings_cls)
+
+    @cached_property
+    def home_folder(self) -> Path:
+        """Absolute home of all embedded state."""
+        return self.home.expanduser().resolve()
+
+    @cached_property
+    def archive_folder(self) -> Path:
+        """Where received DICOM bytes live."""
+        return (self.archive or self.home_folder / "archive").resolve()
+
+    @cached_property
+    def published_folder(self) -> Path:
+        """Where published datasets live; the catalog serves it."""
+        return (self.published or self.home_folder / "published").resolve()
+
+    @cached_property
+    def staging_folder(self) -> Path:
+        """Where exports are built; on the same file system as the published folder, so that publication is a rename."""
+        return self.published_folder.parent / f".{self.published_folder.name}-staging"
+
+    @cached_property
+    def secrets_folder(self) -> Path:
+        """Project keys, readable by the owner only."""
+        return (self.secrets or self.home_folder / "secrets").resolve()
+
+    @cached_property
+    def watch_folder(self) -> Path:
+        """The watched folder for OME files."""
+        return (self.watch.folder or self.home_folder / "watch").resolve()
+
+    @cached_property
+    def index_file(self) -> Path:
+        """The embedded index."""
+        return self.home_folder / "index.sqlite"
+
+    @cached_property
+    def database(self) -> str:
+        """SQLAlchemy URL of the ledger, cohorts and publications."""
+        if self.database_url is not None:
+            return self.database_url.get_secret_value()
+        return f"sqlite:///{self.home_folder / 'fairlead.sqlite'}"
+
+    @cached_property
+    def fields_file(self) -> Path:
+        """The field catalogue."""
+        return self.index.fields or configs_folder() / "fields.yaml"
+
+    @cached_property
+    def routes_file(self) -> Path:
+        """The AE table."""
+        return self.node.routes or configs_folder() / "routes.yaml"
+
+
+def settings_file(given: Path | None = None) -> Path | None:
+    """Return the file to read: the given one, ``$FAIRLEAD_CONFIG``, ``configs/fairlead.yaml`` here, or the packaged one.
+
+    Raises
+    ------
+    InvalidConfiguration : a file that was named does not exist.
+    """
+    named = given or (Path(os.environ["FAIRLEAD_CONFIG"]) if os.environ.get("FAIRLEAD_CONFIG") else None)
+    if named is not None:
+        if not named.is_file():
+            raise InvalidConfiguration(f"There is no settings file {named}.", remedy="Correct --config or $FAIRLEAD_CONFIG.")
+        return named
+    found = [path for path in (Path("configs/fairlead.yaml"), configs_folder() / "fairlead.yaml") if path.is_file()]
+    return found[0] if found else None
+
+
+def load_settings(file: Path | None = None) -> Settings:
+    """Read the settings, with every problem of the file or the environment in one message.
+
+    Raises
+    ------
+    InvalidConfiguration : unknown keys, wrong types or broken YAML; secrets are never repeated in the message.
+    """
+    path = settings_file(file)
+
+    class _FromFile(Settings):
+        model_config = SettingsConfigDict(yaml_file=path)
+
+    try:
+        return _FromFile()
+    except ValidationError as error:
+        problems = "; ".join(f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors(include_input=False))
+        raise InvalidConfiguration(f"The settings ({path or 'environment'}) do not hold: {problems}.") from error
+    except yaml.YAMLError as error:
+        where = getattr(error, "problem_mark", None)
+        at = f" line {where.line + 1}" if where is not None else ""
+        raise InvalidConfiguration(f"The settings file {path}{at} is not YAML.") from error

@@ -1,0 +1,50 @@
+"""Shared fixtures: the test data folder, a clean environment, settings in a temporary home."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Engine
+
+from fairlead.database import open_database
+from fairlead.settings import Settings
+
+CHECKOUT = Path(__file__).parents[1]
+
+
+def data_folder() -> Path:
+    """Return where the real test files are expected: $FAIRLEAD_TEST_DATA, else ../shared/data beside the checkout."""
+    return Path(os.environ.get("FAIRLEAD_TEST_DATA") or CHECKOUT.parent / "shared" / "data")
+
+
+@pytest.fixture(scope="session")
+def data() -> Path:
+    """Return the folder of real files, read in place; skip with the reason when it is absent."""
+    folder = data_folder()
+    if not (folder / "MANIFEST.tsv").is_file():
+        pytest.skip(f"no test data at {folder}; set FAIRLEAD_TEST_DATA to the folder that holds MANIFEST.tsv")
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep the developer's own FAIRLEAD_* settings out of the tests."""
+    for name in [name for name in os.environ if name.startswith("FAIRLEAD_") and name != "FAIRLEAD_TEST_DATA"]:
+        monkeypatch.delenv(name)
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    """Return default settings with their home in a temporary folder."""
+    return Settings(home=tmp_path / "home")
+
+
+@pytest.fixture
+def engine(settings: Settings) -> Iterator[Engine]:
+    """Return a migrated SQLite database."""
+    opened = open_database(settings)
+    yield opened
+    opened.dispose()
