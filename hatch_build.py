@@ -107,8 +107,14 @@ def install(web: Path) -> None:
     except subprocess.TimeoutExpired as error:
         raise WebAssetsFailed(OFFLINE.format(reason=f"npm gave no answer for {NPM_TIMEOUT_S} s.")) from error
     if done.returncode:
-        said = (done.stderr or done.stdout).strip().splitlines()
-        raise WebAssetsFailed(OFFLINE.format(reason="\n".join(f"  {line}" for line in said[:12]) or f"npm ended with {done.returncode}."))
+        raise WebAssetsFailed(OFFLINE.format(reason=why(done.stderr or done.stdout, done.returncode)))
+
+
+def why(said: str, status: int) -> str:
+    """Return the first lines npm said, indented; npm's own crash when it has no network is put into words."""
+    if "Exit handler never called" in said or not said.strip():
+        return f"  npm did not reach its registry (it ended with status {status} and no answer)."
+    return "\n".join(f"  {line}" for line in said.strip().splitlines()[:12])
 
 
 def npm() -> tuple[list[str], dict[str, str]]:
