@@ -7,7 +7,6 @@ from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Final
 
-import click
 import typer
 
 from fairlead import __version__
@@ -34,6 +33,9 @@ EPILOG: Final = (
 )
 HOISTED_WITH_VALUE: Final = frozenset({"--config"})
 HOISTED_FLAGS: Final = frozenset({"--debug"})
+USAGE_ERROR: Final = typer.BadParameter.__mro__[1]
+"""The parent of every wrong-usage error; typer bundles its own click and does not export the name."""
+INTERRUPTED: Final = 130
 
 
 def _version(wanted: bool) -> None:
@@ -60,7 +62,10 @@ def build_app() -> typer.Typer:
         debug: Annotated[bool, typer.Option(help="Show tracebacks and debug log lines.")] = False,
         version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")] = False,
     ) -> None:
-        """Lead imaging data from the scanner and the microscope to a cohort that anyone can find. Example: fairlead demo --keep"""
+        """Lead imaging data from the scanner and the microscope to a cohort that anyone can find.
+
+        Example: fairlead demo --keep
+        """
         context.obj = {"config": config, "debug": debug}
 
     for name in COMMAND_MODULES:
@@ -105,14 +110,14 @@ def run(arguments: list[str]) -> int:
             raise
         typer.echo(f"error [{error.code}] {error.message}\n  → {error.remedy}", err=True)
         return error.exit_status
-    except click.UsageError as error:
+    except USAGE_ERROR as error:
         error.show()
         return 2
-    except click.exceptions.Exit as error:
+    except typer.Exit as error:
         return error.exit_code
-    except (click.Abort, KeyboardInterrupt):
+    except (typer.Abort, KeyboardInterrupt):
         typer.echo("stopped", err=True)
-        return 130
+        return INTERRUPTED
     except BrokenPipeError:
         return 1
     except Exception as error:

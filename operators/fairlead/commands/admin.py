@@ -12,7 +12,10 @@ config = typer.Typer(help="Effective settings.", no_args_is_help=True)
 
 @database.command("upgrade")
 def upgrade_database(context: typer.Context, as_json: JsonFlag = False) -> None:
-    """Bring the database to the newest schema; nothing happens when it is there. Example: fairlead db upgrade"""
+    """Bring the database to the newest schema; nothing happens when it is there.
+
+    Example: fairlead db upgrade
+    """
     from fairlead.database import open_database
 
     settings = settings_of(context)
@@ -23,7 +26,10 @@ def upgrade_database(context: typer.Context, as_json: JsonFlag = False) -> None:
 
 @config.command("show")
 def show_config(context: typer.Context, as_json: JsonFlag = False) -> None:
-    """Print the effective settings, secrets masked. Example: fairlead config show --json"""
+    """Print the effective settings, secrets masked.
+
+    Example: fairlead config show --json
+    """
     import yaml
 
     document = settings_of(context).model_dump(mode="json")
@@ -32,7 +38,10 @@ def show_config(context: typer.Context, as_json: JsonFlag = False) -> None:
 
 @config.command("check")
 def check_config(context: typer.Context, as_json: JsonFlag = False) -> None:
-    """Check settings, routes, field catalogue and profiles; exit 1 with every problem. Example: fairlead config check"""
+    """Check settings, routes, field catalogue and profiles; exit 1 with every problem.
+
+    Example: fairlead config check
+    """
     from fairlead.deidentify import load_profile
     from fairlead.extract import load_catalogue
     from fairlead.receive import load_routes

@@ -1,0 +1,52 @@
+"""Publish one frozen cohort version as a FAIR dataset, after a steward has approved it.
+
+Choose the cohort on the Cohorts page, which starts this DAG as you; or give its reference (`ID@N`) below.
+"""
+
+from datetime import timedelta
+
+from airflow.sdk import DAG, Param, chain
+
+from fairlead.airflow.export import (
+    ConvertExportOperator,
+    DeidentifyExportOperator,
+    DescribeExportOperator,
+    ExportApprovalOperator,
+    PublishExportOperator,
+    RecordDecisionOperator,
+    RequestExportOperator,
+)
+
+EXPORT = "{{ ti.xcom_pull(task_ids='request') }}"
+RETRY = {"retries": 2, "retry_delay": timedelta(seconds=10)}
+
+with DAG(
+    "export_cohort",
+    description="Approve, de-identify, convert, describe and publish a cohort version",
+    doc_md=__doc__,
+    schedule=None,
+    catchup=False,
+    max_active_runs=4,
+    is_paused_upon_creation=False,
+    tags=["fairlead"],
+    params={
+        "cohort": Param(type="string", title="Cohort version", description="Reference ID@N", pattern=r"^[0-9a-f-]{36}@[1-9][0-9]*$"),
+        "title": Param(None, type=["null", "string"], title="Title", description="Empty: the cohort's own", maxLength=200),
+        "profile": Param("basic", type="string", title="De-identification profile", examples=["basic", "research-longitudinal"]),
+        "access_rights": Param("public", type="string", title="Access rights", enum=["public", "restricted", "non-public"]),
+        "license": Param(
+            "https://creativecommons.org/licenses/by/4.0/", type="string", title="Licence", description="IRI", pattern=r"^https?://\S+$"
+        ),
+        "geometry": Param("strict", type="string", title="Irregular geometry", enum=["strict", "split", "annotate"]),
+        "ngff": Param("0.5", type="string", title="OME-Zarr version", enum=["0.5", "0.6"]),
+    },
+) as dag:
+    chain(
+        RequestExportOperator(task_id="request", **RETRY),
+        ExportApprovalOperator(task_id="approve", request_task_id="request"),
+        RecordDecisionOperator(task_id="decide", export_id=EXPORT, approve_task_id="approve", **RETRY),
+        DeidentifyExportOperator(task_id="deidentify", export_id=EXPORT, **RETRY),
+        ConvertExportOperator(task_id="convert", export_id=EXPORT, **RETRY),
+        DescribeExportOperator(task_id="describe", export_id=EXPORT, **RETRY),
+        PublishExportOperator(task_id="publish", export_id=EXPORT, **RETRY),
+    )

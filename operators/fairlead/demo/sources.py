@@ -1,0 +1,110 @@
+"""The source images, decoded without Fairlead: the yardstick for what was published."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from fairlead.progress import Progress, tracked
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    from pydicom import Dataset
+
+
+def source_digests(dicom: Sequence[Path], ome: Sequence[Path], *, progress: Progress) -> frozenset[str]:
+    """Return the voxel digest of every image that the sources hold: each frame stack, each sub-stack by orientation, each OME image."""
+    from fairlead.demo.verify import voxel_digest
+
+    images = [*dicom_images(tracked(dicom, "decode sources", progress, total=len(dicom))), *ome_images(ome)]
+    return frozenset(voxel_digest(image) for image in images)
+
+
+def dicom_images(files: Iterable[Path]) -> list[NDArray[Any]]:
+    """Return series as stacks in the order of their positions, rescaled; slices of other orientations are stacks of their own."""
+    from pydicom import dcmread
+
+    groups: dict[tuple[Any, ...], list[Dataset]] = defaultdict(list)
+    for path in files:
+        dataset = dcmread(path)
+        if "PixelData" in dataset:
+            orientation = tuple(round(float(value), 4) for value in dataset.get("ImageOrientationPatient", ()))
+            groups[(dataset.SeriesInstanceUID, orientation, dataset.Rows, dataset.Columns)].append(dataset)
+    stacks = []
+    for datasets in groups.values():
+        stacks.append(_stack(datasets))
+        stacks.extend(_stack([dataset]) for dataset in datasets)
+    return stacks
+
+
+def _stack(datasets: list[Dataset]) -> NDArray[Any]:
+    import numpy as np
+
+    ordered = sorted(datasets, key=_height)
+    frames = [_values(dataset) for dataset in ordered]
+    return frames[0] if len(frames) == 1 else np.stack(frames)
+
+
+def _height(dataset: Dataset) -> float:
+    import numpy as np
+
+    if "ImagePositionPatient" not in dataset or "ImageOrientationPatient" not in dataset:
+        return 0.0
+    orientation = np.asarray(dataset.ImageOrientationPatient, dtype=float)
+    normal = np.cross(orientation[:3], orientation[3:])
+    normal *= np.sign(normal[np.argmax(np.abs(normal))])
+    return float(np.dot(normal, np.asarray(dataset.ImagePositionPatient, dtype=float)))
+
+
+def _values(dataset: Dataset) -> NDArray[Any]:
+    import numpy as np
+
+    pixels = dataset.pixel_array
+    if "SharedFunctionalGroupsSequence" in dataset:
+        return _enhanced(dataset, pixels)
+    slope, intercept = float(dataset.get("RescaleSlope") or 1), float(dataset.get("RescaleIntercept") or 0)
+    if slope.is_integer() and intercept.is_integer():
+        return pixels.astype(np.int64) * int(slope) + int(intercept)
+    return (pixels.astype(np.float64) * slope + intercept).astype(np.float32)
+
+
+def _enhanced(dataset: Dataset, pixels: NDArray[Any]) -> NDArray[Any]:
+    import numpy as np
+
+    heights, frames = [], []
+    for item, frame in zip(dataset.PerFrameFunctionalGroupsSequence, pixels, strict=True):
+        shared = dataset.SharedFunctionalGroupsSequence[0]
+        orientation = np.asarray(_group(item, shared, "PlaneOrientationSequence").ImageOrientationPatient, dtype=float)
+        normal = np.cross(orientation[:3], orientation[3:])
+        normal *= np.sign(normal[np.argmax(np.abs(normal))])
+        heights.append(float(np.dot(normal, np.asarray(_group(item, shared, "PlanePositionSequence").ImagePositionPatient, dtype=float))))
+        transform = _group(item, shared, "PixelValueTransformationSequence")
+        slope = float(transform.RescaleSlope) if transform is not None else 1.0
+        intercept = float(transform.RescaleIntercept) if transform is not None else 0.0
+        whole = slope.is_integer() and intercept.is_integer()
+        frames.append(frame.astype(np.int64) * int(slope) + int(intercept) if whole else (frame * slope + intercept).astype(np.float32))
+    return np.stack([frames[index] for index in np.argsort(heights, kind="stable")])
+
+
+def _group(item: Dataset, shared: Dataset, name: str) -> Dataset | None:
+    for place in (item, shared):
+        if name in place:
+            found: Dataset = place[name].value[0]
+            return found
+    return None
+
+
+def ome_images(files: Sequence[Path]) -> list[NDArray[Any]]:
+    """Return the full-resolution image of every series of every OME-TIFF, colour samples first."""
+    import numpy as np
+    import tifffile
+
+    images = []
+    for path in files:
+        with tifffile.TiffFile(path) as tiff:
+            for series in tiff.series:
+                array = series.asarray()
+                images.append(np.moveaxis(array, -1, 0) if series.axes.endswith("S") else array)
+    return images
