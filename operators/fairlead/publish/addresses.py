@@ -1,0 +1,60 @@
+"""Where everything is: the one place that makes IRIs and byte addresses from the catalogue's base."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from urllib.parse import quote
+
+from fairlead.records import Agent, DatasetRecord, Distribution
+from fairlead.settings import CatalogSettings, Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """The FAIR Data Point as it presents itself: its base address and its words about the publisher."""
+
+    base: str
+    catalog_id: str
+    words: CatalogSettings
+
+    @classmethod
+    def of(cls, settings: Settings) -> Site:
+        """Return the site that the settings describe; the centre's name is the id of its catalogue."""
+        return cls(settings.catalog.base_url.rstrip("/"), settings.center, settings.catalog)
+
+    @property
+    def root(self) -> str:
+        """IRI of the FAIR Data Point."""
+        return f"{self.base}/"
+
+    @property
+    def catalog(self) -> str:
+        """IRI of the catalogue."""
+        return f"{self.base}/catalog/{self.catalog_id}"
+
+    @property
+    def catalog_title(self) -> str:
+        """Title of the catalogue."""
+        return f"Imaging datasets of {self.words.publisher_name}"
+
+    @property
+    def publisher(self) -> Agent:
+        """The organisation that publishes."""
+        words = self.words
+        return Agent(name=words.publisher_name, iri=words.publisher_iri, email=words.contact_email, homepage=words.publisher_iri)
+
+    def profile(self, profile: str) -> str:
+        """IRI of a profile; it answers with the profile's SHACL shapes."""
+        return f"{self.base}/profile/{profile}"
+
+    def dataset(self, dataset: str) -> str:
+        """IRI of a dataset; it stays the same for every version."""
+        return f"{self.base}/dataset/{quote(dataset)}"
+
+    def distribution(self, record: DatasetRecord, distribution: Distribution) -> str:
+        """IRI of a distribution."""
+        return f"{self.base}/distribution/{quote(record.id)}.{quote(distribution.id)}"
+
+    def data(self, record: DatasetRecord, path: str = "") -> str:
+        """Address of bytes; ``path`` is relative to the dataset's published folder."""
+        return f"{self.base}/data/{quote(record.id)}/v{record.version}/{quote(path)}"

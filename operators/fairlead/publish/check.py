@@ -1,0 +1,102 @@
+"""SHACL as the gate: a view that does not conform is not published, and the report says so in words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Final
+
+from rdflib import RDF, Graph, Namespace, URIRef
+
+from fairlead.errors import NotFound, ShapeViolation
+
+SH: Final = Namespace("http://www.w3.org/ns/shacl#")
+SHAPES_FOLDER: Final = Path(__file__).parent / "shapes"
+SHAPE_FILES: Final[Mapping[str, tuple[str, ...]]] = {
+    "fdp": ("fdp.ttl",),
+    "dcat-ap": ("dcat-ap.ttl",),
+    "health-ri": ("dcat-ap.ttl", "health-ri.ttl"),
+}
+"""Shapes of each profile, package data: nothing is fetched."""
+
+
+@dataclass(frozen=True, slots=True)
+class ShapeResult:
+    """One finding of a validation: how bad, about which node, on which path, in which words."""
+
+    severity: str
+    focus: str
+    path: str
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.focus} {self.path}: {self.message}".strip()
+
+
+@dataclass(frozen=True, slots=True)
+class ShapeReport:
+    """Whether a graph conforms to a profile, and every finding, sorted."""
+
+    profile: str
+    valid: bool
+    results: tuple[ShapeResult, ...]
+
+
+@cache
+def shapes_graph(profile: str) -> Graph:
+    """Return the shapes of a profile; read once, never changed.
+
+    Raises
+    ------
+    NotFound : there are no shapes of that name.
+    """
+    if profile not in SHAPE_FILES:
+        raise NotFound(f"There are no shapes for profile {profile!r}.", remedy=f"Profiles: {', '.join(SHAPE_FILES)}.")
+    graph = Graph()
+    for name in SHAPE_FILES[profile]:
+        graph.parse(SHAPES_FOLDER / name, format="turtle")
+    return graph
+
+
+def check_shapes(graph: Graph, profile: str = "fdp", *, shapes: Graph | None = None) -> ShapeReport:
+    """Validate a graph against the profile's shapes (or other ones) without inference and without the network."""
+    from pyshacl import validate
+
+    conforms, report, _ = validate(
+        graph, shacl_graph=shapes if shapes is not None else shapes_graph(profile), inference="none", advanced=True, allow_warnings=True
+    )
+    return ShapeReport(profile, bool(conforms), _results(report))
+
+
+def _results(report: Graph) -> tuple[ShapeResult, ...]:
+    found = []
+    for node in report.subjects(RDF.type, SH.ValidationResult):
+        severity = report.value(node, SH.resultSeverity)
+        path = report.value(node, SH.resultPath)
+        messages = sorted(str(text) for text in report.objects(node, SH.resultMessage))
+        found.append(
+            ShapeResult(
+                severity=str(severity).rpartition("#")[2].lower(),
+                focus=str(report.value(node, SH.focusNode) or ""),
+                path=str(path) if isinstance(path, URIRef) else "",
+                message=" ".join(messages) or str(report.value(node, SH.sourceConstraintComponent)).rpartition("#")[2],
+            )
+        )
+    return tuple(sorted(found, key=str))
+
+
+def require_valid(report: ShapeReport) -> None:
+    """Raise when the report is not clean.
+
+    Raises
+    ------
+    ShapeViolation : the view breaks its shapes; the message lists the first findings.
+    """
+    if not report.valid:
+        words = "; ".join(str(item) for item in report.results[:5])
+        raise ShapeViolation(
+            f"The {report.profile} view breaks its shapes in {len(report.results)} places: {words}",
+            remedy="Correct the catalogue settings or the export's parameters; nothing was published.",
+        )

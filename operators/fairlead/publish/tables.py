@@ -1,0 +1,45 @@
+"""Tables of the publish room: exports (the work list) and published versions of datasets."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from sqlalchemy import Column, ForeignKey, Index, Integer, String, Table, Text
+
+from fairlead.database import UtcDateTime, metadata
+
+exports: Final = Table(
+    "exports",
+    metadata,
+    Column("id", String(40), primary_key=True),
+    Column("run_id", String(512), nullable=False, unique=True),
+    Column("state", String(16), nullable=False),
+    Column("cohort", String(140), nullable=False),
+    Column("parameters", Text, nullable=False),
+    Column("requested_by", String(256), nullable=False),
+    Column("requested_at", UtcDateTime, nullable=False),
+    Column("approval", Text),
+    Column("reason", Text, nullable=False, default=""),
+    Column("record", Text),
+    Column("content_sha256", String(64)),
+    Column("changed_at", UtcDateTime, nullable=False),
+    Index("ix_exports_state", "state"),
+)
+"""One row an export. ``record`` and ``content_sha256`` are what the describe step made and the publish step makes visible."""
+
+datasets: Final = Table(
+    "datasets",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("version", Integer, primary_key=True, autoincrement=False),
+    Column("state", String(16), nullable=False),
+    Column("folder", String(256), nullable=False),
+    Column("record", Text, nullable=False),
+    Column("content_sha256", String(64), nullable=False),
+    Column("export_id", String(40), ForeignKey("exports.id"), nullable=False),
+    Column("published_at", UtcDateTime, nullable=False),
+    Column("withdrawn_at", UtcDateTime),
+    Column("withdrawn_reason", Text, nullable=False, default=""),
+    Index("ix_datasets_state", "state"),
+)
+"""One row a published version; the row is written last, in the transaction that ends the export."""

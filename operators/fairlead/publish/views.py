@@ -1,0 +1,114 @@
+"""Every view of every document, by name: which renderer, which shapes, and how a graph becomes text."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from rdflib import Graph
+
+from fairlead.errors import NotFound
+from fairlead.publish.addresses import Site
+from fairlead.publish.graph import EPOCH, catalog_graph, dataset_graph, distribution_graph, new_graph, root_graph
+from fairlead.publish.graph_ap import catalog_graph_ap, dataset_graph_ap, distribution_graph_ap, root_graph_ap
+from fairlead.publish.vocabulary import PREFIXES
+from fairlead.records import DatasetRecord, Distribution
+
+
+@dataclass(frozen=True, slots=True)
+class RootNode:
+    """The FAIR Data Point itself."""
+
+    modified: datetime = EPOCH
+    software_version: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class CatalogNode:
+    """A catalogue with the datasets that are published now."""
+
+    records: tuple[DatasetRecord, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class DatasetNode:
+    """One dataset, without its distributions' own statements."""
+
+    record: DatasetRecord
+
+
+@dataclass(frozen=True, slots=True)
+class DistributionNode:
+    """One distribution of a dataset."""
+
+    record: DatasetRecord
+    distribution: Distribution
+
+
+type Node = RootNode | CatalogNode | DatasetNode | DistributionNode
+
+RDF_TYPES: Final[Mapping[str, str]] = {
+    "text/turtle": "turtle",
+    "application/ld+json": "json-ld",
+    "application/rdf+xml": "pretty-xml",
+    "application/n-triples": "nt",
+}
+"""Media types of the RDF serialisations, and rdflib's names for them."""
+
+
+def _fdp(site: Site, node: Node) -> Graph:
+    match node:
+        case RootNode():
+            return root_graph(site, modified=node.modified, software_version=node.software_version)
+        case CatalogNode():
+            return catalog_graph(site, node.records)
+        case DatasetNode():
+            return dataset_graph(site, node.record)
+        case DistributionNode():
+            return distribution_graph(site, node.record, node.distribution)
+
+
+def _ap(site: Site, node: Node) -> Graph:
+    match node:
+        case RootNode():
+            return root_graph_ap(site)
+        case CatalogNode():
+            return catalog_graph_ap(site, node.records)
+        case DatasetNode():
+            return dataset_graph_ap(site, node.record)
+        case DistributionNode():
+            return distribution_graph_ap(site, node.record, node.distribution)
+
+
+VIEWS: Final[Mapping[str, Callable[[Site, Node], Graph]]] = {"fdp": _fdp, "dcat-ap": _ap, "health-ri": _ap}
+"""Profiles that can be asked for by ``?profile=``."""
+
+
+def render(what: DatasetRecord | Node, profile: str = "fdp", *, site: Site) -> Graph:
+    """Return the view of one document; a whole :class:`DatasetRecord` gives the dataset and all its distributions.
+
+    Raises
+    ------
+    NotFound : there is no such profile; the message names those there are.
+    """
+    view = VIEWS.get(profile)
+    if view is None:
+        raise NotFound(f"There is no profile {profile!r} here.", remedy=f"Profiles: {', '.join(VIEWS)}.")
+    if not isinstance(what, DatasetRecord):
+        return view(site, what)
+    graph = new_graph()
+    for part in (DatasetNode(what), *(DistributionNode(what, item) for item in what.distributions)):
+        graph += view(site, part)
+    return graph
+
+
+def serialise(graph: Graph, media_type: str) -> bytes:
+    """Return the graph as text, the same bytes for the same graph; JSON-LD has its context inline, never a remote one."""
+    if media_type == "application/ld+json":
+        return graph.serialize(format="json-ld", context=dict(PREFIXES), auto_compact=False, sort_keys=True, indent=2).encode()
+    if media_type == "application/n-triples":
+        lines = sorted(graph.serialize(format="nt").splitlines())
+        return ("\n".join(lines).strip() + "\n").encode()
+    return graph.serialize(format=RDF_TYPES[media_type]).encode()
