@@ -114,10 +114,9 @@ def run(arguments: list[str]) -> int:
         error.show()
         return 2
     except typer.Exit as error:
-        return error.exit_code
+        return _ended(error.exit_code)
     except (typer.Abort, KeyboardInterrupt):
-        typer.echo("stopped", err=True)
-        return INTERRUPTED
+        return _ended(INTERRUPTED)
     except BrokenPipeError:
         return 1
     except Exception as error:
@@ -127,7 +126,16 @@ def run(arguments: list[str]) -> int:
             f"error [internal] {type(error).__name__}: this is a defect of Fairlead. Run again with --debug and report it.", err=True
         )
         return 1
-    return outcome if isinstance(outcome, int) else 0
+    finally:
+        if (database := sys.modules.get("fairlead.database")) is not None:
+            database.close_engines()
+    return _ended(outcome if isinstance(outcome, int) else 0)
+
+
+def _ended(status: int) -> int:
+    if status == INTERRUPTED:
+        typer.echo("stopped", err=True)
+    return status
 
 
 if __name__ == "__main__":

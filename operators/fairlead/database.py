@@ -5,13 +5,15 @@ Tables belong to rooms (``receive/tables.py``, ``cohort/tables.py``, ``publish/t
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
+from weakref import WeakSet
 
-from sqlalchemy import DateTime, Dialect, Engine, MetaData, create_engine, event, make_url
+from sqlalchemy import URL, DateTime, Dialect, Engine, MetaData, create_engine, event, make_url
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.types import TypeDecorator
 
@@ -28,6 +30,10 @@ metadata: Final = MetaData(
     }
 )
 SQLITE_BUSY_MS: Final = 30_000
+
+# Two things need to find every engine: a forked child (Airflow runs each task in one), which must not share its parent's
+# connections, and the end of a command.
+_engines: Final[WeakSet[Engine]] = WeakSet()
 
 
 class UtcDateTime(TypeDecorator[datetime]):
@@ -57,14 +63,32 @@ def utc_now() -> datetime:
 def open_engine(url: str) -> Engine:
     """Return an engine; SQLite with write-ahead log, foreign keys, full sync and a 30 s busy timeout, PostgreSQL pinged before use."""
     parsed = make_url(url)
-    if parsed.get_backend_name() != "sqlite":
-        return create_engine(url, pool_pre_ping=True)
-    if parsed.database:
-        Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
+    engine = _open_sqlite(parsed) if parsed.get_backend_name() == "sqlite" else create_engine(parsed, pool_pre_ping=True)
+    _engines.add(engine)
+    return engine
+
+
+def _open_sqlite(url: URL) -> Engine:
+    if url.database:
+        Path(url.database).parent.mkdir(parents=True, exist_ok=True)
     engine = create_engine(url, connect_args={"timeout": SQLITE_BUSY_MS / 1000})
     event.listen(engine, "connect", _prepare_sqlite)
     event.listen(engine, "begin", _begin_immediate)
     return engine
+
+
+def close_engines() -> None:
+    """Close the pooled connections of every engine of this process."""
+    for engine in list(_engines):
+        engine.dispose()
+
+
+def _forget_connections() -> None:
+    for engine in list(_engines):
+        engine.dispose(close=False)
+
+
+os.register_at_fork(after_in_child=_forget_connections)
 
 
 def _prepare_sqlite(connection: Any, _record: Any) -> None:

@@ -146,7 +146,9 @@ class Source(Record):
 
 
 class Core(Record):
-    """Modality-neutral part of a record. ``id`` is deterministic: ``center:project:series-uid`` or ``center:project:ome-<sha256[:32]>-<image>``.
+    """Modality-neutral part of a record.
+
+    ``id`` is deterministic: ``center:project:series-uid`` or ``center:project:ome-<sha256[:32]>-<image>``.
 
     ``patient_key`` is a keyed pseudonym, never the header's patient id. ``patient_basis`` says what it rests on:
     ``stated`` (a patient or subject id in the source) or ``assumed`` (none stated: one subject per study or file).
