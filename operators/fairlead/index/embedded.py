@@ -1,0 +1,219 @@
+"""The embedded index: records in one SQLite file, answers from Roaring bitmaps that catch up with it.
+
+Several processes may read while one writes (write-ahead log). Ordinals grow with every write, removals have a log of
+their own, so a reader takes in only what is new since its last question. Nothing is held open between calls.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import threading
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Final
+
+from fairlead.errors import InvalidConfiguration, NotFound, ServiceUnreachable, StorageFull
+from fairlead.extract.catalogue import FieldCatalogue
+from fairlead.index.columns import Columns
+from fairlead.index.criteria import Criterion, without_field
+from fairlead.index.port import Facets, IndexStatus, Members, PutReport
+from fairlead.index.rows import Row, flat_values, generation_of, row_of
+from fairlead.index.select import select
+from fairlead.records import Counts, ImagingRecord
+
+BUSY_S: Final = 30.0
+SCHEMA: Final = """
+CREATE TABLE IF NOT EXISTS records (
+    ord INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, revision TEXT NOT NULL, patient TEXT NOT NULL, study TEXT NOT NULL,
+    images INTEGER NOT NULL, size_bytes INTEGER NOT NULL, catalogue TEXT NOT NULL, flat TEXT NOT NULL, document TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS removed (seq INTEGER PRIMARY KEY AUTOINCREMENT, ord INTEGER NOT NULL);
+"""
+
+
+class EmbeddedIndex:
+    """Implements :class:`fairlead.index.Index` on one file."""
+
+    backend: Final = "embedded"
+
+    def __init__(self, file: Path, catalogue: FieldCatalogue) -> None:
+        self._file, self._catalogue = file, catalogue
+        self._lock = threading.Lock()
+        self._forget()
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with self._connection() as connection:
+            connection.execute("PRAGMA journal_mode=WAL")
+            connection.executescript(SCHEMA)
+
+    def _forget(self) -> None:
+        self._columns, self._ordinal, self._removal = Columns(), 0, 0
+        self._generation: tuple[tuple[int, int], str] | None = None
+
+    @contextmanager
+    def _connection(self) -> Iterator[sqlite3.Connection]:
+        try:
+            with closing(sqlite3.connect(self._file, timeout=BUSY_S, isolation_level=None)) as connection:
+                connection.execute("PRAGMA synchronous=FULL")  # the ledger says "indexed" next, and that survives a power cut
+                yield connection
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode == sqlite3.SQLITE_FULL:
+                raise StorageFull("There is no space left to write the index.") from error
+            raise ServiceUnreachable(
+                f"The index file {self._file.name} cannot be used: {error.sqlite_errorname}.",
+                remedy="Another process may be writing, or the folder is not writable; repeat, nothing was lost.",
+            ) from error
+        except sqlite3.DatabaseError as error:
+            raise InvalidConfiguration(
+                f"The index file {self._file} is damaged or is no index.",
+                remedy="Move it away and run `fairlead index rebuild`: everything is in the archive and the ledger.",
+            ) from error
+
+    @contextmanager
+    def _writing(self) -> Iterator[sqlite3.Connection]:
+        with self._connection() as connection:
+            connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield connection
+            except BaseException:
+                connection.execute("ROLLBACK")
+                raise
+            connection.execute("COMMIT")
+
+    # --- writing -----------------------------------------------------------------------------------------------------
+
+    def put(self, records: Iterable[ImagingRecord]) -> PutReport:
+        """Add or replace by id in one transaction; equal content keeps its ordinal."""
+        tally = {"added": 0, "changed": 0, "unchanged": 0}
+        with self._writing() as connection:
+            for record in records:
+                tally[self._put(connection, row_of(record, self._catalogue))] += 1
+        return PutReport(**tally)
+
+    def _put(self, connection: sqlite3.Connection, row: Row) -> str:
+        known = connection.execute("SELECT ord, revision, catalogue FROM records WHERE id = ?", (row.id,)).fetchone()
+        if known is not None and known[1:] == (row.revision, self._catalogue.sha256):
+            return "unchanged"
+        if known is not None:
+            self._delete(connection, known[0])
+        connection.execute(
+            "INSERT INTO records (id, revision, patient, study, images, size_bytes, catalogue, flat, document) VALUES (?,?,?,?,?,?,?,?,?)",
+            (
+                *(row.id, row.revision, row.patient, row.study, row.images, row.size_bytes, self._catalogue.sha256),
+                *(json.dumps(row.values), row.document),
+            ),
+        )
+        if known is None:
+            return "added"
+        return "unchanged" if known[1] == row.revision else "changed"  # same content under a new catalogue: only the columns are new
+
+    @staticmethod
+    def _delete(connection: sqlite3.Connection, ordinal: int) -> None:
+        connection.execute("DELETE FROM records WHERE ord = ?", (ordinal,))
+        connection.execute("INSERT INTO removed (ord) VALUES (?)", (ordinal,))
+
+    def remove(self, ids: Iterable[str]) -> int:
+        """Remove by id and return how many were there."""
+        count = 0
+        with self._writing() as connection:
+            for record_id in ids:
+                known = connection.execute("SELECT ord FROM records WHERE id = ?", (record_id,)).fetchone()
+                if known is not None:
+                    self._delete(connection, known[0])
+                    count += 1
+        return count
+
+    def clear(self) -> None:
+        """Remove everything; readers notice at their next question."""
+        with self._writing() as connection:
+            connection.execute("INSERT INTO removed (ord) SELECT ord FROM records")
+            connection.execute("DELETE FROM records")
+
+    # --- reading -----------------------------------------------------------------------------------------------------
+
+    def get(self, record_id: str) -> ImagingRecord:
+        """Return one record; raise NotFound."""
+        with self._connection() as connection:
+            found = connection.execute("SELECT document FROM records WHERE id = ?", (record_id,)).fetchone()
+        if found is None:
+            raise NotFound("There is no such record in the index.", remedy="`fairlead index status` counts what it holds.")
+        return ImagingRecord.model_validate_json(found[0])
+
+    def members(self, criterion: Criterion) -> Members:
+        """Return who matches, sorted by id."""
+        with self._current() as columns:
+            chosen = select(criterion, columns).sure
+            patients, studies = columns.codes("patient"), columns.codes("study")
+            found = sorted((columns.ids[ordinal], ordinal) for ordinal in chosen)
+            return Members(
+                ids=tuple(record_id for (record_id, _), _ in found),
+                revisions=tuple(revision for (_, revision), _ in found),
+                patients=tuple(columns.patient.names[patients[ordinal]] for _, ordinal in found),
+                studies=tuple(columns.study.names[studies[ordinal]] for _, ordinal in found),
+            )
+
+    def count(self, criterion: Criterion) -> Counts:
+        """Return exact numbers at the four grains."""
+        with self._current() as columns:
+            return columns.counts(select(criterion, columns).sure)
+
+    def facets(self, criterion: Criterion, fields: Sequence[str]) -> Facets:
+        """Return the buckets per field, each counted without the field's own conditions; dates by year."""
+        with self._current() as columns:
+            return {
+                field: columns.facet(self._catalogue.get(field), select(without_field(criterion, field), columns).sure) for field in fields
+            }
+
+    def missing(self, criterion: Criterion, fields: Sequence[str]) -> Mapping[str, int]:
+        """Return how many matching records do not state each field."""
+        with self._current() as columns:
+            chosen = select(criterion, columns).sure
+            return {field: len(chosen - columns.stated(field)) for field in fields}
+
+    def generation(self) -> str:
+        """Return the hash of the content, computed once per change."""
+        with self._current() as columns:
+            if self._generation is None or self._generation[0] != (self._ordinal, self._removal):
+                self._generation = (self._ordinal, self._removal), generation_of(sorted(columns.ids[ordinal] for ordinal in columns.alive))
+            return self._generation[1]
+
+    def status(self) -> IndexStatus:
+        """Return backend, number of records and generation."""
+        generation = self.generation()
+        with self._current() as columns:
+            return IndexStatus(self.backend, len(columns.alive), generation)
+
+    # --- catching up -------------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def _current(self) -> Iterator[Columns]:
+        with self._lock:
+            with self._connection() as connection:
+                connection.execute("BEGIN")  # one snapshot for both tables
+                self._catch_up(connection)
+                connection.execute("COMMIT")
+            yield self._columns
+
+    def _catch_up(self, connection: sqlite3.Connection) -> None:
+        highest = connection.execute("SELECT coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'records'), 0)").fetchone()[0]
+        if highest < self._ordinal:  # the file was replaced
+            self._forget()
+        for (ordinal,) in connection.execute("SELECT ord FROM removed WHERE seq > ?", (self._removal,)):
+            self._columns.drop(ordinal)
+        fresh = connection.execute(
+            "SELECT ord, id, revision, patient, study, images, size_bytes, catalogue, flat, document"
+            " FROM records WHERE ord > ? ORDER BY ord",
+            (self._ordinal,),
+        )
+        for ordinal, *rest in fresh:
+            self._columns.add(ordinal, self._row(*rest))
+        self._ordinal = highest
+        self._removal = connection.execute("SELECT coalesce(max(seq), 0) FROM removed").fetchone()[0]
+
+    def _row(self, *stored: str | int) -> Row:
+        record_id, revision, patient, study, images, size_bytes, catalogue, flat, document = stored
+        if catalogue == self._catalogue.sha256:
+            values = {field: tuple(found) for field, found in json.loads(str(flat)).items()}
+        else:  # written under another catalogue: the document is the truth
+            values = flat_values(ImagingRecord.model_validate_json(str(document)), self._catalogue)
+        return Row(str(record_id), str(revision), str(patient), str(study), int(images), int(size_bytes), values, "")

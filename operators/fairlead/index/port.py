@@ -1,0 +1,95 @@
+"""The index port: what every engine promises. The promise is tests/conformance/index_contract.py."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from fairlead.index.criteria import Criterion
+from fairlead.records import Counts, ImagingRecord, Scalar
+
+
+@dataclass(frozen=True, slots=True)
+class PutReport:
+    """What a batch did to the index; ``seen = added + changed + unchanged``."""
+
+    added: int = 0
+    changed: int = 0
+    unchanged: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Members:
+    """Who matches, as parallel tuples sorted by id. ``revisions`` are content hashes, so that a later look tells who was revised."""
+
+    ids: tuple[str, ...]
+    revisions: tuple[str, ...]
+    patients: tuple[str, ...]
+    studies: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class FacetValue:
+    """One bucket: a value of the field, or None for records that do not state it."""
+
+    value: Scalar | None
+    label: str
+    patients: int
+    series: int
+
+
+type Facets = Mapping[str, tuple[FacetValue, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class IndexStatus:
+    """What the index holds now."""
+
+    backend: str
+    records: int
+    generation: str
+
+
+class Index(Protocol):
+    """Searchable imaging records, one per DICOM series or OME image; never holds pixel data."""
+
+    def put(self, records: Iterable[ImagingRecord]) -> PutReport:
+        """Add or replace by id, all or none; a record with the same content is left alone."""
+        ...
+
+    def remove(self, ids: Iterable[str]) -> int:
+        """Remove by id and return how many were there."""
+        ...
+
+    def get(self, record_id: str) -> ImagingRecord:
+        """Return one record; raise NotFound."""
+        ...
+
+    def members(self, criterion: Criterion) -> Members:
+        """Return every record for which the criterion is true."""
+        ...
+
+    def count(self, criterion: Criterion) -> Counts:
+        """Return exact numbers at the four grains."""
+        ...
+
+    def facets(self, criterion: Criterion, fields: Sequence[str]) -> Facets:
+        """Return value counts per field, each counted without the field's own conditions."""
+        ...
+
+    def missing(self, criterion: Criterion, fields: Sequence[str]) -> Mapping[str, int]:
+        """Return, per field, how many of the matching records do not state it."""
+        ...
+
+    def generation(self) -> str:
+        """Return the sha256 over the sorted (id, content hash) pairs: equal content, equal generation, also after a rebuild."""
+        ...
+
+    def clear(self) -> None:
+        """Remove everything."""
+        ...
+
+    def status(self) -> IndexStatus:
+        """Return backend, number of records and generation."""
+        ...

@@ -1,0 +1,77 @@
+"""From a record to the flat row that an engine stores: keys for counting, values by field, and the content hash."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from fairlead.extract.catalogue import FieldCatalogue
+from fairlead.extract.vocabulary import vocabulary
+from fairlead.records import ImagingRecord, Scalar
+
+SOURCE_FIELD: Final = "@source"
+"""Hidden field: the path of a record that is read in place, so that a file's older records are found without the ledger."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One record as engines see it. Patient and study keys hold centre and project: ids are unique only there."""
+
+    id: str
+    revision: str
+    patient: str
+    study: str
+    images: int
+    size_bytes: int
+    values: Mapping[str, tuple[Scalar, ...]]
+    document: str
+
+
+def canonical_document(record: ImagingRecord) -> str:
+    """Return the record as JSON with sorted keys: equal records give equal text."""
+    return json.dumps(record.model_dump(mode="json"), sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+
+
+def revision_of(document: str) -> str:
+    """Return the content hash of a canonical document."""
+    return hashlib.sha256(document.encode()).hexdigest()
+
+
+def flat_values(record: ImagingRecord, catalogue: FieldCatalogue) -> dict[str, tuple[Scalar, ...]]:
+    """Return the stated values by field id, and the source of a record that is read in place."""
+    flat = {field: values for field, values in catalogue.values(record).items() if values}
+    source = record.core.source
+    return flat | ({SOURCE_FIELD: source.paths} if source.place == "file" else {})
+
+
+def label_of(value: Scalar, vocabulary_name: str | None) -> str:
+    """Return what people read for a value: the label of a concept, else the value itself."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return str(value) if vocabulary_name is None else vocabulary(vocabulary_name).labels.get(str(value), str(value))
+
+
+def row_of(record: ImagingRecord, catalogue: FieldCatalogue) -> Row:
+    """Return the row of one record."""
+    core, document = record.core, canonical_document(record)
+    return Row(
+        id=core.id,
+        revision=revision_of(document),
+        patient=f"{core.center}:{core.project}:{core.patient_key}",
+        study=f"{core.center}:{core.project}:{core.patient_key}:{core.study_uid}",
+        images=core.instances,
+        size_bytes=core.size_bytes,
+        values=flat_values(record, catalogue),
+        document=document,
+    )
+
+
+def generation_of(pairs: Iterable[tuple[str, str]]) -> str:
+    """Return the sha256 over (id, revision) pairs that come sorted by id."""
+    digest = hashlib.sha256()
+    for record_id, revision in pairs:
+        digest.update(f"{record_id}\t{revision}\n".encode())
+    return digest.hexdigest()

@@ -1,0 +1,165 @@
+"""Compile a criterion to bitmaps: for every node, who surely matches and who possibly does (Kleene's two bounds)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import reduce, singledispatch
+from operator import and_, or_
+
+import numpy as np
+from numpy.typing import NDArray
+from pyroaring import BitMap
+
+from fairlead.errors import UnsupportedInput
+from fairlead.index.columns import Columns, positions
+from fairlead.index.criteria import (
+    All,
+    And,
+    AtLeast,
+    Criterion,
+    Exists,
+    Has,
+    MembersOf,
+    Missing,
+    Not,
+    OneOf,
+    Or,
+    Range,
+    Term,
+    Text,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """``sure`` is who is true, ``possible`` adds who is unknown; ``sure`` lies within ``possible``."""
+
+    sure: BitMap
+    possible: BitMap
+
+
+def exactly(found: BitMap) -> Answer:
+    """Return an answer without unknowns."""
+    return Answer(found, found)
+
+
+def _compared(columns: Columns, found: BitMap, field: str, *, or_missing: bool) -> Answer:
+    absent = columns.alive - columns.stated(field)
+    return exactly(found | absent) if or_missing else Answer(found, found | absent)
+
+
+@singledispatch
+def select(node: Criterion, columns: Columns) -> Answer:
+    """Return who matches one node; raise UnsupportedInput for a node kind without a rule."""
+    raise UnsupportedInput(f"The embedded index has no rule for {type(node).__name__}.")
+
+
+@select.register
+def _(node: All, columns: Columns) -> Answer:
+    return exactly(columns.alive.copy())
+
+
+@select.register
+def _(node: Term, columns: Columns) -> Answer:
+    return _compared(columns, columns.equal(node.field, (node.value,)), node.field, or_missing=node.or_missing)
+
+
+@select.register
+def _(node: OneOf, columns: Columns) -> Answer:
+    return _compared(columns, columns.equal(node.field, node.values), node.field, or_missing=node.or_missing)
+
+
+@select.register
+def _(node: Range, columns: Columns) -> Answer:
+    return _compared(columns, columns.between(node.field, node), node.field, or_missing=node.or_missing)
+
+
+@select.register
+def _(node: Text, columns: Columns) -> Answer:
+    return _compared(columns, columns.text(node.field, node.words), node.field, or_missing=node.or_missing)
+
+
+@select.register
+def _(node: Exists, columns: Columns) -> Answer:
+    return exactly(columns.stated(node.field))
+
+
+@select.register
+def _(node: Missing, columns: Columns) -> Answer:
+    return exactly(columns.alive - columns.stated(node.field))
+
+
+@select.register
+def _(node: MembersOf, columns: Columns) -> Answer:
+    return exactly(columns.listed(node.ids))
+
+
+@select.register
+def _(node: And, columns: Columns) -> Answer:
+    answers = [select(part, columns) for part in node.of]
+    return Answer(
+        reduce(and_, (answer.sure for answer in answers), columns.alive),
+        reduce(and_, (answer.possible for answer in answers), columns.alive),
+    )
+
+
+@select.register
+def _(node: Or, columns: Columns) -> Answer:
+    answers = [select(part, columns) for part in node.of]
+    return Answer(
+        reduce(or_, (answer.sure for answer in answers), BitMap()),
+        reduce(or_, (answer.possible for answer in answers), BitMap()),
+    )
+
+
+@select.register
+def _(node: Not, columns: Columns) -> Answer:
+    inner = select(node.of, columns)
+    return Answer(columns.alive - inner.possible, columns.alive - inner.sure)
+
+
+@select.register
+def _(node: AtLeast, columns: Columns) -> Answer:
+    answers = [select(part, columns) for part in node.of]
+    return Answer(
+        _reached([answer.sure for answer in answers], node.count, columns),
+        _reached([answer.possible for answer in answers], node.count, columns),
+    )
+
+
+def _reached(found: list[BitMap], count: int, columns: Columns) -> BitMap:
+    # reached[k] holds who is in at least k of the bitmaps seen so far; going down keeps one bitmap from counting twice.
+    reached = [columns.alive, *(BitMap() for _ in range(count))]
+    for bitmap in found:
+        for level in range(count, 0, -1):
+            reached[level] = reached[level] | (reached[level - 1] & bitmap)
+    return reached[count] & columns.alive
+
+
+@select.register
+def _(node: Has, columns: Columns) -> Answer:
+    inner = select(node.where, columns)
+    fewest, most = _per_group(inner.sure, node, columns), _per_group(inner.possible, node, columns)
+    ceiling = np.iinfo(np.int64).max if node.maximum is None else node.maximum
+    return Answer(
+        _everyone((fewest >= node.minimum) & (most <= ceiling), node, columns),
+        _everyone((most >= node.minimum) & (fewest <= ceiling), node, columns),
+    )
+
+
+def _per_group(found: BitMap, node: Has, columns: Columns) -> NDArray[np.int64]:
+    """Return the number of matching studies, series or images per group code."""
+    groups = columns.codes(node.same)
+    size = len((columns.patient if node.same == "patient" else columns.study).names)
+    ordinals = positions(found)
+    if node.grain == "study":  # one representative per study; a study belongs to one patient
+        _, first = np.unique(columns.codes("study")[ordinals], return_index=True)
+        ordinals = ordinals[first]
+    tally = np.zeros(size, dtype=np.int64)
+    np.add.at(tally, groups[ordinals], columns.numbers("images")[ordinals] if node.grain == "image" else 1)
+    return tally
+
+
+def _everyone(chosen: NDArray[np.bool_], node: Has, columns: Columns) -> BitMap:
+    everyone = positions(columns.alive)
+    return BitMap(everyone[chosen[columns.codes(node.same)[everyone]]].astype(np.uint32))

@@ -1,0 +1,93 @@
+"""The embedded adapter keeps the index contract, and its file survives what files meet."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from conformance.index_contract import CATALOGUE, IndexContract, MakeIndex
+from fairlead.errors import InvalidConfiguration, ServiceUnreachable
+from fairlead.index.criteria import All, Term
+from fairlead.index.embedded import EmbeddedIndex
+from index.builders import a_series
+
+
+class TestEmbeddedIndex(IndexContract):
+    """The contract on one SQLite file a case."""
+
+    @pytest.fixture
+    def make_index(self, tmp_path: Path) -> MakeIndex:
+        numbers = itertools.count()
+        return lambda: EmbeddedIndex(tmp_path / f"index-{next(numbers)}.sqlite", CATALOGUE)
+
+
+WRITER = """
+import sys
+from pathlib import Path
+from conformance.index_contract import CATALOGUE
+from fairlead.index.embedded import EmbeddedIndex
+from index.builders import a_series
+index, begin = EmbeddedIndex(Path(sys.argv[1]), CATALOGUE), int(sys.argv[2])
+print(sum(index.put([a_series(str(number))]).added for number in range(begin, begin + 20)))
+"""
+
+
+def test_another_process_sees_what_was_written_and_what_was_removed(tmp_path: Path) -> None:
+    writer, reader = EmbeddedIndex(tmp_path / "i.sqlite", CATALOGUE), EmbeddedIndex(tmp_path / "i.sqlite", CATALOGUE)
+    writer.put([a_series("1"), a_series("2")])
+    assert reader.status().records == 2
+    writer.put([a_series("1", modality="MR")])
+    writer.remove(["local:default:1.2.2"])
+    assert reader.members(All()) == writer.members(Term("modality", "MR"))
+    writer.clear()
+    assert reader.status().records == 0
+
+
+def test_several_processes_write_at_once_and_nothing_is_lost(tmp_path: Path) -> None:
+    file = tmp_path / "index.sqlite"
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    writers = [
+        subprocess.Popen([sys.executable, "-c", WRITER, str(file), str(begin)], env=environment, stdout=subprocess.PIPE, text=True)
+        for begin in (0, 10, 20)
+    ]
+    added = sum(int(writer.communicate(timeout=60)[0]) for writer in writers)
+    assert added == EmbeddedIndex(file, CATALOGUE).status().records == 40
+
+
+def test_a_changed_catalogue_reads_the_records_anew_and_keeps_the_generation(tmp_path: Path) -> None:
+    old = replace(CATALOGUE, fields={name: field for name, field in CATALOGUE.fields.items() if name != "patient.sex"}, sha256="0" * 64)
+    before = EmbeddedIndex(tmp_path / "i.sqlite", old)
+    before.put([a_series("1", patient__sex="F")])
+    assert before.members(Term("patient.sex", "F")).ids == ()
+    after = EmbeddedIndex(tmp_path / "i.sqlite", CATALOGUE)
+    assert len(after.members(Term("patient.sex", "F")).ids) == 1
+    assert after.put([a_series("1", patient__sex="F")]).unchanged == 1
+    assert after.generation() == before.generation()
+
+
+def test_a_file_that_was_replaced_is_read_from_the_start(tmp_path: Path) -> None:
+    index = EmbeddedIndex(tmp_path / "i.sqlite", CATALOGUE)
+    index.put([a_series("1"), a_series("2")])
+    assert index.status().records == 2
+    for leftover in tmp_path.glob("i.sqlite*"):
+        leftover.unlink()
+    EmbeddedIndex(tmp_path / "i.sqlite", CATALOGUE).put([a_series("3")])
+    assert index.members(All()).ids == ("local:default:1.2.3",)
+
+
+def test_a_damaged_file_is_refused_with_the_way_out(tmp_path: Path) -> None:
+    (tmp_path / "i.sqlite").write_bytes(b"this is no database at all" * 100)
+    with pytest.raises(InvalidConfiguration, match="fairlead index rebuild"):
+        EmbeddedIndex(tmp_path / "i.sqlite", CATALOGUE)
+
+
+def test_a_file_that_cannot_be_opened_counts_as_unreachable(tmp_path: Path) -> None:
+    (tmp_path / "i.sqlite").mkdir()
+    with pytest.raises(ServiceUnreachable, match="cannot be used"):
+        EmbeddedIndex(tmp_path / "i.sqlite", CATALOGUE)
