@@ -1,0 +1,101 @@
+"""Rendering with the real helm, and the values files there are."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+CHARTS = Path(__file__).parents[2] / "charts"
+FAIRLEAD = CHARTS / "fairlead"
+PLATFORM = CHARTS / "platform"
+Rendered = list[dict[str, Any]]
+Render = Callable[..., Rendered]
+
+
+def helm_binary() -> str:
+    """Return helm beside this Python (the package helm-binary), else the one in PATH."""
+    beside = Path(sys.executable).parent / "helm"
+    found = str(beside) if beside.is_file() else shutil.which("helm")
+    assert found, "helm is missing: make setup installs it"
+    return found
+
+
+@pytest.fixture(scope="session")
+def helm() -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Return a function that runs helm and gives its output, whatever the exit status."""
+    binary = helm_binary()
+
+    def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+        return subprocess.run([binary, *map(str, arguments)], capture_output=True, text=True, timeout=60, check=False)
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def render(helm: Callable[..., subprocess.CompletedProcess[str]], tmp_path_factory: pytest.TempPathFactory) -> Render:
+    """Return a function: chart, values files, inline values -> the rendered objects."""
+
+    def rendered(chart: Path = FAIRLEAD, *files: Path, values: dict[str, Any] | None = None) -> Rendered:
+        inline = tmp_path_factory.mktemp("values") / "values.yaml"
+        inline.write_text(yaml.safe_dump(values or {}))
+        options = [part for file in (*files, inline) for part in ("--values", str(file))]
+        done = helm("template", "x", chart, "--namespace", "imaging", *options)
+        assert done.returncode == 0, done.stderr
+        return [document for document in yaml.safe_load_all(done.stdout) if document]
+
+    return rendered
+
+
+def closed_schema(keys: dict[str, Any]) -> dict[str, Any]:
+    """Return a JSON Schema that admits these keys and no other."""
+    properties = {name: closed_schema(below) if isinstance(below, dict) else {} for name, below in keys.items()}
+    return {"type": "object", "properties": {"global": {}, "enabled": {}, **properties}, "additionalProperties": False}
+
+
+def write_stub(folder: Path, *, name: str, version: str, schema: dict[str, Any]) -> None:
+    """Write a sub-chart that stands for one we can't fetch: same name and version, its values dumped into a ConfigMap."""
+    import json
+
+    (folder / "templates").mkdir(parents=True)
+    (folder / "Chart.yaml").write_text(yaml.safe_dump({"apiVersion": "v2", "name": name, "version": version}))
+    (folder / "values.schema.json").write_text(json.dumps({"$schema": "http://json-schema.org/draft-07/schema#", **schema}))
+    (folder / "templates" / "values.yaml").write_text(
+        f"apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: stub-{name}}}\ndata:\n  values: {{{{ .Values | toJson | quote }}}}\n"
+    )
+
+
+@pytest.fixture(scope="session")
+def platform(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a copy of the umbrella with our own chart beside stubs for Airflow and OpenSearch."""
+    chart = tmp_path_factory.mktemp("platform") / "platform"
+    shutil.copytree(PLATFORM, chart)
+    shutil.copytree(FAIRLEAD, chart / "charts" / "fairlead")
+    keys = yaml.safe_load((Path(__file__).parent / "airflow-1.22.0-keys.yaml").read_text())
+    write_stub(chart / "charts" / "airflow", name="airflow", version="1.22.0", schema=closed_schema(keys))
+    write_stub(chart / "charts" / "opensearch", name="opensearch", version="3.6.0", schema={"type": "object"})
+    return chart
+
+
+def pods(objects: Rendered) -> list[tuple[str, dict[str, Any]]]:
+    """Return (kind/name, pod spec) of everything that runs pods."""
+    found = []
+    for document in objects:
+        spec = document.get("spec") or {}
+        pod = spec if document["kind"] == "Pod" else spec.get("template", {}).get("spec")
+        if pod:
+            found.append((f"{document['kind']}/{document['metadata']['name']}", pod))
+    return found
+
+
+def one(objects: Rendered, kind: str, name: str) -> dict[str, Any]:
+    """Return the one object of that kind and name."""
+    found = [document for document in objects if document["kind"] == kind and document["metadata"]["name"] == name]
+    assert len(found) == 1, f"{kind} {name}: {[(d['kind'], d['metadata']['name']) for d in objects]}"
+    return found[0]

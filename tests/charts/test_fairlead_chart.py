@@ -1,0 +1,271 @@
+"""The Fairlead chart, rendered by the real helm and judged object by object."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import kubernetes_validate
+import pytest
+import yaml
+
+from charts.conftest import FAIRLEAD, Render, Rendered, one, pods
+from fairlead.settings import load_settings
+
+pytestmark = pytest.mark.charts
+VARIANTS = sorted((FAIRLEAD / "ci").glob("*-values.yaml"))
+CUSTOM_KINDS = {"HTTPRoute", "ServiceMonitor"}  # custom resources: the bundled schemas know only Kubernetes' own kinds
+
+
+def newest_minors(count: int) -> list[str]:
+    """Return the newest Kubernetes minors whose strict schemas kubernetes-validate bundles."""
+    folder = Path(kubernetes_validate.__file__).parent / "kubernetes-json-schema"
+    found = {tuple(map(int, re.findall(r"\d+", path.name)[:2])) for path in folder.glob("v*-local-strict")}
+    return [f"{major}.{minor}" for major, minor in sorted(found)[-count:]]
+
+
+@pytest.fixture(params=VARIANTS, ids=lambda path: path.stem.removesuffix("-values"))
+def objects(request: pytest.FixtureRequest, render: Render) -> Rendered:
+    return render(FAIRLEAD, request.param)
+
+
+@pytest.mark.parametrize("variant", VARIANTS, ids=lambda path: path.stem)
+def test_helm_lint_is_content_with_every_variant(helm: Callable[..., subprocess.CompletedProcess[str]], variant: Path) -> None:
+    done = helm("lint", "--strict", FAIRLEAD, "--values", variant)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("minor", newest_minors(3))
+def test_every_object_fits_the_strict_schema_of_kubernetes(objects: Rendered, minor: str) -> None:
+    for document in objects:
+        if document["kind"] not in CUSTOM_KINDS:
+            kubernetes_validate.validate(document, minor, strict=True)
+
+
+def test_three_minors_of_kubernetes_are_checked() -> None:
+    assert len(newest_minors(3)) == 3
+
+
+def test_every_pod_meets_the_restricted_standard(objects: Rendered) -> None:
+    assert pods(objects)
+    for name, pod in pods(objects):
+        assert pod["securityContext"]["runAsNonRoot"] is True, name
+        assert pod["securityContext"].get("runAsUser") != 0, name
+        assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}, name
+        assert pod["automountServiceAccountToken"] is False, name
+        assert not {"hostNetwork", "hostPID", "hostIPC"} & set(pod), name
+        assert all("hostPath" not in volume for volume in pod["volumes"]), name
+
+
+def test_every_container_is_locked_down_and_sized(objects: Rendered) -> None:
+    for name, pod in pods(objects):
+        for container in pod["containers"] + pod.get("initContainers", []):
+            security = container["securityContext"]
+            assert security == {"allowPrivilegeEscalation": False, "readOnlyRootFilesystem": True, "capabilities": {"drop": ["ALL"]}}, name
+            assert container["resources"]["requests"].keys() >= {"cpu", "memory"}, name
+            assert "memory" in container["resources"]["limits"], name
+
+
+def test_no_image_floats(objects: Rendered) -> None:
+    images = {container["image"] for _, pod in pods(objects) for container in pod["containers"]}
+    assert images
+    for image in images:
+        assert re.search(r"(:[^:/]+|@sha256:[0-9a-f]{64})$", image), image
+        assert not image.endswith(":latest")
+
+
+def test_no_object_is_a_secret_and_no_password_stands_in_a_config_map(objects: Rendered) -> None:
+    assert "Secret" not in {document["kind"] for document in objects}
+    for document in objects:
+        if document["kind"] == "ConfigMap":
+            assert not re.search(r"(?i)password|database_url|secret_key", "".join(document["data"].values()))
+
+
+def test_service_links_are_off_so_that_no_fairlead_variable_appears_by_accident(objects: Rendered) -> None:
+    assert all(pod["enableServiceLinks"] is False for _, pod in pods(objects))
+
+
+def test_long_running_containers_have_three_probes_on_ports_they_declare(objects: Rendered) -> None:
+    for name, pod in pods(objects):
+        if name.split("/")[0] not in {"StatefulSet", "Deployment"}:
+            continue
+        for container in pod["containers"]:
+            declared = {port["name"] for port in container["ports"]}
+            for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
+                action = container[probe]
+                aims = [action[kind]["port"] for kind in ("httpGet", "tcpSocket") if kind in action]
+                assert set(aims) <= declared, f"{name} {probe}"
+                assert aims or action["exec"]["command"], f"{name} {probe}"
+
+
+def test_services_find_pods_and_ports_that_exist(objects: Rendered) -> None:
+    """No schema and no API server notices a wrong targetPort."""
+    workloads = [document["spec"]["template"] for document in objects if document["kind"] in {"StatefulSet", "Deployment"}]
+    services = [document for document in objects if document["kind"] == "Service"]
+    assert services
+    for service in services:
+        selector = service["spec"]["selector"].items()
+        served = [template for template in workloads if selector <= template["metadata"]["labels"].items()]
+        assert len(served) == 1, service["metadata"]["name"]
+        names = {port["name"] for container in served[0]["spec"]["containers"] for port in container["ports"]}
+        assert {port["targetPort"] for port in service["spec"]["ports"]} <= names
+
+
+def test_what_a_pod_mounts_is_a_volume_it_has(objects: Rendered) -> None:
+    made = {document["metadata"]["name"] for document in objects if document["kind"] == "ConfigMap"}
+    for name, pod in pods(objects):
+        volumes = {volume["name"] for volume in pod["volumes"]}
+        for container in pod["containers"]:
+            assert {mount["name"] for mount in container["volumeMounts"]} <= volumes, name
+        assert {volume["configMap"]["name"] for volume in pod["volumes"] if "configMap" in volume} <= made, name
+
+
+def test_the_rendered_settings_are_read_by_the_program_itself(objects: Rendered, tmp_path: Path) -> None:
+    config = next(document for document in objects if document["kind"] == "ConfigMap")
+    (tmp_path / "fairlead.yaml").write_text(config["data"]["fairlead.yaml"])
+    settings = load_settings(tmp_path / "fairlead.yaml")
+    assert str(settings.home) == "/var/lib/fairlead"
+    assert (settings.node.host, settings.catalog.host) == ("0.0.0.0", "0.0.0.0")  # noqa: S104  pods listen for their Service
+    assert settings.log.format == "json"
+
+
+def test_the_rendered_routes_are_read_by_the_program_itself(objects: Rendered, tmp_path: Path) -> None:
+    from fairlead.receive import load_routes
+
+    config = next(document for document in objects if document["kind"] == "ConfigMap")
+    (tmp_path / "routes.yaml").write_text(config["data"]["routes.yaml"])
+    table = load_routes(tmp_path / "routes.yaml")
+    assert table.match(calling_ae="FAIRLEAD_PROBE", called_ae="FAIRLEAD", peer="127.0.0.1").project
+
+
+def test_values_of_the_administrator_reach_the_settings(render: Render, tmp_path: Path) -> None:
+    rendered = render(FAIRLEAD, FAIRLEAD / "ci" / "production-values.yaml")
+    (tmp_path / "fairlead.yaml").write_text(one(rendered, "ConfigMap", "x-fairlead-config")["data"]["fairlead.yaml"])
+    settings = load_settings(tmp_path / "fairlead.yaml")
+    assert (settings.project, settings.node.settle_after_s, settings.log.level) == ("trauma", 8, "WARNING")
+    assert settings.catalog.base_url == "https://data.example.org/fdp"
+    assert str(settings.secrets) == "/etc/fairlead-keys"
+
+
+def test_the_dicom_port_is_open_to_the_networks_of_the_routes_and_to_nobody_else(render: Render) -> None:
+    rendered = render(FAIRLEAD, FAIRLEAD / "ci" / "production-values.yaml", values={"networkPolicy": {"dicomPeers": ["192.0.2.0/24"]}})
+    policy = one(rendered, "NetworkPolicy", "x-fairlead-node")["spec"]
+    blocks = [peer["ipBlock"]["cidr"] for rule in policy["ingress"] for peer in rule["from"] if "ipBlock" in peer]
+    assert blocks == ["10.20.30.41/32", "10.20.40.0/24", "192.0.2.0/24", "fd00:20::/64"]
+    assert policy["ingress"][0]["ports"] == [{"protocol": "TCP", "port": "dicom"}]
+    service = one(rendered, "Service", "x-fairlead-node")["spec"]
+    assert service["loadBalancerSourceRanges"] == blocks
+    assert service["externalTrafficPolicy"] == "Local"
+
+
+def test_without_routes_no_address_may_reach_the_dicom_port(render: Render) -> None:
+    policy = one(render(), "NetworkPolicy", "x-fairlead-node")["spec"]
+    assert [set(peer) for rule in policy["ingress"] for peer in rule["from"]] == [{"podSelector"}]
+
+
+def test_default_deny_covers_every_pod_of_the_release(render: Render) -> None:
+    rendered = render()
+    policy = one(rendered, "NetworkPolicy", "x-fairlead-default-deny")["spec"]
+    assert policy["policyTypes"] == ["Ingress", "Egress"]
+    assert not {"ingress", "egress"} & set(policy)
+    wanted = policy["podSelector"]["matchLabels"].items()
+    for document in rendered:
+        template = document if document["kind"] == "Pod" else (document.get("spec") or {}).get("template")
+        if template:
+            assert wanted <= template["metadata"]["labels"].items(), document["metadata"]["name"]
+
+
+def test_the_volume_survives_uninstall_and_keeps_pods_on_one_cluster_node(render: Render) -> None:
+    rendered = render()
+    claim = one(rendered, "PersistentVolumeClaim", "x-fairlead-home")
+    assert claim["metadata"]["annotations"]["helm.sh/resource-policy"] == "keep"
+    for name, pod in pods(rendered):
+        terms = pod["affinity"]["podAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"]
+        assert terms[0]["topologyKey"] == "kubernetes.io/hostname", name
+
+
+def test_the_grace_period_is_longer_than_the_drain(render: Render) -> None:
+    node = one(render(values={"settings": {"node": {"drain_grace_s": 200}}}), "StatefulSet", "x-fairlead-node")
+    assert node["spec"]["template"]["spec"]["terminationGracePeriodSeconds"] == 230
+
+
+def test_the_liveness_of_the_node_is_a_c_echo_with_the_nodes_own_title(render: Render) -> None:
+    node = one(render(values={"node": {"aeTitle": "RESEARCH 1", "port": 4242}}), "StatefulSet", "x-fairlead-node")
+    command = node["spec"]["template"]["spec"]["containers"][0]["livenessProbe"]["exec"]["command"]
+    assert command[:4] == ["python", "-m", "pynetdicom", "echoscu"]
+    assert command[-6:] == ["-aet", "FAIRLEAD_PROBE", "-aec", "RESEARCH 1", "127.0.0.1", "4242"]
+
+
+def test_the_migration_job_has_another_name_when_its_content_changes(render: Render) -> None:
+    def name(**values: Any) -> str:
+        return next(document["metadata"]["name"] for document in render(values=values) if document["kind"] == "Job")
+
+    assert name() == name()
+    assert name() != name(image={"tag": "0.1.1"})
+    assert name() != name(database={"existingSecret": "db"})
+
+
+@pytest.mark.parametrize(("hooks", "annotation"), [(True, "post-install,pre-upgrade"), (False, None)])
+def test_migrations_are_helm_hooks_only_when_asked(render: Render, hooks: bool, annotation: str | None) -> None:
+    job = next(document for document in render(values={"migrations": {"useHelmHooks": hooks}}) if document["kind"] == "Job")
+    assert job["metadata"].get("annotations", {}).get("helm.sh/hook") == annotation
+    assert job["spec"]["template"]["spec"]["containers"][0]["args"] == ["db", "upgrade"]
+
+
+def test_the_database_url_comes_from_the_named_secret(render: Render) -> None:
+    node = one(render(values={"database": {"existingSecret": "db", "key": "dsn"}}), "StatefulSet", "x-fairlead-node")
+    variables = {entry["name"]: entry for entry in node["spec"]["template"]["spec"]["containers"][0]["env"]}
+    assert variables["FAIRLEAD_DATABASE_URL"]["valueFrom"] == {"secretKeyRef": {"name": "db", "key": "dsn"}}
+
+
+def test_a_change_of_routes_restarts_the_node(render: Render) -> None:
+    rule = {"project": "p", "calling_ae": ["CT"], "from_networks": ["10.0.0.1/32"]}
+    sums = [
+        one(render(values=values), "StatefulSet", "x-fairlead-node")["spec"]["template"]["metadata"]["annotations"]["checksum/config"]
+        for values in ({}, {"routes": [rule]})
+    ]
+    assert sums[0] != sums[1]
+
+
+def test_ingress_and_route_lead_to_the_catalog_service(render: Render) -> None:
+    ingress = one(render(FAIRLEAD, FAIRLEAD / "ci" / "production-values.yaml"), "Ingress", "x-fairlead-catalog")["spec"]
+    assert ingress["rules"][0]["http"]["paths"][0]["backend"] == {"service": {"name": "x-fairlead-catalog", "port": {"name": "http"}}}
+    assert ingress["tls"] == [{"hosts": ["data.example.org"], "secretName": "data-example-org"}]
+    route = one(render(FAIRLEAD, FAIRLEAD / "ci" / "gateway-api-values.yaml"), "HTTPRoute", "x-fairlead-catalog")["spec"]
+    assert route["parentRefs"] == [{"name": "public", "namespace": "gateways"}]
+    assert route["rules"][0]["backendRefs"] == [{"name": "x-fairlead-catalog", "port": 80}]
+
+
+def test_a_disruption_budget_appears_only_where_two_pods_run(render: Render) -> None:
+    two = {"catalog": {"replicas": 2}, "database": {"existingSecret": "db"}}
+    assert "PodDisruptionBudget" not in {document["kind"] for document in render()}
+    assert "PodDisruptionBudget" in {document["kind"] for document in render(values=two)}
+
+
+def test_the_platform_may_choose_the_user(render: Render) -> None:
+    for name, pod in pods(render(FAIRLEAD, FAIRLEAD / "ci" / "openshift-values.yaml")):
+        assert set(pod["securityContext"]) == {"runAsNonRoot", "seccompProfile"}, name
+        assert pod["serviceAccountName"] == "restricted"
+
+
+def test_labels_do_not_repeat_a_key_and_name_the_release(objects: Rendered) -> None:
+    for document in objects:
+        assert document["metadata"]["labels"]["app.kubernetes.io/instance"] == "x", document["metadata"]["name"]
+
+
+def test_the_schema_documents_the_same_values_as_the_defaults() -> None:
+    schema = yaml.safe_load((FAIRLEAD / "values.schema.json").read_text())
+    values = yaml.safe_load((FAIRLEAD / "values.yaml").read_text())
+
+    def compare(declared: dict[str, Any], given: dict[str, Any], where: str) -> None:
+        assert set(declared["properties"]) == set(given), where
+        assert declared["additionalProperties"] is False, where
+        for name, value in given.items():
+            below = declared["properties"][name]
+            if isinstance(value, dict) and value and "properties" in below:
+                compare(below, value, f"{where}.{name}")
+
+    compare(schema, values, "values")

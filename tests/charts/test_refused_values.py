@@ -1,0 +1,70 @@
+"""Values that must be refused, each with a message that names the value."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from charts.conftest import FAIRLEAD
+
+pytestmark = pytest.mark.charts
+RULE = {"project": "p", "calling_ae": ["CT"], "from_networks": ["10.0.0.1/32"]}
+
+REFUSED: list[tuple[str, dict[str, Any], str]] = [
+    ("a misspelt block", {"nodes": {}}, "nodes"),
+    ("a misspelt value", {"node": {"prot": 104}}, "prot is not allowed"),
+    ("a title of 17 characters", {"node": {"aeTitle": "A" * 17}}, "node.aeTitle: String length must be less than or equal to 16"),
+    ("an empty title", {"node": {"aeTitle": ""}}, "node.aeTitle"),
+    ("a title with a backslash", {"node": {"aeTitle": "A\\B"}}, "node.aeTitle: Does not match pattern"),
+    ("a title of spaces", {"node": {"aeTitle": "   "}}, "node.aeTitle: Does not match pattern"),
+    ("a privileged port", {"node": {"port": 104}}, "node.port: Must be greater than or equal to 1024"),
+    ("a port above the range", {"catalog": {"port": 70000}}, "catalog.port"),
+    ("a port as text", {"catalog": {"service": {"port": "http"}}}, "catalog.service.port: Invalid type"),
+    ("an unknown service type", {"node": {"service": {"type": "ExternalName"}}}, "node.service.type"),
+    ("a node port without its type", {"node": {"service": {"nodePort": 31112}}}, "node.service.type is not NodePort"),
+    ("a node port outside its range", {"node": {"service": {"type": "NodePort", "nodePort": 104}}}, "node.service.nodePort"),
+    ("a floating tag", {"image": {"tag": "latest"}}, "image.tag"),
+    ("a digest without its algorithm", {"image": {"digest": "0" * 64}}, "image.digest"),
+    ("a peer that is no network", {"networkPolicy": {"dicomPeers": ["10.0.0.5"]}}, "networkPolicy.dicomPeers.0"),
+    ("an octet above 255", {"networkPolicy": {"dicomPeers": ["10.0.0.256/32"]}}, "networkPolicy.dicomPeers.0"),
+    ("a prefix above 32", {"networkPolicy": {"dicomPeers": ["10.0.0.0/33"]}}, "networkPolicy.dicomPeers.0"),
+    ("an egress without ports", {"networkPolicy": {"egress": [{"cidr": "10.0.0.0/8"}]}}, "ports is required"),
+    ("a route without networks", {"routes": [{"project": "p", "calling_ae": ["CT"]}]}, "from_networks is required"),
+    ("a route with an unknown word", {"routes": [RULE | {"allow": True}]}, "allow is not allowed"),
+    ("a route with a bad project", {"routes": [RULE | {"project": "Big Project"}]}, "routes.0.project"),
+    ("a base address with a slash at its end", {"catalog": {"baseUrl": "https://x.org/"}}, "catalog.baseUrl"),
+    ("a base address without a scheme", {"catalog": {"baseUrl": "x.org"}}, "catalog.baseUrl"),
+    ("no replica", {"catalog": {"replicas": 0}}, "catalog.replicas"),
+    ("several pods on SQLite", {"catalog": {"replicas": 2}}, "several pods need PostgreSQL"),
+    ("autoscaling on SQLite", {"catalog": {"autoscaling": {"enabled": True}}}, "several pods need PostgreSQL"),
+    ("SQLite on a network volume", {"storage": {"accessMode": "ReadWriteMany"}}, "SQLite is not safe on a network file system"),
+    ("an access mode for one pod", {"storage": {"accessMode": "ReadWriteOncePod"}}, "storage.accessMode"),
+    ("a size that is no quantity", {"storage": {"size": "lots"}}, "storage.size"),
+    ("ingress and route together", {"catalog": {"ingress": {"enabled": True}, "httpRoute": {"enabled": True}}}, "exclude each other"),
+    ("an ingress without a host", {"catalog": {"ingress": {"enabled": True}}}, "catalog.ingress.host is empty"),
+    ("a route without a gateway", {"catalog": {"httpRoute": {"enabled": True}}}, "parentRefs is empty"),
+    ("a password in the values", {"database": {"password": "x"}}, "password is not allowed"),
+    ("OpenSearch without its secret", {"index": {"backend": "opensearch"}}, "needs index.existingSecret"),
+    ("an unknown index", {"index": {"backend": "solr"}}, "index.backend"),
+    ("root", {"security": {"runAsUser": 0}}, "security.runAsUser"),
+    ("a service account without a name", {"serviceAccount": {"create": False}}, "serviceAccount.name is empty"),
+    ("a setting that the chart decides", {"settings": {"home": "/data"}}, "home is not allowed"),
+    ("a misspelt setting", {"settings": {"node": {"settle_s": 5}}}, "settle_s is not allowed"),
+    ("a setting outside its range", {"settings": {"node": {"settle_after_s": 0}}}, "settle_after_s"),
+    ("fewest above most", {"catalog": {"autoscaling": {"minReplicas": 9}}}, "minReplicas is above maxReplicas"),
+    ("a resource that does not exist", {"node": {"resources": {"limits": {"gpu": 1}}}}, "gpu is not allowed"),
+]
+
+
+@pytest.mark.parametrize(("values", "message"), [row[1:] for row in REFUSED], ids=[row[0] for row in REFUSED])
+def test_helm_refuses(helm: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path, values: dict[str, Any], message: str) -> None:
+    file = tmp_path / "values.yaml"
+    file.write_text(yaml.safe_dump(values))
+    done = helm("template", "x", FAIRLEAD, "--values", file)
+    assert done.returncode != 0
+    assert message in done.stderr
