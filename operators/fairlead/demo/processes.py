@@ -10,7 +10,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final, Self
+from typing import IO, Final, Self
 
 from fairlead.errors import ServiceUnreachable
 
@@ -81,6 +81,7 @@ class Servers:
 
     def start(self, name: str, command: Sequence[str], environment: Mapping[str, str] | None = None) -> Server:
         """Start one server in its own process group, its output in ``logs/<name>.log``."""
+        guard = self._guard_input()
         log = self.logs / f"{name}.log"
         with log.open("wb") as output:
             process = subprocess.Popen(
@@ -92,16 +93,16 @@ class Servers:
                 start_new_session=True,
                 cwd=self.logs.parent,
             )
-        self._tell_guard(process.pid)
+        guard.write(f"{process.pid}\n".encode())
+        guard.flush()
         server = Server(name, process, log)
         self._started.append(server)
         return server
 
-    def _tell_guard(self, group: int) -> None:
+    def _guard_input(self) -> IO[bytes]:
         if self._guard is None or self._guard.stdin is None:
             raise ServiceUnreachable("A server was started outside the guard.", remedy="Use Servers as a context manager.")
-        self._guard.stdin.write(f"{group}\n".encode())
-        self._guard.stdin.flush()
+        return self._guard.stdin
 
     def stop(self) -> None:
         """Close the guard's input and wait until it has ended every group; safe to call twice."""
