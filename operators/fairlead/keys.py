@@ -89,3 +89,19 @@ def pseudonym_uid(key: bytes, uid: str) -> str:
     """
     number = int.from_bytes(pseudonym(key, "uid", uid)[:16], "big")
     return f"2.25.{(number & UUID_V8_CLEAR) | UUID_V8_SET}"
+
+
+def pseudonym_patient(key: bytes, patient: str) -> str:
+    """Return the Patient ID that stands outside the house for the in-house key ``patient`` (see :func:`patient_key`)."""
+    return "P" + pseudonym(key, "patient-outside", patient).hex()[:20].upper()
+
+
+def day_shift(key: bytes, patient: str, *, span_days: int = 365, whole_weeks: bool = False) -> int:
+    """Return by how many whole days every date of one patient moves: within ``span_days`` either way, never zero.
+
+    With ``whole_weeks`` the shift is a multiple of seven, so that weekdays stay.
+    """
+    step = 7 if whole_weeks else 1
+    most = max(span_days // step, 1)
+    number = int.from_bytes(pseudonym(key, "days", patient)[:8], "big") % (2 * most)
+    return step * (number - most if number < most else number - most + 1)

@@ -297,6 +297,8 @@ class DeidentifyReport(Record):
     profile_codes: tuple[str, ...]
     profile_sha256: Sha256
     dciodvfy_new_errors: int
+    """Counted over the ``dciodvfy_checked`` files only: 0 of 0 means that nobody looked."""
+    dciodvfy_checked: int = 0
     seconds: float
 
 

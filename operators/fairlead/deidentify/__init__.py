@@ -1,0 +1,25 @@
+"""De-identification by DICOM PS3.15 Annex E: a table, one walk over the whole data set, keyed pseudonyms, and a gate at the end.
+
+Front door: :func:`load_profile`, :class:`Deidentifier` for a data set in memory, :func:`deidentify_folder` for files.
+"""
+
+from fairlead.deidentify.engine import Deidentifier, Person, Result
+from fairlead.deidentify.folder import deidentify_folder
+from fairlead.deidentify.instance import Outcome, deidentify_file
+from fairlead.deidentify.pixels import Decision, Verdict, judge
+from fairlead.deidentify.profile import Profile, load_profile, profile_names
+
+__all__ = [
+    "Decision",
+    "Deidentifier",
+    "Outcome",
+    "Person",
+    "Profile",
+    "Result",
+    "Verdict",
+    "deidentify_file",
+    "deidentify_folder",
+    "judge",
+    "load_profile",
+    "profile_names",
+]

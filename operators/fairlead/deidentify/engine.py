@@ -1,0 +1,311 @@
+"""The walk: one recursion over a whole data set, an action per attribute, a new data set out of it.
+
+Elements that stay are carried over as the bytes they were read as, pixel data too; only what changes is decoded and built
+anew. The source is not changed.
+"""
+
+from __future__ import annotations
+
+import struct
+import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from io import BytesIO
+from typing import Final
+
+from pydicom.charset import convert_encodings
+from pydicom.config import disable_value_validation
+from pydicom.dataelem import DataElement, RawDataElement
+from pydicom.dataset import Dataset
+from pydicom.filereader import read_sequence
+
+from fairlead import keys
+from fairlead.deidentify.identity import Identity, is_well_known, values_of
+from fairlead.deidentify.pixels import Verdict
+from fairlead.deidentify.profile import Profile
+from fairlead.deidentify.rules import PATIENT_ID, Action, Rules, rules_of
+from fairlead.deidentify.stamp import stamp
+from fairlead.deidentify.table import LAST_META_GROUP, Option, identity_kinds, is_private, is_repeating, vr_of
+from fairlead.deidentify.tree import MEANINGS, dummy_item, is_public_code, may_stay
+from fairlead.deidentify.values import DUMMIES, REMOVED, cap_age, shift_date, shift_datetime
+from fairlead.deidentify.words import clean_words, remove_words
+from fairlead.errors import UnreadableImage
+
+ITEM_TAGS: Final = (b"\xfe\xff\x00\xe0", b"\xff\xfe\xe0\x00")
+PATIENT_AGE: Final = 0x00101010
+CLEANABLE_NAME: Final = "PN"
+DEEPEST: Final = 64
+type Element = DataElement | RawDataElement
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """Who the data set is about, in house (``key``), outside (``pseudonym``), and by how many days the dates move."""
+
+    key: str
+    pseudonym: str
+    days: int
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """A de-identified data set, and the identity that was taken out of it, for the gate."""
+
+    dataset: Dataset
+    identity: Identity
+    person: Person
+
+
+class Deidentifier:
+    """Applies one profile with one project's key; the same input gives the same output on every machine with this key."""
+
+    def __init__(self, profile: Profile, key: bytes, *, project: str = "default") -> None:
+        self.profile = profile
+        self.project = project
+        self._key = key
+
+    def apply(self, dataset: Dataset) -> Dataset:
+        """Return the de-identified copy of a data set; pixels are not judged, file meta and preamble are the writer's business."""
+        return self.process(dataset).dataset
+
+    def process(self, dataset: Dataset, *, verdict: Verdict | None = None) -> Result:
+        """Return the de-identified copy with the identity that was removed.
+
+        Parameters
+        ----------
+        verdict : what :func:`fairlead.deidentify.pixels.judge` said of the pixels; None when nobody judged them, and then the
+            copy does not claim to be free of burned-in text.
+
+        Raises
+        ------
+        UnreadableImage : an element that has to be changed cannot be read.
+        """
+        with warnings.catch_warnings(), disable_value_validation():
+            warnings.simplefilter("ignore")
+            person = self.person(dataset)
+            walk = Walk(self.profile, self._key, person=person, sop_class=str(dataset.get("SOPClassUID", "")))
+            walk.collect(dataset)
+            copy = walk.dataset(dataset, depth=0)
+            stamp(copy, self.profile, pseudonym=person.pseudonym, verdict=verdict)
+        return Result(copy, walk.identity, person)
+
+    def person(self, dataset: Dataset) -> Person:
+        """Return the pseudonyms of the patient; without a Patient ID the study stands for one unknown patient."""
+        patient_id = str(dataset.get("PatientID") or "").strip()
+        issuer = str(dataset.get("IssuerOfPatientID") or "")
+        if not patient_id:
+            issuer, patient_id = "\x1fstudy", str(dataset.get("StudyInstanceUID") or dataset.get("SOPInstanceUID") or "")
+        key = keys.patient_key(self._key, patient_id, issuer)
+        dates = self.profile.dates
+        days = keys.day_shift(self._key, key, span_days=dates.span_days, whole_weeks=dates.keep_weekday)
+        return Person(key=key, pseudonym=keys.pseudonym_patient(self._key, key), days=days)
+
+
+class Walk:
+    """One pass over one instance."""
+
+    def __init__(self, profile: Profile, key: bytes, *, person: Person, sop_class: str) -> None:
+        self.identity = Identity()
+        self._profile = profile
+        self._key = key
+        self._person = person
+        self._top = rules_of(profile, sop_class=sop_class, nested=False)
+        self._nested = rules_of(profile, sop_class="", nested=True)
+        self._handlers: Mapping[Action, Callable[[Dataset, int, int], Element | None]] = {
+            Action.REMOVE: lambda source, tag, depth: None,
+            Action.EMPTY: lambda source, tag, depth: empty(tag),
+            Action.DUMMY: self._dummy,
+            Action.MAP_UID: self._mapped,
+            Action.KEEP: self._kept,
+            Action.CLEAN_TEXT: self._cleaned_text,
+            Action.SHIFT: self._shifted,
+            Action.CLEAN_TREE: self._tree,
+            Action.PSEUDONYM: self._pseudonym,
+        }
+
+    def _rules(self, depth: int) -> Rules:
+        return self._nested if depth else self._top
+
+    # --- what identifies somebody ------------------------------------------------------------------------------------
+
+    def collect(self, source: Dataset, depth: int = 0) -> None:
+        """Remember every identifying value that the rules do not keep, wherever it stands."""
+        kinds, rules = identity_kinds(), self._rules(depth)
+        encodings = encodings_of(source)
+        for tag in list(source.keys()):
+            kind = kinds.get(tag)
+            if kind is not None and rules.get(tag) is not Action.KEEP:
+                self.identity.add(source.get_item(tag), kind, encodings=encodings)
+            elif kind is None and (tag in rules or not is_private(tag)) and self._is_sequence(source, tag):
+                for item in self._items(source, tag, depth):
+                    self.collect(item, depth + 1)
+
+    # --- the walk ----------------------------------------------------------------------------------------------------
+
+    def dataset(self, source: Dataset, *, depth: int, tree: bool = False) -> Dataset:
+        """Return the copy of a data set or item; inside a ``tree`` only what is known to be harmless stays."""
+        kept: dict[object, Element] = {}
+        for tag in list(source.keys()):
+            element = self._element(source, tag, depth, tree=tree)
+            if element is not None:
+                kept[tag] = element
+        return like(source, kept)
+
+    def _element(self, source: Dataset, tag: int, depth: int, *, tree: bool) -> Element | None:
+        if is_private(tag):
+            return self._private(source, tag, depth)
+        if is_repeating(tag) or tag >> 16 <= LAST_META_GROUP or not tag & 0xFFFF:
+            return None
+        action = self._rules(depth).get(tag)
+        if action is not None:
+            return self._handlers[action](source, tag, depth)
+        return self._in_tree(source, tag, depth) if tree else self._unlisted(source, tag, depth)
+
+    def _unlisted(self, source: Dataset, tag: int, depth: int) -> Element | None:
+        """Keep a public attribute without a row, but walk into sequences, and treat names and dates as if they had one."""
+        if self._is_sequence(source, tag):
+            return self._sequence(source, tag, depth)
+        raw = source.get_item(tag)
+        vr = vr_of(tag)
+        if vr == "UN" and (raw.VR or "UN") == "UN":
+            return None  # neither the dictionary nor the file says what this is
+        if vr == "SQ":
+            return None if raw.value else empty(tag)  # said to be a sequence, and cannot be read as one
+        stated = raw.VR if raw.VR not in (None, "UN") else vr
+        if CLEANABLE_NAME in (stated, vr):
+            return self._dummy(source, tag, depth)
+        if stated in ("DA", "DT") and Option.RETAIN_FULL_DATES not in self._profile.options:
+            return (self._shifted if Option.RETAIN_MODIFIED_DATES in self._profile.options else self._dummy)(source, tag, depth)
+        return raw
+
+    def _private(self, source: Dataset, tag: int, depth: int) -> Element | None:
+        """Drop private elements, unless the profile names their creator and element as safe."""
+        if Option.RETAIN_SAFE_PRIVATE not in self._profile.options or tag & 0xFFFF < 0x10:
+            return None
+        group, element = tag >> 16, tag & 0xFFFF
+        creator_tag = tag if element <= 0xFF else (group << 16) | (element >> 8)
+        if creator_tag not in source:
+            return None
+        creator = next(iter(values_of(source.get_item(creator_tag), encodings_of(source))), "")
+        safe = {
+            int(offset, 16)
+            for entry in self._profile.safe_private
+            if entry.creator == creator and int(entry.group, 16) == group
+            for offset in entry.elements
+        }
+        if not safe or (element > 0xFF and element & 0xFF not in safe):
+            return None
+        return self._sequence(source, tag, depth) if self._is_sequence(source, tag) else source.get_item(tag)
+
+    # --- sequences ---------------------------------------------------------------------------------------------------
+
+    def _is_sequence(self, source: Dataset, tag: int) -> bool:
+        raw = source.get_item(tag)
+        if isinstance(raw, DataElement):
+            return bool(raw.VR == "SQ") or (isinstance(raw.value, bytes) and raw.value[:4] in ITEM_TAGS and vr_of(tag) in ("SQ", "UN"))
+        vr = raw.VR
+        if vr == "SQ" or (vr is None and vr_of(tag) == "SQ"):
+            return True
+        return vr_of(tag) in ("SQ", "UN") and isinstance(raw.value, bytes) and raw.value[:4] in ITEM_TAGS
+
+    def _items(self, source: Dataset, tag: int, depth: int) -> list[Dataset]:
+        """Return the items, parsed first where the file hides them in UN (PS3.5 section 6.2.2: implicit VR, little endian)."""
+        if depth >= DEEPEST:
+            raise UnreadableImage(f"The data set is nested more than {DEEPEST} levels deep.")
+        raw = source.get_item(tag)
+        hidden = raw.value if isinstance(raw.value, bytes) and raw.VR not in ("SQ", None) else None
+        try:
+            if hidden is not None:
+                return list(read_sequence(BytesIO(hidden), True, True, len(hidden), encodings_of(source)))
+            return list(source[tag].value or [])
+        except (ValueError, TypeError, KeyError, AttributeError, EOFError, OSError, NotImplementedError, struct.error) as error:
+            raise UnreadableImage(f"The sequence ({tag >> 16:04X},{tag & 0xFFFF:04X}) cannot be read.") from error
+
+    def _sequence(self, source: Dataset, tag: int, depth: int, *, tree: bool = False) -> DataElement:
+        items = [self.dataset(item, depth=depth + 1, tree=tree) for item in self._items(source, tag, depth)]
+        return DataElement(tag, "SQ", items)
+
+    def _tree(self, source: Dataset, tag: int, depth: int) -> Element:
+        items = self._items(source, tag, depth) if self._is_sequence(source, tag) else []
+        cleaned = [item for item in (self.dataset(item, depth=depth + 1, tree=True) for item in items) if len(item)]
+        return DataElement(tag, "SQ", cleaned or [dummy_item(tag)])
+
+    def _in_tree(self, source: Dataset, tag: int, depth: int) -> Element | None:
+        if tag in MEANINGS:
+            if not is_public_code(source):
+                return None
+            meaning = " ".join(values_of(source.get_item(tag), encodings_of(source)))
+            return DataElement(tag, "LO", remove_words(meaning, forbidden=self.identity.words) or REMOVED)
+        if not may_stay(tag, vr_of(tag)):
+            return None
+        return self._sequence(source, tag, depth, tree=True) if self._is_sequence(source, tag) else source.get_item(tag)
+
+    # --- actions -----------------------------------------------------------------------------------------------------
+
+    def _kept(self, source: Dataset, tag: int, depth: int) -> Element | None:
+        if self._is_sequence(source, tag):
+            return self._sequence(source, tag, depth)
+        if tag == PATIENT_AGE:
+            ages = [cap_age(value, self._profile.oldest_age) for value in values_of(source.get_item(tag), [])]
+            return DataElement(tag, "AS", ages[0]) if len(ages) == 1 and ages[0] else None
+        return None if vr_of(tag) == "SQ" else source.get_item(tag)
+
+    def _dummy(self, source: Dataset, tag: int, depth: int) -> Element:
+        vr = vr_of(tag)
+        if vr == "SQ":
+            return DataElement(tag, "SQ", [dummy_item(tag)])
+        if vr == "UI":
+            return self._mapped(source, tag, depth)
+        return DataElement(tag, vr, DUMMIES[vr])
+
+    def _mapped(self, source: Dataset, tag: int, depth: int) -> Element:
+        if vr_of(tag) == "SQ":
+            return self._sequence(source, tag, depth) if self._is_sequence(source, tag) else empty(tag)
+        uids = [uid for uid in values_of(source.get_item(tag), []) if uid]
+        new = [uid if is_well_known(uid) else keys.pseudonym_uid(self._key, uid) for uid in uids]
+        return DataElement(tag, "UI", new if len(new) > 1 else "".join(new))
+
+    def _shifted(self, source: Dataset, tag: int, depth: int) -> Element | None:
+        vr = vr_of(tag)
+        move = shift_date if vr == "DA" else shift_datetime
+        values = [value for value in values_of(source.get_item(tag), encodings_of(source)) if value]
+        moved = [move(value, self._person.days) for value in values]
+        if any(value is None for value in moved):
+            return self._dummy(source, tag, depth)  # no date: nobody knows what else it says
+        return DataElement(tag, vr, moved if len(moved) != 1 else moved[0])
+
+    def _cleaned_text(self, source: Dataset, tag: int, depth: int) -> Element:
+        allowed = self._profile.terms_by_tag.get(tag, frozenset())
+        forbidden = self.identity.words
+        values = values_of(source.get_item(tag), encodings_of(source))
+        cleaned = [clean_words(value, forbidden=forbidden, allowed=allowed) for value in values]
+        kept = [value for value in cleaned if value]
+        return DataElement(tag, vr_of(tag), (kept if len(kept) > 1 else kept[0]) if kept else REMOVED)
+
+    def _pseudonym(self, source: Dataset, tag: int, depth: int) -> Element:
+        name = self._person.pseudonym
+        nested = "".join(values_of(source.get_item(tag), encodings_of(source))[:1])
+        if depth and tag == PATIENT_ID and nested:
+            name = keys.pseudonym_patient(self._key, keys.patient_key(self._key, nested))
+        return DataElement(tag, vr_of(tag), name)
+
+
+def empty(tag: int) -> DataElement:
+    """Return the attribute with zero length (action Z)."""
+    vr = vr_of(tag)
+    return DataElement(tag, vr, [] if vr == "SQ" else None if vr not in ("PN", "UI") else "")
+
+
+def like(source: Dataset, elements: dict[object, Element]) -> Dataset:
+    """Return a data set of these elements with the encoding of the source, so that untouched bytes are written as they are."""
+    copy = Dataset(elements, parent_encoding=source.original_character_set or "iso8859")
+    copy.set_original_encoding(*source.original_encoding, source.original_character_set or None)
+    return copy
+
+
+def encodings_of(source: Dataset) -> list[str]:
+    """Return the Python codecs of a data set's Specific Character Set."""
+    stated = source.original_character_set or source.get("SpecificCharacterSet") or "iso8859"
+    if isinstance(stated, str) and not stated.upper().startswith("ISO"):
+        return [stated]
+    return list(convert_encodings(stated)) if not isinstance(stated, list) else list(stated)

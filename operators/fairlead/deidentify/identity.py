@@ -1,0 +1,122 @@
+"""What identified somebody in the source: collected while the walk removes it, searched for in what comes out.
+
+Values are kept as bytes, as the file had them and as UTF-8, so that no character set hides them. They live in memory
+only: no message, log line or report repeats one.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import Final
+
+from pydicom.charset import decode_bytes
+from pydicom.dataelem import DataElement, RawDataElement
+
+from fairlead.deidentify.words import is_known, words_of
+
+SHORTEST: Final = 4
+BOUNDED_BELOW: Final = 6
+"""Shorter values count only as whole words: ``Lowe`` is not in ``slower``."""
+WELL_KNOWN_ROOT: Final = "1.2.840.10008"
+NAME_DELIMITERS: Final = re.compile(r"[\^= ,]+")
+NOT_WORD: Final = (b"(?<![0-9a-z\x80-\xff])", b"(?![0-9a-z\x80-\xff])")
+NOT_UID: Final = (rb"(?<![0-9.])", rb"(?![0-9]|\.[0-9])")
+NOT_DIGIT: Final = (rb"(?<![0-9])", rb"(?![0-9])")
+PLACEHOLDERS: Final = frozenset({
+    "anonymous", "anonymized", "anonymised", "anonym", "removed", "none", "unknown", "null", "hospital", "clinic", "dummy",
+    "undefined", "deidentified", "default", "patient", "sample", "example", "test", "other", "unspecified", "000000", "name", "human",
+    "enter", "text", "first", "last", "male", "female",
+})  # fmt: skip
+"""Words that stand where an identity should be and identify nobody."""
+
+
+def is_well_known(uid: str) -> bool:
+    """Return whether a UID belongs to the DICOM Standard: SOP classes, transfer syntaxes, well-known frames of reference (PS3.6 Annex A).
+
+    >>> is_well_known("1.2.840.10008.1.2"), is_well_known("1.2.840.100080.1")
+    (True, False)
+    """
+    return uid == WELL_KNOWN_ROOT or uid.startswith(WELL_KNOWN_ROOT + ".")
+
+
+@dataclass(slots=True)
+class Identity:
+    """The identifying values of one instance, by kind."""
+
+    texts: set[str] = field(default_factory=set)
+    raw: set[bytes] = field(default_factory=set)
+    uids: set[str] = field(default_factory=set)
+    dates: set[str] = field(default_factory=set)
+
+    def add(self, element: DataElement | RawDataElement, kind: str, *, encodings: list[str]) -> None:
+        """Remember the values of one attribute."""
+        for value in values_of(element, encodings):
+            if kind == "uid":
+                if len(value) >= SHORTEST and not is_well_known(value):
+                    self.uids.add(value)
+            elif kind == "date":
+                self.dates.update(re.findall(r"(?<!\d)(?:18|19|20)\d{6}", value))
+            elif kind == "name":
+                self._add_text(value)
+                for part in NAME_DELIMITERS.split(value):
+                    self._add_text(part)
+            else:
+                self._add_text(value)
+        if kind in ("name", "id") and isinstance(element, RawDataElement) and element.value and not element.value.isascii():
+            self.raw.update(part.strip() for part in element.value.split(b"\\") if len(part.strip()) >= SHORTEST)
+
+    def _add_text(self, value: str) -> None:
+        stripped = value.strip(" \0^=.")
+        if len(stripped.encode()) >= SHORTEST and not is_harmless(stripped):
+            self.texts.add(stripped)
+
+    @property
+    def words(self) -> frozenset[str]:
+        """Every folded word of the identifying texts and dates, however short: none may stay in a cleaned description."""
+        return frozenset(word for text in self.texts for word in words_of(text)) | self.dates
+
+    def found_in(self, haystack: bytes, *, with_dates: bool) -> list[tuple[str, re.Pattern[bytes]]]:
+        """Return the kind and the pattern of every value that occurs in the lower-cased bytes."""
+        hits = [("text", pattern) for text in self.texts for pattern in text_patterns(text) if pattern.search(haystack)]
+        hits += [("text", pattern) for value in self.raw if (pattern := re.compile(re.escape(value.lower()))).search(haystack)]
+        hits += [("uid", pattern) for uid in self.uids if (pattern := _bounded(uid.encode(), NOT_UID)).search(haystack)]
+        if with_dates:
+            hits += [("date", pattern) for day in self.dates if (pattern := _bounded(day.encode(), (NOT_DIGIT[0], b""))).search(haystack)]
+        return hits
+
+
+def is_harmless(text: str) -> bool:
+    """Return whether a value that stands in an identifying attribute says nothing: placeholders, body parts, zeros."""
+    words = words_of(text)
+    known = all(word in PLACEHOLDERS or (is_known(word, frozenset()) and not word.isdigit()) for word in words)
+    return known or not set(text) - set("0. -:xX")
+
+
+def text_patterns(text: str) -> list[re.Pattern[bytes]]:
+    """Return patterns for a text in lower-cased bytes: UTF-8, Latin-1 and UTF-16, each once."""
+    forms = {text.casefold().encode(), text.lower().encode(), text.lower().encode("utf-16-le")}
+    if not text.isascii():
+        forms.add(text.lower().encode("latin-1", "ignore"))
+    bounded = len(text) < BOUNDED_BELOW or text.isdigit()
+    return [_bounded(form, NOT_WORD) if bounded else re.compile(re.escape(form)) for form in forms if len(form) >= SHORTEST]
+
+
+def _bounded(value: bytes, boundary: tuple[bytes, bytes]) -> re.Pattern[bytes]:
+    return re.compile(boundary[0] + re.escape(value) + boundary[1])
+
+
+def values_of(element: DataElement | RawDataElement, encodings: list[str]) -> list[str]:
+    """Return the values of a text element without converting it; bytes that the character set cannot read come as Latin-1."""
+    value = element.value
+    if value is None:
+        return []
+    if isinstance(value, bytes):
+        try:
+            text = decode_bytes(value, encodings, set()) if not value.isascii() or b"\x1b" in value else value.decode("ascii")
+        except (LookupError, UnicodeError):
+            text = value.decode("latin-1")
+        return [part.strip(" \0") for part in text.split("\\")]
+    if isinstance(value, str) or not hasattr(value, "__iter__"):
+        return [str(value).strip(" \0")]
+    return [str(part).strip(" \0") for part in value]

@@ -1,0 +1,141 @@
+"""May these pixels leave? A verdict per instance, with the rule that decided (the facts are all in the header).
+
+Text that is burned into pixels cannot be found reliably by a program, so nothing is passed on a guess: original CT, MR and PET
+slices pass, computed objects pass, ultrasound is masked to its declared regions, the rest waits for a person.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+from pydicom.dataset import Dataset
+
+from fairlead.deidentify.profile import Profile
+
+STORAGE: Final = "1.2.840.10008.5.1.4.1.1."
+PIXEL_TAGS: Final = (0x7FE00010, 0x7FE00008, 0x7FE00009)
+COMPUTED: Final = frozenset({STORAGE + "66.4", STORAGE + "66.7", STORAGE + "30", STORAGE + "481.2", STORAGE + "66.2"})
+"""Segmentation, label map, parametric map, RT dose, deformable grid: arrays that a program computed, no screen behind them."""
+DOCUMENTS: Final = STORAGE + "104."
+SECONDARY_CAPTURE: Final = STORAGE + "7"
+SLICES: Final = frozenset({"CT", "MR", "PT"})
+SELDOM_TEXT: Final = frozenset({"CT", "MR", "PT", "NM", "CR", "DX", "MG", "SM", "XA", "RF", "PX", "IO", "OCT"})
+"""Modalities where a header that says "no burned-in annotation" is credible."""
+SCREEN: Final = frozenset({"SECONDARY", "SCREEN SAVE", "SCREENSHOT", "SCREENSAVE"})
+SLIDE_PHOTOS: Final = frozenset({"LABEL", "OVERVIEW", "LOCALIZER", "THUMBNAIL"})
+NATIVE: Final = frozenset({"1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.1.99"})
+
+
+class Decision(StrEnum):
+    """What happens to the pixels."""
+
+    PASS = "pass"  # noqa: S105 - a verdict, no secret
+    MASK = "mask"
+    QUARANTINE = "quarantine"
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """A decision and the rule behind it; ``reason`` is for the person who reads the quarantine list."""
+
+    decision: Decision
+    rule: str
+    reason: str = ""
+
+
+def _words(dataset: Dataset, keyword: str) -> list[str]:
+    value = dataset.get(keyword)
+    if value is None:
+        return []
+    return [str(part).strip().upper() for part in ([value] if isinstance(value, str) else value)]
+
+
+def has_pixels(dataset: Dataset) -> bool:
+    """Return whether the instance holds pixel data of any kind."""
+    return any(tag in dataset for tag in PIXEL_TAGS)
+
+
+def has_embedded_overlay(dataset: Dataset) -> bool:
+    """Return whether an overlay hides in unused bits of the pixel data (PS3.5 section 8.1.2, retired)."""
+    groups = {tag.group for tag in dataset.keys() if 0x6000 <= tag.group <= 0x60FE}  # noqa: SIM118 - keys, not elements
+    return any((group << 16 | 0x0010) in dataset and (group << 16 | 0x3000) not in dataset for group in groups)
+
+
+def _refuse(rule: str, reason: str) -> Verdict:
+    return Verdict(Decision.QUARANTINE, rule, reason)
+
+
+def judge(dataset: Dataset, profile: Profile, *, transfer_syntax: str) -> Verdict:
+    """Return the verdict on one instance; the first rule that knows the case decides."""
+    for rule in (_documents, _stated, _nothing, _sources):
+        verdict = rule(dataset, profile)
+        if verdict is not None:
+            return verdict
+    if str(dataset.get("Modality") or "") == "US":
+        return _ultrasound(dataset, profile, transfer_syntax)
+    return _by_modality(dataset, profile)
+
+
+def _documents(dataset: Dataset, _profile: Profile) -> Verdict | None:
+    if str(dataset.get("SOPClassUID") or "").startswith(DOCUMENTS) or "EncapsulatedDocument" in dataset:
+        return _refuse("encapsulated-document", "an encapsulated document can say anything; it is not de-identified")
+    return None
+
+
+def _stated(dataset: Dataset, _profile: Profile) -> Verdict | None:
+    if "YES" in _words(dataset, "BurnedInAnnotation"):
+        return _refuse("burned-in", "the header says that text is burned into the pixels (0028,0301)")
+    return None
+
+
+def _nothing(dataset: Dataset, _profile: Profile) -> Verdict | None:
+    if not has_pixels(dataset):
+        return Verdict(Decision.PASS, "no-pixels")
+    if has_embedded_overlay(dataset):
+        return _refuse("embedded-overlay", "an overlay may lie in unused bits of the pixel data")
+    if str(dataset.get("SOPClassUID") or "") in COMPUTED:
+        return Verdict(Decision.PASS, "computed")
+    return None
+
+
+def _sources(dataset: Dataset, profile: Profile) -> Verdict | None:
+    sop_class, kinds = str(dataset.get("SOPClassUID") or ""), _words(dataset, "ImageType")
+    captured = sop_class == SECONDARY_CAPTURE or sop_class.startswith(SECONDARY_CAPTURE + ".") or "ConversionType" in dataset
+    if captured and "secondary-capture" not in profile.pixels.allow:
+        return _refuse("secondary-capture", "a secondary capture may show text, and nobody has looked")
+    if str(dataset.get("Modality") or "") == "SM" and SLIDE_PHOTOS.intersection(kinds):
+        return _refuse("slide-photo", "label and overview images of a slide show its label")
+    if SCREEN.intersection(kinds) and not captured and "derived" not in profile.pixels.allow:
+        return _refuse("derived", "ImageType says SECONDARY or SCREEN SAVE: such images often show text")
+    return None
+
+
+def _ultrasound(dataset: Dataset, profile: Profile, transfer_syntax: str) -> Verdict:
+    if "ultrasound" in profile.pixels.allow:
+        return Verdict(Decision.PASS, "allowed")
+    if not profile.pixels.mask_ultrasound:
+        return _refuse("ultrasound", "ultrasound images show text, and this profile does not mask them")
+    if not dataset.get("SequenceOfUltrasoundRegions"):
+        return _refuse("ultrasound", "ultrasound without declared regions (0018,6011) cannot be masked")
+    if transfer_syntax not in NATIVE:
+        return _refuse("ultrasound", "masking works on uncompressed pixel data only; decompress the file first")
+    return Verdict(Decision.MASK, "ultrasound-regions")
+
+
+def _by_modality(dataset: Dataset, profile: Profile) -> Verdict:
+    modality, kinds = str(dataset.get("Modality") or ""), _words(dataset, "ImageType")
+    original = kinds[:2] == ["ORIGINAL", "PRIMARY"]
+    if modality in SLICES and original:
+        return Verdict(Decision.PASS, "original-slice")
+    if profile.pixels.trust_burned_in_no and "NO" in _words(dataset, "BurnedInAnnotation") and modality in SELDOM_TEXT:
+        return Verdict(Decision.PASS, "stated-clean")
+    if modality in SLICES | {"SM"}:
+        if "derived" in profile.pixels.allow or (modality == "SM" and "VOLUME" in kinds):
+            return Verdict(Decision.PASS, "allowed" if modality in SLICES else "slide-volume")
+        return _refuse("derived", "the image is not ORIGINAL\\PRIMARY, and the header does not say that it is free of text (0028,0301)")
+    if "modality" in profile.pixels.allow:
+        return Verdict(Decision.PASS, "allowed")
+    known = modality if modality.isalpha() and modality.isupper() and len(modality) <= 8 else "without a known modality"
+    return _refuse("modality", f"images {known} may show text, and the header does not say that they are free of it (0028,0301)")

@@ -1,0 +1,90 @@
+"""What may stay of structured content and graphics: shape, codes, measurements and references, no words of people.
+
+For Content Sequence and Graphic Annotation Sequence (D in Table E.1-1) a tree of this kind is the dummy; for sequences that an
+option cleans (C) it is the cleaned value (PS3.15 sections E.3.3 and E.3.4).
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from pydicom.dataelem import DataElement
+from pydicom.dataset import Dataset
+
+from fairlead.deidentify.values import REMOVED
+
+CODE_ITEM: Final = frozenset({0x00080100, 0x00080102, 0x00080103, 0x00080104, 0x0008010F, 0x00080105, 0x00080119, 0x00080117})
+MEANINGS: Final = frozenset({0x00080104})
+"""Code Meaning stays when the code has a value and a public scheme, cleaned of identity."""
+SCHEMES: Final = frozenset({
+    "DCM", "SCT", "SRT", "SNM3", "UCUM", "LN", "FMA", "RADLEX", "UMLS", "BI", "NCIt", "I10", "I10P", "I9C", "MSH", "NEU", "UBERON", "ICDO3",
+    "MA", "ATC", "CPT4", "RXNORM", "DCMUID", "99DCMTK", "99QIICR", "IBSI", "NCBITAXON",
+})  # fmt: skip
+SHAPE: Final = frozenset({
+    0x0040A010,  # Relationship Type
+    0x0040A040,  # Value Type
+    0x0040A050,  # Continuity of Content
+    0x0040A043,  # Concept Name Code Sequence
+    0x0040A168,  # Concept Code Sequence
+    0x0040A195,  # Modifier Code Sequence
+    0x0040A300,  # Measured Value Sequence
+    0x004008EA,  # Measurement Units Code Sequence
+    0x0040A301,  # Numeric Value Qualifier Code Sequence
+    0x0040A504,  # Content Template Sequence
+    0x0040DB00,  # Template Identifier
+    0x0040A730,  # Content Sequence
+    0x0040A130,  # Temporal Range Type
+    0x00081140,  # Referenced Image Sequence
+    0x00081199,  # Referenced SOP Sequence
+    0x00081150,  # Referenced SOP Class UID
+    0x00700023,  # Graphic Type
+    0x00700024,  # Graphic Filled
+    0x00700002,  # Graphic Layer
+    0x00700003,  # Bounding Box Annotation Units
+    0x00700004,  # Anchor Point Annotation Units
+    0x00700005,  # Graphic Annotation Units
+    0x00700008,  # Text Object Sequence
+    0x00700009,  # Graphic Object Sequence
+    0x00700012,  # Bounding Box Text Horizontal Justification
+    0x00700015,  # Anchor Point Visibility
+})  # fmt: skip
+NUMBERS: Final = frozenset({"DS", "IS", "FL", "FD", "SL", "SS", "SV", "UL", "US", "UV", "OF", "OD", "OL", "AT"})
+
+
+def may_stay(tag: int, vr: str) -> bool:
+    """Return whether an attribute without a row in the table may stay inside cleaned content."""
+    return tag in SHAPE or tag in CODE_ITEM or vr in NUMBERS
+
+
+def is_public_code(item: Dataset) -> bool:
+    """Return whether an item is a code of a public scheme, so that its meaning is a term and not somebody's words."""
+    scheme = str(item.get("CodingSchemeDesignator") or "").strip()
+    return scheme in SCHEMES and any(item.get(name) for name in ("CodeValue", "LongCodeValue"))
+
+
+def _code(value: str, scheme: str, meaning: str) -> Dataset:
+    item = Dataset()
+    item.CodeValue, item.CodingSchemeDesignator, item.CodeMeaning = value, scheme, meaning
+    return item
+
+
+def dummy_item(tag: int) -> Dataset:
+    """Return the one item of a sequence that must not be empty (D) and of which nothing could stay."""
+    item = Dataset()
+    if tag == 0x0040A730:  # Content Sequence: one text node, TID-neutral
+        item.RelationshipType, item.ValueType, item.TextValue = "CONTAINS", "TEXT", REMOVED
+        item.ConceptNameCodeSequence = [_code("121106", "DCM", "Comment")]
+    elif tag == 0x0040A073:  # Verifying Observer Sequence (PS3.3 C.17.2)
+        item.VerifyingObserverName, item.VerifyingOrganization, item.VerificationDateTime = "Removed", REMOVED, "19000101000000"
+        item.add(DataElement(0x0040A088, "SQ", []))
+    elif tag == 0x00700001:  # Graphic Annotation Sequence (PS3.3 C.10.5)
+        item.GraphicLayer = REMOVED
+    elif tag == 0x00340001:  # Flow Identifier Sequence
+        item.FlowIdentifier = b"\0\0"
+    elif tag == 0x00081072:  # Operator Identification Sequence
+        item.PersonIdentificationCodeSequence = [_code("removed", "99FAIRLEAD", "Removed")]
+    elif tag == 0x00081111:  # Referenced Performed Procedure Step Sequence
+        item.ReferencedSOPClassUID = "1.2.840.10008.3.1.2.3.3"
+    else:
+        return _code("removed", "99FAIRLEAD", "Removed")
+    return item

@@ -1,0 +1,62 @@
+"""Clean Descriptors (PS3.15 section E.3.5): of a description only words that are known to be harmless stay.
+
+Known are the terms of ``terms.txt`` (anatomy, technique, orientation, reconstruction), the profile's own terms for a field, and
+short numbers; a word that equals a name, an identifier or a date of the header goes even if it is a known term.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from functools import cache
+from importlib.resources import files
+from typing import Final
+
+WORD: Final = re.compile(r"[^\W_]+(?:[.,][0-9]+)*", re.UNICODE)
+MEASURE: Final = re.compile(r"[0-9]{1,3}([.,][0-9]{1,2})?(mm|cm|ms|s|t|mg|ml|kv|kev|hz|d|x|min|sec|yr)?")
+SPACE: Final = re.compile(r"\s+")
+
+
+@cache
+def known_terms() -> frozenset[str]:
+    """Return the packaged terms, case folded."""
+    lines = files(__package__).joinpath("terms.txt").read_text("utf-8").splitlines()
+    return frozenset(word.casefold() for line in lines if not line.startswith("#") for word in line.split())
+
+
+def words_of(text: str) -> list[str]:
+    """Return the words of a text in any script, compatibility forms and case folded.
+
+    >>> words_of("T2 AXIAL_5mm  ＭÜLLER")
+    ['t2', 'axial', '5mm', 'müller']
+    """
+    return [found.group() for found in WORD.finditer(unicodedata.normalize("NFKC", text).casefold())]
+
+
+def is_known(word: str, allowed: frozenset[str]) -> bool:
+    """Return whether a folded word may stay: a term, or a number so short that it identifies nobody."""
+    return word in known_terms() or word in allowed or MEASURE.fullmatch(word) is not None
+
+
+def clean_words(text: str, *, forbidden: frozenset[str], allowed: frozenset[str] = frozenset()) -> str:
+    """Return the text with only its harmless words, in their original spelling and order, separated by one space.
+
+    >>> clean_words("Abdomen nativ, Dr. Müller 5mm", forbidden=frozenset({"müller"}))
+    'Abdomen nativ 5mm'
+    """
+    kept = []
+    for found in WORD.finditer(text):
+        folded = words_of(found.group())
+        if folded and all(is_known(word, allowed) and word not in forbidden for word in folded):
+            kept.append(found.group())
+    return " ".join(kept)
+
+
+def remove_words(text: str, *, forbidden: frozenset[str]) -> str:
+    """Return the text without the forbidden words; everything else stays as it is.
+
+    >>> remove_words("seen by Smith, left", forbidden=frozenset({"smith"}))
+    'seen by , left'
+    """
+    gone = WORD.sub(lambda found: "" if forbidden.intersection(words_of(found.group())) else found.group(), text)
+    return SPACE.sub(" ", gone).strip()
