@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from importlib import import_module
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 import typer
 
@@ -33,9 +33,10 @@ EPILOG: Final = (
 )
 HOISTED_WITH_VALUE: Final = frozenset({"--config"})
 HOISTED_FLAGS: Final = frozenset({"--debug"})
-USAGE_ERROR: Final = typer.BadParameter.__mro__[1]
+UsageError: Final[Any] = typer.BadParameter.__mro__[1]
 """The parent of every wrong-usage error; typer bundles its own click and does not export the name."""
 INTERRUPTED: Final = 130
+WRONG_USAGE: Final = 2
 
 
 def _version(wanted: bool) -> None:
@@ -110,9 +111,6 @@ def run(arguments: list[str]) -> int:
             raise
         typer.echo(f"error [{error.code}] {error.message}\n  → {error.remedy}", err=True)
         return error.exit_status
-    except USAGE_ERROR as error:
-        error.show()
-        return 2
     except typer.Exit as error:
         return _ended(error.exit_code)
     except (typer.Abort, KeyboardInterrupt):
@@ -120,6 +118,9 @@ def run(arguments: list[str]) -> int:
     except BrokenPipeError:
         return 1
     except Exception as error:
+        if isinstance(error, UsageError):
+            error.show()
+            return WRONG_USAGE
         if debug:
             raise
         typer.echo(

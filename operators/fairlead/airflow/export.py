@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Sequence
 from datetime import datetime
-from typing import Any, ClassVar, Final
+from typing import Any, Final
 
 from airflow.providers.standard.operators.hitl import HITLOperator
 from airflow.sdk import BaseOperator, Param
@@ -127,43 +127,37 @@ def read_decision(answer: Any, *, requested_by: str) -> Approval:
     )
 
 
-class _StepOperator(ExportOperator):
-    """One named step of the work list."""
-
-    run_step: ClassVar[Callable[[Any, str], Any]]
+class DeidentifyExportOperator(ExportOperator):
+    """De-identify the members (PS3.15); what does not pass the gate stays behind, with its reason in the record."""
 
     def step(self, hook: FairleadHook, context: Any) -> str:
-        type(self).run_step(hook.exports, self.export_id)
+        """De-identify every member that is not done yet."""
+        hook.exports.deidentify(self.export_id, progress=Logged())
         return str(self.export_id)
 
 
-class DeidentifyExportOperator(_StepOperator):
-    """De-identify the members (PS3.15); what does not pass the gate stays behind, with its reason in the record."""
-
-    run_step = staticmethod(lambda exports, export_id: exports.deidentify(export_id, progress=Logged()))
-
-
-class ConvertExportOperator(_StepOperator):
+class ConvertExportOperator(ExportOperator):
     """Convert what was de-identified, and the OME files, to verified OME-Zarr stores."""
 
-    run_step = staticmethod(lambda exports, export_id: exports.convert(export_id, progress=Logged()))
+    def step(self, hook: FairleadHook, context: Any) -> str:
+        """Convert every source that is not done yet."""
+        hook.exports.convert(self.export_id, progress=Logged())
+        return str(self.export_id)
 
 
-class DescribeExportOperator(_StepOperator):
+class DescribeExportOperator(ExportOperator):
     """Build the record, the crate and the manifest, and check every view; a failed check blocks publication."""
 
-    run_step = staticmethod(lambda exports, export_id: exports.describe(export_id))
+    def step(self, hook: FairleadHook, context: Any) -> str:
+        """Describe what was converted."""
+        hook.exports.describe(self.export_id)
+        return str(self.export_id)
 
 
-class PublishExportOperator(_StepOperator):
+class PublishExportOperator(ExportOperator):
     """Make the dataset visible in one step."""
 
-    run_step = staticmethod(lambda exports, export_id: exports.publish(export_id))
-
-
-STEP_OPERATORS: Final[Collection[type[ExportOperator]]] = (
-    DeidentifyExportOperator,
-    ConvertExportOperator,
-    DescribeExportOperator,
-    PublishExportOperator,
-)
+    def step(self, hook: FairleadHook, context: Any) -> str:
+        """Publish and return the export id."""
+        hook.exports.publish(self.export_id)
+        return str(self.export_id)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from threading import Lock
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, Final
 
 from airflow.plugins_manager import AirflowPlugin
 
@@ -39,18 +39,23 @@ class LazyApp:
                 self._app = build_page()
 
 
+APPS: Final = [{"name": "Cohorts", "app": LazyApp(), "url_prefix": "/cohorts"}]
+VIEWS: Final = [
+    {
+        # Without the slash Airflow's own single-page application answers.
+        "href": "cohorts/",
+        "name": "Cohorts",
+        "destination": "nav",
+        "url_route": "cohorts",
+        "icon": "/cohorts/static/icon.svg",
+        "nav_top_level": True,
+    }
+]
+
+
 class FairleadPlugin(AirflowPlugin):
     """Mounts the Cohorts page under ``/cohorts/`` and puts it in the navigation."""
 
     name = "fairlead"
-    fastapi_apps: ClassVar[list[Any]] = [{"name": "Cohorts", "app": LazyApp(), "url_prefix": "/cohorts"}]
-    external_views: ClassVar[list[Any]] = [
-        {
-            "name": "Cohorts",
-            "href": "cohorts/",
-            "destination": "nav",
-            "url_route": "cohorts",
-            "icon": "/cohorts/static/icon.svg",
-            "nav_top_level": True,
-        }
-    ]
+    fastapi_apps = APPS
+    external_views = VIEWS

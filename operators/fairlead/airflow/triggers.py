@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any, Literal
 
 from airflow.triggers.base import BaseEventTrigger, TriggerEvent
@@ -20,7 +20,7 @@ class LedgerTrigger(BaseEventTrigger):
     """Fires when ``kind`` of work waits, and again every ``refire_s`` seconds for as long as it does."""
 
     def __init__(self, kind: WorkKind = "series", poll_s: float = 0.5, refire_s: float = 5.0) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]  # Airflow's base is not annotated
         self.kind = kind
         self.poll_s = poll_s
         self.refire_s = refire_s
@@ -37,11 +37,11 @@ class LedgerTrigger(BaseEventTrigger):
             waiting = await asyncio.to_thread(waiting_of)
             if waiting and time.monotonic() - fired_at >= self.refire_s:
                 fired_at = time.monotonic()
-                yield TriggerEvent({"kind": self.kind, "waiting": waiting})
+                yield TriggerEvent({"kind": self.kind, "waiting": waiting})  # type: ignore[no-untyped-call]
             await asyncio.sleep(self.poll_s)
 
 
-def _counter(kind: WorkKind) -> Any:
+def _counter(kind: WorkKind) -> Callable[[], int]:
     from fairlead.database import open_database
     from fairlead.receive import FolderWatch, Ledger
     from fairlead.settings import load_settings

@@ -29,7 +29,7 @@ def send_files(files: Sequence[Path], *, host: str, port: int, called_ae: str, p
         header = dcmread(path, stop_before_pixels=True, specific_tags=["SOPClassUID"])
         contexts.setdefault((str(header.SOPClassUID), str(header.file_meta.TransferSyntaxUID)), []).append(path)
     sent = 0
-    for group in batched(contexts.items(), MAX_CONTEXTS, strict=False):
+    for group in batched(contexts.items(), MAX_CONTEXTS):
         pairs = [pair for pair, _ in group]
         paths = [path for _, members in group for path in members]
         sent += _send(pairs, paths, address=(host, port), called_ae=called_ae, progress=progress)

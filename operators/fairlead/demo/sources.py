@@ -48,23 +48,31 @@ def _stack(datasets: list[Dataset]) -> NDArray[Any]:
 
 
 def _height(dataset: Dataset) -> float:
-    import numpy as np
-
     if "ImagePositionPatient" not in dataset or "ImageOrientationPatient" not in dataset:
         return 0.0
-    orientation = np.asarray(dataset.ImageOrientationPatient, dtype=float)
-    normal = np.cross(orientation[:3], orientation[3:])
+    return _along_normal(dataset.ImageOrientationPatient, dataset.ImagePositionPatient)
+
+
+def _along_normal(orientation: Sequence[Any], position: Sequence[Any]) -> float:
+    import numpy as np
+
+    row, column = np.asarray(orientation, dtype=np.float64).reshape(2, 3)
+    normal = np.cross(row, column)
     normal *= np.sign(normal[np.argmax(np.abs(normal))])
-    return float(np.dot(normal, np.asarray(dataset.ImagePositionPatient, dtype=float)))
+    return float(normal @ np.asarray(position, dtype=np.float64))
 
 
 def _values(dataset: Dataset) -> NDArray[Any]:
-    import numpy as np
-
     pixels = dataset.pixel_array
     if "SharedFunctionalGroupsSequence" in dataset:
         return _enhanced(dataset, pixels)
-    slope, intercept = float(dataset.get("RescaleSlope") or 1), float(dataset.get("RescaleIntercept") or 0)
+    return _rescaled(pixels, dataset)
+
+
+def _rescaled(pixels: NDArray[Any], transform: Dataset) -> NDArray[Any]:
+    import numpy as np
+
+    slope, intercept = float(transform.get("RescaleSlope") or 1), float(transform.get("RescaleIntercept") or 0)
     if slope.is_integer() and intercept.is_integer():
         return pixels.astype(np.int64) * int(slope) + int(intercept)
     return (pixels.astype(np.float64) * slope + intercept).astype(np.float32)
@@ -73,27 +81,25 @@ def _values(dataset: Dataset) -> NDArray[Any]:
 def _enhanced(dataset: Dataset, pixels: NDArray[Any]) -> NDArray[Any]:
     import numpy as np
 
-    heights, frames = [], []
-    for item, frame in zip(dataset.PerFrameFunctionalGroupsSequence, pixels, strict=True):
-        shared = dataset.SharedFunctionalGroupsSequence[0]
-        orientation = np.asarray(_group(item, shared, "PlaneOrientationSequence").ImageOrientationPatient, dtype=float)
-        normal = np.cross(orientation[:3], orientation[3:])
-        normal *= np.sign(normal[np.argmax(np.abs(normal))])
-        heights.append(float(np.dot(normal, np.asarray(_group(item, shared, "PlanePositionSequence").ImagePositionPatient, dtype=float))))
-        transform = _group(item, shared, "PixelValueTransformationSequence")
-        slope = float(transform.RescaleSlope) if transform is not None else 1.0
-        intercept = float(transform.RescaleIntercept) if transform is not None else 0.0
-        whole = slope.is_integer() and intercept.is_integer()
-        frames.append(frame.astype(np.int64) * int(slope) + int(intercept) if whole else (frame * slope + intercept).astype(np.float32))
-    return np.stack([frames[index] for index in np.argsort(heights, kind="stable")])
+    shared = dataset.SharedFunctionalGroupsSequence[0]
+    items = dataset.PerFrameFunctionalGroupsSequence
+    heights = [
+        _along_normal(
+            _group(item, shared, "PlaneOrientationSequence").ImageOrientationPatient,
+            _group(item, shared, "PlanePositionSequence").ImagePositionPatient,
+        )
+        for item in items
+    ]
+    values = [_rescaled(frame, _group(item, shared, "PixelValueTransformationSequence")) for item, frame in zip(items, pixels, strict=True)]
+    return np.stack([values[index] for index in np.argsort(heights, kind="stable")])
 
 
-def _group(item: Dataset, shared: Dataset, name: str) -> Dataset | None:
+def _group(item: Dataset, shared: Dataset, name: str) -> Dataset:
     for place in (item, shared):
         if name in place:
             found: Dataset = place[name].value[0]
             return found
-    return None
+    return type(item)()
 
 
 def ome_images(files: Sequence[Path]) -> list[NDArray[Any]]:
