@@ -1,0 +1,30 @@
+"""The front door: DICOM node, watched folder and imports in; durable objects and a ledger of complete series out.
+
+What other rooms need is here: the :class:`Ledger` as work list, the doors (:class:`DicomNode`, :class:`FolderWatch`,
+:func:`import_paths`), the one sink behind them, the routes, and the state of it all.
+"""
+
+from fairlead.receive.importing import ImportReport, import_paths
+from fairlead.receive.ledger import Ledger
+from fairlead.receive.node import DicomNode
+from fairlead.receive.routes import RouteTable, load_routes
+from fairlead.receive.series_ledger import Stored
+from fairlead.receive.sink import Announced, InstanceSink, StoreOutcome
+from fairlead.receive.status import NodeStatus, node_status
+from fairlead.receive.watch import FolderWatch
+
+__all__ = [
+    "Announced",
+    "DicomNode",
+    "FolderWatch",
+    "ImportReport",
+    "InstanceSink",
+    "Ledger",
+    "NodeStatus",
+    "RouteTable",
+    "StoreOutcome",
+    "Stored",
+    "import_paths",
+    "load_routes",
+    "node_status",
+]

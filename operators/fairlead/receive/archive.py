@@ -1,0 +1,108 @@
+"""The archive on disk: names made from hashes only, files that appear once and whole, and a sidecar that says whose they are.
+
+Layout below the archive folder::
+
+    objects/<2>/<study>/<series>/<sop>[.<sha12>].dcm    written once, never replaced
+    objects/<2>/<study>/<series>/route.json             project, centre and sender of the first instance
+    quarantine/<sha>.dcm                                bytes that were refused, with their reason in the ledger
+    .incoming/*.part                                    writes under way; deleted at start
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import secrets
+import shutil
+from pathlib import Path
+from typing import Final
+
+from fairlead.errors import StorageFull
+from fairlead.files import atomic_write, storage_errors, sync_folder
+from fairlead.receive.heads import Head
+from fairlead.records import Route
+
+SIDECAR: Final = "route.json"
+HASH_CHARACTERS: Final = 32
+
+
+def _hash(*parts: str) -> str:
+    return hashlib.sha256("\x1f".join(parts).encode()).hexdigest()[:HASH_CHARACTERS]
+
+
+def series_folder(head: Head, *, project: str, center: str) -> str:
+    """Return the folder of a series, relative to the archive: hashes of project, centre and UIDs, never a peer's text."""
+    study = _hash(project, center, head.study_uid)
+    return f"objects/{study[:2]}/{study}/{_hash(project, center, head.series_uid)}"
+
+
+def instance_name(sop_instance_uid: str, *, sha256: str | None = None) -> str:
+    """Return the file name of an instance; with ``sha256`` the name of a further version of it."""
+    version = f".{sha256[:12]}" if sha256 else ""
+    return f"{_hash(sop_instance_uid)}{version}.dcm"
+
+
+class Archive:
+    """One archive folder on one file system, so that a finished part becomes an object by a link."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.incoming = root / ".incoming"
+        self.quarantine = root / "quarantine"
+        self._known: set[Path] = set()
+        for folder in (self.incoming, self.quarantine, root / "objects"):
+            folder.mkdir(parents=True, exist_ok=True)
+
+    def free_bytes(self) -> int:
+        """Return the free space of the archive's file system."""
+        return shutil.disk_usage(self.root).free
+
+    def require_room(self, low_water_bytes: int) -> None:
+        """Raise StorageFull when less than the low-water mark is free."""
+        if self.free_bytes() < low_water_bytes:
+            raise StorageFull("The archive is below its low-water mark.")
+
+    def new_part(self) -> Path:
+        """Return an unused name for a write under way."""
+        return self.incoming / f"{secrets.token_hex(12)}.part"
+
+    def prepare(self, folder: Path, route: Route) -> None:
+        """Make a series folder durable, with its sidecar, before the first object appears in it."""
+        if folder in self._known:
+            return
+        with storage_errors("a series folder"):
+            missing = [p for p in (folder, *folder.parents) if p.is_relative_to(self.root) and not p.exists()]
+            folder.mkdir(parents=True, exist_ok=True)
+            for made in missing:
+                sync_folder(made.parent)
+            if not (folder / SIDECAR).exists():
+                with atomic_write(folder / SIDECAR) as handle:
+                    handle.write(route.model_dump_json().encode())
+        if len(self._known) > 10_000:
+            self._known.clear()
+        self._known.add(folder)
+
+    def appear(self, part: Path, final: Path) -> bool:
+        """Link a synced part under its final name and sync the folder; return False when the name is taken (PS3: never replace)."""
+        with storage_errors("an object"):
+            try:
+                os.link(part, final)
+            except FileExistsError:
+                return False
+            sync_folder(final.parent)
+        return True
+
+    def keep_refused(self, part: Path, sha256: str) -> str:
+        """Move refused bytes into quarantine under their own hash; return the path relative to the archive."""
+        target = self.quarantine / f"{sha256}.dcm"
+        with storage_errors("quarantined bytes"):
+            part.replace(target)
+            sync_folder(self.quarantine)
+        return target.relative_to(self.root).as_posix()
+
+    def route_of(self, folder: Path) -> Route | None:
+        """Return the route that a series folder's sidecar states, None when it is gone or broken."""
+        try:
+            return Route.model_validate_json((folder / SIDECAR).read_bytes())
+        except (OSError, ValueError):
+            return None

@@ -1,0 +1,68 @@
+"""The ledger: one object over series, files, associations and quarantine; the truth about what is here and what is to do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from sqlalchemy import delete, func, insert, select
+
+from fairlead.database import database_errors
+from fairlead.receive.completion import Ending
+from fairlead.receive.file_ledger import FileLedger
+from fairlead.receive.refusals import note_refusal
+from fairlead.receive.tables import associations, counters, quarantine
+from fairlead.records import Refusal, Route
+
+
+class Ledger(FileLedger):
+    """Every write is one transaction, so any line may be the last one before a crash."""
+
+    def association_opened(self, key: str, route: Route) -> None:
+        """Write down an association that was accepted."""
+        values = {"id": key, "calling_ae": route.calling_ae, "called_ae": route.called_ae, "peer": route.peer, "opened_at": self.clock()}
+        with database_errors(), self.engine.begin() as connection:
+            connection.execute(insert(associations), values)
+
+    def association_closed(self, key: str, ending: Ending) -> None:
+        """Strike an association out; what it carried begins to settle."""
+        with database_errors(), self.engine.begin() as connection:
+            connection.execute(delete(associations).where(associations.c.id == key))
+        self.sender_left(key, ending)
+
+    def associations_lost(self) -> int:
+        """At start: strike out what a dead node left open; return how many series lost their sender."""
+        with database_errors(), self.engine.begin() as connection:
+            connection.execute(delete(associations))
+        return self.senders_lost()
+
+    def open_associations(self) -> int:
+        """Return how many associations are open now."""
+        with database_errors(), self.engine.begin() as connection:
+            return int(connection.scalar(select(func.count()).select_from(associations)) or 0)
+
+    def refuse(self, refusal: Refusal, *, sha256: str = "", path: str | None = None) -> None:
+        """Write down what was not taken, and where its bytes are kept."""
+        with database_errors(), self.engine.begin() as connection:
+            note_refusal(connection, refusal, now=self.clock(), sha256=sha256, path=path)
+
+    def quarantine(self) -> tuple[Refusal, ...]:
+        """Return every refusal, oldest first."""
+        wanted = select(quarantine.c.source, quarantine.c.code, quarantine.c.reason).order_by(quarantine.c.id)
+        with database_errors(), self.engine.begin() as connection:
+            return tuple(Refusal(source=row.source, code=row.code, reason=row.reason) for row in connection.execute(wanted))
+
+    def counter(self, name: str) -> int:
+        """Return a counter, 0 when nothing was counted."""
+        with database_errors(), self.engine.begin() as connection:
+            return int(connection.scalar(select(counters.c.value).where(counters.c.name == name)) or 0)
+
+    @contextmanager
+    def importing(self, key: str) -> Iterator[str]:
+        """Hold what an import carries while it runs; its series are complete when it ends well, and wait when it does not."""
+        try:
+            yield key
+        except BaseException:
+            self.sender_left(key, Ending.ABORTED)
+            raise
+        self.sender_left(key, Ending.FINISHED)

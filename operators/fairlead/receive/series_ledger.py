@@ -1,0 +1,220 @@
+"""Series and instances in the ledger: recording, holding, settling. Every method is one transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any, Final
+
+from sqlalchemy import Connection, Engine, Row, and_, bindparam, delete, exists, func, insert, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from fairlead.database import database_errors, utc_now
+from fairlead.errors import Conflict
+from fairlead.receive.completion import Ending, SeriesEvent, advance, generation_of, is_due
+from fairlead.receive.tables import audits, counters, holds, instances, series
+from fairlead.records import Instance, Route, SeriesState
+
+
+class Stored(StrEnum):
+    """What recording an instance changed."""
+
+    ADDED = "added"
+    UNCHANGED = "unchanged"
+    NEW_VERSION = "new-version"
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """One durable object that wants its row. ``supersedes`` is false for a damaged copy: kept, but the present version stays."""
+
+    instance: Instance
+    study_uid: str
+    series_uid: str
+    route: Route
+    holder: str | None = None
+    supersedes: bool = True
+
+
+class RelationConflict(Conflict):
+    """The same SOP instance under another series, or the same series under another study, within one project."""
+
+    code = "relation-conflict"
+    default_remedy = "Compare the quarantined object with the archived one and correct the source."
+
+
+RECORD_LOCK: Final = 0x0FA1_41EB
+TOUCH_EVERY: Final = timedelta(seconds=1)
+_FIND_SERIES: Final = select(series).where(
+    series.c.project == bindparam("project"), series.c.center == bindparam("center"), series.c.series_uid == bindparam("series_uid")
+)
+_FIND_VERSIONS: Final = select(
+    instances.c.id, instances.c.series_id, instances.c.sha256, instances.c.version, instances.c.current, instances.c.path
+).where(
+    instances.c.project == bindparam("project"),
+    instances.c.center == bindparam("center"),
+    instances.c.sop_instance_uid == bindparam("sop_instance_uid"),
+)
+
+
+def increase(connection: Connection, name: str, by: int = 1) -> None:
+    """Add to a counter of the ledger, making it at first use."""
+    dialect = sqlite if connection.dialect.name == "sqlite" else postgresql
+    statement = dialect.insert(counters).values(name=name, value=by)
+    connection.execute(statement.on_conflict_do_update(index_elements=["name"], set_={"value": counters.c.value + by}))
+
+
+class SeriesLedger:
+    """The part of the ledger that the doors write to."""
+
+    def __init__(self, engine: Engine, clock: Callable[[], datetime] = utc_now) -> None:
+        self.engine = engine
+        self.clock = clock
+        self._held: set[tuple[str, str]] = set()
+
+    def record_instance(self, instance: Instance, *, study_uid: str, series_uid: str, route: Route) -> Stored:
+        """Give one durable object its row; raise RelationConflict when it contradicts what is known."""
+        (outcome,) = self.record([Arrival(instance, study_uid, series_uid, route)])
+        if isinstance(outcome, RelationConflict):
+            raise outcome
+        return outcome
+
+    def record(self, arrivals: Sequence[Arrival]) -> list[Stored | RelationConflict]:
+        """Record several objects in one transaction, so that one flush serves them all; a conflict refuses only its own object."""
+        with database_errors(), self.engine.begin() as connection:
+            if connection.dialect.name == "postgresql":  # SQLite's BEGIN IMMEDIATE does the same: writers queue, nobody fails half-way
+                connection.execute(select(func.pg_advisory_xact_lock(RECORD_LOCK)))
+            outcomes = [self._record(connection, arrival) for arrival in arrivals]
+        self._held |= {(a.holder, a.series_uid) for a in arrivals if a.holder is not None}
+        return outcomes
+
+    def _record(self, connection: Connection, arrival: Arrival) -> Stored | RelationConflict:
+        where = {"project": arrival.route.project, "center": arrival.route.center}
+        row = connection.execute(_FIND_SERIES, where | {"series_uid": arrival.series_uid}).one_or_none()
+        uid = arrival.instance.sop_instance_uid
+        known = connection.execute(_FIND_VERSIONS, where | {"sop_instance_uid": uid}).all()
+        if row is not None and row.study_uid != arrival.study_uid:
+            return RelationConflict("The series is known under another study.")
+        if known and (row is None or known[0].series_id != row.id):
+            return RelationConflict("The SOP instance is known under another series.")
+        if any(version.sha256 == arrival.instance.sha256 for version in known):
+            increase(connection, "instances_unchanged")
+            return Stored.UNCHANGED
+        now = self.clock()
+        series_id = self._new_series(connection, arrival, now) if row is None else self._touch(connection, row, arrival.holder, now)
+        self._insert(connection, arrival, series_id, known, now)
+        if arrival.holder is not None and (arrival.holder, arrival.series_uid) not in self._held:
+            self._hold(connection, arrival.holder, series_id)
+        return Stored.NEW_VERSION if known else Stored.ADDED
+
+    def _new_series(self, connection: Connection, arrival: Arrival, now: datetime) -> int:
+        values = {
+            "project": arrival.route.project,
+            "center": arrival.route.center,
+            "study_uid": arrival.study_uid,
+            "series_uid": arrival.series_uid,
+            "state": SeriesState.RECEIVING.value,
+            "ending": Ending.OPEN.value,
+            "generation_number": 0,
+            "route": arrival.route.model_dump(mode="json"),
+            "first_received_at": now,
+            "last_received_at": now,
+            "last_event_at": now,
+        }
+        key = connection.execute(insert(series), values).inserted_primary_key
+        return int(key[0])  # type: ignore[index]  # an INSERT of one row always has a key
+
+    def _touch(self, connection: Connection, row: Row[Any], holder: str | None, now: datetime) -> int:
+        state = advance(SeriesState(row.state), SeriesEvent.OBJECT_ARRIVED)
+        if holder is not None and state == row.state and now - row.last_received_at < TOUCH_EVERY:
+            return int(row.id)  # held open by its association, so the quiet time does not run: one write a second is enough
+        values = {"state": state.value, "ending": Ending.OPEN.value, "last_received_at": now, "last_event_at": now}
+        connection.execute(update(series).where(series.c.id == row.id), values | {"claimant": None, "claimed_until": None})
+        return int(row.id)
+
+    def _insert(self, connection: Connection, arrival: Arrival, series_id: int, known: Sequence[Any], now: datetime) -> None:
+        current = not known or arrival.supersedes
+        if known and current:
+            connection.execute(update(instances).where(instances.c.id.in_([v.id for v in known])), {"current": False})
+        if known:
+            increase(connection, "instance_versions")
+            detail = {
+                "sop_instance_uid": arrival.instance.sop_instance_uid,
+                "before": [v.sha256 for v in known],
+                "after": arrival.instance.sha256,
+                "current": current,
+                "route": arrival.route.model_dump(mode="json"),
+            }
+            connection.execute(insert(audits), {"at": now, "event": "instance-version", "detail": detail})
+        values = arrival.instance.model_dump() | {"project": arrival.route.project, "center": arrival.route.center}
+        values |= {"series_id": series_id, "version": len(known) + 1, "current": current, "received_at": now}
+        connection.execute(insert(instances), values)
+
+    def _hold(self, connection: Connection, holder: str, series_id: int) -> None:
+        dialect = sqlite if connection.dialect.name == "sqlite" else postgresql
+        connection.execute(dialect.insert(holds).values(holder=holder, series_id=series_id).on_conflict_do_nothing())
+
+    def known_versions(self, route: Route, sop_instance_uid: str) -> dict[str, str]:
+        """Return sha256 to archive path of every version of an instance in the route's project and centre."""
+        where = {"project": route.project, "center": route.center, "sop_instance_uid": sop_instance_uid}
+        with database_errors(), self.engine.begin() as connection:
+            return {row.sha256: row.path for row in connection.execute(_FIND_VERSIONS, where)}
+
+    def sender_left(self, holder: str, ending: Ending) -> int:
+        """End an association or import: its series begin to settle; return how many."""
+        self._held = {pair for pair in self._held if pair[0] != holder}
+        with database_errors(), self.engine.begin() as connection:
+            held = list(connection.scalars(select(holds.c.series_id).where(holds.c.holder == holder)))
+            connection.execute(delete(holds).where(holds.c.holder == holder))
+            self._settle(connection, held, ending)
+            return len(held)
+
+    def _settle(self, connection: Connection, held: Sequence[int], ending: Ending) -> None:
+        now = self.clock()
+        for series_id in held:
+            state = SeriesState(connection.scalars(select(series.c.state).where(series.c.id == series_id)).one())
+            if state in (SeriesState.RECEIVING, SeriesState.SETTLING):
+                values = {"state": advance(state, SeriesEvent.SENDER_LEFT).value, "ending": ending.value, "last_event_at": now}
+                connection.execute(update(series).where(series.c.id == series_id), values)
+
+    def senders_lost(self) -> int:
+        """At start: whoever was sending when the node died has aborted; return how many series that concerns."""
+        with database_errors(), self.engine.begin() as connection:
+            held = list(connection.scalars(select(holds.c.series_id).distinct()))
+            connection.execute(delete(holds))
+            self._settle(connection, held, Ending.ABORTED)
+            return len(held)
+
+    def settle(self, *, settle_after_s: float, quiet_after_s: float) -> int:
+        """Complete every series whose quiet time is over and that no open association carries; return how many."""
+        now = self.clock()
+        held = exists().where(holds.c.series_id == series.c.id)
+        moving = series.c.state.in_([SeriesState.RECEIVING.value, SeriesState.SETTLING.value])
+        with database_errors(), self.engine.begin() as connection:
+            rows = connection.execute(select(series).where(and_(moving, ~held))).all()
+            due = [
+                row
+                for row in rows
+                if is_due(Ending(row.ending), row.last_event_at, now=now, settle_after_s=settle_after_s, quiet_after_s=quiet_after_s)
+            ]
+            for row in due:
+                self._complete(connection, row, now)
+            return len(due)
+
+    def _complete(self, connection: Connection, row: Row[Any], now: datetime) -> None:
+        number = row.generation_number + 1
+        mine = instances.c.series_id == row.id
+        connection.execute(
+            update(instances).where(mine, instances.c.current, instances.c.generation_from.is_(None)), {"generation_from": number}
+        )
+        superseded = and_(mine, ~instances.c.current, instances.c.generation_from.is_not(None), instances.c.generation_until.is_(None))
+        connection.execute(update(instances).where(superseded), {"generation_until": number})
+        pairs = connection.execute(select(instances.c.sop_instance_uid, instances.c.sha256).where(mine, instances.c.current)).all()
+        generation = generation_of((uid, sha) for uid, sha in pairs)
+        state = advance(SeriesState(row.state), SeriesEvent.QUIET)
+        values: dict[str, Any] = {"state": state.value, "generation_number": number, "generation": generation, "completed_at": now}
+        if generation == row.indexed_generation:  # only a damaged copy came: nothing that counts has changed
+            values["state"] = advance(state, SeriesEvent.INDEXED).value
+        connection.execute(update(series).where(series.c.id == row.id), values)

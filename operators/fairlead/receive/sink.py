@@ -1,0 +1,229 @@
+"""The one door behind all doors: bytes in, durable object and ledger row out, or a refusal with a reason.
+
+Order, and no step is skipped: part file on the archive's own file system, sha256 while it streams, identity read from
+the written bytes, checks, fsync, link under a name made from hashes (never replacing), fsync of the folder, ledger
+row. Only then does ``store`` return, and only then may a door answer Success (PS3.4 B.2.3).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+from collections.abc import Buffer, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import BinaryIO, Final
+
+from fairlead.errors import Conflict, InvalidInput
+from fairlead.files import sha256_file, storage_errors
+from fairlead.receive.archive import Archive, instance_name, series_folder
+from fairlead.receive.commit_group import CommitGroup
+from fairlead.receive.heads import Head, is_whole, read_head
+from fairlead.receive.ledger import Ledger
+from fairlead.receive.part10 import build_meta, dataset_offset, read_layout
+from fairlead.receive.series_ledger import Arrival, RelationConflict, Stored
+from fairlead.records import Instance, Refusal, Route, is_uid
+from fairlead.settings import Settings
+
+logger = logging.getLogger(__name__)
+BUFFER_BYTES: Final = 256 * 1024
+
+
+class AnnouncedOtherwise(InvalidInput):
+    """The sender announced another SOP class or instance than its data set states (PS3.4 B.2.3: data set does not match)."""
+
+    code = "announced-otherwise"
+    default_remedy = "Correct the sender; the object is kept in quarantine."
+
+
+class TooLarge(InvalidInput):
+    """One object is larger than the route or the node allows."""
+
+    code = "too-large"
+    default_remedy = "Raise node.max_instance_bytes, or max_instance_bytes of the route."
+
+
+@dataclass(frozen=True, slots=True)
+class Announced:
+    """What a door knows before the data set: its encoding, and for DIMSE and STOW the identity it is said to have.
+
+    ``file_meta`` is everything before the data set when the object came as a file with a usable header; it is kept.
+    """
+
+    transfer_syntax_uid: str
+    sop_class_uid: str | None = None
+    sop_instance_uid: str | None = None
+    file_meta: bytes | None = None
+    source: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class StoreOutcome:
+    """One object that is durable."""
+
+    stored: Stored
+    instance: Instance
+    study_uid: str
+    series_uid: str
+
+
+@dataclass(slots=True)
+class _Received:
+    """A part file that is written: its data set's place, size and hash."""
+
+    part: Path
+    handle: BinaryIO
+    announced: Announced
+    offset: int = 0
+    size: int = 0
+    sha256: str = ""
+    digest: hashlib._Hash = field(default_factory=hashlib.sha256)
+
+    def __iadd__(self, chunk: Buffer) -> _Received:
+        self.handle.write(chunk)
+        self.digest.update(chunk)
+        self.size += memoryview(chunk).nbytes
+        return self
+
+
+class InstanceSink:
+    """Stores DICOM objects; safe to call from many threads at once."""
+
+    def __init__(self, settings: Settings, ledger: Ledger) -> None:
+        self.ledger = ledger
+        self.archive = Archive(settings.archive_folder)
+        self._rows = CommitGroup(ledger.record)
+        self._low_water_bytes = settings.node.low_water_bytes
+        self._max_bytes = settings.node.max_instance_bytes
+
+    def store(
+        self, chunks: Iterable[Buffer], *, route: Route, announced: Announced, holder: str | None = None, max_bytes: int | None = None
+    ) -> StoreOutcome:
+        """Store one data set that arrives in pieces; holds one piece at a time.
+
+        Raises
+        ------
+        NotDicom, UnreadableImage, InvalidUid, AnnouncedOtherwise, RelationConflict : refused; bytes and reason are in quarantine.
+        TooLarge, StorageFull, ServiceUnreachable : not stored; nothing is left behind under a final name without its bytes being whole.
+        """
+        self.archive.require_room(self._low_water_bytes)
+        part = self.archive.new_part()
+        try:
+            with storage_errors("an object"), part.open("x+b", buffering=BUFFER_BYTES) as handle:
+                received = _Received(part, handle, announced)
+                self._write(received, chunks, max_bytes or self._max_bytes)
+                return self._keep(received, route, holder)
+        finally:
+            part.unlink(missing_ok=True)
+
+    def _write(self, received: _Received, chunks: Iterable[Buffer], limit: int) -> None:
+        announced = received.announced
+        meta = announced.file_meta or build_meta(
+            sop_class_uid=_uid_or_nothing(announced.sop_class_uid),
+            sop_instance_uid=_uid_or_nothing(announced.sop_instance_uid),
+            transfer_syntax_uid=announced.transfer_syntax_uid,
+        )
+        received.handle.write(meta)
+        received.offset = len(meta)
+        for chunk in chunks:
+            if received.size + memoryview(chunk).nbytes > limit:
+                raise TooLarge(f"The object is larger than {limit} bytes.")
+            received += chunk
+        received.sha256 = received.digest.hexdigest()
+        received.handle.flush()
+
+    def _keep(self, received: _Received, route: Route, holder: str | None) -> StoreOutcome:
+        try:
+            return self._store(received, self._checked(received), route, holder)
+        except (InvalidInput, RelationConflict) as error:
+            self._quarantine(received, route, error)
+            raise
+
+    def _checked(self, received: _Received) -> Head:
+        announced = received.announced
+        head = read_head(
+            received.handle,
+            offset=received.offset,
+            size=received.offset + received.size,
+            transfer_syntax_uid=announced.transfer_syntax_uid,
+        )
+        if announced.sop_class_uid not in (None, head.sop_class_uid):
+            raise AnnouncedOtherwise("The announced SOP Class UID differs from the data set's.")
+        if announced.sop_instance_uid not in (None, head.sop_instance_uid):
+            raise AnnouncedOtherwise("The announced SOP Instance UID differs from the data set's.")
+        return head
+
+    def _store(self, received: _Received, head: Head, route: Route, holder: str | None) -> StoreOutcome:
+        folder = series_folder(head, project=route.project, center=route.center)
+        name, supersedes = instance_name(head.sop_instance_uid), True
+        if (self.archive.root / folder / name).exists():
+            name, supersedes = self._beside(received, head, route, name=name, folder=folder)
+        instance = Instance(
+            sop_instance_uid=head.sop_instance_uid,
+            sop_class_uid=head.sop_class_uid,
+            transfer_syntax_uid=received.announced.transfer_syntax_uid,
+            sha256=received.sha256,
+            size_bytes=received.offset + received.size,
+            path=f"{folder}/{name}",
+        )
+        self._make_durable(received, instance, route)
+        try:
+            stored = self._rows.submit(Arrival(instance, head.study_uid, head.series_uid, route, holder, supersedes))
+        except RelationConflict:
+            (self.archive.root / instance.path).unlink(missing_ok=True)
+            raise
+        return StoreOutcome(stored, instance, head.study_uid, head.series_uid)
+
+    def _make_durable(self, received: _Received, instance: Instance, route: Route) -> None:
+        final = self.archive.root / instance.path
+        if final.exists():  # the same bytes are there already: nothing to write
+            return
+        self.archive.prepare(final.parent, route)
+        os.fsync(received.handle.fileno())
+        if not self.archive.appear(received.part, final) and dataset_sha256(final) != received.sha256:
+            # another association won the name with other bytes in this very moment; the sender's repeat will become a version
+            raise Conflict("Another sender stored a different object under the same identity just now.", remedy="Send it again.")
+
+    def _beside(self, received: _Received, head: Head, route: Route, *, name: str, folder: str) -> tuple[str, bool]:
+        """Return the name for bytes whose identity is taken, and whether they supersede the present version."""
+        known = self.ledger.known_versions(route, head.sop_instance_uid)
+        if received.sha256 in known:
+            return Path(known[received.sha256]).name, True
+        present = self.archive.root / folder / name
+        if not known and dataset_sha256(present) == received.sha256:
+            return name, True  # linked before a crash, its row never written: adopt it
+        with present.open("rb") as before:
+            size = os.fstat(before.fileno()).st_size
+            layout = read_layout(before, size=size)
+            better_before = is_whole(before, offset=layout.offset, size=size, transfer_syntax_uid=layout.transfer_syntax_uid)
+        whole = is_whole(
+            received.handle,
+            offset=received.offset,
+            size=received.offset + received.size,
+            transfer_syntax_uid=received.announced.transfer_syntax_uid,
+        )
+        return instance_name(head.sop_instance_uid, sha256=received.sha256), whole or not better_before
+
+    def _quarantine(self, received: _Received, route: Route, error: InvalidInput | RelationConflict) -> None:
+        path = self.archive.keep_refused(received.part, received.sha256)
+        source = received.announced.source or f"{route.calling_ae or route.door} {received.sha256[:12]}"
+        self.ledger.refuse(Refusal(source=source, code=error.code, reason=error.message), sha256=received.sha256, path=path)
+        logger.warning("refused an object from %s: %s", route.calling_ae or route.door, error.message)
+
+
+def dataset_sha256(path: Path) -> str:
+    """Return the sha256 of the data set of an archived file, without preamble and file meta."""
+    offset = dataset_offset(path)
+    if offset == 0:
+        return sha256_file(path)
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        file.seek(offset)
+        while block := file.read(1024 * 1024):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def _uid_or_nothing(text: str | None) -> str:
+    return text if text is not None and is_uid(text) else ""

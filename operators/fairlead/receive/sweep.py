@@ -1,0 +1,105 @@
+"""What a node does first: parts of a dead process go away, and disk and ledger agree again.
+
+A file without a row was durable but never acknowledged, so adopting it is safe and refusing it would be too. A row
+without a file is a loss that somebody else caused; it is reported, never papered over.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from sqlalchemy import select
+
+from fairlead.database import database_errors
+from fairlead.errors import FairleadError
+from fairlead.receive.archive import Archive
+from fairlead.receive.heads import read_head
+from fairlead.receive.ledger import Ledger
+from fairlead.receive.part10 import read_layout
+from fairlead.receive.series_ledger import Stored
+from fairlead.receive.sink import dataset_sha256
+from fairlead.receive.tables import instances
+from fairlead.records import Instance, Refusal
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class SweepReport:
+    """What was found: part files deleted, orphans adopted, orphans without an owner, rows whose file is gone, senders that died."""
+
+    parts: int
+    adopted: int
+    unowned: tuple[str, ...]
+    missing: tuple[str, ...]
+    lost_senders: int
+
+
+def sweep(archive: Archive, ledger: Ledger) -> SweepReport:
+    """Delete parts, settle what the dead node had open, and reconcile disk with ledger."""
+    parts = list(archive.incoming.glob("*.part"))
+    for part in parts:
+        part.unlink()
+    known = _known_paths(ledger)
+    missing = tuple(sorted(path for path in known if not (archive.root / path).is_file()))
+    adopted, unowned = 0, []
+    for orphan in _orphans(archive, known):
+        if _adopt(archive, ledger, orphan):
+            adopted += 1
+        else:
+            unowned.append(orphan.relative_to(archive.root).as_posix())
+    for path in missing:
+        ledger.refuse(Refusal(source=path, code="missing-file", reason="The ledger names a file that is not in the archive."))
+    report = SweepReport(len(parts), adopted, tuple(unowned), missing, ledger.associations_lost())
+    _tell(report)
+    return report
+
+
+def _known_paths(ledger: Ledger) -> set[str]:
+    with database_errors(), ledger.engine.begin() as connection:
+        return set(connection.scalars(select(instances.c.path)))
+
+
+def _orphans(archive: Archive, known: set[str]) -> Iterator[Path]:
+    for path in (archive.root / "objects").rglob("*.dcm"):
+        if path.relative_to(archive.root).as_posix() not in known:
+            yield path
+
+
+def _adopt(archive: Archive, ledger: Ledger, path: Path) -> bool:
+    """Give an object without a row its row, from its own bytes and the sidecar beside it."""
+    route = archive.route_of(path.parent)
+    if route is None:
+        return False
+    size = path.stat().st_size
+    try:
+        with path.open("rb") as file:
+            layout = read_layout(file, size=size)
+            head = read_head(file, offset=layout.offset, size=size, transfer_syntax_uid=layout.transfer_syntax_uid)
+        instance = Instance(
+            sop_instance_uid=head.sop_instance_uid,
+            sop_class_uid=head.sop_class_uid,
+            transfer_syntax_uid=layout.transfer_syntax_uid,
+            sha256=dataset_sha256(path),
+            size_bytes=size,
+            path=path.relative_to(archive.root).as_posix(),
+        )
+        if ledger.record_instance(instance, study_uid=head.study_uid, series_uid=head.series_uid, route=route) is Stored.UNCHANGED:
+            path.unlink()  # the ledger knows these bytes under another name
+    except FairleadError as error:
+        logger.error("cannot adopt an object of the archive: %s", error.message)
+        return False
+    return True
+
+
+def _tell(report: SweepReport) -> None:
+    if report.parts or report.adopted or report.lost_senders:
+        found = (report.parts, report.adopted, report.lost_senders)
+        logger.info("start: %d part files deleted, %d objects adopted, %d series had lost their sender", *found)
+    for path in report.missing:
+        logger.error("start: %s is in the ledger and not in the archive", path)
+    for path in report.unowned:
+        logger.error("start: %s is in the archive and nothing says whose it is", path)

@@ -1,0 +1,136 @@
+"""The upper layer on a socket: whole PDUs with a length cap and a deadline, whatever the peer sends or withholds.
+
+Source: DICOM PS3.8 section 9.3. A peer that announces 4 GiB, sends half a header or trickles one byte a second gets
+its connection closed and costs nothing but its own thread until then.
+"""
+
+from __future__ import annotations
+
+import socket
+import struct
+import time
+from contextlib import suppress
+from enum import IntEnum
+from typing import Final
+
+HEADER_BYTES: Final = 6
+ASSOCIATE_LIMIT_BYTES: Final = 1024 * 1024
+PDU_MARGIN_BYTES: Final = 1024
+PDV_HEADER_BYTES: Final = 6
+
+
+class PduType(IntEnum):
+    """First byte of a PDU (PS3.8 Table 9-11 and following)."""
+
+    ASSOCIATE_RQ = 1
+    ASSOCIATE_AC = 2
+    ASSOCIATE_RJ = 3
+    P_DATA = 4
+    RELEASE_RQ = 5
+    RELEASE_RP = 6
+    ABORT = 7
+
+
+class AbortReason(IntEnum):
+    """Provider reasons of an A-ABORT (PS3.8 Table 9-26)."""
+
+    NOT_SPECIFIED = 0
+    UNRECOGNISED_PDU = 1
+    UNEXPECTED_PDU = 2
+    INVALID_PARAMETER = 6
+
+
+class ConnectionLost(Exception):
+    """The peer went away, was silent for too long, or sent an A-ABORT."""
+
+
+class ProtocolBroken(Exception):
+    """The peer sent something that PS3.8 does not allow here; it gets an A-ABORT with ``reason``."""
+
+    def __init__(self, message: str, reason: AbortReason) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+class Wire:
+    """One accepted connection; blocking, with a deadline for every PDU. The buffer is reused, so a PDU is valid until the next read."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        self.connection = connection
+        self._header = bytearray(HEADER_BYTES)
+        self._buffer = bytearray(64 * 1024)
+
+    def read(self, *, limit: int, idle_s: float, whole_s: float) -> tuple[int, memoryview]:
+        """Return (type, body) of the next PDU.
+
+        ``idle_s`` is how long the peer may stay silent before it begins, ``whole_s`` how long the whole PDU may take once begun.
+
+        Raises
+        ------
+        ConnectionLost : closed, silent, or too slow.
+        ProtocolBroken : unknown type, or a body longer than ``limit``.
+        """
+        header = memoryview(self._header)
+        self._fill(header[:1], time.monotonic() + idle_s)
+        deadline = time.monotonic() + whole_s
+        self._fill(header[1:], deadline)
+        kind, length = struct.unpack(">BxL", header)
+        if kind not in PduType:
+            raise ProtocolBroken("not a DICOM PDU", AbortReason.UNRECOGNISED_PDU)
+        if length > limit:
+            raise ProtocolBroken(f"a PDU announces {length} bytes, {limit} are allowed", AbortReason.INVALID_PARAMETER)
+        if length > len(self._buffer):
+            self._buffer = bytearray(length)
+        body = memoryview(self._buffer)[:length]
+        self._fill(body, deadline)
+        return kind, body
+
+    def _fill(self, view: memoryview, deadline: float) -> None:
+        while view:
+            left = deadline - time.monotonic()
+            if left <= 0:
+                raise ConnectionLost("the peer was silent or too slow")
+            self.connection.settimeout(left)
+            try:
+                count = self.connection.recv_into(view)
+            except OSError as error:
+                raise ConnectionLost("the peer was silent, too slow, or the connection broke") from error
+            if not count:
+                raise ConnectionLost("the peer closed the connection")
+            view = view[count:]
+
+    def send(self, data: bytes, *, within_s: float) -> None:
+        """Send bytes; raise ConnectionLost when the peer does not take them in time."""
+        try:
+            self.connection.settimeout(within_s)
+            self.connection.sendall(data)
+        except OSError as error:
+            raise ConnectionLost("the peer does not read") from error
+
+    def abort(self, reason: AbortReason) -> None:
+        """Tell the peer that the association is over (provider abort), as far as it still listens, and close."""
+        try:
+            self.send(pdu(PduType.ABORT, struct.pack(">xxBB", 2, reason)), within_s=1.0)
+        except ConnectionLost:
+            return
+        finally:
+            self.close()
+
+    def close(self) -> None:
+        """Close the connection at once; safe to call twice, and from another thread."""
+        with suppress(OSError):  # not connected any more: that is what we want
+            self.connection.shutdown(socket.SHUT_RDWR)
+        self.connection.close()
+
+
+def pdu(kind: PduType, body: bytes) -> bytes:
+    """Return one PDU."""
+    return struct.pack(">BxL", kind, len(body)) + body
+
+
+RELEASE_REPLY: Final = pdu(PduType.RELEASE_RP, bytes(4))
+
+
+def reject(*, result: int, source: int, reason: int) -> bytes:
+    """Return an A-ASSOCIATE-RJ (PS3.8 Table 9-21)."""
+    return pdu(PduType.ASSOCIATE_RJ, struct.pack(">xBBB", result, source, reason))
