@@ -1,19 +1,59 @@
-"""Publish: from a cohort version and its stores to one dataset record, its FAIR views, and one atomic publication."""
+"""Publish: from a cohort version and its stores to one dataset record, its FAIR views, and one atomic publication.
+
+:class:`Exports` is the work list; :class:`DatasetStore` is what is published now; :func:`render` gives every view of a
+record and :func:`check_shapes` judges it; :func:`withdraw` puts a tombstone in its place.
+"""
 
 from __future__ import annotations
 
 from fairlead.publish.addresses import Site
-from fairlead.publish.check import ShapeReport, check_shapes
-from fairlead.publish.views import CatalogNode, DatasetNode, DistributionNode, RootNode, render, serialise
+from fairlead.publish.check import ShapeReport, ShapeResult, check_shapes, shapes_graph
+from fairlead.publish.crate import write_crate
+from fairlead.publish.describing import RECORD_FILES
+from fairlead.publish.exports import Exports
+from fairlead.publish.model import build_record
+from fairlead.publish.parameters import ExportParameters, read_parameters
+from fairlead.publish.states import ExportState
+from fairlead.publish.store import DatasetStore, Tombstone, withdraw
+from fairlead.publish.views import (
+    RDF_TYPES,
+    VIEWS,
+    CatalogNode,
+    DatasetNode,
+    DistributionNode,
+    Node,
+    RootNode,
+    render,
+    serialise,
+)
+from fairlead.publish.vocabulary import AccessRights
+from fairlead.publish.worklist import Export
 
 __all__ = [
+    "RDF_TYPES",
+    "RECORD_FILES",
+    "VIEWS",
+    "AccessRights",
     "CatalogNode",
     "DatasetNode",
+    "DatasetStore",
     "DistributionNode",
+    "Export",
+    "ExportParameters",
+    "ExportState",
+    "Exports",
+    "Node",
     "RootNode",
     "ShapeReport",
+    "ShapeResult",
     "Site",
+    "Tombstone",
+    "build_record",
     "check_shapes",
+    "read_parameters",
     "render",
     "serialise",
+    "shapes_graph",
+    "withdraw",
+    "write_crate",
 ]

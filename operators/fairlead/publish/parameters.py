@@ -66,4 +66,6 @@ def read_parameters(document: JsonObject) -> ExportParameters:
         return ExportParameters.model_validate(given)
     except ValidationError as error:
         problems = "; ".join(f"{'.'.join(map(str, item['loc']))}: {item['msg'].removeprefix('Value error, ')}" for item in error.errors())
-        raise InvalidInput(f"The export's parameters do not hold: {problems}.", remedy="See docs/catalog.md for what may be given.") from error
+        raise InvalidInput(
+            f"The export's parameters do not hold: {problems}.", remedy="See docs/catalog.md for what may be given."
+        ) from error

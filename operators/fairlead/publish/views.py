@@ -96,12 +96,13 @@ def render(what: DatasetRecord | Node, profile: str = "fdp", *, site: Site) -> G
     view = VIEWS.get(profile)
     if view is None:
         raise NotFound(f"There is no profile {profile!r} here.", remedy=f"Profiles: {', '.join(VIEWS)}.")
-    if not isinstance(what, DatasetRecord):
-        return view(site, what)
-    graph = new_graph()
-    for part in (DatasetNode(what), *(DistributionNode(what, item) for item in what.distributions)):
-        graph += view(site, part)
-    return graph
+    if isinstance(what, DatasetRecord):
+        graph = new_graph()
+        parts: tuple[Node, ...] = (DatasetNode(what), *(DistributionNode(what, item) for item in what.distributions))
+        for part in parts:
+            graph += view(site, part)
+        return graph
+    return view(site, what)
 
 
 def serialise(graph: Graph, media_type: str) -> bytes:

@@ -89,8 +89,22 @@ CONCEPTS: Final[Mapping[str, str]] = {
 """Prefixes of the short forms that records carry (``DCM:CT``), and what they stand for."""
 
 LANGUAGE: Final = "http://id.loc.gov/vocabulary/iso639-1/"
-EU_LANGUAGES: Final[Mapping[str, str]] = {"en": "ENG", "de": "DEU", "fr": "FRA", "nl": "NLD", "es": "SPA", "it": "ITA", "pl": "POL", "pt": "POR"}
-FILE_TYPES: Final[Mapping[str, str]] = {"text/csv": "CSV", "application/ld+json": "JSON_LD", "text/turtle": "RDF_TURTLE", "text/plain": "TXT"}
+EU_LANGUAGES: Final[Mapping[str, str]] = {
+    "en": "ENG",
+    "de": "DEU",
+    "fr": "FRA",
+    "nl": "NLD",
+    "es": "SPA",
+    "it": "ITA",
+    "pl": "POL",
+    "pt": "POR",
+}
+FILE_TYPES: Final[Mapping[str, str]] = {
+    "text/csv": "CSV",
+    "application/ld+json": "JSON_LD",
+    "text/turtle": "RDF_TURTLE",
+    "text/plain": "TXT",
+}
 
 IRI: Final = re.compile(r"https?://[^\s<>\"{}|\\^`\x00-\x20]+")
 LOCAL_ID: Final = re.compile(r"[A-Za-z0-9._-]+")

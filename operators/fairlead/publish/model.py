@@ -1,0 +1,182 @@
+"""Build the one internal model from what was really made: counts, concepts and distributions of the published stores only."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from fairlead.publish.addresses import Site
+from fairlead.publish.parameters import ExportParameters
+from fairlead.publish.staging import StagedStore
+from fairlead.publish.vocabulary import HEALTH_THEME, NGFF, ZARR_MEDIA_TYPE, concept_iri
+from fairlead.records import Approval, CohortVersion, Concept, Counts, DatasetRecord, Distribution, ImagingRecord, Refusal
+
+DATE: Final = re.compile(r"\b\d{4}-\d{2}-\d{2}\b|\b(?:19|20)\d{6}\b")
+UID: Final = re.compile(r"\b\d+(?:\.\d+){4,}\b")
+KEY: Final = re.compile(r"\bp[0-9a-f]{24}\b")
+
+
+def dataset_id(reference: str) -> str:
+    """Return the deterministic id of a cohort version's dataset; it opens no way back to the cohort.
+
+    >>> dataset_id("chest@2") == dataset_id("chest@2") != dataset_id("chest@3")
+    True
+    """
+    return "ds-" + hashlib.sha256(reference.encode()).hexdigest()[:16]
+
+
+def public_text(text: str) -> str:
+    """Return a cohort's sentence without dates, UIDs and patient keys: it may quote what a patient could be found by.
+
+    >>> public_text("Series from 2019-01-31 of 1.2.840.113619.2.1")
+    'Series from (date) of (identifier)'
+    """
+    return KEY.sub("(identifier)", DATE.sub("(date)", UID.sub("(identifier)", text)))
+
+
+@dataclass(frozen=True, slots=True)
+class Ingredients:
+    """Everything a record is built from."""
+
+    site: Site
+    parameters: ExportParameters
+    cohort: CohortVersion
+    approval: Approval
+    stores: Sequence[StagedStore]
+    records: Mapping[str, ImagingRecord]
+    refused: tuple[Refusal, ...]
+    codes: tuple[str, ...]
+    made: Mapping[str, tuple[int, str]]
+    """Size and sha256 of each distribution by its path."""
+
+
+def build_record(given: Ingredients, *, version: int, now: datetime, issued: datetime | None = None) -> DatasetRecord:
+    """Return the record of version ``version``; ``issued`` is the time of version 1, when there is one."""
+    records = [given.records[record_id] for record_id in sorted({item.record_id for item in given.stores})]
+    publisher = given.site.publisher
+    modalities = distinct(concept for record in records for concept in (record.core.modality, record.core.imaging_method))
+    body_parts = distinct(record.core.body_part for record in records)
+    organisms = distinct(record.core.organism for record in records)
+    counts = count(records, size_bytes=sum(item.store.size_bytes for item in given.stores))
+    return DatasetRecord(
+        id=dataset_id(given.cohort.ref),
+        version=version,
+        cohort=given.cohort.ref,
+        title=title_of(given.parameters, given.cohort),
+        description=describe(given, counts),
+        publisher=publisher,
+        creators=(publisher,),
+        contact=publisher,
+        license=given.parameters.license or given.site.words.license,
+        access_rights=given.parameters.access_rights.value,
+        keywords=keywords((*modalities, *body_parts, *organisms)),
+        themes=(HEALTH_THEME,),
+        language=given.site.words.language,
+        issued=issued or now,
+        modified=now,
+        counts=counts,
+        modalities=modalities,
+        body_parts=body_parts,
+        organisms=organisms,
+        sentence=public_text(given.cohort.sentence),
+        definition_sha256=given.cohort.definition_sha256,
+        members_sha256=given.cohort.members_sha256,
+        deidentification=given.codes,
+        provenance=provenance(given),
+        approval=given.approval,
+        distributions=distributions(given),
+        refused=given.refused,
+    )
+
+
+def title_of(parameters: ExportParameters, cohort: CohortVersion) -> str:
+    """Return the title the dataset will have: the one asked for, else the cohort's."""
+    return public_text(parameters.title or cohort.title or "Imaging cohort")
+
+
+def count(records: Sequence[ImagingRecord], *, size_bytes: int) -> Counts:
+    """Count what is published, at the four grains; ``size_bytes`` are the published bytes."""
+    return Counts(
+        patients=len({(record.core.center, record.core.project, record.core.patient_key) for record in records}),
+        studies=len({record.core.study_uid for record in records}),
+        series=len(records),
+        images=sum(record.core.instances for record in records),
+        size_bytes=size_bytes,
+    )
+
+
+def distinct(found: Iterable[Concept | None]) -> tuple[Concept, ...]:
+    """Return each concept once, sorted by meaning, then by word."""
+    known = {(item.curie or "", item.label or item.raw): item for item in found if item is not None}
+    return tuple(known[key] for key in sorted(known))
+
+
+def keywords(concepts: Iterable[Concept]) -> tuple[str, ...]:
+    """Return the words to search by: codes that have a meaning, and always ``OME-Zarr``. Raw text of headers is not published."""
+    words = {"OME-Zarr"}
+    for concept in concepts:
+        if concept_iri(concept.curie) is not None:
+            words.add(concept.label or concept.raw)
+    return tuple(sorted(words))
+
+
+def describe(given: Ingredients, counts: Counts) -> str:
+    """Return the description in plain sentences, from counts and the cohort's own sentence."""
+    parts = [
+        f"{plural(counts.series, 'image series', 'image series')} of {plural(counts.patients, 'subject')} as OME-Zarr {given.parameters.ngff}."
+    ]
+    if given.cohort.sentence:
+        parts.append(f"Selection: {public_text(given.cohort.sentence).rstrip('.')}.")
+    if given.codes:
+        parts.append("De-identified by DICOM PS3.15 Annex E.")
+    if given.refused:
+        parts.append(f"{plural(len(given.refused), 'member')} of the cohort could not be published.")
+    return " ".join(parts)
+
+
+def plural(number: int, one: str, many: str | None = None) -> str:
+    """Return a number with its noun.
+
+    >>> plural(1, "subject"), plural(2, "subject")
+    ('1 subject', '2 subjects')
+    """
+    return f"{number} {one if number == 1 else many or one + 's'}"
+
+
+def provenance(given: Ingredients) -> tuple[str, ...]:
+    """Return how the dataset came to be, step by step; nobody's name, no date of care."""
+    cohort = given.cohort
+    steps = [f"Selected as cohort {cohort.id}, version {cohort.version} (definition sha256 {cohort.definition_sha256})."]
+    if given.codes:
+        steps.append(f"De-identified by DICOM PS3.15 Annex E, codes {', '.join(given.codes)}.")
+    steps.append(
+        f"Converted to OME-Zarr {given.parameters.ngff}, geometry policy {given.parameters.geometry}; voxels compared with their source."
+    )
+    steps.append(f"Approved by a data steward on {given.approval.decided_at:%Y-%m-%d}.")
+    return tuple(steps)
+
+
+def distributions(given: Ingredients) -> tuple[Distribution, ...]:
+    """Return one distribution a store, and the members table."""
+    found = [
+        Distribution(
+            id=f"image-{item.store.path.removeprefix('images/').removesuffix('.ome.zarr')}",
+            title=f"Image {number}, {'×'.join(map(str, item.store.shape))} {item.store.dtype}, OME-Zarr {given.parameters.ngff}",
+            path=item.store.path,
+            media_type=ZARR_MEDIA_TYPE,
+            conforms_to=NGFF[given.parameters.ngff],
+            size_bytes=given.made[item.store.path][0],
+            sha256=given.made[item.store.path][1],
+            store=item.store,
+        )
+        for number, item in enumerate(given.stores, start=1)
+    ]
+    size, sha256 = given.made["members.csv"]
+    table = Distribution(
+        id="members", title="Table of images and subjects, CSV", path="members.csv", media_type="text/csv", size_bytes=size, sha256=sha256
+    )
+    return (*found, table)

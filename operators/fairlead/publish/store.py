@@ -1,0 +1,147 @@
+"""What is published now: the catalogue's only window on records and bytes. An outage is an outage, never an empty answer."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from sqlalchemy import Engine, RowMapping, select, update
+from sqlalchemy.exc import SQLAlchemyError
+
+from fairlead.database import utc_now
+from fairlead.errors import InvalidInput, NotFound, ServiceUnreachable, Withdrawn
+from fairlead.files import sync_folder
+from fairlead.publish.tables import datasets
+from fairlead.records import DatasetRecord
+from fairlead.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Tombstone:
+    """What remains of a withdrawn dataset: its id, title, when and why."""
+
+    id: str
+    title: str
+    withdrawn_at: datetime
+    reason: str
+
+
+@contextmanager
+def store_errors() -> Iterator[None]:
+    """Turn every failure of the database into :class:`ServiceUnreachable`: a reader must never take it for "nothing there"."""
+    try:
+        yield
+    except SQLAlchemyError as error:
+        raise ServiceUnreachable("The record store does not answer.", remedy="Repeat later.") from error
+
+
+class DatasetStore:
+    """Published datasets: records from the database, bytes from the published folder."""
+
+    def __init__(self, settings: Settings, engine: Engine) -> None:
+        self._root = settings.published_folder
+        self._engine = engine
+
+    def published(self) -> tuple[DatasetRecord, ...]:
+        """Return the newest version of every dataset that is published, by id."""
+        query = select(datasets).where(datasets.c.state == "published").order_by(datasets.c.id, datasets.c.version)
+        newest = {row["id"]: row for row in self._rows(query)}
+        return tuple(DatasetRecord.model_validate_json(row["record"]) for row in newest.values())
+
+    def generation(self) -> tuple[int, str]:
+        """Return a cheap mark that changes whenever what is published changes: rows seen, and the latest moment of a change."""
+        rows = self._rows(select(datasets.c.id, datasets.c.version, datasets.c.state, datasets.c.published_at, datasets.c.withdrawn_at))
+        moments = [row["withdrawn_at"] or row["published_at"] for row in rows]
+        return len(rows), max(moments).isoformat() if moments else ""
+
+    def get(self, dataset: str) -> DatasetRecord:
+        """Return the newest version of one dataset.
+
+        Raises
+        ------
+        NotFound : there is none of that id.
+        Withdrawn : it has a tombstone.
+        """
+        return DatasetRecord.model_validate_json(self._row(dataset)["record"])
+
+    def tombstone(self, dataset: str) -> Tombstone:
+        """Return the tombstone of a withdrawn dataset; raise NotFound when it has none."""
+        rows = [row for row in self._versions(dataset) if row["state"] == "withdrawn"]
+        if not rows:
+            raise NotFound(f"Dataset {dataset!r} has no tombstone.")
+        record = DatasetRecord.model_validate_json(rows[-1]["record"])
+        return Tombstone(dataset, record.title, rows[-1]["withdrawn_at"], rows[-1]["withdrawn_reason"])
+
+    def folder(self, dataset: str, version: int | None = None) -> Path:
+        """Return the folder of one version, the newest when none is given.
+
+        Raises
+        ------
+        NotFound, Withdrawn : as :meth:`get`.
+        ServiceUnreachable : the row is there and the folder is not: storage is not mounted.
+        """
+        row = self._row(dataset, version)
+        folder = self._root / str(row["folder"])
+        if not folder.is_dir():
+            raise ServiceUnreachable("The storage of published datasets does not answer.", remedy="Repeat later.")
+        return folder
+
+    def record_of(self, dataset: str, version: int) -> DatasetRecord:
+        """Return one version's record, old ones too."""
+        return DatasetRecord.model_validate_json(self._row(dataset, version)["record"])
+
+    def _row(self, dataset: str, version: int | None = None) -> RowMapping:
+        rows = self._versions(dataset)
+        if rows and rows[-1]["state"] == "withdrawn":
+            raise Withdrawn(f"Dataset {dataset} was withdrawn.")
+        found = [row for row in rows if version is None or row["version"] == version]
+        if not found:
+            raise NotFound("There is no published dataset of that id and version.")
+        return found[-1]
+
+    def _versions(self, dataset: str) -> list[RowMapping]:
+        return self._rows(select(datasets).where(datasets.c.id == dataset).order_by(datasets.c.version))
+
+    def _rows(self, query: object) -> list[RowMapping]:
+        with store_errors(), self._engine.connect() as connection:
+            return list(connection.execute(query).mappings())  # type: ignore[call-overload]  # every caller gives a Select
+
+
+def withdraw(settings: Settings, engine: Engine, dataset: str, reason: str, *, clock: Callable[[], datetime] = utc_now) -> Tombstone:
+    """Put a tombstone in the place of a dataset, then move its bytes out of the published folder; safe to repeat.
+
+    Raises
+    ------
+    InvalidInput : no reason is given; the tombstone is public and has to say why.
+    NotFound : there is no such dataset.
+    """
+    if not reason.strip():
+        raise InvalidInput("A withdrawal needs a reason; the tombstone shows it to everybody.", remedy="Give --reason.")
+    store = DatasetStore(settings, engine)
+    identifier = dataset.rstrip("/").rpartition("/")[2]
+    with store_errors(), engine.begin() as connection:
+        known = connection.execute(select(datasets.c.id).where(datasets.c.id == identifier).limit(1)).one_or_none()
+        if known is None:
+            raise NotFound(f"There is no published dataset {identifier!r}.")
+        change = {"state": "withdrawn", "withdrawn_at": clock(), "withdrawn_reason": reason.strip()}
+        connection.execute(update(datasets).where(datasets.c.id == identifier, datasets.c.state == "published").values(change))
+    _move_away(settings, identifier)
+    return store.tombstone(identifier)
+
+
+def _move_away(settings: Settings, identifier: str) -> None:
+    source = settings.published_folder / identifier
+    if not source.is_dir():
+        return
+    attic = settings.published_folder.parent / f".{settings.published_folder.name}-withdrawn"
+    attic.mkdir(mode=0o700, parents=True, exist_ok=True)
+    target = attic / identifier
+    if target.exists():
+        shutil.rmtree(target)
+    source.rename(target)
+    sync_folder(attic)
+    sync_folder(settings.published_folder)

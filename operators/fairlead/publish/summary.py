@@ -1,0 +1,69 @@
+"""What the steward reads before deciding: who is in it, what will be done, who may use it, how it will be called."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Mapping
+from typing import Final
+
+from fairlead.publish.vocabulary import AccessRights
+from fairlead.publish.worklist import Export
+from fairlead.records import CohortVersion, Core, ImagingRecord
+
+MARKUP: Final = re.compile(r"([\\`*_{}\[\]()<>#+!|~-])")
+USE: Final[Mapping[AccessRights, str]] = {
+    AccessRights.PUBLIC: "anyone may fetch the pixels",
+    AccessRights.RESTRICTED: "the record is public, the pixels are not served without a permit",
+    AccessRights.NON_PUBLIC: "the record is public, the pixels are not served",
+}
+
+
+def plain(text: str) -> str:
+    r"""Return text that Markdown shows as it is, on one line.
+
+    >>> plain("*bold* <b>")
+    '\\\\*bold\\\\* \\\\<b\\\\>'
+    """
+    return MARKUP.sub(r"\\\1", " ".join(text.split()))
+
+
+def summarise(export: Export, cohort: CohortVersion, *, records: Mapping[str, ImagingRecord], codes: tuple[str, ...]) -> str:
+    """Return the evidence as Markdown; words from headers are escaped, nobody is named."""
+    counts = cohort.counts
+    modalities = Counter(concept.raw for core in _cores(records) if (concept := core.modality or core.imaging_method))
+    places = Counter(f"{core.center} / {core.project}" for core in _cores(records))
+    kinds = Counter(str(core.kind) for core in _cores(records))
+    lines = [
+        f"**{plain(export.title)}**: cohort version `{cohort.ref}`, requested by {plain(export.requested_by)}.",
+        "",
+        f"> {plain(cohort.sentence)}" if cohort.sentence else "> (no sentence)",
+        "",
+        "| | |",
+        "|---|---|",
+        f"| Patients, studies, series, images | {counts.patients}, {counts.studies}, {counts.series}, {counts.images} |",
+        f"| Size of the sources | {counts.size_bytes / 1e6:.1f} MB |",
+        f"| Modalities | {_table(modalities)} |",
+        f"| Kinds | {_table(kinds)} |",
+        f"| Centre / project | {_table(places)} |",
+        f"| De-identification | profile `{plain(export.parameters.profile)}`, PS3.15 codes {', '.join(codes)} |",
+        f"| Licence | {plain(export.parameters.license or 'the catalogue’s own')} |",
+        f"| Access | {export.parameters.access_rights.value}: {USE[export.parameters.access_rights]} |",
+        f"| Geometry policy, OME-Zarr | {export.parameters.geometry}, {export.parameters.ngff} |",
+        f"| Definition sha256 | `{cohort.definition_sha256}` |",
+        f"| Members sha256 | `{cohort.members_sha256}` |",
+    ]
+    if cohort.purpose:
+        lines.append(f"| Purpose | {plain(cohort.purpose)} |")
+    missing = len(cohort.members) - len(records)
+    if missing:
+        lines.append(f"| No longer in the index | {missing} of {len(cohort.members)} |")
+    return "\n".join(lines) + "\n"
+
+
+def _cores(records: Mapping[str, ImagingRecord]) -> list[Core]:
+    return [record.core for record in records.values()]
+
+
+def _table(counted: Counter[str]) -> str:
+    return ", ".join(f"{plain(name)} × {number}" for name, number in counted.most_common()) or "not stated"
