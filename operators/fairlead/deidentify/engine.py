@@ -13,14 +13,15 @@ from dataclasses import dataclass
 from io import BytesIO
 from typing import Final
 
-from pydicom.charset import convert_encodings
 from pydicom.config import disable_value_validation
-from pydicom.dataelem import DataElement, RawDataElement
+from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
 from pydicom.filereader import read_sequence
+from pydicom.tag import BaseTag
 
 from fairlead import keys
-from fairlead.deidentify.identity import Identity, is_well_known, values_of
+from fairlead.deidentify.elements import Element, element_of, empty, encodings_of, like, values_of
+from fairlead.deidentify.identity import Identity, is_well_known
 from fairlead.deidentify.pixels import Verdict
 from fairlead.deidentify.profile import Profile
 from fairlead.deidentify.rules import PATIENT_ID, Action, Rules, rules_of
@@ -35,7 +36,6 @@ ITEM_TAGS: Final = (b"\xfe\xff\x00\xe0", b"\xff\xfe\xe0\x00")
 PATIENT_AGE: Final = 0x00101010
 CLEANABLE_NAME: Final = "PN"
 DEEPEST: Final = 64
-type Element = DataElement | RawDataElement
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +135,7 @@ class Walk:
         for tag in list(source.keys()):
             kind = kinds.get(tag)
             if kind is not None and rules.get(tag) is not Action.KEEP:
-                self.identity.add(source.get_item(tag), kind, encodings=encodings)
+                self.identity.add(element_of(source, tag), kind, encodings=encodings)
             elif kind is None and (tag in rules or not is_private(tag)) and self._is_sequence(source, tag):
                 for item in self._items(source, tag, depth):
                     self.collect(item, depth + 1)
@@ -144,7 +144,7 @@ class Walk:
 
     def dataset(self, source: Dataset, *, depth: int, tree: bool = False) -> Dataset:
         """Return the copy of a data set or item; inside a ``tree`` only what is known to be harmless stays."""
-        kept: dict[object, Element] = {}
+        kept: dict[BaseTag, Element] = {}
         for tag in list(source.keys()):
             element = self._element(source, tag, depth, tree=tree)
             if element is not None:
@@ -165,7 +165,7 @@ class Walk:
         """Keep a public attribute without a row, but walk into sequences, and treat names and dates as if they had one."""
         if self._is_sequence(source, tag):
             return self._sequence(source, tag, depth)
-        raw = source.get_item(tag)
+        raw = element_of(source, tag)
         vr = vr_of(tag)
         if vr == "UN" and (raw.VR or "UN") == "UN":
             return None  # neither the dictionary nor the file says what this is
@@ -186,7 +186,7 @@ class Walk:
         creator_tag = tag if element <= 0xFF else (group << 16) | (element >> 8)
         if creator_tag not in source:
             return None
-        creator = next(iter(values_of(source.get_item(creator_tag), encodings_of(source))), "")
+        creator = next(iter(values_of(element_of(source, creator_tag), encodings_of(source))), "")
         safe = {
             int(offset, 16)
             for entry in self._profile.safe_private
@@ -195,12 +195,12 @@ class Walk:
         }
         if not safe or (element > 0xFF and element & 0xFF not in safe):
             return None
-        return self._sequence(source, tag, depth) if self._is_sequence(source, tag) else source.get_item(tag)
+        return self._sequence(source, tag, depth) if self._is_sequence(source, tag) else element_of(source, tag)
 
     # --- sequences ---------------------------------------------------------------------------------------------------
 
     def _is_sequence(self, source: Dataset, tag: int) -> bool:
-        raw = source.get_item(tag)
+        raw = element_of(source, tag)
         if isinstance(raw, DataElement):
             return bool(raw.VR == "SQ") or (isinstance(raw.value, bytes) and raw.value[:4] in ITEM_TAGS and vr_of(tag) in ("SQ", "UN"))
         vr = raw.VR
@@ -212,7 +212,7 @@ class Walk:
         """Return the items, parsed first where the file hides them in UN (PS3.5 section 6.2.2: implicit VR, little endian)."""
         if depth >= DEEPEST:
             raise UnreadableImage(f"The data set is nested more than {DEEPEST} levels deep.")
-        raw = source.get_item(tag)
+        raw = element_of(source, tag)
         hidden = raw.value if isinstance(raw.value, bytes) and raw.VR not in ("SQ", None) else None
         try:
             if hidden is not None:
@@ -234,11 +234,11 @@ class Walk:
         if tag in MEANINGS:
             if not is_public_code(source):
                 return None
-            meaning = " ".join(values_of(source.get_item(tag), encodings_of(source)))
+            meaning = " ".join(values_of(element_of(source, tag), encodings_of(source)))
             return DataElement(tag, "LO", remove_words(meaning, forbidden=self.identity.words) or REMOVED)
         if not may_stay(tag, vr_of(tag)):
             return None
-        return self._sequence(source, tag, depth, tree=True) if self._is_sequence(source, tag) else source.get_item(tag)
+        return self._sequence(source, tag, depth, tree=True) if self._is_sequence(source, tag) else element_of(source, tag)
 
     # --- actions -----------------------------------------------------------------------------------------------------
 
@@ -246,9 +246,9 @@ class Walk:
         if self._is_sequence(source, tag):
             return self._sequence(source, tag, depth)
         if tag == PATIENT_AGE:
-            ages = [cap_age(value, self._profile.oldest_age) for value in values_of(source.get_item(tag), [])]
+            ages = [cap_age(value, self._profile.oldest_age) for value in values_of(element_of(source, tag), [])]
             return DataElement(tag, "AS", ages[0]) if len(ages) == 1 and ages[0] else None
-        return None if vr_of(tag) == "SQ" else source.get_item(tag)
+        return None if vr_of(tag) == "SQ" else element_of(source, tag)
 
     def _dummy(self, source: Dataset, tag: int, depth: int) -> Element:
         vr = vr_of(tag)
@@ -261,14 +261,14 @@ class Walk:
     def _mapped(self, source: Dataset, tag: int, depth: int) -> Element:
         if vr_of(tag) == "SQ":
             return self._sequence(source, tag, depth) if self._is_sequence(source, tag) else empty(tag)
-        uids = [uid for uid in values_of(source.get_item(tag), []) if uid]
+        uids = [uid for uid in values_of(element_of(source, tag), []) if uid]
         new = [uid if is_well_known(uid) else keys.pseudonym_uid(self._key, uid) for uid in uids]
         return DataElement(tag, "UI", new if len(new) > 1 else "".join(new))
 
     def _shifted(self, source: Dataset, tag: int, depth: int) -> Element | None:
         vr = vr_of(tag)
         move = shift_date if vr == "DA" else shift_datetime
-        values = [value for value in values_of(source.get_item(tag), encodings_of(source)) if value]
+        values = [value for value in values_of(element_of(source, tag), encodings_of(source)) if value]
         moved = [move(value, self._person.days) for value in values]
         if any(value is None for value in moved):
             return self._dummy(source, tag, depth)  # no date: nobody knows what else it says
@@ -277,35 +277,14 @@ class Walk:
     def _cleaned_text(self, source: Dataset, tag: int, depth: int) -> Element:
         allowed = self._profile.terms_by_tag.get(tag, frozenset())
         forbidden = self.identity.words
-        values = values_of(source.get_item(tag), encodings_of(source))
+        values = values_of(element_of(source, tag), encodings_of(source))
         cleaned = [clean_words(value, forbidden=forbidden, allowed=allowed) for value in values]
         kept = [value for value in cleaned if value]
         return DataElement(tag, vr_of(tag), (kept if len(kept) > 1 else kept[0]) if kept else REMOVED)
 
     def _pseudonym(self, source: Dataset, tag: int, depth: int) -> Element:
         name = self._person.pseudonym
-        nested = "".join(values_of(source.get_item(tag), encodings_of(source))[:1])
+        nested = "".join(values_of(element_of(source, tag), encodings_of(source))[:1])
         if depth and tag == PATIENT_ID and nested:
             name = keys.pseudonym_patient(self._key, keys.patient_key(self._key, nested))
         return DataElement(tag, vr_of(tag), name)
-
-
-def empty(tag: int) -> DataElement:
-    """Return the attribute with zero length (action Z)."""
-    vr = vr_of(tag)
-    return DataElement(tag, vr, [] if vr == "SQ" else None if vr not in ("PN", "UI") else "")
-
-
-def like(source: Dataset, elements: dict[object, Element]) -> Dataset:
-    """Return a data set of these elements with the encoding of the source, so that untouched bytes are written as they are."""
-    copy = Dataset(elements, parent_encoding=source.original_character_set or "iso8859")
-    copy.set_original_encoding(*source.original_encoding, source.original_character_set or None)
-    return copy
-
-
-def encodings_of(source: Dataset) -> list[str]:
-    """Return the Python codecs of a data set's Specific Character Set."""
-    stated = source.original_character_set or source.get("SpecificCharacterSet") or "iso8859"
-    if isinstance(stated, str) and not stated.upper().startswith("ISO"):
-        return [stated]
-    return list(convert_encodings(stated)) if not isinstance(stated, list) else list(stated)

@@ -10,11 +10,11 @@ import zlib
 from dataclasses import dataclass
 from typing import Final
 
-from pydicom.dataelem import DataElement, RawDataElement
+from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
 from pydicom.uid import DeflatedExplicitVRLittleEndian
 
-from fairlead.deidentify.engine import empty
+from fairlead.deidentify.elements import Element, element_of, empty
 from fairlead.deidentify.identity import Identity, is_well_known
 from fairlead.deidentify.profile import Profile
 from fairlead.deidentify.rules import Action, rules_of
@@ -48,8 +48,8 @@ def header_bytes(content: bytes, output: Dataset) -> bytes:
         head = content[:start]
         body = head + zlib.decompressobj(-zlib.MAX_WBITS).decompress(content[start:])
     for tag in sorted(PIXEL_TAGS, reverse=True):
-        raw = output.get_item(tag) if tag in output else None
-        if isinstance(raw, RawDataElement) and isinstance(raw.value, bytes) and raw.value:
+        raw = element_of(output, tag) if tag in output else None
+        if isinstance(raw, RawDataElement) and raw.value:
             at = body.find(raw.value, 132)
             body = body[:at] + body[at + len(raw.value) :] if at >= 0 else body
     return body.lower()
@@ -77,9 +77,9 @@ def flat(dataset: Dataset) -> list[tuple[int, str, bytes]]:
     """Return tag, VR and value bytes of every element of a data set and of its items, pixel values left out."""
     out: list[tuple[int, str, bytes]] = []
     for tag in list(dataset.keys()):
-        raw = dataset.get_item(tag)
+        raw = element_of(dataset, tag)
         vr = raw.VR or vr_of(tag)
-        if vr == "SQ" or (isinstance(raw, DataElement) and raw.VR == "SQ"):
+        if vr == "SQ":
             for item in dataset[tag].value or []:
                 out += flat(item)
         elif tag not in PIXEL_TAGS:
@@ -94,7 +94,7 @@ def as_bytes(value: object) -> bytes:
     if value is None:
         return b""
     if isinstance(value, (list, tuple)) or (hasattr(value, "__iter__") and not isinstance(value, str)):
-        return b"\\".join(as_bytes(part) for part in value)  # type: ignore[attr-defined]  # checked one line above
+        return b"\\".join(as_bytes(part) for part in value)
     return str(value).encode()
 
 
@@ -105,7 +105,7 @@ def scrubbed(dataset: Dataset, tags: frozenset[int]) -> bool:
     """
     done = False
     for tag in list(dataset.keys()):
-        raw = dataset.get_item(tag)
+        raw = element_of(dataset, tag)
         vr = raw.VR or vr_of(tag)
         if vr == "SQ":
             for item in dataset[tag].value or []:
@@ -131,7 +131,7 @@ def _breaches(dataset: Dataset, identity: Identity, profile: Profile, *, sop_cla
     rules = rules_of(profile, sop_class=sop_class, nested=nested)
     found: list[Finding] = []
     for tag in list(dataset.keys()):
-        raw = dataset.get_item(tag)
+        raw = element_of(dataset, tag)
         if what := _breach(int(tag), raw, rules.get(int(tag)), profile):
             found.append(Finding(int(tag), what))
         elif raw.VR == "SQ" or (raw.VR is None and vr_of(tag) == "SQ"):
@@ -142,7 +142,7 @@ def _breaches(dataset: Dataset, identity: Identity, profile: Profile, *, sop_cla
     return found
 
 
-def _breach(tag: int, raw: DataElement | RawDataElement, action: Action | None, profile: Profile) -> str:
+def _breach(tag: int, raw: Element, action: Action | None, profile: Profile) -> str:
     if is_private(tag):
         return "" if Option.RETAIN_SAFE_PRIVATE in profile.options else "is private"
     if is_repeating(tag):

@@ -10,9 +10,9 @@ import re
 from dataclasses import dataclass, field
 from typing import Final
 
-from pydicom.charset import decode_bytes
-from pydicom.dataelem import DataElement, RawDataElement
+from pydicom.dataelem import RawDataElement
 
+from fairlead.deidentify.elements import Element, values_of
 from fairlead.deidentify.words import is_known, words_of
 
 SHORTEST: Final = 4
@@ -49,7 +49,7 @@ class Identity:
     uids: set[str] = field(default_factory=set)
     dates: set[str] = field(default_factory=set)
 
-    def add(self, element: DataElement | RawDataElement, kind: str, *, encodings: list[str]) -> None:
+    def add(self, element: Element, kind: str, *, encodings: list[str]) -> None:
         """Remember the values of one attribute."""
         for value in values_of(element, encodings):
             if kind == "uid":
@@ -104,19 +104,3 @@ def text_patterns(text: str) -> list[re.Pattern[bytes]]:
 
 def _bounded(value: bytes, boundary: tuple[bytes, bytes]) -> re.Pattern[bytes]:
     return re.compile(boundary[0] + re.escape(value) + boundary[1])
-
-
-def values_of(element: DataElement | RawDataElement, encodings: list[str]) -> list[str]:
-    """Return the values of a text element without converting it; bytes that the character set cannot read come as Latin-1."""
-    value = element.value
-    if value is None:
-        return []
-    if isinstance(value, bytes):
-        try:
-            text = decode_bytes(value, encodings, set()) if not value.isascii() or b"\x1b" in value else value.decode("ascii")
-        except (LookupError, UnicodeError):
-            text = value.decode("latin-1")
-        return [part.strip(" \0") for part in text.split("\\")]
-    if isinstance(value, str) or not hasattr(value, "__iter__"):
-        return [str(value).strip(" \0")]
-    return [str(part).strip(" \0") for part in value]

@@ -19,6 +19,7 @@ from pydicom.errors import BytesLengthException, InvalidDicomError
 from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 from fairlead.deidentify import conformance, gate
+from fairlead.deidentify.elements import element_of
 from fairlead.deidentify.engine import Deidentifier, Result
 from fairlead.deidentify.masks import masked_pixels
 from fairlead.deidentify.pixels import Decision, Verdict, judge
@@ -119,7 +120,7 @@ def _transfer_syntax(source: FileDataset) -> str:
     stated = str(source.file_meta.get("TransferSyntaxUID") or "")
     if stated:
         return stated
-    pixels = source.get_item(PIXEL_DATA) if PIXEL_DATA in source else None
+    pixels = element_of(source, PIXEL_DATA) if PIXEL_DATA in source else None
     if pixels is not None and getattr(pixels, "length", 0) == UNDEFINED_LENGTH:
         raise UnsupportedInput("The pixel data are compressed, and the file does not state how (no Transfer Syntax UID).")
     implicit, little = source.original_encoding
@@ -136,8 +137,9 @@ def _mask(source: Dataset, target: Dataset) -> None:
 def encode(dataset: Dataset, *, syntax: str) -> bytes:
     """Return the Part 10 file: empty preamble, our own meta, the data set in its original transfer syntax."""
     meta = new_meta(dataset, transfer_syntax=syntax)
-    file = FileDataset(None, dataset, file_meta=meta, preamble=PREAMBLE)
-    file.set_original_encoding(*dataset.original_encoding, dataset.original_character_set or None)
+    file = FileDataset("", dataset, file_meta=meta, preamble=PREAMBLE)
+    implicit, little = dataset.original_encoding
+    file.set_original_encoding(implicit, little, dataset.original_character_set or None)
     buffer = BytesIO()
     dcmwrite(buffer, file, enforce_file_format=True)
     return buffer.getvalue()

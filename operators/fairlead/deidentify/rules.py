@@ -13,7 +13,7 @@ from functools import lru_cache
 
 from fairlead.deidentify.iod_types import settle
 from fairlead.deidentify.profile import Profile
-from fairlead.deidentify.table import TEXT_VRS, Option, Row, attribute_rows, vr_of
+from fairlead.deidentify.table import TEXT_VRS, Row, attribute_rows, vr_of
 
 
 class Action(StrEnum):
@@ -32,6 +32,7 @@ class Action(StrEnum):
 
 PATIENT_ID = 0x00100020
 PATIENT_NAME = 0x00100010
+TIMEZONE_OFFSET = 0x00080201
 TREES = frozenset({0x0040A730, 0x00700001})
 """Content Sequence and Graphic Annotation Sequence: replaced by a tree of harmless parts, so that references survive."""
 
@@ -89,12 +90,10 @@ def _cleaned(row: Row) -> Action | None:
     """Return how a C is done for this value representation; None where nothing can be cleaned and the basic action stays."""
     if row.vr in ("DA", "DT"):
         return Action.SHIFT
-    if row.vr == "TM":
+    if row.vr == "TM" or row.tag == TIMEZONE_OFFSET:
         return Action.KEEP  # whole days move, so the time of day stays true
     if row.vr == "SQ":
         return Action.CLEAN_TREE
     if row.vr in TEXT_VRS and row.vr not in ("AE", "UR"):
         return Action.CLEAN_TEXT
-    if Option.RETAIN_MODIFIED_DATES in row.options and row.tag == 0x00080201:
-        return Action.KEEP  # Timezone Offset From UTC: goes with the times of day
     return None

@@ -6,6 +6,7 @@ from typing import Final
 
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.sequence import Sequence
+from pydicom.uid import UID
 
 from fairlead import __version__
 from fairlead.deidentify.pixels import Decision, Verdict
@@ -41,7 +42,7 @@ def stamp(dataset: Dataset, profile: Profile, *, pseudonym: str, verdict: Verdic
     dataset.PatientID = pseudonym
     dataset.PatientName = pseudonym
     dataset.PatientIdentityRemoved = "YES"
-    dataset.DeidentificationMethod = [f"Fairlead {__version__}", f"PS3.15 {EDITION}", f"profile {profile.name}"[:64], profile.sha256]
+    dataset.DeidentificationMethod = [f"Fairlead {__version__}", profile.sha256, f"PS3.15 {EDITION}", f"profile {profile.name}"[:60]]
     dataset.DeidentificationMethodCodeSequence = Sequence([_code(code) for code in applied_codes(profile, verdict)])
     dataset.LongitudinalTemporalInformationModified = _temporal(profile)
     if any(name in dataset for name in PIXELS):
@@ -74,7 +75,7 @@ def new_meta(dataset: Dataset, *, transfer_syntax: str) -> FileMetaDataset:
     meta.FileMetaInformationVersion = b"\0\1"
     meta.MediaStorageSOPClassUID = dataset.SOPClassUID
     meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID
-    meta.TransferSyntaxUID = transfer_syntax
-    meta.ImplementationClassUID = IMPLEMENTATION_UID
+    meta.TransferSyntaxUID = UID(transfer_syntax)
+    meta.ImplementationClassUID = UID(IMPLEMENTATION_UID)
     meta.ImplementationVersionName = IMPLEMENTATION_NAME
     return meta

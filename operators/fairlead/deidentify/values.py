@@ -40,7 +40,7 @@ def shift_date(text: str, days: int) -> str | None:
     ('20240301', '20240229', None)
     """
     found = DATE.fullmatch(text.strip())
-    return _moved(*found.groups(), days) if found else None
+    return _moved(found[1], found[2], found[3], days) if found else None
 
 
 def shift_datetime(text: str, days: int) -> str | None:

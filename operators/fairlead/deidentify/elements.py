@@ -1,0 +1,55 @@
+"""Reading and building single elements without converting what stays; the only place that knows pydicom's raw elements."""
+
+from __future__ import annotations
+
+from pydicom.charset import convert_encodings, decode_bytes
+from pydicom.dataelem import DataElement, RawDataElement
+from pydicom.dataset import Dataset
+from pydicom.tag import BaseTag
+
+from fairlead.deidentify.table import vr_of
+
+type Element = DataElement | RawDataElement
+
+
+def element_of(source: Dataset, tag: int) -> Element:
+    """Return an element as it was read, not converted."""
+    return source.get_item(tag)
+
+
+def empty(tag: int) -> DataElement:
+    """Return the attribute with zero length (action Z)."""
+    vr = vr_of(tag)
+    return DataElement(tag, vr, [] if vr == "SQ" else None if vr not in ("PN", "UI") else "")
+
+
+def like(source: Dataset, elements: dict[BaseTag, Element]) -> Dataset:
+    """Return a data set of these elements with the encoding of the source, so that untouched bytes are written as they are."""
+    copy = Dataset(elements, parent_encoding=source.original_character_set or "iso8859")
+    implicit, little = source.original_encoding
+    copy.set_original_encoding(implicit, little, source.original_character_set or None)
+    return copy
+
+
+def encodings_of(source: Dataset) -> list[str]:
+    """Return the Python codecs of a data set's Specific Character Set."""
+    stated = source.original_character_set or source.get("SpecificCharacterSet") or "iso8859"
+    if isinstance(stated, str) and not stated.upper().startswith("ISO"):
+        return [stated]
+    return list(convert_encodings(stated)) if not isinstance(stated, list) else list(stated)
+
+
+def values_of(element: Element, encodings: list[str]) -> list[str]:
+    """Return the values of a text element without converting it; bytes that the character set cannot read come as Latin-1."""
+    value = element.value
+    if value is None:
+        return []
+    if isinstance(value, bytes):
+        try:
+            text = decode_bytes(value, encodings, set()) if not value.isascii() or b"\x1b" in value else value.decode("ascii")
+        except (LookupError, UnicodeError):
+            text = value.decode("latin-1")
+        return [part.strip(" \0") for part in text.split("\\")]
+    if isinstance(value, str) or not hasattr(value, "__iter__"):
+        return [str(value).strip(" \0")]
+    return [str(part).strip(" \0") for part in value]
