@@ -1,9 +1,131 @@
-"""``fairlead convert``."""
+"""``fairlead convert`` and ``fairlead validate``."""
 
 from __future__ import annotations
 
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
 import typer
+
+from fairlead.commands.shared import JsonFlag, complain, emit, settings_of
+
+if TYPE_CHECKING:
+    from fairlead.records import ConvertReport
+
+
+class Ngff(StrEnum):
+    """Versions that are written."""
+
+    V05 = "0.5"
+    V06 = "0.6"
+
+
+class GeometryPolicy(StrEnum):
+    """What to do with an irregular lattice."""
+
+    STRICT = "strict"
+    SPLIT = "split"
+    ANNOTATE = "annotate"
+
+
+def convert_command(
+    context: typer.Context,
+    source: Annotated[Path, typer.Argument(metavar="IN", help="File or folder: DICOM (de-identified), OME-TIFF, companion, OME-Zarr.")],
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="Folder for the stores; made when it does not exist.")],
+    ngff: Annotated[Ngff | None, typer.Option(help="OME-NGFF version (default from the settings).")] = None,
+    geometry: Annotated[GeometryPolicy | None, typer.Option(help="Irregular slices: refuse, split into runs, or annotate.")] = None,
+    compact: Annotated[bool, typer.Option("--compact", help="Keep JPEG tiles of slides as they are (not available yet).")] = False,
+    as_json: JsonFlag = False,
+) -> None:
+    """Convert images to verified OME-Zarr stores. Example: fairlead convert safe/ stores/ --geometry split.
+
+    Exit status: 0 when everything was converted, 1 when a source was refused (the others are converted), 2 wrong usage.
+    """
+    from fairlead.convert import convert
+    from fairlead.errors import UnsupportedInput
+    from fairlead.progress import default_progress
+
+    settings = settings_of(context)
+    if compact:
+        raise UnsupportedInput(
+            "--compact (JPEG tiles passed through) needs whole-slide input, which is not converted yet.", remedy="Leave --compact out."
+        )
+    report = convert(
+        source,
+        out,
+        ngff=str(ngff or settings.export.ngff),
+        geometry=str(geometry or settings.export.geometry),
+        progress=default_progress(),
+    )
+    for refusal in report.refused:
+        complain(f"refused {refusal.source}: {refusal.reason}")
+    emit(report.model_dump(mode="json", by_alias=True), as_json=as_json, text=lambda: _told(report))
+    if report.refused:
+        raise typer.Exit(1)
+
+
+def _told(report: ConvertReport) -> str:
+    lines = [
+        f"{store.path}  {store.kind} {'×'.join(map(str, store.shape))} {store.dtype}  {store.geometry.verdict}, {store.levels} levels, "
+        f"{store.size_bytes / 1e6:.1f} MB, voxels verified"
+        for store in report.stores
+    ]
+    return "\n".join(
+        [*lines, f"{len(report.stores)} stores, {len(report.refused)} refused, {report.seconds:.1f} s, {report.peak_rss_mb:.0f} MB"]
+    )
+
+
+def validate_command(
+    context: typer.Context,
+    target: Annotated[str, typer.Argument(metavar="PATH|URL", help="OME-Zarr store.")],
+    profile: Annotated[str | None, typer.Option(help="Profile of a record, e.g. fdp; not used for stores.")] = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Validate a store, a record or a crate; exit 1 when it is not valid. Example: fairlead validate stores/image.ome.zarr."""
+    settings_of(context)
+    document = _validate(target, profile)
+    emit(document, as_json=as_json, text=lambda: _validation_text(document))
+    if not document["valid"]:
+        raise typer.Exit(1)
+
+
+def _validate(target: str, profile: str | None) -> dict[str, Any]:
+    """Hand the target to the room that knows its kind: a folder with Zarr metadata is a store; others come here as they are built."""
+    from fairlead.errors import NotFound, UnsupportedInput
+
+    path = Path(target)
+    if target.startswith(("http://", "https://")):
+        raise UnsupportedInput("Records behind a URL are not validated yet.", remedy="Download the record or store and give its path.")
+    if not path.exists():
+        raise NotFound(f"There is no file or folder {target}.", remedy="Correct the path.")
+    if is_store(path):
+        return _validate_store(path)
+    raise UnsupportedInput(f"{path.name} is no OME-Zarr store.", remedy="Give a folder that holds zarr.json or .zattrs.")
+
+
+def is_store(path: Path) -> bool:
+    """Return whether a path is meant as a Zarr store: a folder with Zarr metadata or with the ending ``.zarr``."""
+    return path.is_dir() and (path.suffix == ".zarr" or any((path / name).is_file() for name in ("zarr.json", ".zattrs", ".zgroup")))
+
+
+def _validate_store(path: Path) -> dict[str, Any]:
+    from fairlead.convert import validate_store
+
+    result = validate_store(path)
+    findings = [
+        {"severity": finding.severity, "path": finding.path, "message": finding.message, "validator": finding.validator}
+        for finding in result.findings
+    ]
+    return {"valid": result.valid, "profile": result.profile, "results": findings}
+
+
+def _validation_text(document: dict[str, Any]) -> str:
+    lines = [f"{item['severity']}  {item['path'] or '/'}  {item['message']}" for item in document["results"]]
+    return "\n".join([*lines, f"{'valid' if document['valid'] else 'NOT valid'} ({document['profile']})"])
 
 
 def register(app: typer.Typer) -> None:
     """Add the commands to the tree."""
+    app.command("convert")(convert_command)
+    app.command("validate")(validate_command)

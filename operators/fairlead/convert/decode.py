@@ -1,0 +1,104 @@
+"""Decode one frame to its stored values; plain little-endian pixels are read straight from the file."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import pydicom
+from numpy.typing import NDArray
+from pydicom.dataset import Dataset
+from pydicom.pixels.decoders.base import get_decoder
+from pydicom.pixels.processing import apply_color_lut
+
+from fairlead.convert.frames import PixelFormat
+from fairlead.convert.sop_classes import decoders_of
+from fairlead.errors import UnreadableImage
+
+type Pixels = NDArray[Any]
+COLOUR: Final = frozenset({"RGB", "YBR_FULL", "YBR_FULL_422", "YBR_RCT", "YBR_ICT", "PALETTE COLOR"})
+
+
+def stored_dtype(pixels: PixelFormat) -> np.dtype[Any]:
+    """Return the integer type of stored values."""
+    return np.dtype(f"{'i' if pixels.signed else 'u'}{pixels.bits_allocated // 8}")
+
+
+def decode_frame(path: Path, pixels: PixelFormat, index: int) -> Pixels:
+    """Return stored values of one frame, shape (rows, columns), or (3, rows, columns) for colour, which becomes RGB.
+
+    Bits above BitsStored (old overlays, noise) are cleared, the sign is extended (PS3.5 section 8.1.1).
+
+    Raises
+    ------
+    UnreadableImage : the pixels are shorter than the header says, or no decoder can read them.
+    """
+    if pixels.offset is not None and pixels.samples == 1 and pixels.photometric not in COLOUR:
+        return _cleared(_raw_frame(path, pixels, index), pixels)
+    try:
+        plane = _decoded(path, pixels, index)
+    except UnreadableImage:
+        raise
+    except MemoryError:
+        raise
+    except Exception as error:  # decoders raise their own kinds; their texts may quote the file
+        raise UnreadableImage(f"Pixels cannot be decoded ({type(error).__name__}).") from error
+    if plane.shape[:2] != (pixels.rows, pixels.columns):
+        raise UnreadableImage(f"Decoded pixels have the shape {plane.shape[:2]}, the header says {(pixels.rows, pixels.columns)}.")
+    return np.moveaxis(plane, 2, 0) if plane.ndim == 3 else _cleared(plane, pixels)
+
+
+def _raw_frame(path: Path, pixels: PixelFormat, index: int) -> Pixels:
+    dtype = stored_dtype(pixels).newbyteorder("<")
+    count = pixels.rows * pixels.columns
+    start = (pixels.offset or 0) + index * count * dtype.itemsize
+    with path.open("rb") as handle:
+        handle.seek(start)
+        data = handle.read(count * dtype.itemsize)
+    if len(data) != count * dtype.itemsize:
+        raise UnreadableImage(f"Pixels end early: {len(data)} of {count * dtype.itemsize} bytes of frame {index + 1} are there.")
+    return np.frombuffer(data, dtype).reshape(pixels.rows, pixels.columns)
+
+
+def _decoded(path: Path, pixels: PixelFormat, index: int) -> Pixels:
+    dataset = _dataset(path)
+    if "PixelData" not in dataset:
+        raise UnreadableImage("The file holds no pixels.")
+    plane = _plane(dataset, pixels, index)
+    if pixels.photometric == "PALETTE COLOR":
+        return np.asarray(apply_color_lut(plane, dataset))
+    return plane
+
+
+def _plane(dataset: Dataset, pixels: PixelFormat, index: int) -> Pixels:
+    decoder = get_decoder(pixels.transfer_syntax_uid)
+    which = index if pixels.frames > 1 else 0
+    plugins = decoders_of(pixels.transfer_syntax_uid)
+    if not plugins:
+        return np.asarray(decoder.as_array(dataset, index=which)[0])
+    for plugin in plugins[:-1]:
+        try:
+            return np.asarray(decoder.as_array(dataset, index=which, decoding_plugin=plugin)[0])
+        except (RuntimeError, ValueError, OSError, NotImplementedError):
+            continue  # the next plugin of the explicit order may read it
+    return np.asarray(decoder.as_array(dataset, index=which, decoding_plugin=plugins[-1])[0])
+
+
+def _dataset(path: Path) -> Dataset:
+    stat = path.stat()
+    return _read(str(path), stat.st_mtime_ns, stat.st_size)
+
+
+@lru_cache(maxsize=2)
+def _read(path: str, modified_ns: int, size: int) -> Dataset:
+    # Two, because two decoding threads work side by side; multi-frame files would otherwise be parsed once per frame.
+    return pydicom.dcmread(path, force=True)
+
+
+def _cleared(plane: Pixels, pixels: PixelFormat) -> Pixels:
+    spare = pixels.bits_allocated - pixels.bits_stored
+    if spare <= 0 or plane.dtype.kind not in "iu" or plane.dtype.itemsize * 8 != pixels.bits_allocated:
+        return plane
+    return (plane << spare) >> spare

@@ -1,0 +1,188 @@
+"""Turn a planned DICOM image into a store plan: axes in millimetres, voxels on demand, and what the header knows."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fairlead.convert.decode import COLOUR, decode_frame, stored_dtype
+from fairlead.convert.frames import Frame
+from fairlead.convert.grouping import Member
+from fairlead.convert.lattice import axis_directions, direction_name
+from fairlead.convert.plan import Axis, Channel, ImagePlan
+from fairlead.convert.values import ValueScale, value_scale
+from fairlead.convert.volumes import PlannedImage
+from fairlead.records import GeometryVerdict, JsonObject
+
+MILLIMETER: Final = "millimeter"
+DECODING_THREADS: Final = 2
+RGB: Final = (Channel("Red", "FF0000"), Channel("Green", "00FF00"), Channel("Blue", "0000FF"))
+
+
+class DicomVoxels:
+    """Voxels of planned frames, decoded in two threads, one slab at a time."""
+
+    def __init__(self, image: PlannedImage, scale: ValueScale, *, colour: bool) -> None:
+        self._image = image
+        self._scale = scale
+        self._colour = colour
+        self._last: tuple[Member, NDArray[Any]] | None = None
+
+    def read(self, level: int, lead: tuple[int, ...], start: int, stop: int) -> NDArray[Any]:
+        """Return slices (or rows of a single plane) ``start:stop`` of level 0."""
+        point = self._image.points[lead[0] if len(self._image.points) > 1 else 0]
+        channel = lead[-1] if self._colour else None
+        if not self._image.has_slices:
+            return np.ascontiguousarray(self._picture(point[0], channel)[start:stop])
+        first = point[0].header.format
+        slab = np.empty((stop - start, first.rows, first.columns), self._scale.dtype)
+
+        def fill(place: int) -> None:
+            slab[place] = self._plane(point[start + place], channel)
+
+        with warnings.catch_warnings(), ThreadPoolExecutor(DECODING_THREADS) as pool:
+            warnings.simplefilter("ignore")  # pydicom comments on odd but decodable pixels; the shape check is ours
+            for _ in pool.map(fill, range(stop - start)):
+                pass
+        return slab
+
+    def _picture(self, member: Member, channel: int | None) -> NDArray[Any]:
+        """Return one plane, kept until another is asked for: bands and colours of a picture come one after the other."""
+        if self._last is None or self._last[0] is not member:
+            self._last = (member, self._stored(member))
+        stored = self._last[1]
+        return self._scale.apply(stored if channel is None else stored[channel], member.frame)
+
+    def _plane(self, member: Member, channel: int | None) -> NDArray[Any]:
+        stored = self._stored(member)
+        return self._scale.apply(stored if channel is None else stored[channel], member.frame)
+
+    def _stored(self, member: Member) -> NDArray[Any]:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return decode_frame(member.header.path, member.header.format, member.frame.index)
+
+
+def dicom_plan(image: PlannedImage, *, exact: bool = True) -> ImagePlan:
+    """Return the store plan of a planned image; ``exact`` false asks for float32 after an overflow of int16."""
+    first = image.members[0]
+    pixels = first.header.format
+    colour = pixels.photometric in COLOUR or pixels.samples > 1
+    frames = [member.frame for member in image.members]
+    stored = np.dtype(np.uint16) if pixels.photometric == "PALETTE COLOR" else stored_dtype(pixels)
+    if pixels.photometric == "PALETTE COLOR":
+        stored = decode_frame(first.header.path, pixels, 0).dtype
+    scale = value_scale(frames, stored, exact=exact)
+    channels = RGB if colour else (Channel(window=_window(frames), inverted=pixels.photometric == "MONOCHROME1"),)
+    return ImagePlan(
+        name=image.name,
+        source=f"urn:oid:{first.header.series_uid}",
+        kind=str(first.header.facts.get("Modality", "")) or "OT",
+        axes=tuple(_axes(image, colour=colour)),
+        dtype=scale.dtype,
+        voxels=DicomVoxels(image, scale, colour=colour),
+        geometry=image.geometry,
+        channels=channels,
+        attributes={"dicom": _attributes(image, scale)},
+        dropped=_dropped(image),
+        instances=len({member.header.path for member in image.members}),
+        greyscale=not colour,
+    )
+
+
+def _axes(image: PlannedImage, *, colour: bool) -> list[Axis]:
+    axes: list[Axis] = []
+    if len(image.points) > 1:
+        axes.append(Axis("t", len(image.points), image.step_s or 1.0, "second" if image.step_s else None))
+    if colour:
+        axes.append(Axis("c", 3))
+    pixels, spacing = image.members[0].header.format, image.members[0].frame.spacing_mm
+    sizes = {"y": pixels.rows, "x": pixels.columns}
+    in_plane = (None, None) if spacing is None else spacing
+    scales: dict[str, float | None] = {"y": in_plane[0], "x": in_plane[1]}
+    if image.has_slices:
+        sizes = {"z": len(image.points[0])} | sizes
+        known = image.geometry.spacing_mm
+        scales["z"] = known[0] if known is not None and len(known) == 3 else None
+    placed = _placed(image.geometry) if image.has_slices else {}
+    for name, size in sizes.items():
+        step = scales[name]
+        origin, orientation = placed.get(name, (0.0, None))
+        axes.append(Axis(name, size, step or 1.0, MILLIMETER if step else None, origin, orientation))
+    return axes
+
+
+def _placed(geometry: GeometryVerdict) -> dict[str, tuple[float, str]]:
+    """Return origin and RFC-4 orientation per axis when all three run along patient axes; oblique and tilted stay unclaimed."""
+    if geometry.affine is None or geometry.verdict != "regular" or (directions := axis_directions(geometry.affine)) is None:
+        return {}
+    origin = [row[3] for row in geometry.affine]
+    names = zip("zyx", directions, strict=True)
+    return {name: (origin[axis] * sign, direction_name(axis, sign)) for name, (axis, sign) in names}
+
+
+def _window(frames: Sequence[Frame]) -> tuple[float, float] | None:
+    """Return the window of all frames; None when they differ from slice to slice, as MR and PET do."""
+    windows = {frame.window for frame in frames}
+    return windows.pop() if len(windows) == 1 else None
+
+
+def _dropped(image: PlannedImage) -> tuple[str, ...]:
+    planes = {member.header.format.photometric for member in image.members}
+    return ("colour palette applied, indices not kept",) if "PALETTE COLOR" in planes else ()
+
+
+def _attributes(image: PlannedImage, scale: ValueScale) -> JsonObject:
+    """Return ``attributes.dicom``: geometry, value scale, acquisition facts and persistent ids; no name, date or free text."""
+    first = image.members[0]
+    header = first.header
+    ids = {"study": header.study_uid, "series": header.series_uid, "frame_of_reference": header.frame_of_reference_uid}
+    found: JsonObject = {
+        "version": "1",
+        "sop_class": header.sop_class_uid,
+        "transfer_syntax": sorted({member.header.format.transfer_syntax_uid for member in image.members}),
+        "identifiers": {name: f"urn:oid:{uid}" for name, uid in ids.items() if uid},
+        "image_type": list(header.image_type[:3]),
+        "facts": dict(header.facts),
+        "geometry": _geometry(image),
+        "values": _values(image, scale),
+    }
+    if image.differs:
+        found["part"] = {name: value for name, value in image.differs}
+    if len(image.points) > 1:
+        found["time"] = {"basis": image.time_basis, "step_s": image.step_s}
+    return found
+
+
+def _geometry(image: PlannedImage) -> JsonObject:
+    verdict = image.geometry
+    found: JsonObject = {"verdict": verdict.verdict, "reason": verdict.reason, "coordinates": "LPS, mm, centre of the first voxel"}
+    found["spacing_basis"] = image.members[0].frame.spacing_basis or None
+    if verdict.affine is not None:
+        found |= {"affine_kji_to_lps_mm": [list(row) for row in verdict.affine], "spacing_mm": list(verdict.spacing_mm or ())}
+    elif verdict.verdict == "irregular":
+        found |= {"missing": list(verdict.missing), "duplicates": list(verdict.duplicates)}
+        found["positions_lps_mm"] = [list(member.frame.pose.position) for member in image.points[0] if member.frame.pose]
+        pose = image.members[0].frame.pose
+        found["orientation"] = list(pose.orientation) if pose else None
+        found["in_plane_spacing_mm"] = list(pose.spacing_mm) if pose else None
+    return found
+
+
+def _values(image: PlannedImage, scale: ValueScale) -> JsonObject:
+    pairs = [(member.frame.slope, member.frame.intercept) for member in image.members]
+    facts = image.members[0].header.facts
+    found: JsonObject = {"rescaled": not scale.identity, "stored_type": str(stored_dtype(image.members[0].header.format))}
+    if len(set(pairs)) == 1:
+        found |= {"slope": pairs[0][0], "intercept": pairs[0][1]}
+    else:
+        found |= {"slope_per_plane": [pair[0] for pair in pairs], "intercept_per_plane": [pair[1] for pair in pairs]}
+    padding = facts.get("PixelPaddingValue")
+    if isinstance(padding, (int, float)):
+        found["padding"] = {"stored": padding, "value": padding * pairs[0][0] + pairs[0][1]}
+    return found

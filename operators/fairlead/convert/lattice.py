@@ -1,0 +1,212 @@
+"""Where slices lie in the patient: order, spacing, regularity and the affine, from positions and orientations only.
+
+All coordinates are DICOM patient coordinates (LPS, mm, centre of the first pixel; PS3.3 C.7.6.2.1.1). Neither
+SliceThickness, SliceLocation, SpacingBetweenSlices nor GantryDetectorTilt takes part: they are unreliable, and the
+last is "not intended for mathematical computations".
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fairlead.records import GeometryVerdict
+
+type Vectors = NDArray[np.float64]
+
+POSITION_TOLERANCE: Final = 0.01
+"""Largest distance of a slice from the fitted lattice, as a share of the slice step (highdicom's default is the same)."""
+POSITION_TOLERANCE_MM: Final = 1e-3
+"""Positions are decimal strings: closer than this is equal."""
+SHEAR_TOLERANCE: Final = 2e-3
+"""Sideways part of the slice step, as a share of it, from which a stack counts as sheared (0.1 degrees)."""
+ALIGNED_COSINE: Final = 0.999
+"""Directions with at least this cosine to a patient axis count as aligned with it (RFC-4: "roughly aligned")."""
+DIRECTION_NAMES: Final = (
+    ("right-to-left", "left-to-right"),
+    ("anterior-to-posterior", "posterior-to-anterior"),
+    ("inferior-to-superior", "superior-to-inferior"),
+)
+"""RFC-4 words for increasing and decreasing L, P and S."""
+
+
+@dataclass(frozen=True, slots=True)
+class PlanePose:
+    """One plane in the patient. ``orientation`` is ImageOrientationPatient, ``spacing_mm`` is (between rows, between columns)."""
+
+    position: tuple[float, float, float]
+    orientation: tuple[float, float, float, float, float, float]
+    spacing_mm: tuple[float, float]
+
+    @property
+    def along_row(self) -> Vectors:
+        """Unit direction of increasing column index."""
+        return unit(np.asarray(self.orientation[:3], float))
+
+    @property
+    def along_column(self) -> Vectors:
+        """Unit direction of increasing row index."""
+        return unit(np.asarray(self.orientation[3:], float))
+
+    @property
+    def normal(self) -> Vectors:
+        """Unit normal of the plane: row × column, turned toward the head when the plane is axial (PS3.3 C.7.6.2.1.1)."""
+        normal = unit(np.cross(self.along_row, self.along_column))
+        axial = int(np.argmax(np.abs(normal))) == 2
+        return -normal if axial and normal[2] < 0 else normal
+
+
+@dataclass(frozen=True, slots=True)
+class Stack:
+    """Planes of one orientation in slice order. ``order`` indexes the planes as given; ``missing`` counts on the full lattice."""
+
+    order: tuple[int, ...]
+    verdict: GeometryVerdict
+
+    @property
+    def is_lattice(self) -> bool:
+        """Whether one affine places every voxel."""
+        return self.verdict.verdict in {"regular", "sheared", "single"}
+
+
+def unit(vector: Vectors) -> Vectors:
+    """Return ``vector`` scaled to length one; a zero vector stays zero."""
+    length = float(np.linalg.norm(vector))
+    return vector / length if length else vector
+
+
+def slice_order(poses: list[PlanePose]) -> list[int]:
+    """Return the indices of ``poses`` in order of increasing distance along the normal of the first pose."""
+    normal = poses[0].normal
+    return sorted(range(len(poses)), key=lambda index: (float(np.dot(poses[index].position, normal)), index))
+
+
+def stack_planes(poses: list[PlanePose]) -> Stack:
+    """Order parallel planes and say whether they form a lattice; see :class:`GeometryVerdict` for the answers.
+
+    The step is a vector, ``(last - first) / (n - 1)``, so that a tilted gantry keeps its shear exactly.
+    """
+    order = tuple(slice_order(poses))
+    first = poses[order[0]]
+    positions = np.asarray([poses[index].position for index in order], float)
+    if len(order) == 1:
+        return Stack(order, _verdict("single", "One plane; there is no slice spacing.", first, first.normal))
+    gaps = np.diff(positions @ first.normal)
+    duplicates = tuple(int(index) + 1 for index in np.flatnonzero(gaps <= POSITION_TOLERANCE_MM))
+    if duplicates:
+        return Stack(order, _irregular(f"{len(duplicates)} slices lie where another one lies", duplicates=duplicates))
+    step = (positions[-1] - positions[0]) / (len(order) - 1)
+    if _deviation(positions, step) <= _allowed(step):
+        return Stack(order, _lattice(first, step))
+    return Stack(order, _uneven(gaps))
+
+
+def affine_of(first: PlanePose, step: Vectors) -> tuple[tuple[float, float, float, float], ...]:
+    """Return the 4 × 4 matrix that maps ``(k, j, i, 1)`` to LPS mm: columns are the slice, row and column steps and the origin."""
+    matrix = np.eye(4)
+    matrix[:3, 0] = step
+    matrix[:3, 1] = first.along_column * first.spacing_mm[0]
+    matrix[:3, 2] = first.along_row * first.spacing_mm[1]
+    matrix[:3, 3] = first.position
+    rows = [(float(row[0]), float(row[1]), float(row[2]), float(row[3])) for row in matrix]
+    return tuple(rows)
+
+
+def regular_runs(poses: list[PlanePose]) -> list[list[int]]:
+    """Split planes into maximal runs that are lattices: doubles into layers first, then each layer at uneven gaps.
+
+    Greedy from the lowest slice; a run takes the next plane as long as the step stays the same.
+    """
+    runs: list[list[int]] = []
+    for layer in _layers(poses):
+        run: list[int] = []
+        for index in layer:
+            if run and not stack_planes([poses[member] for member in [*run, index]]).is_lattice:
+                runs.append(run)
+                run = []
+            run.append(index)
+        runs.append(run)
+    return runs
+
+
+def axis_directions(affine: tuple[tuple[float, ...], ...]) -> tuple[tuple[int, int], ...] | None:
+    """Return for z, y, x the patient axis (0 L, 1 P, 2 S) and sign each runs along, or None when one is not aligned."""
+    matrix = np.asarray(affine, float)[:3, :3]
+    found: list[tuple[int, int]] = []
+    for column in range(3):
+        direction = unit(matrix[:, column])
+        axis = int(np.argmax(np.abs(direction)))
+        if abs(direction[axis]) < ALIGNED_COSINE:
+            return None
+        found.append((axis, 1 if direction[axis] > 0 else -1))
+    return tuple(found)
+
+
+def direction_name(axis: int, sign: int) -> str:
+    """Return the RFC-4 word for running along patient ``axis`` with ``sign``.
+
+    >>> direction_name(2, 1), direction_name(0, -1)
+    ('inferior-to-superior', 'left-to-right')
+    """
+    return DIRECTION_NAMES[axis][0 if sign > 0 else 1]
+
+
+def _layers(poses: list[PlanePose]) -> list[list[int]]:
+    normal = poses[0].normal
+    layers: list[list[int]] = []
+    last = -np.inf
+    depth = 0
+    for index in slice_order(poses):
+        place = float(np.dot(poses[index].position, normal))
+        depth = depth + 1 if place - last <= POSITION_TOLERANCE_MM else 0
+        if depth == len(layers):
+            layers.append([])
+        layers[depth].append(index)
+        last = place
+    return layers
+
+
+def _allowed(step: Vectors) -> float:
+    return max(POSITION_TOLERANCE * float(np.linalg.norm(step)), POSITION_TOLERANCE_MM)
+
+
+def _deviation(positions: Vectors, step: Vectors) -> float:
+    fitted = positions[0] + np.arange(len(positions))[:, None] * step
+    return float(np.linalg.norm(positions - fitted, axis=1).max())
+
+
+def _verdict(kind: str, reason: str, first: PlanePose, step: Vectors) -> GeometryVerdict:
+    row_mm, column_mm = first.spacing_mm
+    spacing = (row_mm, column_mm) if kind == "single" else (float(np.linalg.norm(step)), row_mm, column_mm)
+    return GeometryVerdict.model_validate({"verdict": kind, "reason": reason, "affine": affine_of(first, step), "spacing_mm": spacing})
+
+
+def _lattice(first: PlanePose, step: Vectors) -> GeometryVerdict:
+    along = float(np.dot(step, first.normal)) * first.normal
+    share = float(np.linalg.norm(step - along) / np.linalg.norm(step))
+    if share > SHEAR_TOLERANCE:
+        degrees = np.degrees(np.arcsin(min(share, 1.0)))
+        return _verdict("sheared", f"Even spacing, slice step {degrees:.2f} degrees off the normal; the affine keeps it.", first, step)
+    return _verdict("regular", "Parallel slices at even spacing.", first, step)
+
+
+def _irregular(reason: str, *, missing: tuple[int, ...] = (), duplicates: tuple[int, ...] = ()) -> GeometryVerdict:
+    return GeometryVerdict(verdict="irregular", reason=f"{reason}.", missing=missing, duplicates=duplicates)
+
+
+def _uneven(gaps: Vectors) -> GeometryVerdict:
+    """Tell missing slices (every gap a whole multiple of the smallest) from truly uneven spacing."""
+    base = float(np.median(gaps[gaps < 1.5 * gaps.min()]))
+    steps = np.rint(gaps / base).astype(int)
+    if steps.max() > 1 and np.all(np.abs(gaps - steps * base) <= POSITION_TOLERANCE * base * steps):
+        places = np.concatenate(([0], np.cumsum(steps)))
+        absent = tuple(sorted(set(range(int(places[-1]) + 1)) - {int(place) for place in places}))
+        if len(absent) < len(gaps):
+            return _irregular(f"{len(absent)} of {int(places[-1]) + 1} slices are missing at a spacing of {base:.4g} mm", missing=absent)
+    low, high = float(gaps.min()), float(gaps.max())
+    if high - low <= POSITION_TOLERANCE * high:
+        return _irregular("Slices drift sideways unevenly")
+    return _irregular(f"Slice spacing varies from {low:.4g} to {high:.4g} mm")

@@ -1,0 +1,290 @@
+"""Plan the stores of an OME source: OME-TIFF, a companion with its TIFF files, or an OME-Zarr."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import tifffile
+import zarr
+from numpy.typing import NDArray
+
+from fairlead.convert.ome_xml import HEX_COLORS, OmeImage, binary_only_target, read_ome_xml
+from fairlead.convert.ome_zarr import zarr_plans
+from fairlead.convert.plan import AXIS_ORDER, Axis, Channel, ImagePlan
+from fairlead.convert.sources import Source, SourceKind
+from fairlead.convert.volumes import Policy
+from fairlead.errors import UnreadableImage, UnsupportedInput
+from fairlead.records import GeometryVerdict
+
+TIFF_AXES: Final = frozenset("TCZYXS")
+NUMBER_KINDS: Final = frozenset("iuf")
+NO_PATIENT: Final = GeometryVerdict(verdict="none", reason="Microscopy: sampling as the file states it, no place in a patient.")
+RGB_CHANNELS: Final = (Channel("Red", "FF0000"), Channel("Green", "00FF00"), Channel("Blue", "0000FF"))
+DAMAGED: Final = (tifffile.TiffFileError, ValueError, IndexError, KeyError, TypeError, RuntimeError, OSError, AttributeError)
+"""What tifffile and imagecodecs raise for damaged files; ``imagecodecs`` errors are RuntimeErrors."""
+
+
+class TiffVoxels:
+    """Voxels of one TIFF series and its sub-resolutions; tiles and strips are decoded on demand."""
+
+    def __init__(self, arrays: list[zarr.Array[Any]], axes: str) -> None:
+        self._arrays = arrays
+        self._axes = axes
+
+    def read(self, level: int, lead: tuple[int, ...], start: int, stop: int) -> NDArray[Any]:
+        """Return planes (or rows) ``start:stop`` of a level, axes in NGFF order."""
+        array = self._arrays[level]
+        try:
+            found = np.asarray(array[self._where(array, lead, start, stop)])
+        except DAMAGED as error:
+            raise UnreadableImage(f"Pixels of the TIFF cannot be decoded ({type(error).__name__}).") from error
+        space = [axis for axis in self._axes if axis in "ZYX"]
+        wanted = sorted(space, key="ZYX".index)
+        return np.ascontiguousarray(found.transpose([space.index(axis) for axis in wanted]))
+
+    def _where(self, array: zarr.Array[Any], lead: tuple[int, ...], start: int, stop: int) -> tuple[int | slice, ...]:
+        names = [axis for axis in AXIS_ORDER.upper() if axis in self._axes.replace("S", "") or (axis == "C" and "S" in self._axes)]
+        index = dict(zip([name for name in names if name not in "ZYX"], lead, strict=True))
+        if "S" in self._axes:
+            samples = array.shape[self._axes.index("S")]
+            index["C"], index["S"] = divmod(index["C"], samples)
+        first = "Z" if "Z" in self._axes else "Y"
+        return tuple(slice(start, stop) if axis == first else slice(None) if axis in "ZYX" else index.get(axis, 0) for axis in self._axes)
+
+
+class PlaneFiles:
+    """Voxels of a multi-file set: one file and page per plane, as the companion's TiffData says."""
+
+    def __init__(self, planes: dict[tuple[int, int, int], tuple[Path, int]], image: OmeImage, dtype: np.dtype[Any]) -> None:
+        self._planes = planes
+        self._image = image
+        self._dtype = dtype
+
+    def read(self, level: int, lead: tuple[int, ...], start: int, stop: int) -> NDArray[Any]:
+        """Return planes ``start:stop`` along z, or rows of the only plane."""
+        sizes = self._image.sizes
+        index = dict(zip([name for name in "tc" if sizes[name] > 1], lead, strict=True))
+        time, channel = index.get("t", 0), index.get("c", 0)
+        if sizes["z"] == 1:
+            return self._plane(time, channel, 0)[start:stop]
+        return np.stack([self._plane(time, channel, depth) for depth in range(start, stop)])
+
+    def _plane(self, time: int, channel: int, depth: int) -> NDArray[Any]:
+        file, page = self._planes[time, channel, depth]
+        try:
+            plane = np.asarray(tifffile.imread(file, key=page))
+        except DAMAGED as error:
+            raise UnreadableImage(f"{file.name} of the set cannot be read ({type(error).__name__}).") from error
+        if plane.shape != (self._image.sizes["y"], self._image.sizes["x"]):
+            raise UnreadableImage(f"{file.name} of the set has another size than its companion says.")
+        return plane.astype(self._dtype, copy=False)
+
+
+def ome_plans(source: Source, stem: str, policy: Policy) -> Iterator[ImagePlan]:
+    """Yield a plan per image of the source; several images get a number in the store's name.
+
+    Raises
+    ------
+    UnreadableImage : damaged TIFF or XML.
+    UnsupportedInput : a kind of file that is not converted.
+    """
+    match source.kind:
+        case SourceKind.TIFF:
+            yield from _tiff_plans(source, stem)
+        case SourceKind.COMPANION:
+            yield from _companion_plans(source, stem)
+        case SourceKind.ZARR:
+            yield from zarr_plans(source, stem, policy)
+        case SourceKind.OME_XML:
+            raise UnsupportedInput("An OME-XML without its TIFF holds no pixels here.", remedy="Give the OME-TIFF or the .companion.ome.")
+        case _:
+            raise UnsupportedInput("Neither DICOM, nor OME-TIFF, nor OME-Zarr.", remedy="Remove the file, or convert it first.")
+
+
+def _tiff_plans(source: Source, stem: str) -> Iterator[ImagePlan]:
+    with _opened(source.path) as tiff:
+        xml = tiff.ome_metadata
+        if not xml:
+            raise UnsupportedInput(
+                "A TIFF without readable OME-XML; only OME-TIFF is converted.", remedy="Convert it with Bio-Formats first."
+            )
+        if (companion := binary_only_target(xml)) is not None:
+            yield from _companion_plans(_companion_of(source, companion), stem)
+            return
+        images = read_ome_xml(xml)
+        _inside_folder(images)
+        series = _series(tiff)
+        if len(series) != len(images):
+            raise UnreadableImage(f"The OME-XML describes {len(images)} images, the TIFF holds {len(series)}.")
+        for number, (one, image) in enumerate(zip(series, images, strict=True)):
+            yield _tiff_plan(source, stem if len(series) == 1 else f"{stem}-{number}", one, image)
+
+
+def _companion_of(source: Source, name: str) -> Source:
+    """Return the companion that one file of a multi-file set points to; it must lie beside it."""
+    path = source.path.parent / name
+    if Path(name).name != name or not path.is_file():
+        raise UnreadableImage("One file of a multi-file set, and its companion is not beside it.", remedy="Give the whole set.")
+    return Source(path, source.name, SourceKind.COMPANION)
+
+
+def set_members(sources: Sequence[Source]) -> frozenset[Path]:
+    """Return the files that companions among the sources claim as theirs: they are no images of their own."""
+    claimed: set[Path] = set()
+    for source in sources:
+        if source.kind is not SourceKind.COMPANION:
+            continue
+        with contextlib.suppress(UnreadableImage):  # the companion itself is refused later, with the reason
+            blocks = [block for image in read_ome_xml(source.path.read_bytes()) for block in image.blocks]
+            claimed |= {source.path.parent / block.file for block in blocks if block.file is not None}
+    return frozenset(claimed)
+
+
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[tifffile.TiffFile]:
+    try:
+        tiff = tifffile.TiffFile(path)
+    except DAMAGED as error:
+        raise UnreadableImage(f"The TIFF cannot be opened ({type(error).__name__}).") from error
+    with tiff:
+        yield tiff
+
+
+def _series(tiff: tifffile.TiffFile) -> list[tifffile.TiffPageSeries]:
+    try:
+        found = list(tiff.series)
+    except DAMAGED as error:
+        raise UnreadableImage(f"The TIFF's pages do not fit its OME-XML ({type(error).__name__}).") from error
+    return [series for series in found if series.kind == "ome"] or found[:1]
+
+
+def _tiff_plan(source: Source, name: str, series: tifffile.TiffPageSeries, image: OmeImage) -> ImagePlan:
+    axes = str(series.axes)
+    if set(axes) - TIFF_AXES or not {"Y", "X"} <= set(axes):
+        raise UnsupportedInput(f"TIFF axes {axes!r} are not converted.", remedy="Converted are subsets of TCZYX with colour samples.")
+    dtype = np.dtype(series.dtype).newbyteorder("=")
+    if dtype.kind not in NUMBER_KINDS:
+        raise UnsupportedInput(f"Pixels of type {dtype} are not converted.", remedy="Converted are integers and floating point numbers.")
+    _same_size(axes, tuple(series.shape), image)
+    try:
+        arrays = [zarr.open_array(store=series.aszarr(level=level), mode="r") for level in range(len(series.levels))]
+    except DAMAGED as error:
+        raise UnreadableImage(f"Pixels of the TIFF cannot be reached ({type(error).__name__}).") from error
+    sizes = _sizes(axes, tuple(series.shape))
+    levels = tuple(_space(axes, array.shape) for array in arrays) if len(arrays) > 1 else ()
+    channels = _channels(image, sizes.get("c", 1), colour="S" in axes)
+    return _plan(source, name, sizes, image, dtype=dtype, voxels=TiffVoxels(arrays, axes), levels=levels, channels=channels)
+
+
+def _plan(
+    source: Source,
+    name: str,
+    sizes: dict[str, int],
+    image: OmeImage,
+    *,
+    dtype: np.dtype[Any],
+    voxels: TiffVoxels | PlaneFiles,
+    levels: tuple[tuple[int, ...], ...],
+    channels: tuple[Channel, ...],
+) -> ImagePlan:
+    return ImagePlan(
+        name=name,
+        source=source.name,
+        kind="OME",
+        axes=tuple(Axis(axis, sizes[axis], *image.steps.get(axis, (1.0, None))) for axis in AXIS_ORDER if axis in sizes),
+        dtype=dtype,
+        voxels=voxels,
+        geometry=NO_PATIENT,
+        channels=channels,
+        levels=levels,
+        greyscale=len(channels) == 1,
+    )
+
+
+def _sizes(axes: str, shape: tuple[int, ...]) -> dict[str, int]:
+    sizes = {axis.lower(): size for axis, size in zip(axes, shape, strict=True) if axis != "S"}
+    if "S" in axes:
+        sizes["c"] = sizes.get("c", 1) * shape[axes.index("S")]
+    return sizes
+
+
+def _space(axes: str, shape: tuple[int, ...]) -> tuple[int, ...]:
+    sizes = dict(zip(axes, shape, strict=True))
+    return tuple(sizes[axis] for axis in "ZYX" if axis in sizes)
+
+
+def _same_size(axes: str, shape: tuple[int, ...], image: OmeImage) -> None:
+    sizes = _sizes(axes, shape)
+    if any(sizes.get(name, 1) != size for name, size in image.sizes.items()):
+        raise UnreadableImage("The TIFF's pages and its OME-XML disagree about the image's size; pages may be missing.")
+
+
+def _channels(image: OmeImage, count: int, *, colour: bool) -> tuple[Channel, ...]:
+    if colour and count == len(RGB_CHANNELS):
+        return RGB_CHANNELS
+    stated = [*image.channels, *[None] * count][:count]
+    return tuple(
+        Channel(
+            channel.name if channel else None,
+            (channel.color if channel else None) or ("FFFFFF" if count == 1 else HEX_COLORS[number % len(HEX_COLORS)]),
+        )
+        for number, channel in enumerate(stated)
+    )
+
+
+def _inside_folder(images: tuple[OmeImage, ...]) -> None:
+    """Refuse file names that lead out of the folder before any library opens them."""
+    names = {block.file for image in images for block in image.blocks if block.file is not None}
+    if any(Path(name).name != name or name in {"", ".", ".."} or "\\" in name for name in names):
+        raise UnreadableImage("The OME-XML points to files outside its folder.", remedy="Keep all files of the set in one folder.")
+
+
+def _companion_plans(source: Source, stem: str) -> Iterator[ImagePlan]:
+    images = read_ome_xml(source.path.read_bytes())
+    if not images:
+        raise UnreadableImage("The companion describes no image.")
+    _inside_folder(images)
+    for number, image in enumerate(images):
+        planes = _planes(source.path.parent, image)
+        first, page = planes[0, 0, 0]
+        with _opened(first) as tiff:
+            dtype = np.dtype(tiff.pages[page].dtype).newbyteorder("=")
+        sizes = {axis: size for axis, size in image.sizes.items() if size > 1 or axis in "yx"}
+        name = stem if len(images) == 1 else f"{stem}-{number}"
+        channels = _channels(image, image.sizes["c"], colour=False)
+        yield _plan(source, name, sizes, image, dtype=dtype, voxels=PlaneFiles(planes, image, dtype), levels=(), channels=channels)
+
+
+def _planes(folder: Path, image: OmeImage) -> dict[tuple[int, int, int], tuple[Path, int]]:
+    """Return file and page of every plane by (t, c, z), from the TiffData blocks and the dimension order.
+
+    Raises
+    ------
+    UnreadableImage : planes without a file, or files that are not there.
+    """
+    order = [name.lower() for name in image.order[2:]]
+    found: dict[tuple[int, int, int], tuple[Path, int]] = {}
+    for block in image.blocks:
+        if block.file is None:
+            raise UnreadableImage("The companion does not name the file of a plane.")
+        index = dict(block.first)
+        for step in range(block.count or 1):
+            found[index["t"], index["c"], index["z"]] = (folder / block.file, (block.ifd or 0) + step)
+            _advance(index, order, image.sizes)
+    wanted = int(np.prod([image.sizes[name] for name in "tcz"]))
+    absent = {file.name for file, _ in found.values() if not file.is_file()}
+    if absent or len(found) != wanted:
+        raise UnreadableImage(f"The set is not complete: {len(absent)} files absent, {len(found)} of {wanted} planes named.")
+    return found
+
+
+def _advance(index: dict[str, int], order: list[str], sizes: Any) -> None:
+    for name in order:
+        index[name] += 1
+        if index[name] < sizes[name]:
+            return
+        index[name] = 0

@@ -1,0 +1,166 @@
+"""Read the few facts of an OME-XML that a store carries; entities are off, identities are never read.
+
+Experimenter, ExperimenterGroup, descriptions, annotations and file names stay behind: only Pixels, Channel names, colours
+and physical sizes are looked at (OME model 2016-06 and earlier; the namespace is not compared, only local names).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from lxml import etree
+
+from fairlead.errors import UnreadableImage
+
+UNITS: Final[Mapping[str, str | None]] = {
+    "µm": "micrometer", "μm": "micrometer", "um": "micrometer", "nm": "nanometer", "mm": "millimeter", "cm": "centimeter",
+    "dm": "decimeter", "m": "meter", "km": "kilometer", "pm": "picometer", "Å": "angstrom", "in": "inch", "ft": "foot", "mi": "mile",
+    "s": "second", "ms": "millisecond", "µs": "microsecond", "ns": "nanosecond", "min": "minute", "h": "hour", "d": "day",
+    "pixel": None, "reference frame": None,
+}  # fmt: skip
+"""OME unit symbols to the unit names NGFF recommends (UDUNITS-2); None: no physical unit."""
+HEX_COLORS: Final = ("0000FF", "00FF00", "FF0000", "FF00FF", "00FFFF", "FFFF00", "FFFFFF")
+"""Colours for channels without one: blue, green, red as fluorescence usually runs, then mixtures."""
+MAX_XML_BYTES: Final = 64 * 1024**2
+
+
+@dataclass(frozen=True, slots=True)
+class OmeChannel:
+    """One channel: its name and display colour, where stated."""
+
+    name: str | None
+    color: str | None
+    samples: int
+
+
+@dataclass(frozen=True, slots=True)
+class PlaneBlock:
+    """One TiffData element: which planes it starts at, and where they are. ``file`` None: in this file."""
+
+    file: str | None
+    ifd: int | None
+    first: Mapping[str, int]
+    count: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class OmeImage:
+    """One Image element. ``sizes`` and ``steps`` are by axis letter; a step is (number, NGFF unit name or None)."""
+
+    sizes: Mapping[str, int]
+    order: str
+    pixel_type: str
+    steps: Mapping[str, tuple[float, str | None]]
+    channels: tuple[OmeChannel, ...]
+    blocks: tuple[PlaneBlock, ...]
+
+
+def read_ome_xml(text: str | bytes) -> tuple[OmeImage, ...]:
+    """Return the images that an OME-XML describes.
+
+    Raises
+    ------
+    UnreadableImage : not well formed, no OME, a document type declaration, or sizes that are no positive numbers.
+    """
+    data = text.encode() if isinstance(text, str) else text
+    if len(data) > MAX_XML_BYTES:
+        raise UnreadableImage(f"The OME-XML has {len(data) / 1e6:.0f} MB; at most {MAX_XML_BYTES / 1e6:.0f} MB are read.")
+    if b"<!DOCTYPE" in data or b"<!ENTITY" in data:
+        raise UnreadableImage("The OME-XML declares a document type; entities are not expanded.", remedy="Remove the DOCTYPE.")
+    parser = etree.XMLParser(resolve_entities=False, no_network=True, load_dtd=False, huge_tree=False)
+    try:
+        root = etree.fromstring(data, parser)
+    except (etree.XMLSyntaxError, ValueError) as error:
+        raise UnreadableImage("The OME-XML is not well formed.") from error
+    if _local(root) != "OME":
+        raise UnreadableImage("The XML is no OME document.")
+    if not _is_ome_namespace(root):
+        raise UnreadableImage("The XML's namespace is none of the OME model.")
+    return tuple(_image(pixels) for image in _children(root, "Image") for pixels in _children(image, "Pixels")[:1])
+
+
+def binary_only_target(text: str | bytes) -> str | None:
+    """Return the companion's file name when the XML only points to it (BinaryOnly), else None."""
+    match = re.search(rb"<(?:\w+:)?BinaryOnly[^>]*MetadataFile=\"([^\"]{1,255})\"", text.encode() if isinstance(text, str) else text)
+    return match.group(1).decode("utf-8", "replace") if match else None
+
+
+def _image(pixels: Any) -> OmeImage:
+    sizes = {name: _positive(pixels.get(f"Size{name.upper()}"), f"Size{name.upper()}") for name in "tczyx"}
+    order = str(pixels.get("DimensionOrder", ""))
+    if sorted(order) != sorted("XYZCT") or order[:2] != "XY":
+        raise UnreadableImage("DimensionOrder is none of the six that OME allows.")
+    return OmeImage(
+        sizes=sizes,
+        order=order,
+        pixel_type=str(pixels.get("Type") or pixels.get("PixelType") or ""),
+        steps=_steps(pixels),
+        channels=tuple(_channel(channel) for channel in _children(pixels, "Channel")),
+        blocks=tuple(_block(block) for block in _children(pixels, "TiffData")),
+    )
+
+
+def _steps(pixels: Any) -> dict[str, tuple[float, str | None]]:
+    found = {}
+    for name in "xyz":
+        if (step := _number(pixels.get(f"PhysicalSize{name.upper()}"))) is not None:
+            found[name] = (step, UNITS.get(str(pixels.get(f"PhysicalSize{name.upper()}Unit", "µm"))))
+    if (step := _number(pixels.get("TimeIncrement"))) is not None:
+        found["t"] = (step, UNITS.get(str(pixels.get("TimeIncrementUnit", "s"))))
+    return found
+
+
+def _channel(channel: Any) -> OmeChannel:
+    name = channel.get("Name")
+    samples = int(channel.get("SamplesPerPixel") or 1) if str(channel.get("SamplesPerPixel") or 1).isdigit() else 1
+    return OmeChannel(name[:200] if name else None, _color(channel.get("Color")), samples)
+
+
+def _color(value: str | None) -> str | None:
+    """Return RRGGBB of OME's signed 32-bit RGBA; white and unset (-1) both count as unset.
+
+    >>> _color("16711935"), _color("-16776961"), _color("-1")
+    ('00FF00', 'FF0000', None)
+    """
+    if value is None or not re.fullmatch(r"-?[0-9]{1,10}", value.strip()):
+        return None
+    rgba = int(value) & 0xFFFFFFFF
+    return None if rgba in {0xFFFFFFFF, 0} else f"{rgba >> 8:06X}"
+
+
+def _block(block: Any) -> PlaneBlock:
+    uuids = _children(block, "UUID")
+    ifd, count = block.get("IFD"), block.get("PlaneCount")
+    first = {name: int(block.get(f"First{name.upper()}") or 0) for name in "zct"}
+    file = uuids[0].get("FileName") if uuids else None
+    return PlaneBlock(file, int(ifd) if ifd is not None else None, first, int(count) if count is not None else None)
+
+
+def _positive(value: str | None, name: str) -> int:
+    if value is None or not value.strip().isdigit() or int(value) < 1:
+        raise UnreadableImage(f"{name} of the OME-XML is absent or no positive number.")
+    return int(value)
+
+
+def _number(value: str | None) -> float | None:
+    try:
+        number = float(value) if value is not None else 0.0
+    except ValueError:
+        return None
+    return number if 0 < number < float("inf") else None
+
+
+def _is_ome_namespace(root: Any) -> bool:
+    namespace = etree.QName(root).namespace
+    return namespace is None or "openmicroscopy.org" in namespace.lower()
+
+
+def _local(element: Any) -> str:
+    return str(etree.QName(element).localname)
+
+
+def _children(element: Any, name: str) -> list[Any]:
+    return [child for child in element if isinstance(child.tag, str) and _local(child) == name]

@@ -1,0 +1,84 @@
+"""What a store will hold, said before any voxel is read: axes, sizes, sampling, channels, and a source of voxels."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fairlead.records import GeometryVerdict, JsonObject
+
+AXIS_ORDER: Final = "tczyx"
+AXIS_TYPES: Final[Mapping[str, str]] = {"t": "time", "c": "channel", "z": "space", "y": "space", "x": "space"}
+
+
+class VoxelSource(Protocol):
+    """Gives voxels slab by slab; nothing outside the asked slab is held."""
+
+    def read(self, level: int, lead: tuple[int, ...], start: int, stop: int) -> NDArray[Any]:
+        """Return planes ``start:stop`` along the first space axis of ``level`` at index ``lead`` of the other axes."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Axis:
+    """One axis of level 0. ``scale`` is the sample distance in ``unit``; ``unit`` None means that nobody stated it."""
+
+    name: str
+    size: int
+    scale: float = 1.0
+    unit: str | None = None
+    origin: float = 0.0
+    orientation: str | None = None
+
+    @property
+    def is_space(self) -> bool:
+        """Whether this axis is one of z, y, x."""
+        return self.name in "zyx"
+
+
+@dataclass(frozen=True, slots=True)
+class Channel:
+    """How one channel is shown. ``window`` is (start, end) in stored values, None: taken from the values."""
+
+    label: str | None = None
+    color: str = "FFFFFF"
+    window: tuple[float, float] | None = None
+    inverted: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ImagePlan:
+    """Everything the writer needs. ``levels`` lists space shapes when the source brings its own pyramid, else is empty."""
+
+    name: str
+    source: str
+    kind: str
+    axes: tuple[Axis, ...]
+    dtype: np.dtype[Any]
+    voxels: VoxelSource
+    geometry: GeometryVerdict
+    channels: tuple[Channel, ...] = (Channel(),)
+    levels: tuple[tuple[int, ...], ...] = ()
+    attributes: JsonObject = field(default_factory=dict)
+    dropped: tuple[str, ...] = ()
+    instances: int = 1
+    greyscale: bool = True
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of level 0 in axis order."""
+        return tuple(axis.size for axis in self.axes)
+
+    @property
+    def space(self) -> tuple[int, ...]:
+        """Sizes of the space axes of level 0."""
+        return tuple(axis.size for axis in self.axes if axis.is_space)
+
+    @property
+    def lead(self) -> tuple[int, ...]:
+        """Sizes of the axes before the space axes."""
+        return tuple(axis.size for axis in self.axes if not axis.is_space)

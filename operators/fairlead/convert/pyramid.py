@@ -1,0 +1,97 @@
+"""Resolution levels: how many, how large, where their samples lie, and the 2 × mean that makes them.
+
+A level halves every space axis longer than one sample; odd sizes round up, the last sample being averaged with itself
+(edge clamp). A sample of level ``k`` covers ``2**k`` samples of level 0, so its centre is shifted by ``(2**k - 1) / 2``.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+type Samples = NDArray[Any]
+
+SMALLEST_3D: Final = 64
+"""Volumes get levels until every space axis is at most one chunk."""
+SMALLEST_2D: Final = 256
+"""Planes get levels until both axes are at most a thumbnail."""
+MAX_LEVELS: Final = 12
+WIDER: Final = {
+    "i1": np.int16,
+    "u1": np.uint16,
+    "i2": np.int32,
+    "u2": np.uint32,
+    "i4": np.int64,
+    "u4": np.uint64,
+    "i8": np.int64,
+    "u8": np.uint64,
+}
+
+
+def level_shapes(space: tuple[int, ...]) -> list[tuple[int, ...]]:
+    """Return the space shape of every level, largest first.
+
+    >>> level_shapes((30, 130, 100))
+    [(30, 130, 100), (15, 65, 50), (8, 33, 25)]
+    """
+    volume = len(space) == 3 and space[0] > 1
+    smallest = SMALLEST_3D if volume else SMALLEST_2D
+    shapes = [space]
+    while max(shapes[-1]) > smallest and len(shapes) < MAX_LEVELS:
+        shapes.append(tuple(-(-size // 2) for size in shapes[-1]))
+    return shapes
+
+
+def level_offset(factor: float) -> float:
+    """Return how far the first sample of a level lies from the first sample of level 0, in level-0 samples.
+
+    >>> level_offset(1), level_offset(2), level_offset(8)
+    (0.0, 0.5, 3.5)
+    """
+    return (factor - 1) / 2
+
+
+def halve(samples: Samples) -> Samples:
+    """Return the mean over 2 × 2 (× 2) neighbours, same dtype; integers round half up.
+
+    >>> halve(np.array([[1, 3, 9]], dtype=np.uint8)).tolist()
+    [[2, 9]]
+    """
+    dtype = samples.dtype
+    total: Samples = samples
+    count = 0
+    for axis in range(samples.ndim):
+        if total.shape[axis] > 1:
+            total = _pair_sums(total, axis, _sum_type(dtype))
+            count += 1
+    if count == 0:
+        return samples
+    if dtype.kind == "f":
+        halved: Samples = (total * dtype.type(0.5**count)).astype(dtype, copy=False)
+        return halved
+    mean: Samples = ((total + (1 << (count - 1))) >> count).astype(dtype)
+    return mean
+
+
+def _sum_type(dtype: np.dtype[Any]) -> Any:
+    return dtype if dtype.kind == "f" else WIDER[dtype.str[1:]]
+
+
+def _pair_sums(samples: Samples, axis: int, dtype: Any) -> Samples:
+    even = [slice(None)] * samples.ndim
+    odd = list(even)
+    even[axis], odd[axis] = slice(0, None, 2), slice(1, None, 2)
+    low, high = samples[tuple(even)], samples[tuple(odd)]
+    whole = high.shape[axis]
+    if low.shape[axis] == whole:
+        sums: Samples = np.add(low, high, dtype=dtype)
+        return sums
+    result = np.empty(low.shape, dtype)
+    inner = [slice(None)] * samples.ndim
+    inner[axis] = slice(0, whole)
+    np.add(low[tuple(inner)], high, out=result[tuple(inner)], dtype=dtype)
+    inner[axis] = slice(whole, None)
+    np.multiply(low[tuple(inner)], 2, out=result[tuple(inner)], dtype=dtype)
+    return result

@@ -1,0 +1,183 @@
+"""The whole conversion: sources in, stores and refusals out. One bad source never stops the others."""
+
+from __future__ import annotations
+
+import resource
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from fairlead.convert.dicom_images import dicom_plan
+from fairlead.convert.grouping import by_series
+from fairlead.convert.headers import Header, read_header
+from fairlead.convert.ome_files import ome_plans, set_members
+from fairlead.convert.plan import ImagePlan
+from fairlead.convert.sources import Source, SourceKind, find_sources, kind_of, safe_stem
+from fairlead.convert.stores import check_version, write_store
+from fairlead.convert.values import DoesNotFit
+from fairlead.convert.volumes import PlannedImage, Policy, RefusedGroup, parse_policy, plan_series
+from fairlead.errors import FairleadError, StorageFull
+from fairlead.progress import Progress, Silent
+from fairlead.records import ConvertReport, Refusal, StoreReport
+
+MEGABYTE: Final = 1024 * 1024
+
+
+@dataclass(slots=True)
+class _Run:
+    """What one run of the converter has done so far."""
+
+    out: Path
+    ngff: str
+    policy: Policy
+    progress: Progress
+    stores: list[StoreReport] = field(default_factory=list)
+    refused: list[Refusal] = field(default_factory=list)
+
+    def refuse(self, source: str, error: FairleadError) -> None:
+        self.refused.append(Refusal(source=source, code=error.code, reason=str(error)))
+
+
+def convert(
+    sources: Sequence[Path] | Path, out: Path, *, ngff: str = "0.5", geometry: str = "strict", progress: Progress | None = None
+) -> ConvertReport:
+    """Convert files and folders to OME-Zarr stores ``<out>/<name>.ome.zarr``; DICOM is grouped by series.
+
+    Parameters
+    ----------
+    sources : DICOM files, OME-TIFF files, companions, OME-Zarr folders, or folders of them. DICOM is assumed de-identified.
+    out : made when it does not exist; stores of earlier runs that come out the same are left untouched.
+    ngff : "0.5", or "0.6" with coordinate systems and the affine inside the specification.
+    geometry : "strict" refuses an irregular lattice, "split" writes its regular runs, "annotate" writes it with a positions table.
+
+    Raises
+    ------
+    StorageFull : the disk is full; stores already complete stay, nothing half-written is left.
+    UnsupportedInput : an unknown version or policy.
+    """
+    begun = time.monotonic()
+    run = _Run(out, check_version(ngff), parse_policy(geometry), progress or Silent())
+    paths = [sources] if isinstance(sources, Path) else list(sources)
+    out.mkdir(parents=True, exist_ok=True)
+    found = list(find_sources(paths))
+    series = by_series(_headers(run, found))
+    members = set_members(found)
+    others = [source for source in found if source.kind is not SourceKind.DICOM and source.path not in members]
+    run.progress.start("convert", len(series) + len(others))
+    try:
+        for headers in series.values():
+            _convert_series(run, headers)
+            run.progress.step()
+        names = _unique_stems(others)
+        for source in others:
+            _convert_ome(run, source, names[source.name])
+            run.progress.step()
+    finally:
+        run.progress.finish()
+    return ConvertReport(
+        stores=tuple(run.stores), refused=tuple(run.refused), seconds=round(time.monotonic() - begun, 3), peak_rss_mb=peak_rss_mb()
+    )
+
+
+def convert_series(
+    files: Iterable[Path], out: Path, *, ngff: str = "0.5", geometry: str = "strict", progress: Progress | None = None
+) -> ConvertReport:
+    """Convert the given DICOM files, usually of one series; see :func:`convert`."""
+    return convert(list(files), out, ngff=ngff, geometry=geometry, progress=progress)
+
+
+def convert_ome(file: Path, out: Path, *, ngff: str = "0.5", progress: Progress | None = None) -> tuple[StoreReport, ...]:
+    """Convert one OME-TIFF, companion or OME-Zarr to one store per image.
+
+    Raises
+    ------
+    FairleadError : the file cannot be converted; the message says why.
+    """
+    run = _Run(out, check_version(ngff), "strict", progress or Silent())
+    source = Source(file, file.name, kind_of(file))
+    for plan in ome_plans(source, safe_stem(file.name), run.policy):
+        run.stores.append(write_store(plan, out, ngff=run.ngff, progress=run.progress))
+    return tuple(run.stores)
+
+
+def peak_rss_mb() -> float:
+    """Return the largest resident memory of this process so far, in MiB (Linux counts in KiB)."""
+    return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / MEGABYTE, 1)
+
+
+def _headers(run: _Run, found: Sequence[Source]) -> list[Header]:
+    """Read all headers; of instances with one SOPInstanceUID the first wins and the others are refused, unless they are copies."""
+    headers: list[Header] = []
+    seen: set[tuple[str, str]] = set()
+    for source in found:
+        if source.kind is not SourceKind.DICOM:
+            continue
+        try:
+            header = read_header(source.path)
+        except FairleadError as error:
+            run.refuse(source.name, error)
+            continue
+        key = (header.series_uid, header.sop_instance_uid)
+        if key in seen:
+            reason = "Another file with the same SOPInstanceUID came first and was taken."
+            run.refused.append(Refusal(source=source.name, code="conflict", reason=reason))
+            continue
+        seen.add(key)
+        headers.append(header)
+    return headers
+
+
+def _convert_series(run: _Run, headers: list[Header]) -> None:
+    source = f"urn:oid:{headers[0].series_uid}"
+    try:
+        planned = plan_series(headers, run.policy)
+    except FairleadError as error:
+        run.refuse(source, error)
+        return
+    for image in planned:
+        if isinstance(image, RefusedGroup):
+            reason = f"{image.geometry.reason} ({image.files} files). Use --geometry split or annotate to convert it nevertheless."
+            run.refused.append(Refusal(source=source, code="geometry", reason=reason))
+            continue
+        try:
+            run.stores.append(_write_image(run, image))
+        except StorageFull:
+            raise
+        except FairleadError as error:
+            run.refuse(source, error)
+
+
+def _write_image(run: _Run, image: PlannedImage) -> StoreReport:
+    try:
+        return write_store(dicom_plan(image), run.out, ngff=run.ngff, progress=run.progress)
+    except DoesNotFit:
+        return write_store(dicom_plan(image, exact=False), run.out, ngff=run.ngff, progress=run.progress)
+
+
+def _convert_ome(run: _Run, source: Source, stem: str) -> None:
+    try:
+        for plan in ome_plans(source, stem, run.policy):
+            run.stores.append(write_store(plan, run.out, ngff=run.ngff, progress=run.progress))
+    except StorageFull:
+        raise
+    except FairleadError as error:
+        run.refuse(source.name, error)
+
+
+def _unique_stems(sources: Sequence[Source]) -> dict[str, str]:
+    """Return a store name per source; equal stems get a number in source order."""
+    names: dict[str, str] = {}
+    used: set[str] = set()
+    for source in sources:
+        stem = safe_stem(source.name)
+        name, number = stem, 2
+        while name in used:
+            name, number = f"{stem}-{number}", number + 1
+        used.add(name)
+        names[source.name] = name
+    return names
+
+
+__all__ = ["ImagePlan", "convert", "convert_ome", "convert_series", "peak_rss_mb"]

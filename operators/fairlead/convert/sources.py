@@ -1,0 +1,99 @@
+"""Find what can be converted below the given paths, in a reproducible order, and give every store a safe name."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Final
+
+from fairlead.convert.headers import is_dicom
+from fairlead.errors import NotFound
+
+ZARR_MARKS: Final = ("zarr.json", ".zgroup", ".zattrs", ".zarray")
+COMPANION: Final = ".companion.ome"
+TIFF_STARTS: Final = frozenset({b"II*\x00", b"MM\x00*", b"II+\x00", b"MM\x00+"})
+STEM_SUFFIXES: Final = re.compile(r"(\.companion)?(\.ome)?(\.(tiff?|btf|tf[28]|zarr|xml|ome))?$", re.IGNORECASE)
+
+
+class SourceKind(StrEnum):
+    """What a path is, judged by its content."""
+
+    DICOM = "dicom"
+    TIFF = "tiff"
+    COMPANION = "companion"
+    OME_XML = "ome-xml"
+    ZARR = "zarr"
+    OTHER = "other"
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """One file, or one Zarr folder. ``name`` is relative to the path the user gave."""
+
+    path: Path
+    name: str
+    kind: SourceKind
+
+
+def find_sources(paths: Sequence[Path]) -> Iterator[Source]:
+    """Yield every source below ``paths``, sorted; hidden files and symbolic links below a folder are not followed.
+
+    Raises
+    ------
+    NotFound : a path that does not exist.
+    """
+    for path in paths:
+        if not path.exists():
+            raise NotFound(f"There is no file or folder {path}.", remedy="Correct the path.")
+        root = path if path.is_dir() else path.parent
+        for found in _walk(path):
+            name = found.relative_to(root).as_posix()
+            yield Source(found, name if name != "." else found.name, kind_of(found))
+
+
+def kind_of(path: Path) -> SourceKind:
+    """Return what ``path`` is by its first bytes; names decide only between kinds of XML."""
+    if path.is_dir():
+        return SourceKind.ZARR
+    if path.name.lower().endswith(COMPANION):
+        return SourceKind.COMPANION
+    with path.open("rb") as handle:
+        start = handle.read(4)
+    if start in TIFF_STARTS:
+        return SourceKind.TIFF
+    if is_dicom(path):
+        return SourceKind.DICOM
+    return SourceKind.OME_XML if path.name.lower().endswith((".ome.xml", ".ome")) else SourceKind.OTHER
+
+
+def safe_stem(name: str) -> str:
+    """Return a file name's stem as a store name: letters, digits, dot, dash and underscore, at most 80, never hidden.
+
+    >>> safe_stem("a/../Plate 1 (B).ome.tif")
+    'Plate_1_B'
+    """
+    stem = STEM_SUFFIXES.sub("", name.rsplit("/", 1)[-1])
+    clean = re.sub(r"[^A-Za-z0-9._-]+", "_", stem).strip("._-")
+    return clean[:80] or "image"
+
+
+def _walk(path: Path) -> Iterator[Path]:
+    if path.is_file() or _is_zarr(path):
+        yield path
+        return
+    for folder, below, names in os.walk(path):
+        here = Path(folder)
+        stores = [name for name in below if _is_zarr(here / name)]
+        below[:] = sorted(name for name in below if name not in stores and not name.startswith("."))
+        candidates = sorted([*stores, *(name for name in names if not name.startswith("."))])
+        yield from (here / name for name in candidates if not (here / name).is_symlink())
+
+
+def _is_zarr(folder: Path) -> bool:
+    if folder.name.endswith(".staging"):
+        return False
+    return any((folder / mark).is_file() for mark in ZARR_MARKS) or folder.name.lower().endswith(".zarr")

@@ -1,0 +1,102 @@
+"""Stores appear whole or not at all: a hidden, locked folder beside the target, one rename at the end.
+
+The root ``zarr.json`` is the last file written, so even the hidden folder is no store for a reader before it is complete.
+A folder that a killed process left behind is removed by the next conversion that finds its lock free.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import secrets
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+from fairlead.files import manifest_lines, manifest_sha256, relative_files, storage_errors, sync_folder, write_text
+from fairlead.records import JsonObject
+
+SUFFIX: Final = ".staging"
+
+
+@contextmanager
+def staged(target: Path) -> Iterator[Path]:
+    """Yield an empty hidden sibling of ``target``; it is gone after the block unless :func:`publish_staged` moved it.
+
+    Raises
+    ------
+    StorageFull : the disk is full; what was written is removed.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    remove_abandoned(target.parent)
+    folder = target.parent / f".{target.name}.{secrets.token_hex(6)}{SUFFIX}"
+    with storage_errors(target.name):
+        folder.mkdir()
+        lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+            os.close(lock)
+
+
+def remove_abandoned(parent: Path) -> int:
+    """Remove the staging folders of dead processes below ``parent``; return how many there were."""
+    removed = 0
+    for folder in parent.glob(f".*{SUFFIX}"):
+        try:
+            lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        except FileNotFoundError:
+            continue  # its owner has just finished
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            shutil.rmtree(folder, ignore_errors=True)
+            removed += 1
+        except BlockingIOError:
+            continue  # somebody is working in it
+        finally:
+            os.close(lock)
+    return removed
+
+
+def write_root(folder: Path, attributes: JsonObject) -> None:
+    """Write the root group's ``zarr.json`` (Zarr v3 core, "Group metadata"), canonical and atomic."""
+    document = {"zarr_format": 3, "node_type": "group", "attributes": attributes}
+    write_text(folder / "zarr.json", json.dumps(document, indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def publish_staged(folder: Path, target: Path) -> tuple[str, int]:
+    """Flush ``folder`` and move it to ``target``; an equal store there stays untouched, another one is replaced.
+
+    Returns the manifest's sha256 and the size in bytes.
+    """
+    digest = manifest_sha256(manifest_lines(folder))
+    files = relative_files(folder)
+    size = sum((folder / file).stat().st_size for file in files)
+    if target.is_dir() and manifest_sha256(manifest_lines(target)) == digest:
+        return digest, size
+    _flush(folder, files)
+    if target.exists():
+        old = target.parent / f".{target.name}.{secrets.token_hex(6)}{SUFFIX}"
+        target.rename(old)
+        folder.rename(target)
+        shutil.rmtree(old)
+    else:
+        folder.rename(target)
+    sync_folder(target.parent)
+    return digest, size
+
+
+def _flush(folder: Path, files: list[Path]) -> None:
+    for file in files:
+        descriptor = os.open(folder / file, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+    for below in sorted({parent for file in files for parent in file.parents}):
+        sync_folder(folder / below)

@@ -1,0 +1,147 @@
+"""Check a store the way a stranger would: metadata by two validators, arrays against metadata, chunks on the disk."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Literal
+
+import zarr
+from jsonschema import Draft202012Validator
+from pydantic import ValidationError
+
+from fairlead.convert.schema import SCHEMAS
+from fairlead.records import JsonObject, Validity
+
+MODELS: Final = "ome-zarr-models"
+SCHEMA: Final = "schema"
+
+
+@dataclass(frozen=True, slots=True)
+class ValidationFinding:
+    """One thing a validator says; ``path`` is the place inside the store."""
+
+    severity: Literal["error", "warning"]
+    path: str
+    message: str
+    validator: str
+
+
+@dataclass(frozen=True, slots=True)
+class ValidationResult:
+    """All answers for one store; ``valid`` when none is an error."""
+
+    profile: str
+    findings: tuple[ValidationFinding, ...]
+
+    @property
+    def valid(self) -> bool:
+        """Whether no validator found an error."""
+        return not any(finding.severity == "error" for finding in self.findings)
+
+    @property
+    def validity(self) -> Validity:
+        """The answers by validator, as a store report carries them."""
+        failed = {finding.validator for finding in self.findings if finding.severity == "error"}
+        return Validity(ome_zarr_models=MODELS not in failed, json_schema=SCHEMA not in failed)
+
+
+def validate_store(store: Path) -> ValidationResult:
+    """Validate an OME-Zarr folder; what is no store at all is one error, never an exception."""
+    try:
+        attributes, version = read_ome(store)
+    except (OSError, ValueError) as error:
+        return ValidationResult("OME-NGFF", (ValidationFinding("error", "", f"No OME-Zarr image: {_kind(error)}.", MODELS),))
+    found = [*_by_models(store), *_by_schema(attributes, version), *_arrays(store, attributes)]
+    return ValidationResult(f"OME-NGFF {version}", tuple(found))
+
+
+def read_ome(store: Path) -> tuple[JsonObject, str]:
+    """Return the NGFF attributes and version of a group, from ``zarr.json`` (Zarr v3) or ``.zattrs`` (v2).
+
+    Raises
+    ------
+    ValueError : the file is no JSON object or has no NGFF metadata.
+    OSError : there is no such file.
+    """
+    root = store / "zarr.json"
+    if root.is_file():
+        ome = _object(json.loads(root.read_text(encoding="utf-8"))).get("attributes", {}).get("ome")
+        found = _object(ome)
+        return found, str(found.get("version", "unstated"))
+    found = _object(json.loads((store / ".zattrs").read_text(encoding="utf-8")))
+    scales = found.get("multiscales")
+    first = scales[0] if isinstance(scales, list) and scales and isinstance(scales[0], dict) else {}
+    if not scales and not {"plate", "well", "bioformats2raw.layout"} & found.keys():
+        raise ValueError("no multiscales")
+    return found, str(first.get("version", "unstated"))
+
+
+def _object(value: Any) -> JsonObject:
+    if not isinstance(value, dict):
+        raise ValueError("no NGFF metadata")
+    return value
+
+
+def _by_models(store: Path) -> list[ValidationFinding]:
+    from ome_zarr_models import open_ome_zarr
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            open_ome_zarr(zarr.open_group(str(store), mode="r"))
+    except ValidationError as error:
+        return [
+            ValidationFinding("error", "/".join(map(str, item["loc"])), item["msg"], MODELS) for item in error.errors(include_input=False)
+        ]
+    except Exception as error:  # the package raises RuntimeError, KeyError and zarr's own kinds for broken groups
+        return [ValidationFinding("error", "", f"Not accepted ({type(error).__name__}).", MODELS)]
+    return []
+
+
+def _by_schema(attributes: JsonObject, version: str) -> list[ValidationFinding]:
+    schema = SCHEMAS.get(version)
+    if schema is None:
+        return [
+            ValidationFinding("warning", "ome/version", f"No schema for NGFF {version[:10]!r}; known are {', '.join(SCHEMAS)}.", SCHEMA)
+        ]
+    if "multiscales" not in attributes:
+        return [ValidationFinding("warning", "ome", "No image at the root of this group; its images are not checked by schema.", SCHEMA)]
+    errors = Draft202012Validator(schema).iter_errors(attributes)
+    return [ValidationFinding("error", "ome/" + "/".join(map(str, error.absolute_path)), _said(error.message), SCHEMA) for error in errors]
+
+
+def _arrays(store: Path, attributes: JsonObject) -> list[ValidationFinding]:
+    """Return levels that cannot be opened, and chunks that are not there: a reader would see the fill value without a word."""
+    found: list[ValidationFinding] = []
+    for scale in attributes.get("multiscales") or []:
+        for dataset in scale.get("datasets") or [] if isinstance(scale, dict) else []:
+            path = str(dataset.get("path", "")) if isinstance(dataset, dict) else ""
+            found += _array(store, path)
+    return found
+
+
+def _array(store: Path, path: str) -> list[ValidationFinding]:
+    if not path or path.startswith("/") or ".." in Path(path).parts:
+        return [ValidationFinding("error", path, "The path of a level must lie inside the store.", MODELS)]
+    try:
+        array = zarr.open_array(str(store / path), mode="r")
+        absent = missing_chunks(array)
+    except Exception as error:  # zarr raises a dozen kinds for damaged metadata
+        return [ValidationFinding("error", path, f"The level cannot be opened ({type(error).__name__}).", MODELS)]
+    return [ValidationFinding("warning", path, f"{absent} chunks are absent and read as the fill value.", MODELS)] if absent else []
+
+
+def missing_chunks(array: zarr.Array[Any]) -> int:
+    """Return how many chunks of an array have no object in the store (a shard counts as all of its chunks)."""
+    return max(int(array.nchunks) - int(array.nchunks_initialized), 0)
+
+
+def _said(message: str) -> str:
+    return message if len(message) <= 300 else message[:297] + "..."
+
+
+def _kind(error: Exception) -> str:
+    return str(error) if isinstance(error, ValueError) and not isinstance(error, json.JSONDecodeError) else type(error).__name__

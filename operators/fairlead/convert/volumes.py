@@ -1,0 +1,145 @@
+"""Plan the stores of one DICOM series: which frames make which image, under which geometry policy."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Final, Literal
+
+from fairlead.convert.grouping import Member, TimeAxis, split_members, time_axis, what_differs
+from fairlead.convert.headers import Header
+from fairlead.convert.lattice import Stack, regular_runs, stack_planes
+from fairlead.convert.sop_classes import Layout
+from fairlead.errors import UnsupportedInput
+from fairlead.records import GeometryVerdict
+
+type Policy = Literal["strict", "split", "annotate"]
+
+NAME_DIGITS: Final = 16
+NO_PLACE: Final = GeometryVerdict(verdict="none", reason="The source states no place in the patient for this image.")
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedImage:
+    """Frames of one store by time point and slice; ``step_s`` None with several points: the distance in time is unknown."""
+
+    name: str
+    points: tuple[tuple[Member, ...], ...]
+    geometry: GeometryVerdict
+    time_basis: str = ""
+    step_s: float | None = None
+    differs: tuple[tuple[str, object], ...] = ()
+
+    @property
+    def members(self) -> list[Member]:
+        """Every frame, time points one after the other."""
+        return [member for point in self.points for member in point]
+
+    @property
+    def has_slices(self) -> bool:
+        """Whether the image has a z axis."""
+        return len(self.points[0]) > 1
+
+
+@dataclass(frozen=True, slots=True)
+class RefusedGroup:
+    """Frames that make no store under the policy, and the verdict that says why."""
+
+    files: int
+    geometry: GeometryVerdict
+
+
+def store_stem(uid: str) -> str:
+    """Return a store name made from a UID's hash: the same on every machine, and nothing a header says is in it."""
+    return "image-" + hashlib.sha256(uid.encode()).hexdigest()[:NAME_DIGITS]
+
+
+def plan_series(headers: Sequence[Header], policy: Policy) -> list[PlannedImage | RefusedGroup]:
+    """Return the images of one series in a reproducible order, and the groups that the policy refuses."""
+    pictures = [header for header in headers if header.layout is Layout.PLANAR or header.frames[0].pose is None]
+    slices = [header for header in headers if header not in pictures]
+    planned: list[PlannedImage | RefusedGroup] = [_picture(header) for header in pictures]
+    for stem, members in _volumes(slices):
+        groups = split_members(members)
+        differs = what_differs(groups)
+        for number, group in enumerate(groups, start=1):
+            name = stem if len(groups) == 1 else f"{stem}-{number}"
+            images = list(_group(name, group, policy))
+            planned += [_told(image, differs[number - 1]) if isinstance(image, PlannedImage) else image for image in images]
+    return planned
+
+
+def _volumes(headers: Sequence[Header]) -> Iterator[tuple[str, list[Member]]]:
+    """Yield a classic series as one pool of frames, and each multi-frame instance as its own."""
+    classic = [header for header in headers if header.layout is Layout.SLICES]
+    if classic:
+        yield store_stem(classic[0].series_uid), [Member(header, frame) for header in classic for frame in header.frames]
+    for header in headers:
+        if header.layout is Layout.ENHANCED:
+            yield store_stem(header.sop_instance_uid), [Member(header, frame) for frame in header.frames]
+
+
+def _told(image: PlannedImage, differs: dict[str, object]) -> PlannedImage:
+    return replace(image, differs=tuple(differs.items()))
+
+
+def _picture(header: Header) -> PlannedImage:
+    """Plan a projection, photograph, capture or cine: one plane per time point."""
+    frames = header.frames
+    pose = frames[0].pose
+    geometry = stack_planes([pose]).verdict if pose is not None and len(frames) == 1 else NO_PLACE
+    times = [dict(frame.times).get("FrameTime") for frame in frames]
+    step = times[1] if len(times) > 1 and times[1] else None
+    points = tuple((Member(header, frame),) for frame in frames)
+    return PlannedImage(store_stem(header.sop_instance_uid), points, geometry, "FrameTime" if step else "frame number", step)
+
+
+def _group(name: str, group: list[Member], policy: Policy) -> Iterator[PlannedImage | RefusedGroup]:
+    if group[0].frame.pose is None:
+        yield PlannedImage(name, ((group[0],),), NO_PLACE)
+        return
+    times = time_axis(group)
+    if times is not None:
+        stack = _stack(times.points[0])
+        if stack.is_lattice:
+            yield _over_time(name, times, stack)
+            return
+    stack = _stack(group)
+    if stack.is_lattice or policy == "annotate":
+        yield PlannedImage(name, (tuple(group[index] for index in stack.order),), stack.verdict)
+    elif policy == "split":
+        yield from _runs(name, group)
+    else:
+        yield RefusedGroup(len({member.header.path for member in group}), stack.verdict)
+
+
+def _over_time(name: str, times: TimeAxis, stack: Stack) -> PlannedImage:
+    points = tuple(tuple(point[index] for index in stack.order) for point in times.points)
+    return PlannedImage(name, points, stack.verdict, times.basis, times.step_s)
+
+
+def _stack(members: Sequence[Member]) -> Stack:
+    return stack_planes([member.frame.pose for member in members if member.frame.pose is not None])
+
+
+def _runs(name: str, group: list[Member]) -> Iterator[PlannedImage]:
+    poses = [member.frame.pose for member in group if member.frame.pose is not None]
+    for number, run in enumerate(regular_runs(poses), start=1):
+        members = tuple(group[index] for index in run)
+        stack = _stack(members)
+        reason = f"Run {number} of an irregular series. {stack.verdict.reason}"
+        yield PlannedImage(f"{name}-run{number}", (members,), stack.verdict.model_copy(update={"reason": reason}))
+
+
+def parse_policy(text: str) -> Policy:
+    """Return the policy by name.
+
+    Raises
+    ------
+    UnsupportedInput : any other word.
+    """
+    match text:
+        case "strict" | "split" | "annotate":
+            return text
+    raise UnsupportedInput(f"There is no geometry policy {text!r}.", remedy="Use strict, split or annotate.")

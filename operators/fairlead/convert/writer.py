@@ -1,0 +1,210 @@
+"""Write the arrays of a store: slab by slab, every level at once, read back while the slab is still at hand.
+
+One slab of level 0 and at most one slab per further level are in memory. A slab is one row of shards, so each shard is
+encoded and written whole, once. While slab *n* is encoded, slab *n + 1* is read (one reader, one writer thread).
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import zarr
+from numpy.typing import NDArray
+from zarr.codecs import BloscCodec
+
+from fairlead.convert.plan import ImagePlan
+from fairlead.convert.pyramid import halve, level_shapes
+from fairlead.errors import CheckFailed
+from fairlead.progress import Progress
+
+CHUNK_3D: Final = 64
+CHUNK_2D: Final = 512
+SLAB_2D: Final = 1024
+WINDOW_PERCENTILES: Final = (1.0, 99.5)
+SLAB_BYTES: Final = 96 * 1024**2
+"""A slab never holds more than this, as long as it keeps at least eight planes or chunk rows."""
+
+
+@dataclass(slots=True)
+class Levels:
+    """The open arrays of one store and what was learned while writing them."""
+
+    arrays: list[zarr.Array[Any]]
+    slab: int
+    low: list[float] = field(default_factory=list)
+    high: list[float] = field(default_factory=list)
+    verified: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class ValueRange:
+    """Values of one channel: extremes, and where most of them lie."""
+
+    low: float
+    high: float
+    start: float
+    end: float
+
+
+@dataclass(slots=True)
+class _Level:
+    """A level being filled: planes that wait for a whole slab, and how many are written."""
+
+    waiting: list[NDArray[Any]] = field(default_factory=list)
+    held: int = 0
+    written: int = 0
+
+
+def chunk_shape(space: tuple[int, ...]) -> tuple[int, ...]:
+    """Return the chunk of the space axes: about 64³ for volumes, 512² for planes, never larger than the array."""
+    if len(space) == 3 and space[0] > 1:
+        return tuple(min(CHUNK_3D, size) for size in space)
+    return tuple(min(size, CHUNK_2D if size > 1 else 1) for size in space)
+
+
+def slab_length(space: tuple[int, ...], itemsize: int) -> int:
+    """Return how many planes (or rows of a 2-D image) one slab of level 0 has: a power of two, within :data:`SLAB_BYTES`."""
+    length = CHUNK_3D if len(space) == 3 else SLAB_2D
+    row_bytes = int(np.prod(space[1:])) * itemsize
+    while length > 8 and length * row_bytes > SLAB_BYTES:
+        length //= 2
+    return length
+
+
+def write_levels(plan: ImagePlan, folder: Path, progress: Progress) -> Levels:
+    """Write and verify every level of ``plan`` as the arrays ``folder/0``, ``folder/1`` and so on.
+
+    Raises
+    ------
+    CheckFailed : a slab read back from the disk differs from what was decoded.
+    """
+    shapes = list(plan.levels) or level_shapes(plan.space)
+    slab = slab_length(plan.space, plan.dtype.itemsize)
+    levels = Levels([_create(plan, folder / str(number), shape, slab) for number, shape in enumerate(shapes)], slab)
+    levels.low, levels.high = ([np.inf] * _channel_count(plan), [-np.inf] * _channel_count(plan))
+    with _one_writer() as writer:
+        for lead in itertools.product(*(range(size) for size in plan.lead)):
+            state = [_Level() for _ in shapes]
+            for planes in _slabs(plan, 0, lead, slab):
+                progress.step(0, planes.nbytes)
+                _note_range(plan, levels, lead, planes)
+                writer.submit(_feed, plan, levels, state, 0, lead, planes)
+            for number in range(1, len(plan.levels)):
+                for planes in _slabs(plan, number, lead, slab):
+                    writer.submit(_feed, plan, levels, state, number, lead, planes)
+    return levels
+
+
+def value_ranges(plan: ImagePlan, levels: Levels) -> list[ValueRange]:
+    """Return per channel the lowest and highest value of level 0, and a display window from percentiles of the smallest level."""
+    names = [axis.name for axis in plan.axes]
+    found = []
+    for channel in range(len(levels.low)):
+        index = {"t": 0, "c": channel}
+        where: tuple[int | slice, ...] = tuple(index.get(name, slice(None)) for name in names)
+        values = np.asarray(levels.arrays[-1][where])
+        window = np.nanpercentile(values, WINDOW_PERCENTILES) if values.dtype.kind != "f" or np.isfinite(values).any() else (0.0, 1.0)
+        low, high = float(window[0]), float(window[1])
+        found.append(ValueRange(levels.low[channel], levels.high[channel], low, high if high > low else low + 1.0))
+    return found
+
+
+class _Writer:
+    """A thread that runs one job at a time, and makes the giver wait when another job is still waiting."""
+
+    def __init__(self, pool: ThreadPoolExecutor) -> None:
+        self._pool = pool
+        self._running: Future[None] | None = None
+
+    def submit(self, work: Any, *arguments: Any) -> None:
+        self.wait()
+        self._running = self._pool.submit(work, *arguments)
+
+    def wait(self) -> None:
+        if self._running is not None:
+            running, self._running = self._running, None
+            running.result()
+
+
+@contextmanager
+def _one_writer() -> Iterator[_Writer]:
+    with ThreadPoolExecutor(1, thread_name_prefix="encode") as pool:
+        writer = _Writer(pool)
+        yield writer
+        writer.wait()
+
+
+def _slabs(plan: ImagePlan, level: int, lead: tuple[int, ...], slab: int) -> Iterator[NDArray[Any]]:
+    length = (plan.levels[level] if plan.levels else plan.space)[0]
+    for start in range(0, length, slab):
+        yield plan.voxels.read(level, lead, start, min(start + slab, length))
+
+
+def _channel_count(plan: ImagePlan) -> int:
+    return next((axis.size for axis in plan.axes if axis.name == "c"), 1)
+
+
+def _note_range(plan: ImagePlan, levels: Levels, lead: tuple[int, ...], planes: NDArray[Any]) -> None:
+    names = [axis.name for axis in plan.axes]
+    channel = lead[names.index("c")] if "c" in names else 0
+    low, high = float(planes.min()), float(planes.max())
+    if np.isnan(low):
+        low, high = (float(np.nanmin(planes)), float(np.nanmax(planes))) if not np.isnan(planes).all() else (np.inf, -np.inf)
+    levels.low[channel] = min(levels.low[channel], low)
+    levels.high[channel] = max(levels.high[channel], high)
+
+
+def _feed(plan: ImagePlan, levels: Levels, state: list[_Level], number: int, lead: tuple[int, ...], planes: NDArray[Any]) -> None:
+    """Add planes to a level; write whole slabs, and hand their mean to the next level."""
+    level, array = state[number], levels.arrays[number]
+    level.waiting.append(planes)
+    level.held += planes.shape[0]
+    total = array.shape[len(lead)]
+    while level.held and (level.held >= levels.slab or level.written + level.held == total):
+        ready = _take(level, min(levels.slab, level.held))
+        _write_slab(array, lead, level.written, ready)
+        level.written += ready.shape[0]
+        if not plan.levels and number + 1 < len(levels.arrays):
+            _feed(plan, levels, state, number + 1, lead, halve(ready))
+
+
+def _take(level: _Level, count: int) -> NDArray[Any]:
+    planes = level.waiting[0] if len(level.waiting) == 1 else np.concatenate(level.waiting)
+    level.waiting = [planes[count:]] if planes.shape[0] > count else []
+    level.held -= count
+    return planes[:count]
+
+
+def _write_slab(array: zarr.Array[Any], lead: tuple[int, ...], start: int, planes: NDArray[Any]) -> None:
+    where: tuple[int | slice, ...] = (*lead, slice(start, start + planes.shape[0]))
+    array[where] = planes
+    stored = np.asarray(array[where])
+    raw = f"u{array.dtype.itemsize}"  # compared as bits, so that NaN equals itself
+    if not np.array_equal(stored.view(raw), np.ascontiguousarray(planes).view(raw)):
+        raise CheckFailed("Voxels read back from the new store differ from the source.", remedy="Check the disk and convert again.")
+
+
+def _create(plan: ImagePlan, folder: Path, space: tuple[int, ...], slab: int) -> zarr.Array[Any]:
+    ones = (1,) * len(plan.lead)
+    chunk = chunk_shape(space)
+    chunk = (min(chunk[0], slab), *chunk[1:])
+    shard: tuple[int, ...] = (min(-(-slab // chunk[0]) * chunk[0], -(-space[0] // chunk[0]) * chunk[0]),)
+    shard += tuple(-(-size // piece) * piece for size, piece in zip(space[1:], chunk[1:], strict=True))
+    return zarr.create_array(
+        store=str(folder),
+        shape=(*plan.lead, *space),
+        dtype=plan.dtype,
+        chunks=(*ones, *chunk),
+        shards=(*ones, *shard),
+        compressors=BloscCodec(cname="zstd", clevel=1, shuffle="bitshuffle", typesize=plan.dtype.itemsize),
+        dimension_names=[axis.name for axis in plan.axes],
+        fill_value=0,
+        config={"write_empty_chunks": True},
+    )
