@@ -28,7 +28,7 @@ from fairlead.deidentify.rules import PATIENT_ID, Action, Rules, rules_of
 from fairlead.deidentify.stamp import stamp
 from fairlead.deidentify.table import LAST_META_GROUP, Option, identity_kinds, is_private, is_repeating, vr_of
 from fairlead.deidentify.tree import MEANINGS, dummy_item, is_public_code, may_stay
-from fairlead.deidentify.values import DUMMIES, REMOVED, cap_age, shift_date, shift_datetime
+from fairlead.deidentify.values import DUMMIES, REMOVED, cap_age, shift_date, shift_datetime, shift_time, shift_zone
 from fairlead.deidentify.words import clean_words, remove_words
 from fairlead.errors import UnreadableImage
 
@@ -36,6 +36,7 @@ ITEM_TAGS: Final = (b"\xfe\xff\x00\xe0", b"\xff\xfe\xe0\x00")
 PATIENT_AGE: Final = 0x00101010
 CLEANABLE_NAME: Final = "PN"
 DEEPEST: Final = 64
+SHIFTS: Final[Mapping[str, Callable[[str, int], str | None]]] = {"DA": shift_date, "DT": shift_datetime, "TM": shift_time}
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,7 +207,7 @@ class Walk:
         vr = raw.VR
         if vr == "SQ" or (vr is None and vr_of(tag) == "SQ"):
             return True
-        return vr_of(tag) in ("SQ", "UN") and isinstance(raw.value, bytes) and raw.value[:4] in ITEM_TAGS
+        return (vr == "UN" or vr_of(tag) in ("SQ", "UN")) and isinstance(raw.value, bytes) and raw.value[:4] in ITEM_TAGS
 
     def _items(self, source: Dataset, tag: int, depth: int) -> list[Dataset]:
         """Return the items, parsed first where the file hides them in UN (PS3.5 section 6.2.2: implicit VR, little endian)."""
@@ -267,7 +268,7 @@ class Walk:
 
     def _shifted(self, source: Dataset, tag: int, depth: int) -> Element | None:
         vr = vr_of(tag)
-        move = shift_date if vr == "DA" else shift_datetime
+        move = SHIFTS.get(vr, shift_zone)
         values = [value for value in values_of(element_of(source, tag), encodings_of(source)) if value]
         moved = [move(value, self._person.days) for value in values]
         if any(value is None for value in moved):

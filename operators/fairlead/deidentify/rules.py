@@ -88,10 +88,8 @@ def action_for(row: Row, profile: Profile, *, sop_class: str, nested: bool) -> A
 
 def _cleaned(row: Row) -> Action | None:
     """Return how a C is done for this value representation; None where nothing can be cleaned and the basic action stays."""
-    if row.vr in ("DA", "DT"):
-        return Action.SHIFT
-    if row.vr == "TM" or row.tag == TIMEZONE_OFFSET:
-        return Action.KEEP  # whole days move, so the time of day stays true
+    if row.vr in ("DA", "DT", "TM") or row.tag == TIMEZONE_OFFSET:
+        return Action.SHIFT  # whole days move: times of day and the zone stay, if they are such
     if row.vr == "SQ":
         return Action.CLEAN_TREE
     if row.vr in TEXT_VRS and row.vr not in ("AE", "UR"):

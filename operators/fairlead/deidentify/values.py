@@ -19,6 +19,8 @@ DUMMIES: Final[Mapping[str, str | bytes | int | float]] = {
 
 DATE: Final = re.compile(r"(\d{4})[.\-/]?(\d{2})[.\-/]?(\d{2})")
 DATETIME: Final = re.compile(r"(\d{4})(\d{2})?(\d{2})?((?:\d{2}){0,3}(?:\.\d{1,6})?(?:[+-]\d{4})?)")
+TIME: Final = re.compile(r"\d{2}(:?\d{2}(:?\d{2}(\.\d{1,6})?)?)?")
+ZONE: Final = re.compile(r"[+-]\d{4}")
 AGE: Final = re.compile(r"(\d{3})([DWMY])")
 DAYS_PER: Final[Mapping[str, float]] = {"D": 1, "W": 7, "M": 30.4375, "Y": 365.25}
 MIDDLE: Final = ("07", "01")
@@ -59,6 +61,24 @@ def shift_datetime(text: str, days: int) -> str | None:
     if day is None:
         return moved[: 6 if month else 4] + (rest if rest[:1] in "+-" else "")
     return moved + rest
+
+
+def shift_time(text: str, days: int) -> str | None:
+    """Return a TM value unchanged, None when it is no time: whole days leave the time of day alone.
+
+    >>> shift_time("101500.25", 12), shift_time("after lunch", 12)
+    ('101500.25', None)
+    """
+    return text.strip() if TIME.fullmatch(text.strip()) else None
+
+
+def shift_zone(text: str, days: int) -> str | None:
+    """Return a time zone offset unchanged, None when it is none.
+
+    >>> shift_zone("+0100", 12), shift_zone("Berlin", 12)
+    ('+0100', None)
+    """
+    return text.strip() if ZONE.fullmatch(text.strip()) else None
 
 
 def cap_age(text: str, oldest: int) -> str | None:
