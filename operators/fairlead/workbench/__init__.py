@@ -1,0 +1,8 @@
+"""Workbench: the Cohorts page. ``create_app`` gives it as an ASGI application without Airflow; ``open_workbench`` its services."""
+
+from __future__ import annotations
+
+from fairlead.workbench.app import create_app
+from fairlead.workbench.services import Answer, Bucket, DataSource, ExportSource, ExportState, Step, User, VersionSource, Workbench
+
+__all__ = ["Answer", "Bucket", "DataSource", "ExportSource", "ExportState", "Step", "User", "VersionSource", "Workbench", "create_app"]

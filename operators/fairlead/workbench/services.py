@@ -1,0 +1,151 @@
+"""What the page needs from the rooms to its left, as three small protocols; ``sources.py`` answers them with the real rooms."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final, Protocol
+
+from fairlead.extract import FieldCatalogue
+from fairlead.records import CohortVersion, Counts, ImagingRecord, JsonObject, Scalar
+
+EXPORT_DAG: Final = "export_cohort"
+STATE_WORDS: Final[Mapping[str, str]] = {
+    "starting": "started, waiting for a worker",
+    "requested": "waiting for a steward's approval",
+    "approved": "approved, de-identification runs",
+    "deidentified": "de-identified, conversion runs",
+    "converted": "converted, the record is being written",
+    "described": "described, publication runs",
+    "published": "published",
+    "refused": "refused by the steward",
+    "failed": "failed",
+}
+"""States of an export (``publish.ExportState``, and ``starting`` before Airflow's first task) for people."""
+
+FINAL_STATES: Final = frozenset({"published", "refused", "failed"})
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """Who is signed in: a stable ``id`` that binds the form token, and the ``name`` that is written as author."""
+
+    id: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Bucket:
+    """One value of a facet with its counts; ``value`` None is the bucket of records that do not say."""
+
+    value: Scalar | None
+    label: str
+    patients: int
+    series: int
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What is left after one rule of the definition."""
+
+    rule: str
+    patients: int
+    series: int
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The numbers, the plain sentence and the attrition of one definition."""
+
+    counts: Counts
+    sentence: str
+    attrition: tuple[Step, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ExportState:
+    """Where one export stands; ``dataset_iri`` is set when it is published."""
+
+    run_id: str
+    cohort: str
+    title: str
+    state: str
+    reason: str
+    requested_by: str
+    updated_at: datetime
+    dataset_iri: str | None = None
+
+    @property
+    def words(self) -> str:
+        """The state in a clinician's words."""
+        return STATE_WORDS.get(self.state, self.state)
+
+    @property
+    def waiting(self) -> bool:
+        """Whether a steward has to decide."""
+        return self.state == "requested"
+
+    @property
+    def final(self) -> bool:
+        """Whether nothing more will happen."""
+        return self.state in FINAL_STATES
+
+
+class DataSource(Protocol):
+    """Questions about the data; each takes a cohort definition document."""
+
+    def answer(self, definition: JsonObject) -> Answer:
+        """Count, word and break down a definition."""
+        ...
+
+    def facets(self, definition: JsonObject, fields: Sequence[str]) -> Mapping[str, tuple[Bucket, ...]]:
+        """Count the values of each field, its own filter left out."""
+        ...
+
+    def records(self, definition: JsonObject, *, offset: int, limit: int) -> tuple[ImagingRecord, ...]:
+        """Return one page of members in the order of their ids."""
+        ...
+
+
+class VersionSource(Protocol):
+    """Frozen cohorts."""
+
+    def freeze(self, definition: JsonObject, *, author: str, title: str, purpose: str) -> CohortVersion:
+        """Freeze the members of a definition as the next version."""
+        ...
+
+    def newest(self) -> tuple[CohortVersion, ...]:
+        """Return every version, newest first."""
+        ...
+
+    def get(self, ref: str) -> CohortVersion:
+        """Return ``ID@N``; NotFound otherwise."""
+        ...
+
+
+class ExportSource(Protocol):
+    """Exports that were asked for."""
+
+    def of_run(self, run_id: str) -> ExportState | None:
+        """Return the export that an Airflow run started; None before its first task ran."""
+        ...
+
+    def of_cohort(self, ref: str) -> tuple[ExportState, ...]:
+        """Return the exports of a cohort version, newest first."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Workbench:
+    """Everything the page needs. ``form_key`` signs form tokens: 32 bytes, the same in every worker of the server."""
+
+    catalogue: FieldCatalogue
+    data: DataSource
+    versions: VersionSource
+    exports: ExportSource
+    form_key: bytes
+    licence: str
+    profiles: tuple[str, ...] = ("basic",)
+    access_rights: tuple[str, ...] = ("public", "restricted", "non-public")
+    export_dag: str = EXPORT_DAG

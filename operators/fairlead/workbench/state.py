@@ -1,0 +1,217 @@
+"""The page's state: the filters, the open tab and the version in view, all of it in the query string, so that a link is a cohort.
+
+Parameters: ``in.FIELD=value`` and ``not.FIELD=value`` (repeatable), ``from.FIELD``/``to.FIELD`` for dates and numbers,
+``unknown.FIELD=in|out`` for records that do not say, ``tab``, ``page``, ``version=ID@N``.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import date
+from typing import Final, Literal
+from urllib.parse import urlencode
+
+from fairlead.errors import InvalidInput, UnknownField
+from fairlead.extract import FieldCatalogue
+from fairlead.records import Scalar
+from fairlead.workbench.cards import Card, CardKind, cards_for
+
+type Unknown = Literal["", "in", "out"]
+
+TABS: Final = ("funnel", "charts", "table")
+MAX_PARAMETERS: Final = 1000
+MAX_VALUE_LENGTH: Final = 256
+MAX_PAGE: Final = 10_000
+VERSION_PATTERN: Final = re.compile(r"[0-9a-f-]{1,64}(@[1-9][0-9]{0,8})?")
+
+
+class InvalidQuery(InvalidInput):
+    """A link or form that asks for something this page does not have."""
+
+    code = "invalid-query"
+    default_remedy = "Open the page without its parameters and choose again."
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """What is asked of one field; ``unknown`` says whether records without a value are taken in or left out explicitly."""
+
+    include: tuple[Scalar, ...] = ()
+    exclude: tuple[Scalar, ...] = ()
+    low: Scalar | None = None
+    high: Scalar | None = None
+    unknown: Unknown = ""
+
+    def __bool__(self) -> bool:
+        return self != Filter()
+
+    @property
+    def is_range(self) -> bool:
+        """Whether a bound is set."""
+        return self.low is not None or self.high is not None
+
+
+@dataclass(frozen=True, slots=True)
+class PageState:
+    """Everything a link holds. ``filters`` has no empty entries and follows the order of the cards."""
+
+    filters: Mapping[str, Filter] = field(default_factory=dict)
+    tab: str = TABS[0]
+    page: int = 1
+    version: str = ""
+
+    def parameters(self) -> list[tuple[str, str]]:
+        """Return the query parameters, defaults left out, in a fixed order: the same state gives the same link."""
+        found = [pair for name, asked in self.filters.items() for pair in _parameters(name, asked)]
+        found += [("tab", self.tab)] if self.tab != TABS[0] else []
+        found += [("page", str(self.page))] if self.page != 1 else []
+        return found + ([("version", self.version)] if self.version else [])
+
+    def query(self) -> str:
+        """Return the query string without ``?``."""
+        return urlencode(self.parameters())
+
+    def link(self, *, tab: str | None = None, page: int = 1, version: str | None = None) -> str:
+        """Return a relative link to this state with another tab, page or version."""
+        changed = replace(self, tab=tab or self.tab, page=page, version=self.version if version is None else version)
+        return f"./?{changed.query()}"
+
+    def without(self, name: str) -> str:
+        """Return a relative link to this state without the filter of one field."""
+        kept = {other: asked for other, asked in self.filters.items() if other != name}
+        return f"./?{replace(self, filters=kept, page=1).query()}"
+
+
+def read_state(pairs: Iterable[tuple[str, str]], catalogue: FieldCatalogue) -> PageState:
+    """Return the state that a query string asks for.
+
+    Raises
+    ------
+    InvalidQuery : a parameter, tab, version or value that cannot be.
+    UnknownField : a field the catalogue does not declare, or that has no card.
+    """
+    given = list(pairs)
+    if len(given) > MAX_PARAMETERS:
+        raise InvalidQuery(f"The link has {len(given)} parameters; {MAX_PARAMETERS} are the most.")
+    cards = {card.field: card for card in cards_for(catalogue.fields)}
+    asked: dict[str, Filter] = {}
+    plain: dict[str, str] = {}
+    for name, text in given:
+        verb, dot, field_id = name.partition(".")
+        if dot:
+            card = _card(field_id, cards, catalogue)
+            asked[card.field] = _extended(asked.get(card.field, Filter()), verb, text, card=card, catalogue=catalogue)
+        elif name in {"tab", "page", "version"}:
+            plain[name] = text
+        else:
+            raise InvalidQuery(f"This page has no parameter {_shown(name)}.")
+    filters = {name: _checked(asked[name], cards[name]) for name in cards if asked.get(name)}
+    return PageState(filters, tab=_tab(plain.get("tab", "")), page=_page(plain.get("page", "")), version=_version(plain.get("version", "")))
+
+
+def _card(field_id: str, cards: Mapping[str, Card], catalogue: FieldCatalogue) -> Card:
+    declared = catalogue.get(field_id)  # UnknownField names the nearest ones
+    if declared.id not in cards:
+        raise UnknownField(f"The field {declared.id} is not a facet of this page.", remedy=f"Choose one of: {', '.join(cards)}.")
+    return cards[declared.id]
+
+
+def _extended(asked: Filter, verb: str, text: str, *, card: Card, catalogue: FieldCatalogue) -> Filter:
+    text = text.strip()
+    if verb == "unknown":
+        return replace(asked, unknown=_unknown(text))
+    if verb in {"from", "to"} and card.kind is not CardKind.VALUES:
+        bound = _value(text, catalogue.get(card.field).type) if text else None  # an empty box of a form sets no bound
+        return replace(asked, low=bound) if verb == "from" else replace(asked, high=bound)
+    if verb in {"in", "not"}:
+        value = _value(text, catalogue.get(card.field).type)
+        before = asked.include if verb == "in" else asked.exclude
+        after = tuple(sorted({*before, value}, key=str))
+        return replace(asked, include=after) if verb == "in" else replace(asked, exclude=after)
+    raise InvalidQuery(f"{_shown(verb)} cannot be asked of {card.field}.")
+
+
+def _value(text: str, kind: str) -> Scalar:
+    if not text or len(text) > MAX_VALUE_LENGTH or not text.isprintable():
+        raise InvalidQuery("A value is empty, too long or holds control characters.")
+    try:
+        return _typed(text, kind)
+    except ValueError as error:
+        raise InvalidQuery(f"{_shown(text)} is not of type {kind}.") from error
+
+
+def _typed(text: str, kind: str) -> Scalar:
+    match kind:
+        case "integer":
+            return int(text)
+        case "float":
+            if not math.isfinite(number := float(text)):
+                raise ValueError(text)
+            return number
+        case "date":
+            return date.fromisoformat(text).isoformat()
+        case "boolean":
+            if text not in {"true", "false"}:
+                raise ValueError(text)
+            return text == "true"
+        case _:
+            return text
+
+
+def _checked(asked: Filter, card: Card) -> Filter:
+    if asked.low is not None and asked.high is not None and asked.low > asked.high:  # type: ignore[operator]  # one field, one type
+        raise InvalidQuery(f"{card.title}: the first bound is above the second.", remedy="Exchange the two bounds.")
+    if both := set(asked.include) & set(asked.exclude):
+        raise InvalidQuery(f"{card.title}: {_shown(str(min(both, key=str)))} is included and excluded.", remedy="Take one of the two away.")
+    return asked
+
+
+def _unknown(text: str) -> Unknown:
+    match text:
+        case "in" | "out" | "":
+            return text
+        case _:
+            raise InvalidQuery(f"Unknown values are taken 'in' or left 'out', not {_shown(text)}.")
+
+
+def _tab(text: str) -> str:
+    if text and text not in TABS:
+        raise InvalidQuery(f"There is no tab {_shown(text)}.", remedy=f"Choose one of: {', '.join(TABS)}.")
+    return text or TABS[0]
+
+
+def _page(text: str) -> int:
+    if text and not (text.isascii() and text.isdigit() and 1 <= int(text[:9]) <= MAX_PAGE):
+        raise InvalidQuery(f"There is no page {_shown(text)} of the table.")
+    return int(text) if text else 1
+
+
+def _version(text: str) -> str:
+    if text and not VERSION_PATTERN.fullmatch(text):
+        raise InvalidQuery(f"{_shown(text)} is not a cohort version (ID@N).")
+    return text
+
+
+def _parameters(name: str, asked: Filter) -> Iterable[tuple[str, str]]:
+    yield from ((f"in.{name}", parameter_text(value)) for value in asked.include)
+    yield from ((f"not.{name}", parameter_text(value)) for value in asked.exclude)
+    bounds = (("from", asked.low), ("to", asked.high))
+    yield from ((f"{verb}.{name}", parameter_text(value)) for verb, value in bounds if value is not None)
+    if asked.unknown:
+        yield f"unknown.{name}", asked.unknown
+
+
+def parameter_text(value: Scalar) -> str:
+    """Return a value as the query string writes it; reading it back gives the same value.
+
+    >>> parameter_text(True), parameter_text(2.0), parameter_text(2.5), parameter_text("CT")
+    ('true', '2', '2.5', 'CT')
+    """
+    return str(value).lower() if isinstance(value, bool) else str(value).removesuffix(".0") if isinstance(value, float) else str(value)
+
+
+def _shown(text: str) -> str:
+    return repr(text[:40])

@@ -1,0 +1,238 @@
+// Behaviour of the Cohorts page beyond plain links and forms: charts, the export as the signed-in user, announcements, keys.
+// Runs under a strict content policy: no inline script, no evaluation, same origin only.
+"use strict";
+
+const POLL_MS = 2000;
+const RETRIES = 3;
+const AIRFLOW = "../api/v2/dags/";
+const VEGA = ["vega", "vega-lite", "vega-embed"];
+const watched = new Set();
+let vega = null;
+
+document.documentElement.classList.add("scripted");
+
+// --- filters: a value is included or excluded, never both ---------------------------------------------------------------
+
+document.addEventListener("change", (event) => {
+  const box = event.target;
+  if (box.matches?.("#filters input[type=checkbox]") && box.checked) {
+    const other = document.getElementById(box.dataset.other);
+    if (other) other.checked = false;
+  }
+}, true);
+
+// --- htmx: refusals go to the alert area, what was typed meanwhile survives the swap, the new headline is read out ------------
+
+let sent = new Map();
+let kept = new Map();
+let open_ = [];
+const filters = () => [...document.querySelectorAll("#filters input[id]")];
+const drafts = () => [...document.querySelectorAll("#freeze input[id], #freeze textarea[id]")];
+const valueOf = (control) => (control.type === "checkbox" ? control.checked : control.value);
+
+document.addEventListener("htmx:beforeRequest", () => { sent = new Map(filters().map((control) => [control.id, valueOf(control)])); });
+
+document.addEventListener("htmx:beforeSwap", (event) => {
+  const answer = event.detail;
+  if (answer.xhr.status < 400) {
+    if (answer.target.id !== "page") return;
+    keep(answer.requestConfig.verb === "post");
+    answer.target = document.getElementById("page"); // an earlier answer may have replaced the one this request was sent from
+    return;
+  }
+  answer.isError = false;
+  if ((answer.xhr.getResponseHeader("content-type") ?? "").startsWith("text/html")) {
+    answer.target = document.getElementById("alerts");
+    answer.swapOverride = "innerHTML";
+    answer.shouldSwap = true;
+  } else {
+    alertUser(`The server answered ${answer.xhr.status}.`);
+  }
+});
+document.addEventListener("htmx:sendError", () => alertUser("The server does not answer. The numbers shown are old."));
+document.addEventListener("htmx:afterSwap", giveBack);
+document.addEventListener("htmx:afterSettle", () => {
+  document.getElementById("announcer").textContent = document.getElementById("headline")?.textContent.replace(/\s+/g, " ").trim() ?? "";
+  prepare();
+});
+
+function keep(frozen) {
+  document.getElementById("alerts").replaceChildren();
+  const changed = filters().filter((control) => sent.has(control.id) && sent.get(control.id) !== valueOf(control));
+  kept = new Map([...changed, ...(frozen ? [] : drafts())].map((control) => [control.id, valueOf(control)]));
+  open_ = [...document.querySelectorAll("#page details[id][open]")].map((details) => details.id);
+}
+
+function giveBack() {
+  for (const id of open_) document.getElementById(id)?.setAttribute("open", "");
+  const late = [...kept].map(([id, value]) => [document.getElementById(id), value]).filter(([control, value]) => control && valueOf(control) !== value);
+  for (const [control, value] of late) {
+    if (control.type === "checkbox") control.checked = value;
+    else control.value = value;
+  }
+  kept = new Map();
+  const edited = late.map(([control]) => control).find((control) => control.closest("#filters"));
+  const tell = () => edited.dispatchEvent(new Event("change", { bubbles: true }));
+  if (edited === undefined) return;
+  if (edited === document.activeElement) edited.addEventListener("blur", tell, { once: true }); // still being typed
+  else tell();
+}
+
+function alertUser(text) {
+  const box = document.createElement("div");
+  box.className = "alert";
+  box.setAttribute("role", "alert");
+  box.textContent = text;
+  document.getElementById("alerts").replaceChildren(box);
+}
+
+// --- keys: / goes to the filters, f to the freeze form --------------------------------------------------------------------
+
+document.addEventListener("keydown", (event) => {
+  if (event.ctrlKey || event.metaKey || event.altKey || event.target.matches?.("input:not([type=checkbox]), textarea, select")) return;
+  const goal = { "/": "#filters input:not([type=hidden])", f: "#freeze-title" }[event.key];
+  if (goal && document.querySelector(goal)) {
+    event.preventDefault();
+    document.querySelector(goal).focus();
+  }
+});
+
+// --- charts ----------------------------------------------------------------------------------------------------------------
+
+function script(name) {
+  return new Promise((resolve, reject) => {
+    const tag = document.createElement("script");
+    tag.src = `static/vendor/${name}.min.js`;
+    tag.addEventListener("load", resolve);
+    tag.addEventListener("error", () => reject(new Error(name)));
+    document.head.append(tag);
+  });
+}
+
+function theme() {
+  const style = getComputedStyle(document.documentElement);
+  const colour = (name) => style.getPropertyValue(name).trim();
+  const axis = { labelColor: colour("--muted"), titleColor: colour("--text"), gridColor: colour("--line"), domainColor: colour("--edge"), tickColor: colour("--edge") };
+  return { background: "transparent", axis, legend: { labelColor: axis.labelColor, titleColor: axis.titleColor }, bar: { color: colour("--bar") }, view: { stroke: null }, font: "system-ui, sans-serif" };
+}
+
+async function draw(place) {
+  vega ??= VEGA.reduce((before, name) => before.then(() => script(name)), Promise.resolve());
+  try {
+    await vega;
+    await vegaEmbed(place, JSON.parse(place.dataset.spec), { ast: true, actions: false, renderer: "canvas", defaultStyle: false, tooltip: { disableDefaultStyle: true }, config: theme() });
+  } catch {
+    place.textContent = "The chart could not be drawn; its numbers are below.";
+  }
+}
+
+// --- the export: Airflow starts it as the signed-in user --------------------------------------------------------------------
+
+async function start(form) {
+  const asked = Object.fromEntries(new FormData(form));
+  const cohort = form.dataset.cohort;
+  const random = Array.from(crypto.getRandomValues(new Uint8Array(6)), (byte) => byte.toString(16).padStart(2, "0")).join("");
+  const run = `cohorts__${cohort.replace("@", "__v")}__${random}`;
+  const body = JSON.stringify({ dag_run_id: run, logical_date: null, conf: { cohort, ...asked } });
+  const answer = await post(`${AIRFLOW}${encodeURIComponent(form.dataset.dag)}/dagRuns`, body);
+  if (!answer.ok) throw new Error(await refusal(answer));
+  return run;
+}
+
+async function post(address, body) {
+  for (let attempt = 1; ; attempt += 1) {
+    const answer = await fetch(address, { method: "POST", headers: { "Content-Type": "application/json", Accept: "application/json" }, body });
+    if (answer.status === 409 && attempt > 1) return new Response(null, { status: 200 }); // an earlier attempt got through: the run id is ours
+    if (answer.status < 500 || attempt === RETRIES) return answer;
+    await pause(attempt * 500);
+  }
+}
+
+async function refusal(answer) {
+  if (answer.status === 401) return "You are not signed in to Airflow any more.";
+  if (answer.status === 403) return "You may not start exports. Ask an administrator for the right to trigger this DAG.";
+  if (answer.status === 404) return "Airflow does not know the export DAG.";
+  const said = await answer.json().catch(() => ({}));
+  return typeof said.detail === "string" ? `Airflow refused: ${said.detail}` : `Airflow answered ${answer.status}.`;
+}
+
+const pause = (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds));
+
+async function watch(dag, run, place) {
+  if (watched.has(run)) return;
+  watched.add(run);
+  try {
+    const address = `${AIRFLOW}${encodeURIComponent(dag)}/dagRuns/${encodeURIComponent(run)}`;
+    for (let done = false; !done && place.isConnected; ) {
+      const [airflow, ours] = await Promise.all([
+        fetch(address, { headers: { Accept: "application/json" } }),
+        fetch(`exports?run=${encodeURIComponent(run)}`, { headers: { Accept: "text/html", "HX-Request": "true" } }),
+      ]);
+      const state = airflow.ok ? (await airflow.json()).state : `not visible to you (${airflow.status})`;
+      done = show(place, { state, registered: ours.ok, fragment: ours.ok ? await ours.text() : "" }) || state === "success" || state === "failed";
+      if (!done) await pause(POLL_MS);
+    }
+  } finally {
+    watched.delete(run);
+  }
+}
+
+function show(place, { state, registered, fragment }) {
+  if (!registered) {
+    say(place, state === "queued" ? "In Airflow's queue. If this lasts, the DAG may be paused." : `Airflow: ${state}.`);
+    return false;
+  }
+  if (place.dataset.shown !== fragment) place.innerHTML = fragment; // our own template, escaped by the server
+  place.dataset.shown = fragment;
+  const unfinished = state === "failed" && !place.querySelector("[data-final]");
+  if (unfinished) say(place, "The run failed in Airflow; its log says why.");
+  return place.querySelector("[data-final]") !== null;
+}
+
+function say(place, text) {
+  if (place.textContent !== text) place.textContent = text;
+  delete place.dataset.shown;
+}
+
+document.addEventListener("submit", async (event) => {
+  const form = event.target;
+  if (form.id !== "export") return;
+  event.preventDefault();
+  const place = form.querySelector("#export-state");
+  const button = form.querySelector("button");
+  button.disabled = true;
+  say(place, "Starting …");
+  try {
+    await watch(form.dataset.dag, await start(form), place);
+  } catch (error) {
+    say(place, error instanceof TypeError ? "Airflow does not answer. Try again." : error.message);
+  } finally {
+    button.disabled = false;
+  }
+});
+
+// --- ways out of the frame: Airflow's sandbox blocks target=_top, so its own page follows the link -------------------------------
+
+document.addEventListener("click", (event) => {
+  const link = event.target.closest?.("a.airflow, a.dataset");
+  if (!link || window.parent === window || event.ctrlKey || event.metaKey) return;
+  event.preventDefault();
+  const out = window.parent.document.createElement("a");
+  out.href = link.href;
+  if (link.matches(".dataset")) { out.target = "_blank"; out.rel = "noopener"; }
+  window.parent.document.body.append(out);
+  out.click();
+  out.remove();
+});
+
+// --- after every load and swap ------------------------------------------------------------------------------------------------
+
+function prepare() {
+  document.querySelectorAll(".chart:not([data-drawn])").forEach((place) => { place.dataset.drawn = ""; draw(place); });
+  const dag = document.getElementById("export")?.dataset.dag;
+  document.querySelectorAll(".exports .export:not([data-final])").forEach((export_) => { watch(dag, export_.dataset.run, export_.parentElement); });
+}
+prepare();
+matchMedia("(prefers-color-scheme: light)").addEventListener("change", () => {
+  document.querySelectorAll(".chart").forEach(draw);
+});

@@ -1,0 +1,249 @@
+"""The page as values: everything the templates show, worked out before a template sees it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from fairlead.errors import NotFound
+from fairlead.extract import FieldCatalogue
+from fairlead.records import CohortVersion, ImagingRecord, JsonObject, Scalar
+from fairlead.workbench.cards import Card, CardKind, cards_for
+from fairlead.workbench.definition import definition_of
+from fairlead.workbench.services import Answer, Bucket, ExportState, Step, Workbench
+from fairlead.workbench.state import Filter, PageState, parameter_text
+
+SHOWN_VALUES: Final = 8
+ROWS_PER_PAGE: Final = 50
+SHOWN_VERSIONS: Final = 30
+BYTE_UNITS: Final = ("B", "kB", "MB", "GB", "TB", "PB")
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One value of a card, its bar in percent of the card's largest, and how it is chosen."""
+
+    value: str
+    label: str
+    patients: int
+    series: int
+    percent: float
+    included: bool
+    excluded: bool
+    hidden: bool
+
+
+@dataclass(frozen=True, slots=True)
+class CardView:
+    """One facet card; ``unknown`` is the bucket of records that do not say."""
+
+    card: Card
+    rows: tuple[Row, ...]
+    unknown: Row | None
+    filter: Filter
+    clear: str
+    help: str
+
+    @property
+    def low(self) -> str:
+        """The lower bound as the form shows it."""
+        return "" if self.filter.low is None else parameter_text(self.filter.low)
+
+    @property
+    def high(self) -> str:
+        """The upper bound as the form shows it."""
+        return "" if self.filter.high is None else parameter_text(self.filter.high)
+
+    @property
+    def more(self) -> int:
+        """How many values are folded away."""
+        return sum(row.hidden for row in self.rows)
+
+
+@dataclass(frozen=True, slots=True)
+class StepView:
+    """One bar of the funnel."""
+
+    rule: str
+    patients: int
+    series: int
+    lost: int
+    percent: float
+
+
+@dataclass(frozen=True, slots=True)
+class TableRow:
+    """One record of the table: pseudonyms and acquisition facts, never identity or free text of a header."""
+
+    patient: str
+    study: str
+    modality: str
+    body_part: str
+    date: str
+    manufacturer: str
+    images: int
+    size: str
+    kind: str
+
+
+@dataclass(frozen=True, slots=True)
+class VersionView:
+    """The frozen version in view, with its exports."""
+
+    version: CohortVersion
+    exports: tuple[ExportState, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PageView:
+    """The whole page."""
+
+    state: PageState
+    answer: Answer
+    size: str
+    definition: str
+    cards: tuple[CardView, ...]
+    funnel: tuple[StepView, ...]
+    guilty: str
+    table: tuple[TableRow, ...]
+    pages: int
+    versions: tuple[CohortVersion, ...]
+    selected: VersionView | None
+
+
+def page_view(state: PageState, workbench: Workbench) -> PageView:
+    """Ask the rooms and return the page."""
+    definition = definition_of(state)
+    answer = workbench.data.answer(definition)
+    cards = cards_for(workbench.catalogue.fields)
+    facets = workbench.data.facets(definition, [card.field for card in cards])
+    shown = [_card(card, facets.get(card.field, ()), state, catalogue=workbench.catalogue) for card in cards]
+    on_table = state.tab == "table"
+    return PageView(
+        state=state,
+        answer=answer,
+        size=human_bytes(answer.counts.size_bytes),
+        definition=json.dumps(definition, indent=2, ensure_ascii=False),
+        cards=tuple(view for view in shown if view.card.always or view.filter or any(row.patients for row in view.rows)),
+        funnel=funnel(answer.attrition),
+        guilty=guilty_rule(answer.attrition) if not answer.counts.series else "",
+        table=table(workbench, definition, state.page) if on_table else (),
+        pages=max(1, -(-answer.counts.series // ROWS_PER_PAGE)),
+        versions=workbench.versions.newest()[:SHOWN_VERSIONS],
+        selected=selected_version(workbench, state.version) if state.version else None,
+    )
+
+
+def selected_version(workbench: Workbench, ref: str) -> VersionView:
+    """Return the version in view; NotFound when the link names one that does not exist."""
+    version = workbench.versions.get(ref)
+    if version.ref != ref and version.id != ref:
+        raise NotFound(f"There is no cohort version {ref}.")
+    return VersionView(version, workbench.exports.of_cohort(version.ref))
+
+
+def _card(card: Card, buckets: Sequence[Bucket], state: PageState, *, catalogue: FieldCatalogue) -> CardView:
+    asked = state.filters.get(card.field, Filter())
+    largest = max((bucket.patients for bucket in buckets), default=0)
+    known = [bucket for bucket in buckets if bucket.value is not None] if card.kind is CardKind.VALUES else []
+    rows = [_row(bucket, rank, largest, asked) for rank, bucket in enumerate(known)]
+    rows += [_absent_row(value, asked) for value in (*asked.include, *asked.exclude) if value not in {bucket.value for bucket in known}]
+    missing = next((bucket for bucket in buckets if bucket.value is None and bucket.patients), None)
+    unknown = _unknown_row(missing, largest, asked) if missing or asked.unknown else None
+    return CardView(card, tuple(rows), unknown, asked, clear=state.without(card.field), help=catalogue.get(card.field).help)
+
+
+def _row(bucket: Bucket, rank: int, largest: int, asked: Filter) -> Row:
+    value = bucket.value if bucket.value is not None else ""
+    included, excluded = value in asked.include, value in asked.exclude
+    return Row(
+        value=parameter_text(value),
+        label=bucket.label,
+        patients=bucket.patients,
+        series=bucket.series,
+        percent=percent(bucket.patients, largest),
+        included=included,
+        excluded=excluded,
+        hidden=rank >= SHOWN_VALUES and not included and not excluded,
+    )
+
+
+def _absent_row(value: Scalar, asked: Filter) -> Row:
+    """Keep a chosen value on the page although no record has it any more, so that it can be taken away."""
+    text = parameter_text(value)
+    return Row(text, text, 0, 0, 0.0, included=value in asked.include, excluded=value in asked.exclude, hidden=False)
+
+
+def _unknown_row(bucket: Bucket | None, largest: int, asked: Filter) -> Row:
+    patients, series = (bucket.patients, bucket.series) if bucket else (0, 0)
+    share = percent(patients, largest)
+    return Row("", "Unknown", patients, series, share, included=asked.unknown == "in", excluded=asked.unknown == "out", hidden=False)
+
+
+def percent(part: int, whole: int) -> float:
+    """Return a share in percent with one decimal, 0 of nothing.
+
+    >>> percent(1, 3), percent(0, 0)
+    (33.3, 0.0)
+    """
+    return round(100 * part / whole, 1) if whole else 0.0
+
+
+def funnel(steps: Sequence[Step]) -> tuple[StepView, ...]:
+    """Return the attrition as bars: percent of the first step's patients, and how many each rule removed."""
+    first = steps[0].patients if steps else 0
+    before = (first, *(step.patients for step in steps))
+    return tuple(
+        StepView(step.rule, step.patients, step.series, lost=before[place] - step.patients, percent=percent(step.patients, first))
+        for place, step in enumerate(steps)
+    )
+
+
+def guilty_rule(steps: Sequence[Step]) -> str:
+    """Return the rule that removed the last series, or an empty text when there was nothing to remove."""
+    return next((step.rule for step in steps if not step.series), "")
+
+
+def table(workbench: Workbench, definition: JsonObject, page: int) -> tuple[TableRow, ...]:
+    """Return one page of the pseudonymous record table."""
+    records = workbench.data.records(definition, offset=(page - 1) * ROWS_PER_PAGE, limit=ROWS_PER_PAGE)
+    return tuple(_table_rows(records, workbench.catalogue))
+
+
+def _table_rows(records: Sequence[ImagingRecord], catalogue: FieldCatalogue) -> Iterator[TableRow]:
+    for record in records:
+        values = catalogue.values(record)
+        core = record.core
+        yield TableRow(
+            patient=core.patient_key[:9],
+            study=hashlib.sha256(core.study_uid.encode()).hexdigest()[:8],
+            modality=_first(values, "modality"),
+            body_part=_first(values, "body_part"),
+            date=_first(values, "study_date"),
+            manufacturer=_first(values, "manufacturer"),
+            images=core.instances,
+            size=human_bytes(core.size_bytes),
+            kind="DICOM series" if core.kind == "dicom-series" else "OME image",
+        )
+
+
+def _first(values: Mapping[str, tuple[Scalar, ...]], name: str) -> str:
+    found = values.get(name, ())
+    return str(found[0]) if found else ""
+
+
+def human_bytes(size: int) -> str:
+    """Return a size for people, in decimal units.
+
+    >>> human_bytes(999), human_bytes(1_500_000)
+    ('999 B', '1.5 MB')
+    """
+    amount = float(size)
+    for unit in BYTE_UNITS[:-1]:
+        if amount < 1000:
+            return f"{amount:.0f} {unit}" if unit == "B" else f"{amount:.1f} {unit}"
+        amount /= 1000
+    return f"{amount:.1f} {BYTE_UNITS[-1]}"
