@@ -1,0 +1,22 @@
+"""The front door: a received series or OME file in, one ``ImagingRecord`` per series or image out, by the field catalogue."""
+
+from fairlead.extract.catalogue import FieldCatalogue, load_catalogue
+from fairlead.extract.declarations import FieldDeclaration, FieldSource
+from fairlead.extract.dicom_series import read_series
+from fairlead.extract.loose import DUPLICATE, read_paths
+from fairlead.extract.ome_file import read_file
+from fairlead.extract.vocabulary import Vocabulary, concept_label, vocabulary
+
+__all__ = [
+    "DUPLICATE",
+    "FieldCatalogue",
+    "FieldDeclaration",
+    "FieldSource",
+    "Vocabulary",
+    "concept_label",
+    "load_catalogue",
+    "read_file",
+    "read_paths",
+    "read_series",
+    "vocabulary",
+]

@@ -1,0 +1,154 @@
+"""The field catalogue: ``configs/fields.yaml`` and the files it includes, checked as a whole and looked up by id or alias."""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import date
+from pathlib import Path
+from types import MappingProxyType
+from typing import Annotated, Any, Final
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from fairlead.errors import InvalidConfiguration, UnknownField
+from fairlead.extract.declarations import FieldDeclaration
+from fairlead.records import Concept, ImagingRecord, Scalar
+from fairlead.resources import configs_folder
+
+ATTRIBUTES: Final = "community.*.attributes."
+CUSTOM: Final = "custom."
+MAX_INCLUDES: Final = 8
+
+
+class CatalogueFile(BaseModel):
+    """One YAML file of declarations; ``include`` names others, ``default`` is the packaged catalogue."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    include: tuple[str, ...] = ()
+    fields: Annotated[tuple[FieldDeclaration, ...], Field(max_length=1000)] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class FieldCatalogue:
+    """Every declared field by id, and the digest that tells one catalogue from the next (a changed one is a new mapping generation)."""
+
+    fields: Mapping[str, FieldDeclaration]
+    sha256: str
+    _names: Mapping[str, str] = field(repr=False)
+
+    def get(self, name: str) -> FieldDeclaration:
+        """Return the declaration of an id or alias.
+
+        Raises
+        ------
+        UnknownField : nothing is declared under the name; the remedy holds the nearest names.
+        """
+        if name in self._names:
+            return self.fields[self._names[name]]
+        close = difflib.get_close_matches(name, self._names, n=3, cutoff=0.6)
+        nearest = ", ".join(repr(found) for found in close)
+        raise UnknownField(
+            f"Field {name[:100]!r} is not in the catalogue.",
+            remedy=f"Did you mean {nearest}?" if close else "Declare it in configs/fields.yaml, or use one of docs/fields.md.",
+        )
+
+    def of_project(self, project: str) -> Iterator[FieldDeclaration]:
+        """Yield the fields that records of ``project`` carry: those of all, and its own custom ones."""
+        return (declared for declared in self.fields.values() if declared.project in (None, project))
+
+    def values(self, record: ImagingRecord) -> Mapping[str, tuple[Scalar, ...]]:
+        """Return the record's values by field id, flattened for an index; fields without a value are absent.
+
+        A concept gives its CURIE, or the raw text while it is still to map; dates are ISO 8601 texts.
+        """
+        flat = ((declared.id, _scalars(_resolve(record, declared.path))) for declared in self.of_project(record.core.project))
+        return {name: values for name, values in flat if values}
+
+
+def load_catalogue(file: Path) -> FieldCatalogue:
+    """Read a catalogue file and all it includes.
+
+    Raises
+    ------
+    InvalidConfiguration : broken YAML, a declaration that does not hold, an id or alias declared twice, or a loop of includes.
+    """
+    declared = tuple(_declarations(file, seen=()))
+    names: dict[str, str] = {}
+    for name, owner in ((name, one.id) for one in declared for name in (one.id, *one.aliases)):
+        if name in names:
+            raise InvalidConfiguration(f"The field catalogue {file} declares {name!r} twice.", remedy="Give one of them another name.")
+        names[name] = owner
+    if not declared:
+        raise InvalidConfiguration(f"The field catalogue {file} declares no field.", remedy="Begin it with `include: [default]`.")
+    fields = {one.id: one for one in declared}
+    return FieldCatalogue(MappingProxyType(fields), _digest(declared), MappingProxyType(names))
+
+
+def _digest(declared: Iterable[FieldDeclaration]) -> str:
+    documents = sorted((one.model_dump(mode="json") for one in declared), key=lambda document: str(document["id"]))
+    return hashlib.sha256(json.dumps(documents, sort_keys=True).encode()).hexdigest()
+
+
+def _declarations(file: Path, *, seen: tuple[Path, ...]) -> Iterator[FieldDeclaration]:
+    here = file.resolve()
+    if here in seen or len(seen) >= MAX_INCLUDES:
+        raise InvalidConfiguration(f"The field catalogue {file} includes itself, or too many others in a chain.")
+    content = _parsed(file)
+    for name in content.include:
+        included = configs_folder() / "fields.yaml" if name == "default" else file.parent / name
+        yield from _declarations(included, seen=(*seen, here))
+    yield from content.fields
+
+
+def _parsed(file: Path) -> CatalogueFile:
+    try:
+        document: Any = yaml.safe_load(file.read_text(encoding="utf-8"))
+        return CatalogueFile.model_validate(document)
+    except (OSError, UnicodeDecodeError) as error:
+        raise InvalidConfiguration(f"The field catalogue {file} cannot be read.", remedy="Correct index.fields in the settings.") from error
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        raise InvalidConfiguration(f"The field catalogue {file}{f' line {mark.line + 1}' if mark else ''} is not YAML.") from error
+    except ValidationError as error:
+        named = document.get("fields", ()) if isinstance(document, dict) else ()
+        problems = "; ".join(_problem(item["loc"], item["msg"], named) for item in error.errors(include_input=False)[:10])
+        raise InvalidConfiguration(f"The field catalogue {file} does not hold: {problems}.") from error
+
+
+def _problem(place: tuple[int | str, ...], message: str, declared: Any) -> str:
+    names = [str(part) for part in place]
+    if len(place) > 1 and isinstance(place[1], int) and isinstance(declared, list) and isinstance(declared[place[1]], dict):
+        names[1] = str(declared[place[1]].get("id", place[1]))
+    return f"{'.'.join(names)}: {message}"
+
+
+def _resolve(record: ImagingRecord, path: str) -> Any:
+    if path.startswith(ATTRIBUTES):
+        community = record.community.dicom or record.community.ome
+        return community.attributes.get(path.removeprefix(ATTRIBUTES)) if community else None
+    if path.startswith(CUSTOM):
+        return record.custom.get(path.removeprefix(CUSTOM))
+    value: Any = record
+    for part in path.split("."):
+        value = tuple(getattr(one, part, None) for one in value) if isinstance(value, tuple) else getattr(value, part, None)
+    return value
+
+
+def _scalars(value: Any) -> tuple[Scalar, ...]:
+    match value:
+        case None | "":
+            return ()
+        case Concept():
+            return (value.curie or value.raw,)
+        case tuple() | list():
+            return tuple(dict.fromkeys(scalar for one in value for scalar in _scalars(one)))
+        case date():
+            return (value.isoformat(),)
+        case _:
+            return (value,)

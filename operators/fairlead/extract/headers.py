@@ -1,0 +1,209 @@
+"""Reading one DICOM header: everything before the pixels, with bounded memory and typed errors.
+
+A header that pydicom cannot parse is an :class:`UnreadableImage`; a value that cannot be decoded is no value. Messages never
+repeat what the header says.
+"""
+
+from __future__ import annotations
+
+import logging
+import struct
+import threading
+import warnings
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO, Final
+
+from pydicom import Dataset, dcmread
+from pydicom.dataelem import DataElement, RawDataElement
+from pydicom.errors import InvalidDicomError
+from pydicom.filereader import read_file_meta_info
+from pydicom.tag import BaseTag
+from pydicom.uid import DeflatedExplicitVRLittleEndian
+
+from fairlead.errors import InvalidUid, NotDicom, UnreadableImage
+from fairlead.records import is_uid
+
+PARSE_ERRORS: Final = (
+    InvalidDicomError,
+    EOFError,
+    ArithmeticError,
+    AttributeError,
+    LookupError,
+    MemoryError,
+    NotImplementedError,
+    OSError,
+    RecursionError,
+    TypeError,
+    ValueError,
+    struct.error,
+    zlib.error,
+)
+"""What pydicom raises on damaged bytes, by experience; each becomes a typed error or "no value"."""
+
+DEFER_BYTES: Final = 64 * 1024 * 1024
+INFLATED_LIMIT_BYTES: Final = 1024**3
+META_BYTES: Final = 4096
+PIXEL_TAGS: Final = frozenset({0x7FE00008, 0x7FE00009, 0x7FE00010})
+UNDEFINED_LENGTH: Final = 0xFFFFFFFF
+DIRECTORY_CLASS: Final = "1.2.840.10008.1.3.10"
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """A parsed header. ``pixels_cut`` says that the file ends before its pixel data does."""
+
+    dataset: Dataset
+    transfer_syntax_uid: str
+    size_bytes: int
+    pixels_cut: bool
+
+    def uid(self, keyword: str) -> str:
+        """Return a UID attribute, or "" when it is absent or no UID (PS3.5 section 9.1)."""
+        element = decoded(self.dataset, keyword)
+        text = str(element.value).strip() if element is not None and element.value is not None else ""
+        return text if is_uid(text) else ""
+
+    @property
+    def is_directory(self) -> bool:
+        """Whether this is a DICOMDIR (PS3.10 section 8.6)."""
+        meta = getattr(self.dataset, "file_meta", None)
+        stated = decoded(meta, "MediaStorageSOPClassUID") if meta is not None else None
+        return (str(stated.value) if stated is not None else "") == DIRECTORY_CLASS or "DirectoryRecordSequence" in self.dataset
+
+
+class _WhileQuiet(logging.Filter):
+    """Drops what a library logs in a thread that reads headers: pydicom and tifffile quote values, which may be a patient's."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Return whether the line may pass."""
+        return not getattr(_quiet, "on", False) or record.levelno > logging.ERROR
+
+
+_quiet = threading.local()
+for _name in ("pydicom", "tifffile"):
+    logging.getLogger(_name).addFilter(_WhileQuiet())
+
+
+@contextmanager
+def quiet_readers() -> Iterator[None]:
+    """Silence warnings and log lines of pydicom and tifffile, which quote header values; set once around the reading of a series."""
+    before, _quiet.on = getattr(_quiet, "on", False), True
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        _quiet.on = before
+
+
+def read_header(file: Path, *, tags: list[str] | None = None) -> Header:
+    """Return the header of a DICOM file, read up to the pixels; with ``tags`` only those attributes.
+
+    Raises
+    ------
+    NotDicom : no Part 10 file and no data set with a SOP Class UID and SOP Instance UID either.
+    UnreadableImage : the header is damaged, or a deflated data set inflates beyond 1 GiB.
+    """
+    try:
+        with file.open("rb") as handle:
+            return _read(handle, size_bytes=file.stat().st_size, tags=tags)
+    except PARSE_ERRORS as error:
+        raise UnreadableImage("The DICOM header is damaged and cannot be parsed.") from error
+
+
+def _read(handle: BinaryIO, *, size_bytes: int, tags: list[str] | None) -> Header:
+    _check_inflation(handle)
+    handle.seek(0)
+    try:
+        dataset: Dataset = dcmread(handle, stop_before_pixels=True, defer_size=DEFER_BYTES, specific_tags=tags)
+    except InvalidDicomError:
+        dataset = _forced(handle, tags)
+    meta = getattr(dataset, "file_meta", None)
+    syntax = str(meta.get("TransferSyntaxUID", "")).strip() if meta is not None else ""
+    return Header(dataset, syntax if is_uid(syntax) else "", size_bytes, _pixels_cut(handle, dataset, size_bytes))
+
+
+def _forced(handle: BinaryIO, tags: list[str] | None) -> Dataset:
+    handle.seek(0)
+    try:
+        dataset = dcmread(handle, stop_before_pixels=True, defer_size=DEFER_BYTES, specific_tags=tags, force=True)
+    except PARSE_ERRORS as error:
+        raise NotDicom("The bytes are neither a DICOM Part 10 file nor a data set.") from error
+    if any(decoded(dataset, keyword) is None for keyword in ("SOPClassUID", "SOPInstanceUID")):
+        raise NotDicom("The bytes are neither a DICOM Part 10 file nor a data set with a SOP Class UID and a SOP Instance UID.")
+    return dataset
+
+
+def _check_inflation(handle: BinaryIO) -> None:
+    """Refuse a deflated data set that would fill the memory; pydicom inflates it in one piece (PS3.5 section A.5)."""
+    handle.seek(0)
+    head = handle.read(META_BYTES)
+    if head[128:132] != b"DICM" or DeflatedExplicitVRLittleEndian.encode() not in head:
+        return
+    meta = read_file_meta_info(handle.name)
+    handle.seek(144 + int(meta.get("FileMetaInformationGroupLength", 0)))
+    inflater, total = zlib.decompressobj(-zlib.MAX_WBITS), 0
+    while not inflater.eof and (block := inflater.unconsumed_tail or handle.read(65536)):
+        total += len(inflater.decompress(block, 1024 * 1024))
+        if total > INFLATED_LIMIT_BYTES:
+            raise UnreadableImage("The deflated data set grows beyond 1 GiB.", remedy="Send it in another transfer syntax.")
+
+
+def _pixels_cut(handle: BinaryIO, dataset: Dataset, size_bytes: int) -> bool:
+    """Return whether a native PixelData element claims more bytes than the file still has; the handle stands before that element."""
+    at = handle.tell()
+    head = handle.read(12)
+    implicit, little = dataset.original_encoding
+    order = "<" if little is not False else ">"
+    if len(head) < 12:
+        return False
+    group, element = struct.unpack(order + "HH", head[:4])
+    if (group << 16 | element) not in PIXEL_TAGS:
+        return False
+    length = struct.unpack(order + "L", head[4:8] if implicit else head[8:12])[0]
+    return bool(length != UNDEFINED_LENGTH and at + (8 if implicit else 12) + length > size_bytes)
+
+
+def decoded(dataset: Dataset, tag: str | int | BaseTag) -> DataElement | None:
+    """Return a decoded element, or None when it is absent, empty or cannot be decoded (``badVR``, deferred bulk)."""
+    try:
+        element: DataElement = dataset[tag]
+    except PARSE_ERRORS:
+        return None
+    return None if element.value is None or element.value == "" else element
+
+
+def raw_bytes(dataset: Dataset, tag: int) -> bytes | None:
+    """Return the undecoded bytes of a top-level element; None when it is absent, a sequence, or decoded already."""
+    try:
+        element: Any = dataset.get_item(tag)
+    except PARSE_ERRORS:
+        return None
+    return element.value if isinstance(element, RawDataElement) and isinstance(element.value, bytes) else None
+
+
+def values_of(element: DataElement | None) -> list[Any]:
+    """Return an element's values as a list: several of a multi-valued one, the items of a sequence."""
+    if element is None:
+        return []
+    value = element.value
+    return list(value) if element.VM > 1 or element.VR == "SQ" or isinstance(value, list) else [value]
+
+
+def require_uids(header: Header) -> tuple[str, str, str]:
+    """Return the (study, series, SOP instance) UIDs.
+
+    Raises
+    ------
+    InvalidUid : one of the three is absent or no UID; the message names which.
+    """
+    keywords = ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID")
+    study, series, instance = (header.uid(keyword) for keyword in keywords)
+    missing = [keyword for keyword, uid in zip(keywords, (study, series, instance), strict=True) if not uid]
+    if missing:
+        raise InvalidUid(f"The header has no valid {', '.join(missing)}.")
+    return study, series, instance

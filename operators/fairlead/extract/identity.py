@@ -1,0 +1,105 @@
+"""What identifies a person in a header, and keeping it out of records.
+
+The rule is not a list of attributes to delete but a set of texts to look for: whatever the identifying attributes of this source
+say (names, ids, birth dates, accession numbers, addresses) must not appear in any text of its record, wherever it was copied to.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import Any, Final
+
+from pydicom import Dataset
+from pydicom.datadict import dictionary_VR, tag_for_keyword
+from pydicom.tag import Tag
+
+from fairlead.extract.headers import decoded, values_of
+
+IDENTITY_KEYWORDS: Final = (
+    "PatientName", "PatientID", "OtherPatientIDs", "OtherPatientNames", "PatientBirthDate", "PatientBirthName", "PatientBirthTime",
+    "PatientMotherBirthName", "PatientAddress", "PatientTelephoneNumbers", "MedicalRecordLocator", "MilitaryRank",
+    "PatientInsurancePlanCodeSequence",
+    "AccessionNumber", "AdmissionID", "StudyID", "IssuerOfPatientID", "ReferringPhysicianName", "ReferringPhysicianAddress",
+    "ReferringPhysicianTelephoneNumbers", "PhysiciansOfRecord", "PerformingPhysicianName", "NameOfPhysiciansReadingStudy", "OperatorsName",
+    "RequestingPhysician", "ResponsiblePerson", "ResponsibleOrganization", "InstitutionAddress", "PersonAddress", "PersonTelephoneNumbers",
+    "FillerOrderNumberImagingServiceRequest", "PlacerOrderNumberImagingServiceRequest", "RequestedProcedureID",
+    "PersonIdentificationCodeSequence",
+    "DeviceSerialNumber", "StationName", "CountryOfResidence", "RegionOfResidence", "PatientReligiousPreference", "Occupation",
+    "ClinicalTrialSubjectID", "ClinicalTrialSubjectReadingID", "ContentCreatorName", "VerifyingObserverName", "PersonName",
+)  # fmt: skip
+"""Attributes of PS3.15 Table E.1-1 (2024b) that name or number a person; with every PN they form the identities of a header."""
+
+IDENTITY_TAGS: Final = frozenset(Tag(tag) for keyword in IDENTITY_KEYWORDS if (tag := tag_for_keyword(keyword)) is not None)
+MIN_LENGTH: Final = 3
+MAX_DEPTH: Final = 8
+_SEPARATORS: Final = re.compile(r"[\^=\\,;\s]+")
+
+
+def is_identifying(tag: int) -> bool:
+    """Return whether an attribute identifies a person: listed, or a person name by its VR (PS3.5 section 6.2)."""
+    if Tag(tag) in IDENTITY_TAGS:
+        return True
+    try:
+        return str(dictionary_VR(tag)) == "PN"
+    except KeyError:
+        return False
+
+
+def identities(dataset: Dataset, *, deep: bool = False) -> set[str]:
+    """Return the texts of the identifying attributes, folded, whole and by component; ``deep`` looks into sequences too."""
+    found: set[str] = set()
+    _gather(dataset, found, depth=MAX_DEPTH if deep else 0)
+    return found
+
+
+def _gather(dataset: Dataset, found: set[str], *, depth: int) -> None:
+    for tag in list(dataset.keys()):
+        identifying = is_identifying(int(tag))
+        if not identifying and (depth == 0 or not _is_sequence(dataset, int(tag))):
+            continue
+        for value in values_of(decoded(dataset, tag)):
+            if isinstance(value, Dataset):
+                if depth:
+                    _gather(value, found, depth=depth - 1)
+            elif identifying:
+                found |= spellings(str(value))
+
+
+def _is_sequence(dataset: Dataset, tag: int) -> bool:
+    element = decoded(dataset, tag)
+    return element is not None and element.VR == "SQ"
+
+
+def spellings(text: str) -> set[str]:
+    """Return the forms in which an identity may be repeated: whole, spaced, and each component of three characters or more.
+
+    >>> sorted(spellings("Doe^Jane"))
+    ['doe', 'doe jane', 'doe^jane', 'jane']
+    """
+    parts = [part.casefold() for part in _SEPARATORS.split(text.strip()) if part]
+    whole = {text.strip().casefold(), " ".join(parts)}
+    return {form for form in (*parts, *whole) if len(form) >= MIN_LENGTH}
+
+
+class Scrubber:
+    """Decides whether a text of the record repeats an identity of the source."""
+
+    def __init__(self, known: Iterable[str] = ()) -> None:
+        self._known = {text for text in known if len(text) >= MIN_LENGTH}
+
+    def learn(self, texts: Iterable[str]) -> None:
+        """Add identities, already folded (:func:`identities`, :func:`spellings`)."""
+        self._known.update(texts)
+
+    def repeats(self, text: str) -> bool:
+        """Return whether free text contains an identity: a long one anywhere, one of three characters as a whole word."""
+        folded = text.casefold()
+        if folded in self._known:
+            return True
+        words = frozenset(_SEPARATORS.split(folded)) | frozenset(re.split(r"\W+", folded))
+        return any(known in folded if len(known) > MIN_LENGTH else known in words for known in self._known)
+
+    def equals(self, value: Any) -> bool:
+        """Return whether a coded or numeric value is, as a whole, an identity."""
+        return str(value).strip().casefold() in self._known
