@@ -109,10 +109,10 @@ def test_airflow_and_our_pods_are_one_user_because_keys_are_readable_by_their_ow
 
 
 def test_a_misspelt_airflow_key_is_refused(helm: Callable[..., subprocess.CompletedProcess[str]], platform: Path, tmp_path: Path) -> None:
-    (tmp_path / "values.yaml").write_text("airflow: {exectuor: CeleryExecutor}")
+    (tmp_path / "values.yaml").write_text("airflow: {executors: CeleryExecutor}")
     done = helm("template", "x", platform, "--values", tmp_path / "values.yaml")
     assert done.returncode != 0
-    assert "exectuor is not allowed" in done.stderr
+    assert "executors is not allowed" in done.stderr
 
 
 @pytest.mark.parametrize(
