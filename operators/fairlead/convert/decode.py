@@ -6,10 +6,12 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
 
+import imagecodecs
 import numpy as np
 import pydicom
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
+from pydicom.encaps import get_frame
 from pydicom.pixels.decoders.base import get_decoder
 from pydicom.pixels.processing import apply_color_lut
 
@@ -73,17 +75,26 @@ def _decoded(path: Path, pixels: PixelFormat, index: int) -> Pixels:
 
 
 def _plane(dataset: Dataset, pixels: PixelFormat, index: int) -> Pixels:
-    decoder = get_decoder(pixels.transfer_syntax_uid)
     which = index if pixels.frames > 1 else 0
     plugins = decoders_of(pixels.transfer_syntax_uid)
     if not plugins:
-        return np.asarray(decoder.as_array(dataset, index=which)[0])
+        return np.asarray(get_decoder(pixels.transfer_syntax_uid).as_array(dataset, index=which)[0])
     for plugin in plugins[:-1]:
         try:
-            return np.asarray(decoder.as_array(dataset, index=which, decoding_plugin=plugin)[0])
+            return _by_plugin(dataset, pixels, which, plugin=plugin)
         except (RuntimeError, ValueError, OSError, NotImplementedError):
             continue  # the next plugin of the explicit order may read it
-    return np.asarray(decoder.as_array(dataset, index=which, decoding_plugin=plugins[-1])[0])
+    return _by_plugin(dataset, pixels, which, plugin=plugins[-1])
+
+
+def _by_plugin(dataset: Dataset, pixels: PixelFormat, index: int, *, plugin: str) -> Pixels:
+    if plugin != "imagecodecs":
+        decoder = get_decoder(pixels.transfer_syntax_uid)
+        return np.asarray(decoder.as_array(dataset, index=index, decoding_plugin=plugin)[0])
+    if pixels.samples != 1:
+        raise UnreadableImage("Colour of more than 8 bits in JPEG extended is not decoded.")
+    frame = get_frame(dataset.PixelData, index, number_of_frames=pixels.frames)
+    return np.asarray(imagecodecs.jpeg8_decode(frame)).astype(stored_dtype(pixels), copy=False)
 
 
 def _dataset(path: Path) -> Dataset:

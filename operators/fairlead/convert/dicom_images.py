@@ -56,11 +56,11 @@ class DicomVoxels:
         if self._last is None or self._last[0] is not member:
             self._last = (member, self._stored(member))
         stored = self._last[1]
-        return self._scale.apply(stored if channel is None else stored[channel], member.frame)
+        return stored[channel] if channel is not None else self._scale.apply(stored, member.frame)
 
     def _plane(self, member: Member, channel: int | None) -> NDArray[Any]:
         stored = self._stored(member)
-        return self._scale.apply(stored if channel is None else stored[channel], member.frame)
+        return stored[channel] if channel is not None else self._scale.apply(stored, member.frame)
 
     def _stored(self, member: Member) -> NDArray[Any]:
         with warnings.catch_warnings():
@@ -73,7 +73,7 @@ def dicom_plan(image: PlannedImage, *, exact: bool = True) -> ImagePlan:
     first = image.members[0]
     pixels = first.header.format
     colour = pixels.photometric in COLOUR or pixels.samples > 1
-    frames = [member.frame for member in image.members]
+    frames = [member.frame for member in image.members] if not colour else [Frame(0, None, None)]  # colour is never rescaled
     stored = np.dtype(np.uint16) if pixels.photometric == "PALETTE COLOR" else stored_dtype(pixels)
     if pixels.photometric == "PALETTE COLOR":
         stored = decode_frame(first.header.path, pixels, 0).dtype

@@ -95,6 +95,8 @@ def enhanced_frames(dataset: Dataset, count: int) -> tuple[Frame, ...]:
     """
     shared = _first(dataset, "SharedFunctionalGroupsSequence")
     per_frame = dataset.get("PerFrameFunctionalGroupsSequence") or []
+    if not per_frame:
+        raise UnreadableImage(f"The functional groups are absent: nothing says where the {count} frames lie.")
     if len(per_frame) != count:
         raise UnreadableImage(f"The file has {count} frames, but functional groups for {len(per_frame)}.")
     return tuple(_enhanced_frame(number, item, shared) for number, item in enumerate(per_frame))

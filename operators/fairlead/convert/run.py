@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import resource
 import time
+import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from fairlead.convert.decode import decode_frame
 from fairlead.convert.dicom_images import dicom_plan
 from fairlead.convert.grouping import by_series
 from fairlead.convert.headers import Header, read_header
 from fairlead.convert.ome_files import ome_plans, set_members
-from fairlead.convert.plan import ImagePlan
 from fairlead.convert.sources import Source, SourceKind, find_sources, kind_of, safe_stem
 from fairlead.convert.stores import check_version, write_store
 from fairlead.convert.values import DoesNotFit
 from fairlead.convert.volumes import PlannedImage, Policy, RefusedGroup, parse_policy, plan_series
 from fairlead.errors import FairleadError, StorageFull
+from fairlead.files import sha256_file
 from fairlead.progress import Progress, Silent
 from fairlead.records import ConvertReport, Refusal, StoreReport
 
@@ -108,9 +110,8 @@ def peak_rss_mb() -> float:
 
 
 def _headers(run: _Run, found: Sequence[Source]) -> list[Header]:
-    """Read all headers; of instances with one SOPInstanceUID the first wins and the others are refused, unless they are copies."""
-    headers: list[Header] = []
-    seen: set[tuple[str, str]] = set()
+    """Read all headers. Files with one SOPInstanceUID: the first that decodes is taken, equal copies are passed over, others refused."""
+    claims: dict[tuple[str, str], list[tuple[Source, Header]]] = {}
     for source in found:
         if source.kind is not SourceKind.DICOM:
             continue
@@ -119,14 +120,30 @@ def _headers(run: _Run, found: Sequence[Source]) -> list[Header]:
         except FairleadError as error:
             run.refuse(source.name, error)
             continue
-        key = (header.series_uid, header.sop_instance_uid)
-        if key in seen:
-            reason = "Another file with the same SOPInstanceUID came first and was taken."
+        claims.setdefault((header.series_uid, header.sop_instance_uid), []).append((source, header))
+    return [_settled(run, rivals) for rivals in claims.values()]
+
+
+def _settled(run: _Run, rivals: list[tuple[Source, Header]]) -> Header:
+    if len(rivals) == 1:
+        return rivals[0][1]
+    chosen = next((rival for rival in rivals if _decodes(rival[1])), rivals[0])
+    digest = sha256_file(chosen[0].path)
+    for source, _ in rivals:
+        if source is not chosen[0] and sha256_file(source.path) != digest:
+            reason = "Another file with the same SOPInstanceUID, but other bytes, was taken."
             run.refused.append(Refusal(source=source.name, code="conflict", reason=reason))
-            continue
-        seen.add(key)
-        headers.append(header)
-    return headers
+    return chosen[1]
+
+
+def _decodes(header: Header) -> bool:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            decode_frame(header.path, header.format, 0)
+    except FairleadError:
+        return False
+    return True
 
 
 def _convert_series(run: _Run, headers: list[Header]) -> None:
@@ -178,6 +195,3 @@ def _unique_stems(sources: Sequence[Source]) -> dict[str, str]:
         used.add(name)
         names[source.name] = name
     return names
-
-
-__all__ = ["ImagePlan", "convert", "convert_ome", "convert_series", "peak_rss_mb"]

@@ -68,7 +68,7 @@ UNCOMPRESSED: Final = frozenset(
 )
 DECODERS: Final[Mapping[str, tuple[str, ...]]] = {
     "1.2.840.10008.1.2.4.50": ("pillow", "gdcm"),  # JPEG baseline
-    "1.2.840.10008.1.2.4.51": ("gdcm",),  # JPEG extended; pillow reads its 8-bit form only
+    "1.2.840.10008.1.2.4.51": ("gdcm", "imagecodecs"),  # JPEG extended; gdcm reads its 8-bit form, imagecodecs its 12-bit one
     "1.2.840.10008.1.2.4.57": ("gdcm",),  # JPEG lossless
     "1.2.840.10008.1.2.4.70": ("gdcm",),  # JPEG lossless, first-order prediction
     "1.2.840.10008.1.2.4.80": ("pyjpegls", "gdcm"),  # JPEG-LS lossless

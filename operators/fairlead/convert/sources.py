@@ -63,10 +63,10 @@ def kind_of(path: Path) -> SourceKind:
         return SourceKind.COMPANION
     with path.open("rb") as handle:
         start = handle.read(4)
+    if is_dicom(path):  # before TIFF: a DICOM preamble may hold a TIFF header (PS3.10 section 7.1)
+        return SourceKind.DICOM
     if start in TIFF_STARTS:
         return SourceKind.TIFF
-    if is_dicom(path):
-        return SourceKind.DICOM
     return SourceKind.OME_XML if path.name.lower().endswith((".ome.xml", ".ome")) else SourceKind.OTHER
 
 
