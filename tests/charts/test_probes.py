@@ -1,0 +1,141 @@
+"""What the chart tells Kubernetes to run is run here, against the real programs: containers' arguments and their probes."""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from charts.conftest import Render, Rendered, one
+
+pytestmark = [pytest.mark.charts, pytest.mark.slow]
+DEADLINE_S = 60
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class Pod:
+    """Runs containers of rendered pods as processes, with the rendered ConfigMap as their configuration."""
+
+    def __init__(self, folder: Path, objects: Rendered) -> None:
+        (folder / "etc").mkdir()
+        for name, text in one(objects, "ConfigMap", "x-fairlead-config")["data"].items():
+            (folder / "etc" / name).write_text(text)
+        self.folder = folder
+        # What differs from a pod: paths lie below the test's folder, and listeners stay on this machine.
+        self.environment = {
+            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+            "HOME": str(folder),
+            "PYTHONUNBUFFERED": "1",
+            "FAIRLEAD_CONFIG": str(folder / "etc" / "fairlead.yaml"),
+            "FAIRLEAD_HOME": str(folder / "home"),
+            "FAIRLEAD_NODE__ROUTES": str(folder / "etc" / "routes.yaml"),
+            "FAIRLEAD_NODE__HOST": "127.0.0.1",
+            "FAIRLEAD_CATALOG__HOST": "127.0.0.1",
+        }
+
+    def run(self, *command: str) -> subprocess.CompletedProcess[str]:
+        """Run a probe's or a Job's command to its end."""
+        return subprocess.run(
+            command, env=self.environment, cwd=self.folder, capture_output=True, text=True, timeout=DEADLINE_S, check=False
+        )
+
+    @contextmanager
+    def started(self, container: dict[str, Any]) -> Iterator[subprocess.Popen[str]]:
+        """Start a container's process and wait until it says that it listens; SIGTERM must end it well."""
+        with (self.folder / f"{container['name']}.log").open("w") as log:
+            command = ["fairlead", *container["args"]]
+            process = subprocess.Popen(command, env=self.environment, cwd=self.folder, stdout=subprocess.PIPE, stderr=log, text=True)
+        try:
+            ready, _, _ = select.select([process.stdout], [], [], DEADLINE_S)
+            line = process.stdout.readline() if ready and process.stdout else ""
+            assert line.startswith("listening"), (self.folder / f"{container['name']}.log").read_text()
+            yield process
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(DEADLINE_S) == 0
+        finally:
+            if process.poll() is None:
+                process.kill()
+                process.wait()
+            if process.stdout:
+                process.stdout.close()
+
+
+def container_of(objects: Rendered, kind: str, name: str) -> dict[str, Any]:
+    found: dict[str, Any] = one(objects, kind, name)["spec"]["template"]["spec"]["containers"][0]
+    return found
+
+
+def answers(address: str) -> int:
+    """Return the status of the first answer that comes before the deadline."""
+    until = time.monotonic() + DEADLINE_S
+    while True:
+        try:
+            return httpx.get(address, timeout=5, trust_env=False).status_code
+        except httpx.TransportError:
+            assert time.monotonic() < until, address
+
+
+def test_the_migration_job_does_its_work_and_may_be_repeated(render: Render, tmp_path: Path) -> None:
+    objects = render()
+    job = next(document for document in objects if document["kind"] == "Job")
+    arguments = job["spec"]["template"]["spec"]["containers"][0]["args"]
+    pod = Pod(tmp_path, objects)
+    assert [pod.run("fairlead", *arguments).returncode for _ in range(2)] == [0, 0]
+
+
+def test_the_node_of_the_chart_starts_and_passes_its_own_probes(render: Render, tmp_path: Path) -> None:
+    objects = render(values={"node": {"port": free_port(), "aeTitle": "CENTRE NORTH"}})
+    node = container_of(objects, "StatefulSet", "x-fairlead-node")
+    pod = Pod(tmp_path, objects)
+    with pod.started(node):
+        for probe in ("livenessProbe", "readinessProbe"):
+            done = pod.run(*node[probe]["exec"]["command"])
+            assert done.returncode == 0, f"{probe}: {done.stdout}{done.stderr}"
+
+
+def test_a_calling_title_that_no_route_names_is_refused_by_the_node_of_the_chart(render: Render, tmp_path: Path) -> None:
+    objects = render(values={"node": {"port": free_port()}})
+    node = container_of(objects, "StatefulSet", "x-fairlead-node")
+    pod = Pod(tmp_path, objects)
+    with pod.started(node):
+        command = [part if part != "FAIRLEAD_PROBE" else "STRANGER" for part in node["livenessProbe"]["exec"]["command"]]
+        assert pod.run(*command).returncode != 0
+
+
+def test_the_liveness_probe_fails_when_nobody_listens(render: Render, tmp_path: Path) -> None:
+    objects = render(values={"node": {"port": free_port()}})
+    command = container_of(objects, "StatefulSet", "x-fairlead-node")["livenessProbe"]["exec"]["command"]
+    assert Pod(tmp_path, objects).run(*command).returncode != 0
+
+
+def test_the_catalog_of_the_chart_starts_and_passes_its_own_probes(render: Render, tmp_path: Path) -> None:
+    port = free_port()
+    objects = render(values={"catalog": {"port": port}})
+    catalog = container_of(objects, "Deployment", "x-fairlead-catalog")
+    with Pod(tmp_path, objects).started(catalog):
+        assert answers(f"http://127.0.0.1:{port}{catalog['readinessProbe']['httpGet']['path']}") == 200
+        assert answers(f"http://127.0.0.1:{port}/") == 200
+
+
+def test_the_metrics_that_the_service_monitor_scrapes_exist(render: Render, tmp_path: Path) -> None:
+    port = free_port()
+    objects = render(values={"catalog": {"port": port}, "serviceMonitor": {"enabled": True}})
+    path = one(objects, "ServiceMonitor", "x-fairlead-catalog")["spec"]["endpoints"][0]["path"]
+    with Pod(tmp_path, objects).started(container_of(objects, "Deployment", "x-fairlead-catalog")):
+        assert answers(f"http://127.0.0.1:{port}{path}") == 200
