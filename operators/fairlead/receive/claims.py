@@ -46,11 +46,20 @@ class SeriesClaims(SeriesLedger):
     """Series that are complete, on their way into the index."""
 
     def waiting(self) -> int:
-        """Return how many complete series and stable files wait for the index; the level trigger polls this."""
-        with database_errors(), self.engine.begin() as connection:
-            ready = select(func.count()).select_from(series).where(series.c.state == SeriesState.COMPLETE.value)
-            stable = select(func.count()).select_from(files).where(files.c.state == "stable")
-            return int(connection.scalar(ready) or 0) + int(connection.scalar(stable) or 0)
+        """Return how many complete series and stable files wait for the index."""
+        return self.waiting_series() + self.waiting_files()
+
+    def waiting_series(self) -> int:
+        """Return how many complete series wait for the index; a level trigger polls this."""
+        ready = select(func.count()).select_from(series).where(series.c.state == SeriesState.COMPLETE.value)
+        with database_errors(), self.engine.connect() as connection:
+            return int(connection.scalar(ready) or 0)
+
+    def waiting_files(self) -> int:
+        """Return how many stable files wait for the index; a level trigger polls this."""
+        stable = select(func.count()).select_from(files).where(files.c.state == "stable")
+        with database_errors(), self.engine.connect() as connection:
+            return int(connection.scalar(stable) or 0)
 
     def claim_series(self, limit: int, *, claimant: str, lease_s: float = 600) -> tuple[ReceivedSeries, ...]:
         """Take up to ``limit`` complete series for ``lease_s`` seconds, oldest first."""
