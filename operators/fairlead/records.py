@@ -254,6 +254,7 @@ class CohortVersion(Record):
     """An immutable version: the definition, what it meant on the day, and exactly who was in it.
 
     ``members`` are record ids, sorted. ``members_sha256`` is the sha256 of them joined by newlines, UTF-8.
+    ``revisions`` are their content hashes, in the same order; ``catalogue_sha256`` is the field catalogue they were read with.
     """
 
     id: str
@@ -270,6 +271,8 @@ class CohortVersion(Record):
     author: str
     purpose: str = ""
     created_at: datetime
+    revisions: tuple[Sha256, ...] = ()
+    catalogue_sha256: str = ""
 
     @property
     def ref(self) -> str:

@@ -1,9 +1,85 @@
-"""``fairlead index``."""
+"""``fairlead index``: what the index holds, and making it anew."""
 
 from __future__ import annotations
 
+import time
+from pathlib import Path
+from typing import Annotated
+
 import typer
+
+from fairlead.commands.shared import JsonFlag, complain, emit, settings_of
+
+index = typer.Typer(help="The searchable index.", no_args_is_help=True)
+
+
+@index.command("status")
+def status(context: typer.Context, as_json: JsonFlag = False) -> None:
+    """Print backend, number of records and generation.
+
+    Example: fairlead index status --json
+    """
+    from fairlead.extract import load_catalogue
+    from fairlead.index import open_index
+
+    settings, began = settings_of(context), time.monotonic()
+    found = open_index(settings, load_catalogue(settings.fields_file)).status()
+    document = {"backend": found.backend, "records": found.records, "generation": found.generation, "seconds": _since(began)}
+    emit(document, as_json=as_json, text=lambda: f"{found.backend}: {found.records} records, generation {found.generation}")
+
+
+@index.command("rebuild")
+def rebuild(context: typer.Context, as_json: JsonFlag = False) -> None:
+    """Make the index anew from archive and ledger; equal content gives the same generation.
+
+    Example: fairlead index rebuild
+    """
+    from fairlead.database import open_database
+    from fairlead.extract import load_catalogue
+    from fairlead.index import open_index
+    from fairlead.index import rebuild as rebuild_index
+    from fairlead.progress import default_progress
+    from fairlead.receive import Ledger
+
+    settings, began = settings_of(context), time.monotonic()
+    catalogue = load_catalogue(settings.fields_file)
+    opened, ledger = open_index(settings, catalogue), Ledger(open_database(settings))
+    report = rebuild_index(settings, ledger=ledger, index=opened, catalogue=catalogue, progress=default_progress())
+    for refusal in report.quarantined:
+        complain(f"left out: {refusal.source}: {refusal.reason}")
+    found = opened.status()
+    document = {
+        "backend": found.backend,
+        "records": found.records,
+        "generation": found.generation,
+        "seconds": _since(began),
+        "quarantined": [{"path": refusal.source, "reason": refusal.reason} for refusal in report.quarantined],
+    }
+    emit(document, as_json=as_json, text=lambda: f"{found.backend}: {found.records} records, generation {found.generation}")
+
+
+@index.command("load-idc")
+def load_idc(
+    context: typer.Context,
+    parquet: Annotated[Path, typer.Argument(metavar="PARQUET", help="Table of the package idc-index-data.")],
+    limit: Annotated[int | None, typer.Option(min=1, help="Rows to load.")] = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Load the public IDC table as records; not in this version, says so.
+
+    Example: fairlead index load-idc idc_index.parquet
+    """
+    from fairlead.errors import UnsupportedInput
+
+    raise UnsupportedInput(
+        f"Parquet tables ({parquet.name}) cannot be loaded in this version.", remedy="Supported: `fairlead ingest` of DICOM and OME files."
+    )
+
+
+def _since(began: float) -> float:
+    return round(time.monotonic() - began, 3)
 
 
 def register(app: typer.Typer) -> None:
-    """Add the commands to the tree."""
+    """Add the group to the tree."""
+    app.add_typer(index, name="index")

@@ -19,20 +19,25 @@ from fairlead.index.criteria import (
     Text,
     fields_of,
 )
+from fairlead.index.drain import DrainReport, drain, drain_all, rebuild
+from fairlead.index.ingest import IngestReport, WitnessLedger, ingest
 from fairlead.index.opening import open_index
 from fairlead.index.port import Facets, FacetValue, Index, IndexStatus, Members, PutReport
+from fairlead.index.rows import label_of
 
 __all__ = [
     "All",
     "And",
     "AtLeast",
     "Criterion",
+    "DrainReport",
     "Exists",
     "FacetValue",
     "Facets",
     "Has",
     "Index",
     "IndexStatus",
+    "IngestReport",
     "Members",
     "MembersOf",
     "Missing",
@@ -43,6 +48,12 @@ __all__ = [
     "Range",
     "Term",
     "Text",
+    "WitnessLedger",
+    "drain",
+    "drain_all",
     "fields_of",
+    "ingest",
+    "label_of",
     "open_index",
+    "rebuild",
 ]

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pyroaring import BitMap
 
-from fairlead.extract.declarations import FieldDeclaration
+from fairlead.extract import FieldDeclaration
 from fairlead.index.criteria import Range
 from fairlead.index.port import FacetValue
 from fairlead.index.rows import Row, label_of

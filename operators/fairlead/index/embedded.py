@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from fairlead.errors import InvalidConfiguration, NotFound, ServiceUnreachable, StorageFull
-from fairlead.extract.catalogue import FieldCatalogue
+from fairlead.extract import FieldCatalogue
 from fairlead.index.columns import Columns
 from fairlead.index.criteria import Criterion, without_field
 from fairlead.index.port import Facets, IndexStatus, Members, PutReport

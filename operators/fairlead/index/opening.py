@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fairlead.errors import UnsupportedInput
-from fairlead.extract.catalogue import FieldCatalogue
+from fairlead.extract import FieldCatalogue
 from fairlead.index.embedded import EmbeddedIndex
 from fairlead.index.port import Index
 from fairlead.settings import Settings

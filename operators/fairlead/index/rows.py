@@ -8,8 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from fairlead.extract.catalogue import FieldCatalogue
-from fairlead.extract.vocabulary import vocabulary
+from fairlead.extract import FieldCatalogue, vocabulary
 from fairlead.records import ImagingRecord, Scalar
 
 SOURCE_FIELD: Final = "@source"

@@ -1,0 +1,32 @@
+"""Cohorts: a definition language, exact counts, frozen versions that never change, and differences that explain themselves."""
+
+from __future__ import annotations
+
+from fairlead.cohort.counting import Attrition, CohortCount, CohortFacets, count_definition, facet_definition
+from fairlead.cohort.diff import CohortDiff, diff_versions
+from fairlead.cohort.export import export_members
+from fairlead.cohort.nodes import Definition
+from fairlead.cohort.normal import definition_sha256
+from fairlead.cohort.operations import SetOperation, combine, rerun
+from fairlead.cohort.parse import parse_definition
+from fairlead.cohort.reading import read_definition
+from fairlead.cohort.store import CohortStore
+
+__all__ = [
+    "Attrition",
+    "CohortCount",
+    "CohortDiff",
+    "CohortFacets",
+    "CohortStore",
+    "Definition",
+    "SetOperation",
+    "combine",
+    "count_definition",
+    "definition_sha256",
+    "diff_versions",
+    "export_members",
+    "facet_definition",
+    "parse_definition",
+    "read_definition",
+    "rerun",
+]

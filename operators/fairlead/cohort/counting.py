@@ -1,0 +1,104 @@
+"""Answers about a definition that is not frozen: exact counts, attrition, missing values, facets."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from fairlead.cohort.compile import Resolve, compile_definition, no_cohorts, scope_of, steps
+from fairlead.cohort.nodes import Definition, fields_used
+from fairlead.cohort.sentence import sentence
+from fairlead.extract import FieldCatalogue
+from fairlead.index import And, Criterion, Facets, Index
+from fairlead.records import Counts, JsonObject
+
+
+@dataclass(frozen=True, slots=True)
+class Attrition:
+    """What is left after one step of the definition."""
+
+    rule: str
+    patients: int
+    series: int
+
+
+@dataclass(frozen=True, slots=True)
+class CohortCount:
+    """Everything `fairlead cohort count` says. ``unknown`` counts, per field used, series in scope that do not state it."""
+
+    counts: Counts
+    unknown: dict[str, int]
+    attrition: tuple[Attrition, ...]
+    sentence: str
+
+    def as_json(self) -> JsonObject:
+        """Return the document of the contract."""
+        return {
+            "patients": self.counts.patients,
+            "studies": self.counts.studies,
+            "series": self.counts.series,
+            "images": self.counts.images,
+            "bytes": self.counts.size_bytes,
+            "unknown": self.unknown,
+            "attrition": [{"rule": step.rule, "patients": step.patients, "series": step.series} for step in self.attrition],
+            "sentence": self.sentence,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class CohortFacets:
+    """Buckets per field, each field counted without its own conditions."""
+
+    facets: Facets
+    took_ms: float
+
+    def as_json(self) -> JsonObject:
+        """Return the document of the contract; a bucket with ``value`` null holds what does not state the field."""
+        return {
+            "facets": {
+                field: [
+                    {"value": bucket.value, "label": bucket.label, "patients": bucket.patients, "series": bucket.series}
+                    for bucket in buckets
+                ]
+                for field, buckets in self.facets.items()
+            },
+            "took_ms": self.took_ms,
+        }
+
+
+def count_definition(definition: Definition, *, index: Index, catalogue: FieldCatalogue, cohorts: Resolve = no_cohorts) -> CohortCount:
+    """Return exact numbers, the attrition of every named step, and how much the fields in use leave open."""
+    table, counts = attrition(definition, index, cohorts)
+    return CohortCount(
+        counts=counts,
+        unknown=dict(index.missing(scope_of(definition), fields_used(definition))),
+        attrition=table,
+        sentence=sentence(definition, catalogue),
+    )
+
+
+def attrition(definition: Definition, index: Index, cohorts: Resolve = no_cohorts) -> tuple[tuple[Attrition, ...], Counts]:
+    """Return what is left after each step, and the counts after the last."""
+    held: tuple[Criterion, ...] = ()
+    table: list[Attrition] = []
+    for step in steps(definition, cohorts):
+        held = (*held, step.criterion)
+        counts = index.count(And(held))
+        table.append(Attrition(step.rule, counts.patients, counts.series))
+    return tuple(table), counts
+
+
+def facet_definition(
+    definition: Definition, *, index: Index, catalogue: FieldCatalogue, fields: Sequence[str] = (), cohorts: Resolve = no_cohorts
+) -> CohortFacets:
+    """Return multi-select facets of the named fields, or of all that the catalogue offers as facets."""
+    named = [catalogue.get(name).id for name in fields] or [field.id for field in catalogue.fields.values() if field.facetable]
+    began = time.monotonic()
+    found = index.facets(compile_definition(definition, cohorts), named)
+    return CohortFacets(found, round((time.monotonic() - began) * 1000, 1))
+
+
+def last_step_before_nothing(table: Sequence[Attrition]) -> str:
+    """Return the rule that removed the last patients."""
+    return next(step.rule for step in table if step.series == 0)

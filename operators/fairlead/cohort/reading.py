@@ -1,0 +1,84 @@
+"""Read a definition from a file, standard input or a mapping: JSON and YAML, bounded in size, without YAML's surprises."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from datetime import date
+from pathlib import Path
+from typing import Any, Final
+
+import yaml
+
+from fairlead.errors import InvalidDefinition, NotFound
+from fairlead.records import JsonObject
+
+MAX_BYTES: Final = 8 * 1024 * 1024
+
+
+class _Loader(yaml.SafeLoader):
+    """Safe YAML in which a key stands once and an alias cannot multiply the document."""
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        if self.check_event(yaml.AliasEvent):
+            raise yaml.composer.ComposerError(None, None, "aliases are not allowed", None)
+        return super().compose_node(parent, index)
+
+    def construct_mapping(self, node: Any, deep: bool = False) -> Any:
+        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
+        for key in keys:
+            if keys.count(key) > 1:
+                raise yaml.constructor.ConstructorError(None, None, f"{str(key)[:60]!r} stands twice", node.start_mark)
+        return super().construct_mapping(node, deep)
+
+
+def read_definition(source: str | Path | Mapping[str, Any]) -> JsonObject:
+    """Return the document of a file (``-`` is standard input) or mapping; dates become ISO 8601 text.
+
+    Raises
+    ------
+    NotFound : there is no such file; InvalidDefinition : it is neither JSON nor YAML, too large, or no mapping.
+    """
+    if isinstance(source, Mapping):
+        return _document(source)
+    name, text = _text(source)
+    try:
+        document = yaml.load(text, _Loader)  # noqa: S506  # a SafeLoader; JSON is YAML
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        mark = getattr(error, "problem_mark", None)
+        at = f" line {mark.line + 1}" if mark is not None else ""
+        what = str(getattr(error, "problem", None) or "it cannot be parsed")
+        raise InvalidDefinition(f"The definition {name}{at} is neither JSON nor YAML: {what[:100]}.") from error
+    if not isinstance(document, dict):
+        raise InvalidDefinition(f"The definition {name} is no mapping.", remedy="See the examples in configs/cohorts/.")
+    return _document(document)
+
+
+def _text(source: str | Path) -> tuple[str, str]:
+    if str(source) == "-":
+        return "on standard input", sys.stdin.read(MAX_BYTES)
+    file = Path(source)
+    if not file.is_file():
+        raise NotFound(f"There is no definition file {file}.", remedy="Give a JSON or YAML file, or - for standard input.")
+    if file.stat().st_size > MAX_BYTES:
+        raise InvalidDefinition(f"The definition {file.name} is larger than {MAX_BYTES // 1024**2} MiB.")
+    try:
+        return file.name, file.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise InvalidDefinition(f"The definition {file.name} is not UTF-8 text.") from error
+
+
+def _document(given: Mapping[Any, Any]) -> JsonObject:
+    return {str(key): _plain(inner) for key, inner in given.items()}
+
+
+def _plain(value: Any) -> Any:
+    match value:
+        case Mapping():
+            return _document(value)
+        case list() | tuple():
+            return [_plain(inner) for inner in value]
+        case date():
+            return value.isoformat()
+        case _:
+            return value

@@ -1,0 +1,307 @@
+"""The tree of a definition, read by node key: fields, units, terms and dates become the catalogue's on the way."""
+
+from __future__ import annotations
+
+import difflib
+import re
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final, Literal, cast
+
+from fairlead.cohort.nodes import AllOf, AnyOf, AtLeastOf, CohortRef, Compare, Counted, Group, HasWhere, Node, NotOf, Op
+from fairlead.cohort.values import ACCEPTED, period, scalar, spelling
+from fairlead.errors import InvalidDefinition, UnsupportedInput
+from fairlead.extract import FieldCatalogue, FieldDeclaration
+from fairlead.records import Grain, Scalar
+
+MAX_DEPTH: Final = 8
+MAX_LEAVES: Final = 200
+MAX_VALUES: Final = 65_536
+CURIE: Final = re.compile(r"[A-Za-z][A-Za-z0-9.]+:[^\s:]\S*")
+COHORT: Final = re.compile(r"([0-9a-f-]{36})@([1-9][0-9]{0,8}|latest)")
+NODE_KEYS: Final = ("all", "any", "not", "atLeast", "has", "concept", "set", "field", "cohort")
+CONCEPT_FIELDS: Final = ("modality", "body_part", "organism", "imaging_method")
+ANNOTATIONS: Final = ("ANN", "AU", "KO", "PR", "RTSTRUCT", "SEG", "SR")
+"""Modalities whose series annotate other series (PS3.16 CID 33)."""
+
+OPS: Final[Mapping[str, frozenset[str]]] = {
+    "keyword": frozenset({"=", "!=", "in", "exists", "missing"}),
+    "boolean": frozenset({"=", "!=", "in", "exists", "missing"}),
+    "text": frozenset({"match", "exists", "missing"}),
+    "integer": frozenset({"=", "!=", "in", "<", "<=", ">", ">=", "between", "exists", "missing"}),
+    "float": frozenset({"=", "!=", "in", "<", "<=", ">", ">=", "between", "exists", "missing"}),
+    "date": frozenset({"=", "!=", "in", "<", "<=", ">", ">=", "between", "exists", "missing"}),
+}
+
+
+@dataclass(slots=True)
+class Reading:
+    """What reading a tree needs to know, and how many leaves it has met."""
+
+    catalogue: FieldCatalogue
+    unit: Grain
+    concept_sets: Mapping[str, tuple[Mapping[str, Any], ...]] = field(default_factory=dict)
+    leaves: int = 0
+
+
+def read_node(given: Any, reading: Reading, *, where: str, depth: int = 1) -> Node:
+    """Return one node; the key that names its kind decides what else it may hold."""
+    if depth > MAX_DEPTH:
+        raise InvalidDefinition(
+            f"At {where}: deeper than {MAX_DEPTH} levels.", remedy="Split it into named rules, or freeze a part as a cohort."
+        )
+    if not isinstance(given, Mapping):
+        raise InvalidDefinition(f"At {where}: a criterion is a mapping.", remedy=f"It begins with one of: {', '.join(NODE_KEYS)}.")
+    kind = _kind(given, where)
+    allowed, read = KINDS[kind]
+    for key in given:
+        if key not in allowed:
+            raise InvalidDefinition(
+                f"At {where}: {str(key)[:60]!r} does not go with {kind!r}.", remedy=f"Known here: {', '.join(allowed)}."
+            )
+    if kind in ("concept", "set", "field", "cohort"):
+        reading.leaves += 1
+        if reading.leaves > MAX_LEAVES:
+            raise InvalidDefinition(f"The definition has more than {MAX_LEAVES} criteria.", remedy="Use `in` with a list of values.")
+    return read(given, reading, where, depth)
+
+
+def _kind(given: Mapping[str, Any], where: str) -> str:
+    if "concept" in given or "set" in given:
+        return "concept" if "concept" in given else "set"
+    kinds = [key for key in NODE_KEYS if key in given]
+    if len(kinds) == 1:
+        return kinds[0]
+    if kinds:
+        raise InvalidDefinition(f"At {where}: {' and '.join(kinds)} stand in one criterion.", remedy="Put each in its own, under `all`.")
+    close = [near for key in given for near in difflib.get_close_matches(str(key), NODE_KEYS, n=1)]
+    hint = f"Did you mean {close[0]!r}?" if close else f"It begins with one of: {', '.join(NODE_KEYS)}."
+    raise InvalidDefinition(f"At {where}: no criterion is recognised.", remedy=hint)
+
+
+def _parts(given: Any, reading: Reading, where: str, depth: int) -> tuple[Node, ...]:
+    if not isinstance(given, list | tuple) or not given:
+        raise InvalidDefinition(f"At {where}: a list with at least one criterion is expected.")
+    return tuple(read_node(part, reading, where=f"{where}[{number}]", depth=depth + 1) for number, part in enumerate(given))
+
+
+def _all(given: Mapping[str, Any], reading: Reading, where: str, depth: int) -> Node:
+    return AllOf(_parts(given["all"], reading, f"{where}.all", depth))
+
+
+def _any(given: Mapping[str, Any], reading: Reading, where: str, depth: int) -> Node:
+    return AnyOf(_parts(given["any"], reading, f"{where}.any", depth))
+
+
+def _not(given: Mapping[str, Any], reading: Reading, where: str, depth: int) -> Node:
+    return NotOf(read_node(given["not"], reading, where=f"{where}.not", depth=depth + 1))
+
+
+def _at_least(given: Mapping[str, Any], reading: Reading, where: str, depth: int) -> Node:
+    of = _parts(given.get("of"), reading, f"{where}.of", depth)
+    count = given["atLeast"]
+    if isinstance(count, bool) or not isinstance(count, int) or not 1 <= count <= len(of):
+        raise InvalidDefinition(f"At {where}.atLeast: a number from 1 to {len(of)}, the length of `of`, is expected.")
+    return AtLeastOf(count, of)
+
+
+def _has(given: Mapping[str, Any], reading: Reading, where: str, depth: int) -> Node:
+    grain = given["has"]
+    if grain not in ("study", "series", "image", "annotation"):
+        raise InvalidDefinition(f"At {where}.has: {str(grain)[:40]!r} cannot be counted.", remedy="Use study, series, image or annotation.")
+    if "where" not in given:
+        raise InvalidDefinition(f"At {where}: 'where' is missing.", remedy="Say which of them count.")
+    same = _same(given.get("same"), reading, where)
+    minimum, maximum = _count(given.get("count"), where)
+    inner = read_node(given["where"], reading, where=f"{where}.where", depth=depth + 1)
+    if grain == "annotation":
+        known = reading.catalogue.get("modality")
+        kinds = tuple(sorted(spelling(known, name, where=where) for name in ANNOTATIONS))
+        grain, inner = "series", AllOf((Compare(known.id, "in", kinds), inner))
+    if grain == "study" and same == "study":
+        raise InvalidDefinition(f"At {where}: a study has one study, itself.", remedy="Use `same: patient`.")
+    return HasWhere(cast("Counted", grain), same, inner, minimum, maximum)
+
+
+def _same(given: Any, reading: Reading, where: str) -> Group:
+    if given is None:
+        return "study" if reading.unit is Grain.STUDY else "patient"
+    if given == "frameOfReference":
+        raise UnsupportedInput(
+            f"At {where}.same: frames of reference are not indexed yet; patient and study are.", remedy="Use `same: study`."
+        )
+    if given not in ("patient", "study"):
+        raise InvalidDefinition(f"At {where}.same: {str(given)[:40]!r} is no group.", remedy="Use patient or study.")
+    return cast("Literal['patient', 'study']", given)
+
+
+def _count(given: Any, where: str) -> tuple[int, int | None]:
+    if given is None:
+        return 1, None
+    if not isinstance(given, Mapping) or not given or set(given) - {"min", "max"}:
+        raise InvalidDefinition(f"At {where}.count: `min`, `max` or both are expected.")
+    if any(isinstance(number, bool) or not isinstance(number, int) or number < 0 for number in given.values()):
+        raise InvalidDefinition(f"At {where}.count: numbers from 0 are expected.")
+    minimum, maximum = given.get("min", 0), given.get("max")
+    if maximum is not None and minimum > maximum:
+        raise InvalidDefinition(f"At {where}.count: `min` is above `max`.")
+    return minimum, maximum
+
+
+def _cohort(given: Mapping[str, Any], reading: Reading, where: str, depth: int) -> Node:
+    found = COHORT.fullmatch(str(given["cohort"]))
+    try:
+        uuid.UUID(found[1] if found else "")
+    except ValueError as error:
+        raise InvalidDefinition(f"At {where}.cohort: ID@N is expected.", remedy="`fairlead cohort list` shows ids and versions.") from error
+    return CohortRef(str(given["cohort"]))
+
+
+# --- leaves ----------------------------------------------------------------------------------------------------------
+
+
+def _concept(given: Mapping[str, Any], reading: Reading, where: str, depth: int) -> Node:
+    if "concept" in given and "set" in given:
+        raise InvalidDefinition(f"At {where}: `concept` and `set` exclude each other.", remedy="Put each in its own, under `any`.")
+    if "set" in given and given["set"] not in reading.concept_sets:
+        raise InvalidDefinition(f"At {where}.set: conceptSets has no {str(given['set'])[:60]!r}.", remedy="Name one of conceptSets.")
+    wanted = reading.concept_sets[given["set"]] if "set" in given else ({**given, "id": given["concept"]},)
+    for concept in wanted:
+        _check_concept(concept, where)
+    dropped = {concept["id"] for concept in wanted if concept.get("exclude")}
+    kept = [concept["id"] for concept in wanted if concept["id"] not in dropped]
+    if not kept:
+        raise InvalidDefinition(f"At {where}: every concept of the set is excluded.")
+    names = (given["field"],) if "field" in given else CONCEPT_FIELDS
+    parts = tuple(_compare_in(reading.catalogue.get(str(name)), kept, where) for name in names)
+    return parts[0] if len(parts) == 1 else AnyOf(parts)
+
+
+def _check_concept(concept: Mapping[str, Any], where: str) -> None:
+    curie = concept["id"]
+    if not isinstance(curie, str) or not CURIE.fullmatch(curie):
+        raise InvalidDefinition(f"At {where}: {str(curie)[:60]!r} is no CURIE.", remedy="Write PREFIX:CODE, e.g. DCM:CT or SCT:816094009.")
+    if concept.get("includeDescendantTerms") and not curie.startswith("DCM:"):  # modality codes have no hierarchy
+        raise UnsupportedInput(
+            f"At {where}: descendants of {curie[:60]} are not known; there is no concept hierarchy yet.",
+            remedy="List the concepts, or write `includeDescendantTerms: false`.",
+        )
+
+
+def _compare_in(declaration: FieldDeclaration, curies: list[str], where: str) -> Compare:
+    if declaration.type != "keyword":
+        raise InvalidDefinition(f"At {where}: {declaration.id} holds no concepts; it is of type {declaration.type}.")
+    return Compare(declaration.id, "in", tuple(sorted({spelling(declaration, curie, where=where) for curie in curies})))
+
+
+def _field(given: Mapping[str, Any], reading: Reading, where: str, depth: int) -> Node:
+    declaration = reading.catalogue.get(str(given["field"]))
+    op = given.get("op")
+    allowed = OPS[declaration.type]
+    if op not in allowed:
+        raise InvalidDefinition(
+            f"At {where}.op: {str(op)[:20]!r} does not go with {declaration.id}, which is of type {declaration.type}.",
+            remedy=f"Use one of: {', '.join(sorted(allowed))}.",
+        )
+    or_missing = given.get("orMissing", False)
+    if not isinstance(or_missing, bool):
+        raise InvalidDefinition(f"At {where}.orMissing: true or false is expected.")
+    if op in ("exists", "missing"):
+        return _presence(declaration, op, given, where)
+    if "value" not in given:
+        raise InvalidDefinition(f"At {where}: 'value' is missing.", remedy=f"Give {ACCEPTED[declaration.type]}.")
+    unit = given.get("unit")
+    if unit is not None and (not isinstance(unit, str) or declaration.unit is None):
+        raise InvalidDefinition(f"At {where}.unit: {declaration.id} has no unit.", remedy="Leave `unit` out.")
+    values = _values(given["value"], op, f"{where}.value")
+    if declaration.type == "date":
+        return _dates(declaration, op, [period(declaration, value, where=f"{where}.value") for value in values], or_missing=or_missing)
+    typed = [scalar(declaration, value, unit=unit, where=f"{where}.value") for value in values]
+    return _comparison(declaration, op, typed, or_missing=or_missing, where=where)
+
+
+def _presence(declaration: FieldDeclaration, op: Literal["exists", "missing"], given: Mapping[str, Any], where: str) -> Node:
+    for key in ("value", "unit", "orMissing"):
+        if key in given:
+            raise InvalidDefinition(f"At {where}: {key!r} does not go with `op: {op}`.", remedy=f"Leave {key!r} out.")
+    return Compare(declaration.id, op)
+
+
+def _values(given: Any, op: str, where: str) -> list[Any]:
+    if op not in ("in", "between"):
+        if isinstance(given, list | dict):
+            raise InvalidDefinition(f"At {where}: one value is expected.", remedy="Use `op: in` for a list of values.")
+        return [given]
+    if not isinstance(given, list) or not given:
+        raise InvalidDefinition(f"At {where}: a list is expected.", remedy=f"E.g. `op: {op}`, `value: [a, b]`.")
+    if op == "between" and len(given) != 2:
+        raise InvalidDefinition(f"At {where}: lower and upper bound are expected.", remedy="E.g. `value: [40, 75]`.")
+    if len(given) > MAX_VALUES:
+        raise InvalidDefinition(f"At {where}: more than {MAX_VALUES} values.", remedy="Freeze the list as a cohort and name that.")
+    return given
+
+
+def _comparison(declaration: FieldDeclaration, op: str, values: list[Scalar], *, or_missing: bool, where: str) -> Node:
+    match op:
+        case "=" | "in":
+            return Compare(declaration.id, "in", _sorted(values), or_missing)
+        case "!=":
+            return _unless(Compare(declaration.id, "in", _sorted(values)), or_missing=or_missing)
+        case "match":
+            words = tuple(sorted(set(re.findall(r"\w+", str(values[0]).casefold()))))
+            if not words or re.search(r"[*?]", str(values[0])):
+                raise InvalidDefinition(f"At {where}.value: whole words are expected; there are no wildcards.")
+            return Compare(declaration.id, "match", words, or_missing)
+        case "between" if values[0] > values[1]:  # type: ignore[operator]  # both are numbers here
+            raise InvalidDefinition(f"At {where}.value: the lower bound is above the upper one.")
+        case _:
+            return Compare(declaration.id, cast("Op", op), tuple(values), or_missing)
+
+
+def _unless(node: Node, *, or_missing: bool) -> Node:
+    if not or_missing:
+        return NotOf(node)
+    names = {part.field for part in (node.of if isinstance(node, AnyOf) else (node,)) if isinstance(part, Compare)}
+    return AnyOf((NotOf(node), *(Compare(name, "missing") for name in sorted(names))))
+
+
+def _sorted(values: list[Scalar]) -> tuple[Scalar, ...]:
+    return tuple(sorted(set(values)))  # type: ignore[type-var]  # one field, one type
+
+
+def _dates(declaration: FieldDeclaration, op: str, periods: list[tuple[str, str]], *, or_missing: bool) -> Node:
+    (first, last), name = periods[0], declaration.id
+    match op:
+        case "<":
+            return Compare(name, "<", (first,), or_missing)
+        case "<=":
+            return Compare(name, "<=", (last,), or_missing)
+        case ">":
+            return Compare(name, ">", (last,), or_missing)
+        case ">=":
+            return Compare(name, ">=", (first,), or_missing)
+        case "between":
+            if first > periods[1][1]:
+                raise InvalidDefinition(f"The first date given for {name} is after the second.")
+            return Compare(name, "between", (first, periods[1][1]), or_missing)
+        case _:
+            keep = or_missing and op != "!="
+            parts = tuple(Compare(name, "between", one, keep) for one in sorted(set(periods)))
+            node: Node = parts[0] if len(parts) == 1 else AnyOf(parts)
+            return _unless(node, or_missing=or_missing) if op == "!=" else node
+
+
+type Reader = Callable[[Mapping[str, Any], Reading, str, int], Node]
+
+KINDS: Final[Mapping[str, tuple[tuple[str, ...], Reader]]] = {
+    "all": (("all",), _all),
+    "any": (("any",), _any),
+    "not": (("not",), _not),
+    "atLeast": (("atLeast", "of"), _at_least),
+    "has": (("has", "count", "same", "where"), _has),
+    "concept": (("concept", "field", "set", "includeDescendantTerms"), _concept),
+    "set": (("set", "field"), _concept),
+    "field": (("field", "op", "value", "unit", "orMissing"), _field),
+    "cohort": (("cohort",), _cohort),
+}
