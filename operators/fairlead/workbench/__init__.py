@@ -3,6 +3,22 @@
 from __future__ import annotations
 
 from fairlead.workbench.app import create_app
+from fairlead.workbench.definition import definition_of, state_of
 from fairlead.workbench.services import Answer, Bucket, DataSource, ExportSource, ExportState, Step, User, VersionSource, Workbench
+from fairlead.workbench.sources import open_workbench
 
-__all__ = ["Answer", "Bucket", "DataSource", "ExportSource", "ExportState", "Step", "User", "VersionSource", "Workbench", "create_app"]
+__all__ = [
+    "Answer",
+    "Bucket",
+    "DataSource",
+    "ExportSource",
+    "ExportState",
+    "Step",
+    "User",
+    "VersionSource",
+    "Workbench",
+    "create_app",
+    "definition_of",
+    "open_workbench",
+    "state_of",
+]

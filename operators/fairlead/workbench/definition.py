@@ -1,48 +1,67 @@
 """The page's filters as a cohort definition document: what ``{}`` shows, what is counted, what is frozen.
 
 The unit is the series: every filter speaks about one series or image, and the page counts the patients and studies they
-belong to. ``include`` holds one criterion for each card in use, ``exclude`` one named rule for each card with excluded values.
+belong to. ``include`` holds the criteria of every card in use. A value that is taken out leaves the records that do not say
+where they are (``not`` alone would drop them too: truth has three values); the Unknown bucket decides about those.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from typing import Final
 
+from fairlead.cohort import definition_sha256, parse_definition
 from fairlead.errors import FairleadError
 from fairlead.extract import FieldCatalogue
-from fairlead.records import Grain, JsonObject
+from fairlead.index import label_of
+from fairlead.records import Grain, JsonObject, Scalar
 from fairlead.workbench.cards import CARDS
 from fairlead.workbench.state import Filter, PageState, parameter_text, read_state
 
-EVERYTHING: JsonObject = {"field": "kind", "op": "exists"}
+EVERYTHING: Final[Mapping[str, str]] = {"field": "kind", "op": "exists"}
 """Every record has a kind, so this criterion takes all of them in."""
 
-TITLES: Mapping[str, str] = {card.field: card.title for card in CARDS}
+TITLES: Final[Mapping[str, str]] = {card.field: card.title for card in CARDS}
+DEFAULT_TITLE: Final = "Cohort of the Cohorts page"
+MAX_NAMED: Final = 4
 
 
 def definition_of(state: PageState, *, title: str = "") -> JsonObject:
     """Return the definition document for the page's filters."""
     criteria = [criterion for name, asked in state.filters.items() for criterion in _criteria(name, asked)]
-    exclusions = [rule for name, asked in state.filters.items() for rule in _exclusions(name, asked)]
-    document: JsonObject = {
+    return _document(title, criteria)
+
+
+def funnel_of(state: PageState, catalogue: FieldCatalogue) -> JsonObject:
+    """Return the same cohort with one named rule for each card, in the order of the cards: its attrition is the funnel."""
+    rules = [
+        {"name": rule_name(name, asked, catalogue), "where": {"all": list(_criteria(name, asked))}} for name, asked in state.filters.items()
+    ]
+    return {**_document("", []), "rules": rules}
+
+
+def _document(title: str, criteria: list[JsonObject]) -> JsonObject:
+    return {
         "schemaVersion": "1",
-        "title": title or "Cohort of the Cohorts page",
+        "title": title or DEFAULT_TITLE,
         "unit": Grain.SERIES.value,
-        "include": {"all": criteria or [EVERYTHING]},
+        "include": {"all": criteria or [dict(EVERYTHING)]},
     }
-    return {**document, "exclude": exclusions} if exclusions else document
 
 
 def _criteria(name: str, asked: Filter) -> Iterator[JsonObject]:
     missing: JsonObject = {"orMissing": True} if asked.unknown == "in" else {}
+    narrowed = bool(asked.include) or asked.is_range
     if asked.include:
         yield {"field": name, "op": "in", "value": list(asked.include), **missing}
     if asked.is_range:
         yield {"field": name, **_range(asked), **missing}
-    if asked.unknown == "in" and not asked.include and not asked.is_range:
-        yield {"field": name, "op": "missing"}
-    if asked.unknown == "out" and not asked.include and not asked.is_range:
-        yield {"field": name, "op": "exists"}
+    if asked.exclude:
+        left: JsonObject = {"not": {"field": name, "op": "in", "value": list(asked.exclude)}}
+        keeps_unknown = asked.unknown == "in" or (not asked.unknown and not narrowed)
+        yield {"any": [left, {"field": name, "op": "missing"}]} if keeps_unknown else left
+    elif asked.unknown and not narrowed:
+        yield {"field": name, "op": "missing" if asked.unknown == "in" else "exists"}
 
 
 def _range(asked: Filter) -> JsonObject:
@@ -51,46 +70,76 @@ def _range(asked: Filter) -> JsonObject:
     return {"op": ">=", "value": asked.low} if asked.low is not None else {"op": "<=", "value": asked.high}
 
 
-def _exclusions(name: str, asked: Filter) -> Iterator[JsonObject]:
-    if asked.exclude:
-        yield {
-            "name": f"not {TITLES[name].lower()} {', '.join(map(str, asked.exclude))}"[:200],
-            "where": {"field": name, "op": "in", "value": list(asked.exclude)},
-        }
+def rule_name(name: str, asked: Filter, catalogue: FieldCatalogue) -> str:
+    """Return what the funnel calls the filter of one card, such as ``Modality: CT or MR; not SR``."""
+    vocabulary = catalogue.get(name).vocabulary
+    words = [_listed(asked.include, vocabulary)] if asked.include else []
+    words += [_bounds(asked)] if asked.is_range else []
+    words += [f"not {_listed(asked.exclude, vocabulary)}"] if asked.exclude else []
+    words += {"in": ["unknown too" if words else "unknown only"], "out": ["known only"]}.get(asked.unknown, [])
+    return f"{TITLES[name]}: {'; '.join(words)}"[:200]
+
+
+def _listed(values: tuple[Scalar, ...], vocabulary: str | None) -> str:
+    shown = [label_of(value, vocabulary) for value in values[:MAX_NAMED]]
+    return " or ".join(shown + ([f"{len(values) - MAX_NAMED} more"] if len(values) > MAX_NAMED else []))
+
+
+def _bounds(asked: Filter) -> str:
+    low, high = (None if bound is None else parameter_text(bound) for bound in (asked.low, asked.high))
+    if low is not None and high is not None:
+        return f"{low} to {high}"
+    return f"from {low}" if low is not None else f"up to {high}"
+
+
+# --- back from a frozen definition to filters -------------------------------------------------------------------------
 
 
 def state_of(document: JsonObject, catalogue: FieldCatalogue) -> PageState | None:
-    """Return the filters that give this definition, or None when it says more than filters can."""
+    """Return the filters that give this definition, or None when it says more than filters can.
+
+    Whether it is the same is decided by the hash of the normal form, so a wrong guess here can never show a wrong cohort.
+    """
     try:
-        pairs = [pair for node in _leaves(document) for pair in _pairs(node)]
-        state = read_state(pairs, catalogue)
+        state = read_state((pair for node in _parts(document["include"]) for pair in _pairs(node)), catalogue)
+        same = _sha256(definition_of(state), catalogue) == _sha256(document, catalogue)
     except (FairleadError, KeyError, TypeError, ValueError):
         return None
-    same = definition_of(state, title=str(document.get("title", "")))
-    return state if _meaning(same) == _meaning(document) else None
+    return state if same else None
 
 
-def _meaning(document: JsonObject) -> tuple[object, ...]:
-    rules = [rule.get("where") for rule in document.get("exclude", ())]
-    return document.get("unit"), document.get("include"), rules, document.get("rules") or [], document.get("scope") or {}
+def _sha256(document: JsonObject, catalogue: FieldCatalogue) -> str:
+    return definition_sha256(parse_definition({"title": DEFAULT_TITLE, **document}, catalogue))
 
 
-def _leaves(document: JsonObject) -> Iterator[JsonObject]:
-    yield from (node for node in document["include"]["all"] if node != EVERYTHING)
-    yield from ({**rule["where"], "op": "not in"} for rule in document.get("exclude", ()))
+def _parts(include: JsonObject) -> list[JsonObject]:
+    parts: list[JsonObject] = include.get("all", [include])
+    return [part for part in parts if part != EVERYTHING]
 
 
 def _pairs(node: JsonObject) -> Iterator[tuple[str, str]]:
-    name, value = node["field"], node.get("value", ())
+    if "any" in node:
+        inner = next(part["not"] for part in node["any"] if "not" in part)
+        yield from ((f"not.{inner['field']}", parameter_text(value)) for value in inner["value"])
+        return
+    if "not" in node:
+        inner = node["not"]
+        yield from ((f"not.{inner['field']}", parameter_text(value)) for value in inner["value"])
+        yield f"unknown.{inner['field']}", "out"
+        return
+    yield from _leaf(node["field"], node)
+
+
+def _leaf(name: str, node: JsonObject) -> Iterator[tuple[str, str]]:
     match node["op"]:
-        case "in" | "not in":
-            yield from ((f"{'in' if node['op'] == 'in' else 'not'}.{name}", parameter_text(one)) for one in value)
+        case "in":
+            yield from ((f"in.{name}", parameter_text(value)) for value in node["value"])
         case "between":
-            low, high = value
+            low, high = node["value"]
             yield from ((f"from.{name}", parameter_text(low)), (f"to.{name}", parameter_text(high)))
-        case ">=":
-            yield f"from.{name}", parameter_text(node["value"])
-        case "<=":
-            yield f"to.{name}", parameter_text(node["value"])
-    if node.get("orMissing") or node["op"] in {"missing", "exists"}:
-        yield f"unknown.{name}", "out" if node["op"] == "exists" else "in"
+        case ">=" | "<=":
+            yield f"{'from' if node['op'] == '>=' else 'to'}.{name}", parameter_text(node["value"])
+        case "missing" | "exists":
+            yield f"unknown.{name}", "in" if node["op"] == "missing" else "out"
+    if node.get("orMissing"):
+        yield f"unknown.{name}", "in"

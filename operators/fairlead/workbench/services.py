@@ -116,7 +116,11 @@ class VersionSource(Protocol):
         ...
 
     def newest(self) -> tuple[CohortVersion, ...]:
-        """Return every version, newest first."""
+        """Return the newest version of every cohort, newest first."""
+        ...
+
+    def history(self, identity: str) -> tuple[CohortVersion, ...]:
+        """Return every version of one cohort, newest first."""
         ...
 
     def get(self, ref: str) -> CohortVersion:

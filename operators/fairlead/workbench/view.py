@@ -8,11 +8,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from fairlead.errors import NotFound
 from fairlead.extract import FieldCatalogue
 from fairlead.records import CohortVersion, ImagingRecord, JsonObject, Scalar
 from fairlead.workbench.cards import Card, CardKind, cards_for
-from fairlead.workbench.definition import definition_of
+from fairlead.workbench.definition import definition_of, funnel_of
 from fairlead.workbench.services import Answer, Bucket, ExportState, Step, Workbench
 from fairlead.workbench.state import Filter, PageState, parameter_text
 
@@ -94,6 +93,7 @@ class VersionView:
     """The frozen version in view, with its exports."""
 
     version: CohortVersion
+    history: tuple[CohortVersion, ...]
     exports: tuple[ExportState, ...]
 
 
@@ -118,6 +118,7 @@ def page_view(state: PageState, workbench: Workbench) -> PageView:
     """Ask the rooms and return the page."""
     definition = definition_of(state)
     answer = workbench.data.answer(definition)
+    steps = workbench.data.answer(funnel_of(state, workbench.catalogue)).attrition
     cards = cards_for(workbench.catalogue.fields)
     facets = workbench.data.facets(definition, [card.field for card in cards])
     shown = [_card(card, facets.get(card.field, ()), state, catalogue=workbench.catalogue) for card in cards]
@@ -128,8 +129,8 @@ def page_view(state: PageState, workbench: Workbench) -> PageView:
         size=human_bytes(answer.counts.size_bytes),
         definition=json.dumps(definition, indent=2, ensure_ascii=False),
         cards=tuple(view for view in shown if view.card.always or view.filter or any(row.patients for row in view.rows)),
-        funnel=funnel(answer.attrition),
-        guilty=guilty_rule(answer.attrition) if not answer.counts.series else "",
+        funnel=funnel(steps),
+        guilty=guilty_rule(steps) if not answer.counts.series else "",
         table=table(workbench, definition, state.page) if on_table else (),
         pages=max(1, -(-answer.counts.series // ROWS_PER_PAGE)),
         versions=workbench.versions.newest()[:SHOWN_VERSIONS],
@@ -140,9 +141,7 @@ def page_view(state: PageState, workbench: Workbench) -> PageView:
 def selected_version(workbench: Workbench, ref: str) -> VersionView:
     """Return the version in view; NotFound when the link names one that does not exist."""
     version = workbench.versions.get(ref)
-    if version.ref != ref and version.id != ref:
-        raise NotFound(f"There is no cohort version {ref}.")
-    return VersionView(version, workbench.exports.of_cohort(version.ref))
+    return VersionView(version, workbench.versions.history(version.id), workbench.exports.of_cohort(version.ref))
 
 
 def _card(card: Card, buckets: Sequence[Bucket], state: PageState, *, catalogue: FieldCatalogue) -> CardView:
