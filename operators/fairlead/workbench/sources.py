@@ -1,0 +1,140 @@
+"""The page's protocols answered by the real rooms: index, cohort store and exports of one installation."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from fairlead.cohort import CohortStore, count_definition, facet_definition, parse_definition
+from fairlead.cohort.compile import compile_definition
+from fairlead.extract import FieldCatalogue
+from fairlead.index import Index
+from fairlead.keys import load_project_key, pseudonym
+from fairlead.records import CohortVersion, ImagingRecord, JsonObject
+from fairlead.resources import configs_folder
+from fairlead.settings import Settings
+from fairlead.workbench.services import Answer, Bucket, ExportState, Step, Workbench
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
+
+    from fairlead.publish import Export, Exports
+
+STEP_WORDS: Final[Mapping[str, str]] = {"in scope": "All records"}
+EVERY_RECORD: Final = "include"
+FORM_PURPOSE: Final = "workbench-forms"
+
+
+@dataclass(frozen=True, slots=True)
+class IndexedData:
+    """Answers from the index through the cohort language."""
+
+    index: Index
+    catalogue: FieldCatalogue
+    cohorts: CohortStore
+
+    def answer(self, definition: JsonObject) -> Answer:
+        """Count, word and break down a definition."""
+        parsed = parse_definition(definition, self.catalogue)
+        found = count_definition(parsed, index=self.index, catalogue=self.catalogue, cohorts=self.cohorts.resolve)
+        steps = (step for step in found.attrition if step.rule != EVERY_RECORD)
+        return Answer(
+            found.counts, found.sentence, tuple(Step(STEP_WORDS.get(step.rule, step.rule), step.patients, step.series) for step in steps)
+        )
+
+    def facets(self, definition: JsonObject, fields: Sequence[str]) -> Mapping[str, tuple[Bucket, ...]]:
+        """Count the values of each field, its own filter left out."""
+        parsed = parse_definition(definition, self.catalogue)
+        found = facet_definition(parsed, index=self.index, catalogue=self.catalogue, fields=fields, cohorts=self.cohorts.resolve)
+        return {name: tuple(Bucket(one.value, one.label, one.patients, one.series) for one in hit) for name, hit in found.facets.items()}
+
+    def records(self, definition: JsonObject, *, offset: int, limit: int) -> tuple[ImagingRecord, ...]:
+        """Return one page of members in the order of their ids."""
+        criterion = compile_definition(parse_definition(definition, self.catalogue), self.cohorts.resolve)
+        return tuple(self.index.get(record_id) for record_id in self.index.members(criterion).ids[offset : offset + limit])
+
+
+@dataclass(frozen=True, slots=True)
+class StoredVersions:
+    """Frozen cohorts of the database."""
+
+    cohorts: CohortStore
+    index: Index
+    catalogue: FieldCatalogue
+
+    def freeze(self, definition: JsonObject, *, author: str, title: str, purpose: str) -> CohortVersion:
+        """Freeze the members of a definition; the same title makes the next version of the same cohort."""
+        parsed = parse_definition(definition, self.catalogue)
+        return self.cohorts.freeze(parsed, index=self.index, catalogue=self.catalogue, author=author, title=title, purpose=purpose)
+
+    def newest(self) -> tuple[CohortVersion, ...]:
+        """Return the newest version of every cohort, newest first."""
+        return self.cohorts.list()
+
+    def history(self, identity: str) -> tuple[CohortVersion, ...]:
+        """Return every version of one cohort, newest first."""
+        return self.cohorts.versions(identity)
+
+    def get(self, ref: str) -> CohortVersion:
+        """Return ``ID@N``."""
+        return self.cohorts.get(ref)
+
+
+@dataclass(frozen=True, slots=True)
+class ListedExports:
+    """Exports of the work list; a published one gets the address that the catalogue serves."""
+
+    exports: Exports
+    settings: Settings
+
+    def of_run(self, run_id: str) -> ExportState | None:
+        """Return the export that an Airflow run started."""
+        return next((self._state(export) for export in self.exports.list() if export.run_id == run_id), None)
+
+    def of_cohort(self, ref: str) -> tuple[ExportState, ...]:
+        """Return the exports of a cohort version, newest first."""
+        return tuple(self._state(export) for export in reversed(self.exports.list()) if export.parameters.cohort == ref)
+
+    def _state(self, export: Export) -> ExportState:
+        from fairlead.publish import ExportState as State
+        from fairlead.publish import Site
+
+        published = export.state is State.PUBLISHED
+        return ExportState(
+            run_id=export.run_id,
+            cohort=export.parameters.cohort,
+            title=export.title,
+            state=export.state.value,
+            reason=export.reason,
+            requested_by=export.requested_by,
+            updated_at=export.requested_at,
+            dataset_iri=Site.of(self.settings).dataset(export.dataset_id) if published else None,
+        )
+
+
+def open_workbench(settings: Settings, *, engine: Engine, index: Index, catalogue: FieldCatalogue, exports: Exports) -> Workbench:
+    """Return the services of one installation.
+
+    The form key is derived from the installation's project key, so every worker of the server has the same one.
+    """
+    from fairlead.publish import AccessRights
+
+    cohorts = CohortStore(engine)
+    return Workbench(
+        catalogue=catalogue,
+        data=IndexedData(index, catalogue, cohorts),
+        versions=StoredVersions(cohorts, index, catalogue),
+        exports=ListedExports(exports, settings),
+        form_key=pseudonym(load_project_key(settings.secrets_folder, settings.project), FORM_PURPOSE, ""),
+        licence=settings.catalog.license,
+        profiles=profiles(settings),
+        access_rights=tuple(right.value for right in AccessRights),
+    )
+
+
+def profiles(settings: Settings) -> tuple[str, ...]:
+    """Return the names of the packaged de-identification profiles, the configured one first."""
+    packaged = sorted(file.stem for file in (configs_folder() / "deidentify").glob("*.yaml"))
+    first = settings.export.profile
+    return (first, *(name for name in packaged if name != first))
