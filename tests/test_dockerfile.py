@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import fnmatch
+import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -137,3 +139,32 @@ def test_the_compose_file_runs_hardened_containers_of_this_version() -> None:
 def test_the_charts_are_released_with_the_version_of_the_package() -> None:
     for chart in ("fairlead", "platform"):
         assert yaml.safe_load((CHECKOUT / "charts" / chart / "Chart.yaml").read_text())["appVersion"] == __version__
+
+
+READ_ONLY = """
+set -e
+mount --make-rprivate / && mount -t tmpfs none "$STATE" && mount -o remount,ro,bind /
+! touch "$CHECKOUT/written" 2>/dev/null
+cd "$STATE" && mkdir tmp
+fairlead db upgrade && fairlead node status --json && fairlead config show
+"""
+
+
+@pytest.mark.slow
+def test_the_program_runs_with_a_read_only_root_file_system_and_one_volume(tmp_path: Path) -> None:
+    unshare = ["unshare", "--user", "--map-root-user", "--mount"]
+    if shutil.which("unshare") is None or subprocess.run([*unshare, "true"], capture_output=True, check=False).returncode != 0:
+        pytest.skip("unshare with user namespaces is not available on this machine")
+    environment = {
+        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+        "STATE": str(tmp_path),
+        "CHECKOUT": str(CHECKOUT),
+        "HOME": str(tmp_path / "tmp"),
+        "TMPDIR": str(tmp_path / "tmp"),
+        "FAIRLEAD_HOME": str(tmp_path / "home"),
+        "PYTHONDONTWRITEBYTECODE": "1",
+    }
+    done = subprocess.run([*unshare, "bash", "-c", READ_ONLY], env=environment, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+    assert '"disk_free"' in done.stdout
+    assert f"home: {tmp_path}/home" in done.stdout
