@@ -17,6 +17,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from fairlead.errors import InvalidConfiguration, UnknownField
 from fairlead.extract.declarations import FieldDeclaration
+from fairlead.extract.tagpaths import parse_path
+from fairlead.extract.vocabulary import vocabulary
 from fairlead.records import Concept, ImagingRecord, Scalar
 from fairlead.resources import configs_folder
 
@@ -86,8 +88,21 @@ def load_catalogue(file: Path) -> FieldCatalogue:
         names[name] = owner
     if not declared:
         raise InvalidConfiguration(f"The field catalogue {file} declares no field.", remedy="Begin it with `include: [default]`.")
+    for one in declared:
+        _check_sources(one)
     fields = {one.id: one for one in declared}
     return FieldCatalogue(MappingProxyType(fields), _digest(declared), MappingProxyType(names))
+
+
+def _check_sources(declared: FieldDeclaration) -> None:
+    """Refuse paths without meaning, paths to a person's identity, and vocabularies that do not exist, before any header is read."""
+    try:
+        for text in declared.source.dicom:
+            parse_path(text)
+        if declared.vocabulary is not None:
+            vocabulary(declared.vocabulary)
+    except InvalidConfiguration as error:
+        raise InvalidConfiguration(f"Field {declared.id!r}: {error.message}", remedy=error.remedy) from error
 
 
 def _digest(declared: Iterable[FieldDeclaration]) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -12,10 +12,11 @@ from fairlead.extract.catalogue import FieldCatalogue
 from fairlead.extract.declarations import FieldDeclaration
 from fairlead.extract.identity import Scrubber
 from fairlead.extract.readings import READINGS, as_text
-from fairlead.extract.tagpaths import Coded, TagPath, parse_path
+from fairlead.extract.tagpaths import Coded, TagPath, parse_path, value_type
 from fairlead.extract.vocabulary import Vocabulary, curie_of, vocabulary
 from fairlead.records import Concept, Scalar, Value
 
+CODED_VRS: Final = frozenset({"CS", "UI", "SQ", "DA", "DT", "AT"})
 MAX_DISTINCT: Final = 64
 """Distinct values kept per field; beyond it numbers keep their extremes and texts the first ones."""
 
@@ -31,6 +32,7 @@ class Gathered:
     overflow: bool = False
     lowest: float | None = None
     highest: float | None = None
+    coded_only: bool = False
     _last_raw: bytes | None = None
     _last: tuple[Any, ...] = ()
 
@@ -81,7 +83,7 @@ class Consolidation:
 
     def __init__(self, catalogue: FieldCatalogue, project: str) -> None:
         declared = (one for one in catalogue.of_project(project) if one.source.dicom)
-        self.fields = {one.id: Gathered(one, tuple(parse_path(text) for text in one.source.dicom)) for one in declared}
+        self.fields = {one.id: _gathering(one) for one in declared}
 
     def observe(self, dataset: Dataset) -> None:
         """Take one header."""
@@ -119,17 +121,31 @@ class Consolidation:
         return tuple(sorted(name for name, one in self.fields.items() if one.mixed))
 
 
+def _gathering(declared: FieldDeclaration) -> Gathered:
+    paths = tuple(parse_path(text) for text in declared.source.dicom)
+    return Gathered(declared, paths, coded_only=all(value_type(path) in CODED_VRS for path in paths))
+
+
 def consolidated(gathered: Gathered, scrubber: Scrubber) -> Value | None:
     """Return a field's distinct values without those that repeat an identity: none, one, or a sorted tuple."""
-    if gathered.overflow and gathered.lowest is not None and gathered.highest is not None:
+    if (
+        gathered.overflow
+        and gathered.declared.type in ("integer", "float")
+        and gathered.lowest is not None
+        and gathered.highest is not None
+    ):
         return (gathered.lowest, gathered.highest)
-    return tidy((scalar_of(value, gathered.declared) for value in gathered.seen), gathered.declared, scrubber)
+    return tidy(gathered.seen, gathered.declared, scrubber, coded_only=gathered.coded_only)
 
 
-def tidy(values: Any, declared: FieldDeclaration, scrubber: Scrubber) -> Value | None:
-    """Return scalars as a record keeps them: identities dropped, duplicates joined, sorted, a single one alone."""
-    free = declared.type in ("keyword", "text")
-    kept = {value for value in values if value is not None and not (free and scrubber.repeats(str(value)))}
+def tidy(values: Iterable[Any], declared: FieldDeclaration, scrubber: Scrubber, *, coded_only: bool = False) -> Value | None:
+    """Return raw values as a record keeps them: identities dropped, duplicates joined, sorted, a single one alone.
+
+    ``coded_only`` says that the source attributes hold codes and UIDs, which are compared as a whole: a patient id of four digits
+    must not strike out every UID that contains them.
+    """
+    safe = (value for value in values if not tells(value, declared, scrubber, coded_only=coded_only))
+    kept = {scalar for value in safe if (scalar := scalar_of(value, declared)) is not None}
     if not kept:
         return None
     ordered = tuple(sorted(kept, key=lambda value: (str(type(value)), value)))
@@ -144,6 +160,17 @@ def scalar_of(value: Any, declared: FieldDeclaration) -> Scalar | None:
         return curie_of(value.code, value.scheme) or as_text(value.meaning)
     scalar: Scalar = value
     return scalar
+
+
+def tells(value: Any, declared: FieldDeclaration, scrubber: Scrubber, *, coded_only: bool) -> bool:
+    """Return whether a raw value would tell an identity of the source; a term of a vocabulary or a standard code tells none."""
+    if declared.type not in ("keyword", "text"):
+        return scrubber.equals(value)
+    if isinstance(value, Coded):
+        return curie_of(value.code, value.scheme) is None and scrubber.repeats(f"{value.code} {value.meaning}")
+    if declared.vocabulary is not None and vocabulary(declared.vocabulary).knows(str(value)):
+        return False
+    return scrubber.equals(value) if coded_only else scrubber.repeats(str(value))
 
 
 def canonical(value: Any, words: Vocabulary) -> str | None:
@@ -168,8 +195,3 @@ def concept_of(value: Any, words: Vocabulary) -> Concept | None:
 
 def _told(concept: Concept, scrubber: Scrubber) -> bool:
     return concept.curie is None and scrubber.repeats(concept.raw)
-
-
-def counted(gathered: Mapping[str, Gathered], name: str) -> int:
-    """Return how many distinct values a field has."""
-    return len(gathered[name].seen) if name in gathered else 0

@@ -13,6 +13,10 @@ MODULE: Final = r"^(core|community|community:dicom|community:rembi|custom:[a-z0-
 NO_UNIT: Final = frozenset({"keyword", "text", "date", "boolean"})
 
 FieldType = Literal["keyword", "integer", "float", "date", "boolean", "text"]
+Derived = Literal[
+    "age", "count", "findings", "format", "frames", "kind", "mixed", "patient", "plane", "positions", "route", "schema", "transfer_syntax"
+]
+"""What a reader works out itself: the catalogue says that a field is derived, the code says how."""
 FieldId = Annotated[str, StringConstraints(pattern=FIELD_ID, max_length=100)]
 
 
@@ -24,7 +28,7 @@ class FieldSource(BaseModel):
     dicom: tuple[str, ...] = ()
     ome: tuple[str, ...] = ()
     ngff: tuple[str, ...] = ()
-    derived: str | None = None
+    derived: Derived | None = None
 
 
 class FieldDeclaration(BaseModel):

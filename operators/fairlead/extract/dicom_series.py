@@ -51,15 +51,16 @@ class SeriesReader:
         self.syntaxes: set[str] = set()
         self.modalities: Counter[str] = Counter()
         self.notes: dict[str, int] = {}
-        self.frame_total = self.timed = 0
+        self.seen = self.frame_total = self.timed = 0
         self.stated_times: int | None = None
 
     def observe(self, header: Header, *, transfer_syntax_uid: str = "") -> None:
         """Take one header; ``transfer_syntax_uid`` is what the ledger knows where the file has no meta information."""
         dataset = header.dataset
-        self.scrubber.learn(identities(dataset, deep=self.frame_total == 0))
-        self.consolidation.observe(dataset)
         self.tail.observe(dataset)
+        self.scrubber.learn(identities(dataset, deep=not self.seen))
+        self.consolidation.observe(dataset)
+        self.seen += 1
         self.frames.extend(frames_of(dataset))
         if (plane := plane_of(dataset)) is not None:
             self.planes[plane] += 1

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from functools import cache
 from typing import Any, Final
 
 from pydicom import Dataset
@@ -36,6 +37,7 @@ MAX_DEPTH: Final = 8
 _SEPARATORS: Final = re.compile(r"[\^=\\,;\s]+")
 
 
+@cache
 def is_identifying(tag: int) -> bool:
     """Return whether an attribute identifies a person: listed, or a person name by its VR (PS3.5 section 6.2)."""
     if Tag(tag) in IDENTITY_TAGS:

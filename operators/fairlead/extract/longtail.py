@@ -64,11 +64,13 @@ class LongTail:
     def __init__(self) -> None:
         self._first: Dataset | None = None
         self._agreed: set[BaseTag] = set()
+        self._raw: dict[BaseTag, bytes] = {}
 
     def observe(self, dataset: Dataset) -> None:
-        """Take one header; the values of the first are compared undecoded where the encoding is the same."""
+        """Take one header, before anything else decodes it; values are compared undecoded where the encoding is the same."""
         if self._first is None:
             self._first, self._agreed = dataset, set(dataset.keys())
+            self._raw = {tag: raw for tag in self._agreed if (raw := raw_bytes(dataset, tag)) is not None}
             return
         same_encoding = dataset.original_encoding == self._first.original_encoding
         self._agreed = {tag for tag in self._agreed if tag in dataset and self._equal(dataset, tag, raw=same_encoding)}
@@ -77,8 +79,8 @@ class LongTail:
         first = self._first
         if first is None:
             return False
-        mine = raw_bytes(first, int(tag)) if raw else None
-        if mine is not None and (theirs := raw_bytes(dataset, int(tag))) is not None:
+        mine = self._raw.get(tag) if raw else None
+        if mine is not None and (theirs := raw_bytes(dataset, tag)) is not None:
             return mine == theirs
         known, other = decoded(first, tag), decoded(dataset, tag)
         return known is not None and other is not None and bool(known.value == other.value)

@@ -123,7 +123,7 @@ def _facts(path: Path, image: OmeImage, *, schema: str, form: str, known: set[st
         len([name for name in named if _sibling(path, name) is None and name != path.name]) if form == "OME-XML" or len(named) > 1 else 0
     )
     notes = {"missing-files": absent} if absent else {}
-    notes |= {"metadata-only": 0} if image.is_metadata_only or (form == "OME-XML" and named and not there) else {}
+    notes |= {"metadata-only": 0} if form == "OME-XML" and (image.is_metadata_only or (named and not there)) else {}
     holders = [*there, path] if form == "OME-TIFF" or not there else there
     return OmeFacts(
         read=read,
@@ -133,6 +133,6 @@ def _facts(path: Path, image: OmeImage, *, schema: str, form: str, known: set[st
         files=len(holders),
         size_bytes=sum(holder.stat().st_size for holder in holders),
         subject=image.subject,
-        channels=tuple(dict(channel) for channel in image.channels() if channel),
+        channels=tuple(channel for channel in image.channels() if channel),
         notes=notes,
     )

@@ -8,6 +8,7 @@ from typing import Any, Final
 from fairlead.extract.identity import spellings
 from fairlead.extract.ome_xml import OmeDocument, below, children, stated
 from fairlead.extract.readings import as_float
+from fairlead.records import JsonObject
 
 LENGTH_IN_MM: Final[Mapping[str, float]] = {
     "pm": 1e-9, "Å": 1e-7, "nm": 1e-6, "µm": 1e-3, "μm": 1e-3, "um": 1e-3, "mm": 1.0, "cm": 10.0, "dm": 100.0,
@@ -20,6 +21,17 @@ TARGETS: Final[Mapping[str, tuple[Mapping[str, float], float, str]]] = {
     "s": (TIME_IN_S, 1.0, "s"),
 }
 """Unit of a catalogue field -> (known units, its own size, the schema's default unit)."""
+
+CHANNEL: Final[Mapping[str, tuple[str, str | None]]] = {
+    "name": ("Name", None),
+    "fluorophore": ("Fluor", None),
+    "excitation_nm": ("ExcitationWavelength", "nm"),
+    "emission_nm": ("EmissionWavelength", "nm"),
+    "acquisition_mode": ("AcquisitionMode", None),
+    "contrast_method": ("ContrastMethod", None),
+    "colour": ("Color", None),
+}
+"""REMBI name of a channel's fact -> OME attribute and unit."""
 
 SUBJECT_KEYS: Final = ("Patient ID", "PatientID", "Subject ID", "SubjectID", "subject_id", "Donor", "Donor ID", "Individual")
 PERSON_ATTRIBUTES: Final = ("FirstName", "MiddleName", "LastName", "DisplayName", "Email", "UserName", "OMEName")
@@ -55,11 +67,11 @@ class OmeImage:
         found_values = (_converted(element, attribute, unit) for element in self._elements.get(name, ()))
         return [value for value in found_values if value is not None]
 
-    def channels(self) -> Iterator[Mapping[str, str]]:
-        """Yield name, fluorophore and wavelengths of each channel, as stated."""
-        names = ("Name", "Fluor", "ExcitationWavelength", "EmissionWavelength", "AcquisitionMode", "ContrastMethod", "Color")
+    def channels(self) -> Iterator[JsonObject]:
+        """Yield what is stated about each channel, wavelengths in nm."""
         for channel in self._elements["Channel"]:
-            yield {name: text for name in names if (text := stated(channel, name))}
+            found = {name: _converted(channel, attribute, unit) for name, (attribute, unit) in CHANNEL.items()}
+            yield {name: value for name, value in found.items() if value is not None}
 
     def files(self) -> list[str]:
         """Return the names of the files that TiffData names as holders of the pixels, in order."""

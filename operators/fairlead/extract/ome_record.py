@@ -8,7 +8,7 @@ from datetime import date
 from typing import Any, Final
 
 from fairlead.extract.catalogue import FieldCatalogue
-from fairlead.extract.consolidate import concept_of, scalar_of, tidy
+from fairlead.extract.consolidate import concept_of, tidy
 from fairlead.extract.declarations import FieldDeclaration
 from fairlead.extract.findings import finding
 from fairlead.extract.identity import Scrubber
@@ -73,7 +73,7 @@ def _readings(declared: FieldDeclaration, facts: OmeFacts) -> list[Any]:
 
 
 def _tidied(declared: FieldDeclaration, values: Sequence[Any], facts: OmeFacts) -> Value | None:
-    return tidy((scalar_of(value, declared) for value in values), declared, facts.scrubber)
+    return tidy(values, declared, facts.scrubber)
 
 
 def _core(

@@ -175,7 +175,7 @@ def _facts(path: Path, answers: dict[str, list[Any]], *, version: str, level: st
         scrubber=Scrubber(),
         files=1,
         size_bytes=sum((path / file).stat().st_size for file in relative_files(path)),
-        channels=tuple({"Name": name} for name in answers.get("omero/channels/label", ())),
+        channels=tuple({"name": name} for name in answers.get("omero/channels/label", ())),
         notes={} if _has_chunks(_inside(path, level)) else {"no-chunks": 0},
     )
 

@@ -70,12 +70,9 @@ class Vocabulary:
         code, label = found
         return Concept(raw=raw, curie=f"{self.scheme}:{code}" if self.scheme else None, label=label)
 
-    def canonical(self, raw: str) -> str | None:
-        """Return the one spelling of a raw term, CURIE or label; the raw text when it is unknown, None in a closed vocabulary."""
-        concept = self.concept(raw)
-        if concept is None:
-            return None
-        return concept.curie or concept.label or concept.raw
+    def knows(self, raw: str) -> bool:
+        """Return whether the term is one of the vocabulary's."""
+        return folded(raw) in self.terms
 
 
 def folded(text: str) -> str:
