@@ -172,6 +172,7 @@ def dataset_graph(site: Site, record: DatasetRecord) -> Graph:
     graph.add((node, DCTERMS.isPartOf, URIRef(site.catalog)))
     graph.add((node, DCAT.landingPage, node))
     graph.add((node, DCAT.contactPoint, URIRef(f"mailto:{record.contact.email}")))
+    add_pictures(graph, node, site, record)
     for creator in record.creators:
         graph.add((node, DCTERMS.creator, add_agent(graph, creator)))
     children = [(site.distribution(record, item), item.title) for item in record.distributions]
@@ -208,6 +209,14 @@ def add_concept(graph: Graph, concept: Concept) -> URIRef:
     node = URIRef(concept_iri(concept.curie) or "")
     graph.add((node, RDFS.label, Literal(concept.label or concept.raw)))
     return node
+
+
+def add_pictures(graph: Graph, node: URIRef, site: Site, record: DatasetRecord) -> None:
+    """State the previews as ``foaf:depiction``; pictures of pixels that are not public are not public either."""
+    if record.access_rights == AccessRights.PUBLIC:
+        for item in record.distributions:
+            if item.store is not None and item.store.preview:
+                graph.add((node, FOAF.depiction, URIRef(site.data(record, item.store.preview))))
 
 
 def add_counts(graph: Graph, node: URIRef, record: DatasetRecord) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
 from fairlead.errors import CheckFailed, InvalidInput, NotFound
+from fairlead.files import write_text
 from fairlead.progress import Progress
 from fairlead.publish.model import public_text
 from fairlead.publish.parameters import ExportParameters
@@ -125,6 +127,7 @@ def _convert_member(upstream: Upstream, staging: Staging, member: SafeMember, *,
             continue
         name = member.pseudonym if len(report.stores) == 1 else f"{member.pseudonym}-{number}"
         (out / store.path).rename(staging.dataset / "images" / f"{name}.ome.zarr")
+        name_neutrally(staging.dataset / "images" / f"{name}.ome.zarr", name)
         upstream.preview(staging.dataset / "images" / f"{name}.ome.zarr", staging.dataset / "previews" / f"{name}.png")
         public = store.model_copy(
             update={
@@ -137,6 +140,17 @@ def _convert_member(upstream: Upstream, staging: Staging, member: SafeMember, *,
         )
         stores.append(StagedStore(record_id=member.record_id, pseudonym=member.pseudonym, subject=member.subject, store=public))
     return stores, refused
+
+
+def name_neutrally(store: Path, name: str) -> None:
+    """Put the pseudonym in the place of the name that a store has from its file: people name files after patients."""
+    root = store / "zarr.json"
+    document = json.loads(root.read_text())
+    for scale in document.get("attributes", {}).get("ome", {}).get("multiscales", []):
+        scale["name"] = name
+    if "name" in (omero := document.get("attributes", {}).get("ome", {}).get("omero", {})):
+        omero["name"] = name
+    write_text(root, json.dumps(document, indent=2) + "\n")
 
 
 def nothing_left(step: str, refused: list[Refusal]) -> CheckFailed:

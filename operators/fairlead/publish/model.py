@@ -61,7 +61,7 @@ def build_record(given: Ingredients, *, version: int, now: datetime, issued: dat
     modalities = distinct(concept for record in records for concept in (record.core.modality, record.core.imaging_method))
     body_parts = distinct(record.core.body_part for record in records)
     organisms = distinct(record.core.organism for record in records)
-    counts = count(records, size_bytes=sum(item.store.size_bytes for item in given.stores))
+    counts = count(records, size_bytes=sum(given.made[item.store.path][0] for item in given.stores))
     return DatasetRecord(
         id=dataset_id(given.cohort.ref),
         version=version,
@@ -110,31 +110,26 @@ def count(records: Sequence[ImagingRecord], *, size_bytes: int) -> Counts:
 
 
 def distinct(found: Iterable[Concept | None]) -> tuple[Concept, ...]:
-    """Return each concept once, sorted by meaning, then by word."""
-    known = {(item.curie or "", item.label or item.raw): item for item in found if item is not None}
+    """Return each concept once, sorted by meaning. A word of a header that has no meaning yet may be anything, so it stays in the house."""
+    known = {item.curie: item for item in found if item is not None and item.curie and concept_iri(item.curie)}
     return tuple(known[key] for key in sorted(known))
 
 
 def keywords(concepts: Iterable[Concept]) -> tuple[str, ...]:
-    """Return the words to search by: codes that have a meaning, and always ``OME-Zarr``. Raw text of headers is not published."""
-    words = {"OME-Zarr"}
-    for concept in concepts:
-        if concept_iri(concept.curie) is not None:
-            words.add(concept.label or concept.raw)
-    return tuple(sorted(words))
+    """Return the words to search by: the concepts' labels, and always ``OME-Zarr``."""
+    return tuple(sorted({"OME-Zarr", *(concept.label or concept.raw for concept in concepts)}))
 
 
 def describe(given: Ingredients, counts: Counts) -> str:
     """Return the description in plain sentences, from counts and the cohort's own sentence."""
-    parts = [
-        f"{plural(counts.series, 'image series', 'image series')} of {plural(counts.patients, 'subject')} as OME-Zarr {given.parameters.ngff}."
-    ]
+    series, subjects = plural(counts.series, "image series", "image series"), plural(counts.patients, "subject")
+    parts = [f"{series} of {subjects} as OME-Zarr {given.parameters.ngff}."]
     if given.cohort.sentence:
         parts.append(f"Selection: {public_text(given.cohort.sentence).rstrip('.')}.")
     if given.codes:
         parts.append("De-identified by DICOM PS3.15 Annex E.")
-    if given.refused:
-        parts.append(f"{plural(len(given.refused), 'member')} of the cohort could not be published.")
+    if missing := len(given.cohort.members) - counts.series:
+        parts.append(f"{plural(missing, 'member')} of the cohort could not be published.")
     return " ".join(parts)
 
 
@@ -171,7 +166,7 @@ def distributions(given: Ingredients) -> tuple[Distribution, ...]:
             conforms_to=NGFF[given.parameters.ngff],
             size_bytes=given.made[item.store.path][0],
             sha256=given.made[item.store.path][1],
-            store=item.store,
+            store=item.store.model_copy(update={"manifest_sha256": given.made[item.store.path][1]}),
         )
         for number, item in enumerate(given.stores, start=1)
     ]

@@ -45,7 +45,7 @@ class ExportParameters(Record):
     """
 
     cohort: Annotated[str, AfterValidator(_reference)]
-    profile: Annotated[str, StringConstraints(min_length=1, max_length=512)] = "basic"
+    profile: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,126}$")] = "basic"
     access_rights: AccessRights = AccessRights.PUBLIC
     license: Annotated[str | None, AfterValidator(_licence)] = None
     title: Annotated[str | None, StringConstraints(strip_whitespace=True, max_length=300, pattern=r"^[^\x00-\x1f\x7f]*$")] = None

@@ -8,16 +8,22 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import Any, Final
 
-from sqlalchemy import Engine, RowMapping, select, update
+from sqlalchemy import Column, Engine, RowMapping, func, select, update
 from sqlalchemy.exc import SQLAlchemyError
 
 from fairlead.database import utc_now
 from fairlead.errors import InvalidInput, NotFound, ServiceUnreachable, Withdrawn
 from fairlead.files import sync_folder
 from fairlead.publish.tables import datasets
+from fairlead.publish.vocabulary import AccessRights
 from fairlead.records import DatasetRecord
 from fairlead.settings import Settings
+
+type Columns = tuple[Column[Any], ...]
+PLACES: Final[Columns] = (datasets.c.version, datasets.c.state, datasets.c.folder)
+"""What a request for bytes needs of a row; the record is large, and a store has many chunks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +51,7 @@ class DatasetStore:
     def __init__(self, settings: Settings, engine: Engine) -> None:
         self._root = settings.published_folder
         self._engine = engine
+        self._rights: dict[tuple[str, int], AccessRights] = {}
 
     def published(self) -> tuple[DatasetRecord, ...]:
         """Return the newest version of every dataset that is published, by id."""
@@ -52,11 +59,10 @@ class DatasetStore:
         newest = {row["id"]: row for row in self._rows(query)}
         return tuple(DatasetRecord.model_validate_json(row["record"]) for row in newest.values())
 
-    def generation(self) -> tuple[int, str]:
-        """Return a cheap mark that changes whenever what is published changes: rows seen, and the latest moment of a change."""
-        rows = self._rows(select(datasets.c.id, datasets.c.version, datasets.c.state, datasets.c.published_at, datasets.c.withdrawn_at))
-        moments = [row["withdrawn_at"] or row["published_at"] for row in rows]
-        return len(rows), max(moments).isoformat() if moments else ""
+    def generation(self) -> str:
+        """Return a cheap mark that changes whenever what is published changes."""
+        columns = (func.count(), func.max(datasets.c.published_at), func.max(datasets.c.withdrawn_at), func.count(datasets.c.withdrawn_at))
+        return "|".join(str(value) for value in self._rows(select(*columns))[0].values())
 
     def get(self, dataset: str) -> DatasetRecord:
         """Return the newest version of one dataset.
@@ -84,18 +90,21 @@ class DatasetStore:
         NotFound, Withdrawn : as :meth:`get`.
         ServiceUnreachable : the row is there and the folder is not: storage is not mounted.
         """
-        row = self._row(dataset, version)
+        row = self._row(dataset, version, columns=PLACES)
         folder = self._root / str(row["folder"])
         if not folder.is_dir():
             raise ServiceUnreachable("The storage of published datasets does not answer.", remedy="Repeat later.")
         return folder
 
-    def record_of(self, dataset: str, version: int) -> DatasetRecord:
-        """Return one version's record, old ones too."""
-        return DatasetRecord.model_validate_json(self._row(dataset, version)["record"])
+    def access_rights(self, dataset: str, version: int) -> AccessRights:
+        """Return who may fetch the bytes of one version; a version never changes, so it is read once."""
+        key = (dataset, version)
+        if key not in self._rights:
+            self._rights[key] = AccessRights(DatasetRecord.model_validate_json(self._row(dataset, version)["record"]).access_rights)
+        return self._rights[key]
 
-    def _row(self, dataset: str, version: int | None = None) -> RowMapping:
-        rows = self._versions(dataset)
+    def _row(self, dataset: str, version: int | None = None, *, columns: Columns = ()) -> RowMapping:
+        rows = self._versions(dataset, columns)
         if rows and rows[-1]["state"] == "withdrawn":
             raise Withdrawn(f"Dataset {dataset} was withdrawn.")
         found = [row for row in rows if version is None or row["version"] == version]
@@ -103,8 +112,8 @@ class DatasetStore:
             raise NotFound("There is no published dataset of that id and version.")
         return found[-1]
 
-    def _versions(self, dataset: str) -> list[RowMapping]:
-        return self._rows(select(datasets).where(datasets.c.id == dataset).order_by(datasets.c.version))
+    def _versions(self, dataset: str, columns: Columns = ()) -> list[RowMapping]:
+        return self._rows(select(*(columns or (datasets,))).where(datasets.c.id == dataset).order_by(datasets.c.version))
 
     def _rows(self, query: object) -> list[RowMapping]:
         with store_errors(), self._engine.connect() as connection:

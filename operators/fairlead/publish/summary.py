@@ -23,7 +23,7 @@ def plain(text: str) -> str:
     r"""Return text that Markdown shows as it is, on one line.
 
     >>> plain("*bold* <b>")
-    '\\\\*bold\\\\* \\\\<b\\\\>'
+    '\\*bold\\* \\<b\\>'
     """
     return MARKUP.sub(r"\\\1", " ".join(text.split()))
 

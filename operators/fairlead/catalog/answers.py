@@ -1,0 +1,130 @@
+"""Responses: a node in the representation the client asked for, with ETag, links and the rest of the headers."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from threading import Lock
+from typing import Final
+
+from fastapi import Request
+from fastapi.responses import Response
+from rdflib import DCTERMS, PROV, RDF, RDFS, Graph, Literal, Namespace, URIRef
+
+from fairlead.catalog.documents import PROFILES, Documents, etag_of, represent, signposts
+from fairlead.catalog.negotiation import HTML, OFFERED, choose, is_fresh
+from fairlead.catalog.pages import POLICY, Pages
+from fairlead.catalog.problems import NotAcceptable
+from fairlead.errors import NotFound
+from fairlead.publish import CatalogNode, DatasetNode, Node, RootNode, Site, Tombstone
+
+ADMS: Final = Namespace("http://www.w3.org/ns/adms#")
+VARY: Final = {"Vary": "Accept"}
+REVALIDATE: Final = {"Cache-Control": "no-cache"}
+RDF_ONLY: Final = tuple(name for name in OFFERED if name != HTML)
+KEPT: Final = 512
+"""Representations that are kept; each belongs to one generation of the store, so none is ever stale."""
+
+
+class Answers:
+    """Makes responses; keeps finished representations while what is published stays the same."""
+
+    def __init__(self, documents: Documents) -> None:
+        self._documents = documents
+        self._pages = Pages(documents.site)
+        self._kept: OrderedDict[tuple[str, ...], bytes] = OrderedDict()
+        self._lock = Lock()
+
+    @property
+    def site(self) -> Site:
+        """The site that is served."""
+        return self._documents.site
+
+    def node(self, request: Request, find: Callable[[], Node]) -> Response:
+        """Answer with a node: negotiate first, so that 406 costs nothing, then find it."""
+        media_type, profile = self._wanted(request)
+        node = find()
+        body = self._body(request.url.path, node, profile, media_type)
+        links = signposts(self.site, node.record, profile=profile) if isinstance(node, DatasetNode) else []
+        return self._respond(request, body, media_type, links=links)
+
+    def graph(self, request: Request, graph: Graph, links: Sequence[str] = ()) -> Response:
+        """Answer with a graph that has no page of its own (profiles, containers, pages of children): RDF only, Turtle for browsers."""
+        media_type = choose(request.headers.get("accept"), request.query_params.get("format"), offered=RDF_ONLY)
+        if media_type is None and HTML in (request.headers.get("accept") or ""):
+            media_type = RDF_ONLY[0]
+        if media_type is None:
+            raise _not_acceptable(RDF_ONLY)
+        return self._respond(request, represent(graph, media_type), media_type, links=links)
+
+    def tombstone(self, request: Request, stone: Tombstone) -> Response:
+        """Answer 410 with what remains."""
+        media_type, _ = self._wanted(request)
+        body = self._pages.tombstone(stone) if media_type == HTML else represent(_tombstone_graph(self.site, stone), media_type)
+        return Response(body, 410, headers=_headers(media_type), media_type=media_type)
+
+    def _wanted(self, request: Request) -> tuple[str, str]:
+        media_type = choose(request.headers.get("accept"), request.query_params.get("format"))
+        if media_type is None:
+            raise _not_acceptable(OFFERED)
+        profile = request.query_params.get("profile", "fdp")
+        if profile not in PROFILES:
+            raise NotAcceptable(
+                f"There is no view of this record in that profile; there are: {', '.join(PROFILES)}.", remedy="Use ?profile=."
+            )
+        return media_type, profile
+
+    def _body(self, path: str, node: Node, profile: str, media_type: str) -> bytes:
+        key = (self._documents.store.generation(), path, profile, media_type)
+        with self._lock:
+            if key in self._kept:
+                self._kept.move_to_end(key)
+                return self._kept[key]
+        body = self._page(node) if media_type == HTML else represent(self._documents.graph(node, profile), media_type)
+        with self._lock:
+            self._kept[key] = body
+            while len(self._kept) > KEPT:
+                self._kept.popitem(last=False)
+        return body
+
+    def _page(self, node: Node) -> bytes:
+        records = self._documents.store.published() if isinstance(node, RootNode | CatalogNode) else ()
+        return self._pages.page(node, records)
+
+    def _respond(self, request: Request, body: bytes, media_type: str, *, links: Sequence[str] = ()) -> Response:
+        etag = etag_of(body)
+        headers = {"ETag": etag, **REVALIDATE, **_headers(media_type)}
+        if links:
+            headers["Link"] = ", ".join(links)
+        if is_fresh(request.headers.get("if-none-match"), etag):
+            return Response(status_code=304, headers=headers)
+        return Response(body, headers=headers, media_type=media_type)
+
+
+def _headers(media_type: str) -> dict[str, str]:
+    page = {"Content-Security-Policy": POLICY, "Referrer-Policy": "no-referrer"} if media_type == HTML else {}
+    return {**VARY, "X-Content-Type-Options": "nosniff", **page}
+
+
+def _not_acceptable(offered: Sequence[str]) -> NotAcceptable:
+    return NotAcceptable(
+        f"This record is offered as {', '.join(offered)}.", remedy="Name one of them in Accept, or use ?format=ttl|jsonld|rdf|nt."
+    )
+
+
+def _tombstone_graph(site: Site, stone: Tombstone) -> Graph:
+    graph, node = Graph(), URIRef(site.dataset(stone.id))
+    graph.add((node, RDF.type, PROV.Entity))
+    graph.add((node, DCTERMS.title, Literal(stone.title)))
+    graph.add((node, ADMS["status"], URIRef("http://publications.europa.eu/resource/authority/dataset-status/WITHDRAWN")))
+    graph.add((node, PROV.invalidatedAtTime, Literal(stone.withdrawn_at)))
+    graph.add((node, RDFS.comment, Literal(stone.reason)))
+    return graph
+
+
+def dataset_of(identifier: str) -> str:
+    """Return the dataset that a dataset's or a distribution's id belongs to; raise NotFound for an empty one."""
+    dataset = identifier.partition(".")[0]
+    if not dataset:
+        raise NotFound("There is no dataset of that id.")
+    return dataset

@@ -1,0 +1,137 @@
+"""From an address to what it describes, and from that to the bytes of one representation with its headers."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+from urllib.parse import urlencode
+
+from rdflib import PROF, RDF, Graph, Literal, URIRef
+from rdflib.namespace import DCTERMS
+
+from fairlead import __version__
+from fairlead.errors import NotFound
+from fairlead.publish import (
+    VIEWS,
+    CatalogNode,
+    DatasetNode,
+    DatasetStore,
+    DistributionNode,
+    Node,
+    RootNode,
+    Site,
+    render,
+    serialise,
+    shapes_graph,
+)
+from fairlead.records import DatasetRecord
+
+PAGE_SIZE: Final = 10
+MAX_PAGE_SIZE: Final = 1000
+SHACL_ROLE: Final = URIRef("http://www.w3.org/ns/dx/prof/role/validation")
+SHACL: Final = URIRef("http://www.w3.org/ns/shacl#")
+
+
+@dataclass(frozen=True, slots=True)
+class Documents:
+    """Every document of the catalogue, made from the store when it is asked for."""
+
+    site: Site
+    store: DatasetStore
+
+    def root(self) -> RootNode:
+        """Return the FAIR Data Point's own node; it looks at the store, so that an outage shows here too."""
+        self.store.generation()
+        return RootNode(software_version=f"fairlead {__version__}")
+
+    def catalog(self, identifier: str) -> CatalogNode:
+        """Return the catalogue; raise NotFound for any other id."""
+        if identifier != self.site.catalog_id:
+            raise NotFound("There is no catalogue of that id.", remedy=f"The catalogue is {self.site.catalog}.")
+        return CatalogNode(self.store.published())
+
+    def dataset(self, identifier: str) -> DatasetNode:
+        """Return a dataset; raise NotFound or Withdrawn."""
+        return DatasetNode(self.store.get(identifier))
+
+    def distribution(self, identifier: str) -> DistributionNode:
+        """Return a distribution, ``<dataset>.<distribution>``; raise NotFound or Withdrawn."""
+        dataset, _, name = identifier.partition(".")
+        record = self.store.get(dataset)
+        for item in record.distributions:
+            if item.id == name:
+                return DistributionNode(record, item)
+        raise NotFound("The dataset has no distribution of that id.", remedy=f"See {self.site.dataset(dataset)}.")
+
+    def graph(self, node: Node, profile: str) -> Graph:
+        """Return the view of a node; raise NotFound for a profile that does not exist."""
+        return render(node, profile, site=self.site)
+
+    def profile(self, profile: str) -> Graph:
+        """Return a profile as one document: its PROF description, and the SHACL shapes that it leads to."""
+        graph = Graph()
+        graph += shapes_graph(profile)
+        node, resource = URIRef(self.site.profile(profile)), URIRef(f"{self.site.profile(profile)}#shapes")
+        graph.add((node, RDF.type, PROF.Profile))
+        graph.add((node, DCTERMS.title, Literal(f"Fairlead {profile} profile")))
+        graph.add((node, PROF.hasResource, resource))
+        graph.add((resource, RDF.type, PROF.ResourceDescriptor))
+        graph.add((resource, PROF.hasRole, SHACL_ROLE))
+        graph.add((resource, PROF.hasArtifact, node))
+        graph.add((resource, DCTERMS.conformsTo, SHACL))
+        return graph
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Some children of a record, and where the other pages are (FDP reference: ``/page/{child}``)."""
+
+    graph: Graph
+    links: Mapping[str, str]
+
+
+def page_of(graph: Graph, address: str, *, relation: URIRef, parent: URIRef, page: int, size: int) -> Page:
+    """Return the children of one page as links, sorted by IRI; there is always at least one page."""
+    children = sorted(graph.objects(parent, relation), key=str)
+    last = max(0, (len(children) - 1) // size)
+    part = Graph()
+    for child in children[page * size : (page + 1) * size]:
+        part.add((parent, relation, child))
+        part += graph.triples((child, None, None))
+    at = {"first": 0, "last": last}
+    if page > 0:
+        at["prev"] = min(page - 1, last)
+    if page < last:
+        at["next"] = page + 1
+    return Page(part, {name: f"{address}?{urlencode({'page': number, 'size': size})}" for name, number in at.items()})
+
+
+def etag_of(body: bytes) -> str:
+    """Return a strong ETag: the digest of the bytes."""
+    return f'"{hashlib.sha256(body).hexdigest()[:32]}"'
+
+
+def represent(graph: Graph, media_type: str) -> bytes:
+    """Return the bytes of an RDF representation."""
+    return serialise(graph, media_type)
+
+
+def signposts(site: Site, record: DatasetRecord, *, profile: str) -> list[str]:
+    """Return the Signposting links of a dataset's landing page (FAIR Signposting profile, level 1)."""
+    here = site.dataset(record.id)
+    links = [f'<{here}>; rel="cite-as"', f'<{record.license}>; rel="license"', '<https://schema.org/Dataset>; rel="type"']
+    links.append('<https://schema.org/AboutPage>; rel="type"')
+    links += [f'<{here}?format={name}>; rel="describedby"; type="{kind}"' for name, kind in DESCRIBED_BY]
+    links.append(f'<{site.profile(profile)}>; rel="profile"')
+    links += [f'<{creator.iri}>; rel="author"' for creator in record.creators if creator.iri]
+    if record.access_rights == "public":
+        links += [f'<{site.data(record, item.path)}>; rel="item"; type="{item.media_type}"' for item in record.distributions[:MAX_ITEMS]]
+    return links
+
+
+DESCRIBED_BY: Final = (("ttl", "text/turtle"), ("jsonld", "application/ld+json"))
+MAX_ITEMS: Final = 20
+"""Header lines stay short; the record itself lists every distribution."""
+PROFILES: Final = tuple(VIEWS)

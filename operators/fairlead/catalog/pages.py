@@ -1,0 +1,119 @@
+"""HTML pages: views of the same nodes that the RDF answers describe. No script, no third party, everything escaped."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
+
+from fairlead.publish import AccessRights, CatalogNode, DatasetNode, DistributionNode, Node, RootNode, Site, Tombstone
+from fairlead.publish.vocabulary import LICENCES, concept_iri
+from fairlead.records import Concept, DatasetRecord, Distribution
+
+HERE: Final = Path(__file__).parent
+POLICY: Final = "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+"""Content security policy of every page: our own style sheet and our own pictures."""
+SHOWN: Final = 60
+"""Pictures on a dataset's page; the table below them lists every distribution."""
+
+
+@cache
+def _environment() -> Environment:
+    environment = Environment(
+        loader=FileSystemLoader(HERE / "templates"),
+        autoescape=select_autoescape(default=True),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"size": human_size, "licence": licence_name, "known": known_concepts}
+    return environment
+
+
+def human_size(size_bytes: int) -> str:
+    """Return a size for people, in decimal units.
+
+    >>> human_size(999), human_size(1_530_000)
+    ('999 bytes', '1.5 MB')
+    """
+    if size_bytes < 1000:
+        return f"{size_bytes} bytes"
+    value, unit = float(size_bytes), ""
+    for name in ("kB", "MB", "GB", "TB", "PB"):
+        value, unit = value / 1000, name
+        if value < 1000:
+            break
+    return f"{value:.1f} {unit}"
+
+
+def licence_name(iri: str) -> str:
+    """Return the short name of a licence, its IRI when it has none.
+
+    >>> licence_name("https://creativecommons.org/licenses/by/4.0/")
+    'CC-BY-4.0'
+    """
+    return next((name for name, known in LICENCES.items() if known == iri), iri)
+
+
+def known_concepts(concepts: tuple[Concept, ...]) -> list[dict[str, str]]:
+    """Return label and IRI of the concepts that have a meaning; words of headers without one are not shown."""
+    return [{"label": item.label or item.raw, "iri": iri} for item in concepts if (iri := concept_iri(item.curie))]
+
+
+@dataclass(frozen=True, slots=True)
+class Pages:
+    """Renders every page of one site."""
+
+    site: Site
+
+    def page(self, node: Node, records: tuple[DatasetRecord, ...] = ()) -> bytes:
+        """Return the page of a node; the root and the catalogue list ``records``."""
+        match node:
+            case RootNode():
+                return self._render("root.html", node.software_version, here=self.site.root, records=records)
+            case CatalogNode():
+                return self._render("catalog.html", here=self.site.catalog, records=node.records)
+            case DatasetNode():
+                return self._render("dataset.html", here=self.site.dataset(node.record.id), **self._dataset(node.record))
+            case DistributionNode():
+                here = self.site.distribution(node.record, node.distribution)
+                return self._render("distribution.html", here=here, record=node.record, item=self._item(node.record, node.distribution))
+
+    def tombstone(self, stone: Tombstone) -> bytes:
+        """Return the page that stands where a dataset was withdrawn."""
+        return self._render("tombstone.html", here=self.site.dataset(stone.id), stone=stone)
+
+    def _dataset(self, record: DatasetRecord) -> dict[str, Any]:
+        items = [self._item(record, item) for item in record.distributions]
+        stores = [item for item in items if item["distribution"].store is not None]
+        return {"record": record, "items": items, "pictures": stores[:SHOWN], "first": stores[0] if stores else None}
+
+    def _item(self, record: DatasetRecord, item: Distribution) -> dict[str, Any]:
+        public = record.access_rights == AccessRights.PUBLIC
+        preview = item.store.preview if item.store is not None else None
+        return {
+            "distribution": item,
+            "page": self.local(self.site.distribution(record, item)),
+            "url": self.site.data(record, item.path),
+            "picture": self.local(self.site.data(record, preview)) if public and preview else None,
+            "public": public,
+        }
+
+    def local(self, iri: str) -> str:
+        """Return an address of ours without scheme and host, so that pages work behind any proxy."""
+        parts = urlsplit(iri)
+        return parts.path + (f"?{parts.query}" if parts.query else "")
+
+    def _render(self, template: str, software: str = "", **values: Any) -> bytes:
+        words = self.site.words
+        base = urlsplit(self.site.base).path
+        text = (
+            _environment()
+            .get_template(template)
+            .render(site=self.site, words=words, base=base, local=self.local, software=software, **values)
+        )
+        return text.encode()

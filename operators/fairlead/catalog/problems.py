@@ -1,0 +1,89 @@
+"""Errors as RFC 9457 problem documents: what is so and what to do, never an internal detail."""
+
+from __future__ import annotations
+
+import json
+import logging
+import secrets
+from collections.abc import Mapping
+from typing import Final
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import Response
+from starlette.exceptions import HTTPException
+
+from fairlead.errors import (
+    CheckFailed,
+    Conflict,
+    FairleadError,
+    InvalidInput,
+    NotFound,
+    NotPermitted,
+    ServiceUnreachable,
+    UnsupportedInput,
+    Withdrawn,
+)
+
+logger = logging.getLogger(__name__)
+PROBLEM: Final = "application/problem+json"
+STATUS: Final[Mapping[type[FairleadError], int]] = {
+    Withdrawn: 410,
+    NotFound: 404,
+    UnsupportedInput: 501,
+    InvalidInput: 400,
+    NotPermitted: 403,
+    Conflict: 409,
+    CheckFailed: 422,
+    ServiceUnreachable: 503,
+}
+"""First class that fits wins; any other error of ours is 500."""
+
+
+class NotAcceptable(FairleadError):
+    """None of the representations asked for exists."""
+
+    code = "not-acceptable"
+
+
+def status_of(error: FairleadError) -> int:
+    """Return the HTTP status of an error."""
+    if isinstance(error, NotAcceptable):
+        return 406
+    return next((status for kind, status in STATUS.items() if isinstance(error, kind)), 500)
+
+
+def problem(status: int, *, code: str, title: str, detail: str, headers: Mapping[str, str] | None = None) -> Response:
+    """Return a problem document; it is never cached."""
+    body = {"type": f"urn:fairlead:error:{code}", "title": title, "status": status, "detail": detail}
+    extra = {"Retry-After": "30"} if status == 503 else {}
+    return Response(
+        json.dumps(body, ensure_ascii=False), status, {"Cache-Control": "no-store", "Vary": "Accept", **extra, **(headers or {})}, PROBLEM
+    )
+
+
+def add_handlers(app: FastAPI) -> None:
+    """Answer every error of the app with a problem document."""
+
+    @app.exception_handler(FairleadError)
+    def ours(request: Request, error: FairleadError) -> Response:
+        status = status_of(error)
+        if status >= 500:
+            logger.warning("%s answered %s: %s", request.url.path, status, error.code)
+        return problem(status, code=error.code, title=error.message, detail=error.remedy)
+
+    @app.exception_handler(HTTPException)
+    def http(request: Request, error: HTTPException) -> Response:
+        headers = dict(error.headers or {})
+        return problem(error.status_code, code=f"http-{error.status_code}", title=str(error.detail), detail="", headers=headers)
+
+    @app.exception_handler(RequestValidationError)
+    def validation(request: Request, error: RequestValidationError) -> Response:
+        names = ", ".join(sorted({str(item["loc"][-1]) for item in error.errors()}))
+        return problem(400, code="invalid-input", title=f"These parameters do not hold: {names}.", detail="See /docs for what they may be.")
+
+    @app.exception_handler(Exception)
+    def unforeseen(request: Request, error: Exception) -> Response:
+        reference = secrets.token_hex(6)
+        logger.error("%s failed, reference %s: %s", request.url.path, reference, type(error).__name__)
+        return problem(500, code="internal", title="The server made a mistake.", detail=f"Reference {reference}.")
