@@ -65,11 +65,18 @@ def test_generated_pages_are_current() -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-@pytest.mark.parametrize("kind", error_classes(), ids=lambda kind: kind.__name__)
-def test_every_error_code_is_on_the_errors_page_with_its_remedy(kind: Any) -> None:
+def test_every_error_code_is_on_the_errors_page_with_its_remedy() -> None:
     page = (CHECKOUT / "docs" / "errors.md").read_text()
-    assert f"| `{kind.code}` |" in page
-    assert kind.default_remedy in page
+    for kind in [kind for kind in error_classes() if kind.__module__.startswith("fairlead.")]:
+        assert f"| `{kind.code}` |" in page, kind
+        assert kind.default_remedy in page, kind
+
+
+def test_no_two_errors_share_a_code_unless_one_is_the_others_kind() -> None:
+    kinds = [kind for kind in error_classes() if kind.__module__.startswith("fairlead.")]
+    for one in kinds:
+        for other in kinds:
+            assert one.code != other.code or issubclass(one, other) or issubclass(other, one), (one, other)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda path: str(path.relative_to(CHECKOUT)))
