@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Final
 
 from fairlead.cohort import CohortStore, count_definition, facet_definition, parse_definition
 from fairlead.cohort.compile import compile_definition
-from fairlead.extract import FieldCatalogue
-from fairlead.index import Index
+from fairlead.database import open_database
+from fairlead.extract import FieldCatalogue, load_catalogue
+from fairlead.index import Index, open_index
 from fairlead.keys import load_project_key, pseudonym
 from fairlead.records import CohortVersion, ImagingRecord, JsonObject
 from fairlead.resources import configs_folder
@@ -17,8 +18,6 @@ from fairlead.settings import Settings
 from fairlead.workbench.services import Answer, Bucket, ExportState, Step, Workbench
 
 if TYPE_CHECKING:
-    from sqlalchemy import Engine
-
     from fairlead.publish import Export, Exports
 
 STEP_WORDS: Final[Mapping[str, str]] = {"in scope": "All records"}
@@ -113,19 +112,22 @@ class ListedExports:
         )
 
 
-def open_workbench(settings: Settings, *, engine: Engine, index: Index, catalogue: FieldCatalogue, exports: Exports) -> Workbench:
-    """Return the services of one installation.
+def open_workbench(settings: Settings) -> Workbench:
+    """Return the services of the installation that the settings name.
 
     The form key is derived from the installation's project key, so every worker of the server has the same one.
     """
-    from fairlead.publish import AccessRights
+    from fairlead.publish import AccessRights, Exports
 
+    engine = open_database(settings)
+    catalogue = load_catalogue(settings.fields_file)
+    index = open_index(settings, catalogue)
     cohorts = CohortStore(engine)
     return Workbench(
         catalogue=catalogue,
         data=IndexedData(index, catalogue, cohorts),
         versions=StoredVersions(cohorts, index, catalogue),
-        exports=ListedExports(exports, settings),
+        exports=ListedExports(Exports(settings, engine), settings),
         form_key=pseudonym(load_project_key(settings.secrets_folder, settings.project), FORM_PURPOSE, ""),
         licence=settings.catalog.license,
         profiles=profiles(settings),
