@@ -67,12 +67,12 @@ def spelling(declaration: FieldDeclaration, text: str, *, where: str) -> str:
     if text in known.labels:
         return text
     bare = text.removeprefix(f"{known.scheme}:") if known.scheme else text
-    found = known.canonical(bare)
+    found = known.concept(bare)
     if found is None:
         raise InvalidDefinition(
             f"At {where}: {text[:80]!r} is no value of {declaration.id}.", remedy=f"Use one of: {', '.join(sorted(known.labels))}."
         )
-    return text if found == bare else found
+    return (found.curie or found.label or text) if known.knows(bare) else text
 
 
 def period(declaration: FieldDeclaration, given: Any, *, where: str) -> tuple[str, str]:

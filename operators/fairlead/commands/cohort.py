@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 cohort = typer.Typer(help="Cohorts: count, freeze, compare, combine.", no_args_is_help=True)
 
 DefinitionArgument = Annotated[str, typer.Argument(metavar="DEF", help="Definition file, JSON or YAML; - is standard input.")]
-ReferenceArgument = Annotated[str, typer.Argument(metavar="ID@N", help="Frozen version; ID alone is the newest.")]
+ReferenceArgument = Annotated[str, typer.Argument(metavar="REF", help="Frozen version ID@N; ID alone is the newest.")]
 TitleOption = Annotated[str | None, typer.Option(help="Title of the cohort (default: the definition's).")]
 
 

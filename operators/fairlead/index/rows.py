@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from fairlead.extract import FieldCatalogue, vocabulary
+from fairlead.extract import FieldCatalogue, concept_label, vocabulary
 from fairlead.records import ImagingRecord, Scalar
 
 SOURCE_FIELD: Final = "@source"
@@ -50,7 +50,8 @@ def label_of(value: Scalar, vocabulary_name: str | None) -> str:
     """Return what people read for a value: the label of a concept, else the value itself."""
     if isinstance(value, bool):
         return "yes" if value else "no"
-    return str(value) if vocabulary_name is None else vocabulary(vocabulary_name).labels.get(str(value), str(value))
+    known = {} if vocabulary_name is None else vocabulary(vocabulary_name).labels
+    return known.get(str(value)) or (concept_label(str(value)) if ":" in str(value) else None) or str(value)
 
 
 def row_of(record: ImagingRecord, catalogue: FieldCatalogue) -> Row:
