@@ -27,7 +27,7 @@ from fairlead.deidentify.profile import Profile
 from fairlead.deidentify.rules import PATIENT_ID, Action, Rules, rules_of
 from fairlead.deidentify.stamp import stamp
 from fairlead.deidentify.table import LAST_META_GROUP, Option, identity_kinds, is_private, is_repeating, vr_of
-from fairlead.deidentify.tree import MEANINGS, dummy_item, is_public_code, may_stay
+from fairlead.deidentify.tree import LOCAL_CODE, MEANINGS, dummy_item, is_public_code, may_stay
 from fairlead.deidentify.values import DUMMIES, REMOVED, cap_age, shift_date, shift_datetime, shift_time, shift_zone
 from fairlead.deidentify.words import clean_words, remove_words
 from fairlead.errors import UnreadableImage
@@ -232,9 +232,9 @@ class Walk:
         return DataElement(tag, "SQ", cleaned or [dummy_item(tag)])
 
     def _in_tree(self, source: Dataset, tag: int, depth: int) -> Element | None:
+        if tag in LOCAL_CODE and not is_public_code(source):
+            return DataElement(tag, vr_of(tag), LOCAL_CODE[tag])  # a local code may be a person's
         if tag in MEANINGS:
-            if not is_public_code(source):
-                return None
             meaning = " ".join(values_of(element_of(source, tag), encodings_of(source)))
             return DataElement(tag, "LO", remove_words(meaning, forbidden=self.identity.words) or REMOVED)
         if not may_stay(tag, vr_of(tag)):

@@ -6,6 +6,7 @@ option cleans (C) it is the cleaned value (PS3.15 sections E.3.3 and E.3.4).
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final
 
 from pydicom.dataelem import DataElement
@@ -16,9 +17,12 @@ from fairlead.deidentify.values import REMOVED
 CODE_ITEM: Final = frozenset({0x00080100, 0x00080102, 0x00080103, 0x00080104, 0x0008010F, 0x00080105, 0x00080119, 0x00080117})
 MEANINGS: Final = frozenset({0x00080104})
 """Code Meaning stays when the code has a value and a public scheme, cleaned of identity."""
+LOCAL_CODE: Final[Mapping[int, str]] = {0x00080100: REMOVED, 0x00080102: "99FAIRLEAD", 0x00080104: REMOVED, 0x00080119: REMOVED}
+"""What a code of any other scheme becomes: the attributes of a code are type 1 (PS3.3 section 8.8), so none may go."""
 SCHEMES: Final = frozenset({
     "DCM", "SCT", "SRT", "SNM3", "UCUM", "LN", "FMA", "RADLEX", "UMLS", "BI", "NCIt", "I10", "I10P", "I9C", "MSH", "NEU", "UBERON", "ICDO3",
-    "MA", "ATC", "CPT4", "RXNORM", "DCMUID", "99DCMTK", "99QIICR", "IBSI", "NCBITAXON",
+    "MA", "ATC", "CPT4", "RXNORM", "DCMUID", "99DCMTK", "99QIICR", "IBSI", "NCBITAXON", 
+    "RFC5646", "RFC3066", "ISO639_1", "ISO639_2", "ISO3166_1", "MDC", "PATHLEX", "SEH",
 })  # fmt: skip
 SHAPE: Final = frozenset({
     0x0040A010,  # Relationship Type
