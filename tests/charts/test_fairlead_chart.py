@@ -222,7 +222,7 @@ def test_the_database_url_comes_from_the_named_secret(render: Render) -> None:
 
 
 def test_a_change_of_routes_restarts_the_node(render: Render) -> None:
-    rule = {"project": "p", "calling_ae": ["CT"], "from_networks": ["10.0.0.1/32"]}
+    rule = {"name": "CT", "project": "p", "center": "north", "from_networks": ["10.0.0.1/32"]}
     sums = [
         one(render(values=values), "StatefulSet", "x-fairlead-node")["spec"]["template"]["metadata"]["annotations"]["checksum/config"]
         for values in ({}, {"routes": [rule]})
@@ -269,3 +269,18 @@ def test_the_schema_documents_the_same_values_as_the_defaults() -> None:
                 compare(below, value, f"{where}.{name}")
 
     compare(schema, values, "values")
+
+
+def test_a_route_in_the_values_has_the_words_of_the_programs_own_table() -> None:
+    from fairlead.receive.routes import RouteRule
+
+    item = yaml.safe_load((FAIRLEAD / "values.schema.json").read_text())["properties"]["routes"]["items"]
+    assert set(item["properties"]) == set(RouteRule.model_fields)
+    assert set(item["required"]) == {name for name, field in RouteRule.model_fields.items() if field.is_required()}
+
+
+def test_the_rendered_table_has_the_probe_first_and_then_the_rules_in_order(render: Render) -> None:
+    config = one(render(FAIRLEAD, FAIRLEAD / "ci" / "production-values.yaml"), "ConfigMap", "x-fairlead-config")
+    rules = yaml.safe_load(config["data"]["routes.yaml"])["routes"]
+    assert [rule["name"] for rule in rules] == ["liveness probe", "CT in the basement", "PACS"]
+    assert rules[0]["from_networks"] == ["127.0.0.1/32"]

@@ -13,7 +13,7 @@ import yaml
 from charts.conftest import FAIRLEAD
 
 pytestmark = pytest.mark.charts
-RULE = {"project": "p", "calling_ae": ["CT"], "from_networks": ["10.0.0.1/32"]}
+RULE = {"name": "CT", "project": "p", "center": "north", "calling_ae": ["CT"], "from_networks": ["10.0.0.1/32"]}
 
 REFUSED: list[tuple[str, dict[str, Any], str]] = [
     ("a misspelt block", {"nodes": {}}, "nodes"),
@@ -34,7 +34,8 @@ REFUSED: list[tuple[str, dict[str, Any], str]] = [
     ("an octet above 255", {"networkPolicy": {"dicomPeers": ["10.0.0.256/32"]}}, "networkPolicy.dicomPeers.0"),
     ("a prefix above 32", {"networkPolicy": {"dicomPeers": ["10.0.0.0/33"]}}, "networkPolicy.dicomPeers.0"),
     ("an egress without ports", {"networkPolicy": {"egress": [{"cidr": "10.0.0.0/8"}]}}, "ports is required"),
-    ("a route without networks", {"routes": [{"project": "p", "calling_ae": ["CT"]}]}, "from_networks is required"),
+    ("a route without networks", {"routes": [{"name": "CT", "project": "p", "center": "north"}]}, "from_networks is required"),
+    ("a route without a centre", {"routes": [{name: RULE[name] for name in ("name", "project", "from_networks")}]}, "center is required"),
     ("a route with an unknown word", {"routes": [RULE | {"allow": True}]}, "allow is not allowed"),
     ("a route with a bad project", {"routes": [RULE | {"project": "Big Project"}]}, "routes.0.project"),
     ("a base address with a slash at its end", {"catalog": {"baseUrl": "https://x.org/"}}, "catalog.baseUrl"),
