@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
+
+from fairlead.records import Scalar
 
 
 class CardKind(StrEnum):
@@ -53,3 +55,17 @@ CARDS: Final = (
 def cards_for(fields: Collection[str]) -> tuple[Card, ...]:
     """Return the cards whose fields exist in the catalogue in use."""
     return tuple(card for card in CARDS if card.field in fields)
+
+
+KINDS: Final[Mapping[str, str]] = {"dicom-series": "DICOM series", "ome-image": "OME image"}
+MODALITY_PREFIX: Final = "DCM:"
+
+
+def short_label(value: Scalar | None, label: str) -> str:
+    """Return the word that people in the field use, where it is shorter than the vocabulary's.
+
+    >>> short_label("DCM:CT", "Computed Tomography"), short_label("SCT:69536005", "Head"), short_label(None, "Unknown")
+    ('CT', 'Head', 'Unknown')
+    """
+    text = value if isinstance(value, str) else ""
+    return text.removeprefix(MODALITY_PREFIX) if text.startswith(MODALITY_PREFIX) else KINDS.get(text, label)

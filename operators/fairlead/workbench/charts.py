@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from fairlead.records import JsonObject, Scalar
+from fairlead.workbench.cards import short_label
 from fairlead.workbench.definition import definition_of
 from fairlead.workbench.services import Bucket, Workbench
 from fairlead.workbench.state import PageState
@@ -136,7 +137,8 @@ def _cells(state: PageState, workbench: Workbench, modalities: Sequence[Bucket],
     for modality in [bucket for bucket in modalities if bucket.value is not None][:MAX_ROWS]:
         narrowed = {**base, "include": {"all": [base["include"], {"field": "modality", "op": "in", "value": [modality.value]}]}}
         found = chosen(state, workbench.data.facets(narrowed, [field]))[field]
-        yield from ((modality.label, bucket.label, bucket.patients) for bucket in found[:MAX_ROWS])
+        name = short_label(modality.value, modality.label)
+        yield from ((name, bucket.label, bucket.patients) for bucket in found[:MAX_ROWS])
 
 
 def _bars(title: str, axis: str, rows: Sequence[tuple[str, int]]) -> Chart:

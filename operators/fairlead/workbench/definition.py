@@ -15,7 +15,7 @@ from fairlead.errors import FairleadError
 from fairlead.extract import FieldCatalogue
 from fairlead.index import label_of
 from fairlead.records import Grain, JsonObject, Scalar
-from fairlead.workbench.cards import CARDS
+from fairlead.workbench.cards import CARDS, short_label
 from fairlead.workbench.state import Filter, PageState, parameter_text, read_state
 
 EVERYTHING: Final[Mapping[str, str]] = {"field": "kind", "op": "exists"}
@@ -81,7 +81,7 @@ def rule_name(name: str, asked: Filter, catalogue: FieldCatalogue) -> str:
 
 
 def _listed(values: tuple[Scalar, ...], vocabulary: str | None) -> str:
-    shown = [label_of(value, vocabulary) for value in values[:MAX_NAMED]]
+    shown = [short_label(value, label_of(value, vocabulary)) for value in values[:MAX_NAMED]]
     return " or ".join(shown + ([f"{len(values) - MAX_NAMED} more"] if len(values) > MAX_NAMED else []))
 
 

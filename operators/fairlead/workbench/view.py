@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from fairlead.extract import FieldCatalogue
+from fairlead.index import label_of
 from fairlead.records import CohortVersion, ImagingRecord, JsonObject, Scalar
-from fairlead.workbench.cards import Card, CardKind, cards_for
+from fairlead.workbench.cards import Card, CardKind, cards_for, short_label
 from fairlead.workbench.definition import definition_of, funnel_of
 from fairlead.workbench.services import Answer, Bucket, ExportState, Step, Workbench
 from fairlead.workbench.state import Filter, PageState, parameter_text
@@ -18,6 +19,7 @@ from fairlead.workbench.state import Filter, PageState, parameter_text
 SHOWN_VALUES: Final = 8
 ROWS_PER_PAGE: Final = 50
 SHOWN_VERSIONS: Final = 30
+NO_FILTER: Final = "All records. Choose values on the left to narrow them."
 BYTE_UNITS: Final = ("B", "kB", "MB", "GB", "TB", "PB")
 
 
@@ -27,6 +29,7 @@ class Row:
 
     value: str
     label: str
+    hint: str
     patients: int
     series: int
     percent: float
@@ -103,6 +106,7 @@ class PageView:
 
     state: PageState
     answer: Answer
+    sentence: str
     size: str
     definition: str
     cards: tuple[CardView, ...]
@@ -126,6 +130,7 @@ def page_view(state: PageState, workbench: Workbench) -> PageView:
     return PageView(
         state=state,
         answer=answer,
+        sentence=answer.sentence if state.filters else NO_FILTER,
         size=human_bytes(answer.counts.size_bytes),
         definition=json.dumps(definition, indent=2, ensure_ascii=False),
         cards=tuple(view for view in shown if view.card.always or view.filter or any(row.patients for row in view.rows)),
@@ -160,7 +165,8 @@ def _row(bucket: Bucket, rank: int, largest: int, asked: Filter) -> Row:
     included, excluded = value in asked.include, value in asked.exclude
     return Row(
         value=parameter_text(value),
-        label=bucket.label,
+        label=short_label(bucket.value, bucket.label),
+        hint=bucket.label,
         patients=bucket.patients,
         series=bucket.series,
         percent=percent(bucket.patients, largest),
@@ -173,13 +179,15 @@ def _row(bucket: Bucket, rank: int, largest: int, asked: Filter) -> Row:
 def _absent_row(value: Scalar, asked: Filter) -> Row:
     """Keep a chosen value on the page although no record has it any more, so that it can be taken away."""
     text = parameter_text(value)
-    return Row(text, text, 0, 0, 0.0, included=value in asked.include, excluded=value in asked.exclude, hidden=False)
+    return Row(text, text, text, 0, 0, 0.0, included=value in asked.include, excluded=value in asked.exclude, hidden=False)
 
 
 def _unknown_row(bucket: Bucket | None, largest: int, asked: Filter) -> Row:
     patients, series = (bucket.patients, bucket.series) if bucket else (0, 0)
     share = percent(patients, largest)
-    return Row("", "Unknown", patients, series, share, included=asked.unknown == "in", excluded=asked.unknown == "out", hidden=False)
+    return Row(
+        "", "Unknown", "Not stated", patients, series, share, included=asked.unknown == "in", excluded=asked.unknown == "out", hidden=False
+    )
 
 
 def percent(part: int, whole: int) -> float:
@@ -219,19 +227,19 @@ def _table_rows(records: Sequence[ImagingRecord], catalogue: FieldCatalogue) -> 
         yield TableRow(
             patient=core.patient_key[:9],
             study=hashlib.sha256(core.study_uid.encode()).hexdigest()[:8],
-            modality=_first(values, "modality"),
-            body_part=_first(values, "body_part"),
-            date=_first(values, "study_date"),
-            manufacturer=_first(values, "manufacturer"),
+            modality=_first(values, "modality", catalogue),
+            body_part=_first(values, "body_part", catalogue),
+            date=_first(values, "study_date", catalogue),
+            manufacturer=_first(values, "manufacturer", catalogue),
             images=core.instances,
             size=human_bytes(core.size_bytes),
-            kind="DICOM series" if core.kind == "dicom-series" else "OME image",
+            kind=short_label(core.kind, core.kind),
         )
 
 
-def _first(values: Mapping[str, tuple[Scalar, ...]], name: str) -> str:
+def _first(values: Mapping[str, tuple[Scalar, ...]], name: str, catalogue: FieldCatalogue) -> str:
     found = values.get(name, ())
-    return str(found[0]) if found else ""
+    return short_label(found[0], label_of(found[0], catalogue.get(name).vocabulary)) if found else ""
 
 
 def human_bytes(size: int) -> str:
