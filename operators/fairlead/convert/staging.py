@@ -32,16 +32,28 @@ def staged(target: Path) -> Iterator[Path]:
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     remove_abandoned(target.parent)
-    folder = target.parent / f".{target.name}.{secrets.token_hex(6)}{SUFFIX}"
     with storage_errors(target.name):
-        folder.mkdir()
-        lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        folder, lock = _locked_folder(target)
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX)
             yield folder
         finally:
             shutil.rmtree(folder, ignore_errors=True)
             os.close(lock)
+
+
+def _locked_folder(target: Path) -> tuple[Path, int]:
+    """Make a staging folder and hold its lock; a cleaner that came between the two steps makes us try again."""
+    while True:
+        folder = target.parent / f".{target.name}.{secrets.token_hex(6)}{SUFFIX}"
+        folder.mkdir()
+        try:
+            lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        except FileNotFoundError:
+            continue
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if folder.is_dir():
+            return folder, lock
+        os.close(lock)
 
 
 def remove_abandoned(parent: Path) -> int:
