@@ -152,9 +152,10 @@ fairlead db upgrade && fairlead node status --json && fairlead config show
 
 @pytest.mark.slow
 def test_the_program_runs_with_a_read_only_root_file_system_and_one_volume(tmp_path: Path) -> None:
-    unshare = ["unshare", "--user", "--map-root-user", "--mount"]
-    if shutil.which("unshare") is None or subprocess.run([*unshare, "true"], capture_output=True, check=False).returncode != 0:
-        pytest.skip("unshare with user namespaces is not available on this machine")
+    ways = [["unshare", "--mount"], ["unshare", "--user", "--map-root-user", "--mount"]] if shutil.which("unshare") else []
+    possible = [way for way in ways if subprocess.run([*way, "true"], capture_output=True, check=False).returncode == 0]
+    if not possible:
+        pytest.skip("this machine has no unshare that makes a mount namespace, as root or in a user namespace")
     environment = {
         "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
         "STATE": str(tmp_path),
@@ -164,7 +165,9 @@ def test_the_program_runs_with_a_read_only_root_file_system_and_one_volume(tmp_p
         "FAIRLEAD_HOME": str(tmp_path / "home"),
         "PYTHONDONTWRITEBYTECODE": "1",
     }
-    done = subprocess.run([*unshare, "bash", "-c", READ_ONLY], env=environment, capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run(
+        [*possible[0], "bash", "-c", READ_ONLY], env=environment, capture_output=True, text=True, timeout=120, check=False
+    )
     assert done.returncode == 0, done.stderr
     assert '"disk_free"' in done.stdout
     assert f"home: {tmp_path}/home" in done.stdout

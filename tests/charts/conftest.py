@@ -15,6 +15,7 @@ import yaml
 CHARTS = Path(__file__).parents[2] / "charts"
 FAIRLEAD = CHARTS / "fairlead"
 PLATFORM = CHARTS / "platform"
+FAST_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 Rendered = list[dict[str, Any]]
 Render = Callable[..., Rendered]
 
@@ -42,13 +43,22 @@ def helm() -> Callable[..., subprocess.CompletedProcess[str]]:
 def render(helm: Callable[..., subprocess.CompletedProcess[str]], tmp_path_factory: pytest.TempPathFactory) -> Render:
     """Return a function: chart, values files, inline values -> the rendered objects."""
 
+    known: dict[tuple[object, ...], str] = {}  # text, so that no test sees what another one changed
+
     def rendered(chart: Path = FAIRLEAD, *files: Path, values: dict[str, Any] | None = None) -> Rendered:
+        given = yaml.safe_dump(values or {})
+        key = (chart, files, given)
+        if key not in known:
+            known[key] = template(chart, *files, given=given)
+        return [document for document in yaml.load_all(known[key], Loader=FAST_LOADER) if document]
+
+    def template(chart: Path, *files: Path, given: str) -> str:
         inline = tmp_path_factory.mktemp("values") / "values.yaml"
-        inline.write_text(yaml.safe_dump(values or {}))
+        inline.write_text(given)
         options = [part for file in (*files, inline) for part in ("--values", str(file))]
         done = helm("template", "x", chart, "--namespace", "imaging", *options)
         assert done.returncode == 0, done.stderr
-        return [document for document in yaml.safe_load_all(done.stdout) if document]
+        return done.stdout
 
     return rendered
 
