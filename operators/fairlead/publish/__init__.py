@@ -15,6 +15,7 @@ from fairlead.publish.model import build_record
 from fairlead.publish.parameters import ExportParameters, read_parameters
 from fairlead.publish.states import ExportState
 from fairlead.publish.store import DatasetStore, Tombstone, withdraw
+from fairlead.publish.verify import record_files, verify_published
 from fairlead.publish.views import (
     RDF_TYPES,
     VIEWS,
@@ -51,9 +52,11 @@ __all__ = [
     "build_record",
     "check_shapes",
     "read_parameters",
+    "record_files",
     "render",
     "serialise",
     "shapes_graph",
+    "verify_published",
     "withdraw",
     "write_crate",
 ]

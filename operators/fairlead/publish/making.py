@@ -39,7 +39,8 @@ def make_safe(upstream: Upstream, staging: Staging, *, cohort: CohortVersion, pr
         refused += [Refusal(source=image, code=code, reason=public_text(reason)) for code, reason in problems]
         codes |= set(applied)
         if sources:
-            members.append(SafeMember(record_id=record_id, pseudonym=image, subject=subject, sources=sources))
+            instances = len(sources) if record.core.source.place == "archive" else record.core.instances
+            members.append(SafeMember(record_id=record_id, pseudonym=image, subject=subject, instances=instances, sources=sources))
         progress.step()
     progress.finish()
     if not members:
@@ -138,7 +139,7 @@ def _convert_member(upstream: Upstream, staging: Staging, member: SafeMember, *,
                 "dropped": tuple(public_text(text) for text in store.dropped),
             }
         )
-        stores.append(StagedStore(record_id=member.record_id, pseudonym=member.pseudonym, subject=member.subject, store=public))
+        stores.append(StagedStore(**member.model_dump(exclude={"sources"}), store=public))
     return stores, refused
 
 

@@ -61,7 +61,8 @@ def build_record(given: Ingredients, *, version: int, now: datetime, issued: dat
     modalities = distinct(concept for record in records for concept in (record.core.modality, record.core.imaging_method))
     body_parts = distinct(record.core.body_part for record in records)
     organisms = distinct(record.core.organism for record in records)
-    counts = count(records, size_bytes=sum(given.made[item.store.path][0] for item in given.stores))
+    instances = {item.record_id: item.instances for item in given.stores}
+    counts = count(records, images=sum(instances.values()), size_bytes=sum(given.made[item.store.path][0] for item in given.stores))
     return DatasetRecord(
         id=dataset_id(given.cohort.ref),
         version=version,
@@ -98,13 +99,13 @@ def title_of(parameters: ExportParameters, cohort: CohortVersion) -> str:
     return public_text(parameters.title or cohort.title or "Imaging cohort")
 
 
-def count(records: Sequence[ImagingRecord], *, size_bytes: int) -> Counts:
-    """Count what is published, at the four grains; ``size_bytes`` are the published bytes."""
+def count(records: Sequence[ImagingRecord], *, images: int, size_bytes: int) -> Counts:
+    """Count what is published, at the four grains; ``images`` are the instances that passed, ``size_bytes`` the published bytes."""
     return Counts(
         patients=len({(record.core.center, record.core.project, record.core.patient_key) for record in records}),
         studies=len({record.core.study_uid for record in records}),
         series=len(records),
-        images=sum(record.core.instances for record in records),
+        images=images,
         size_bytes=size_bytes,
     )
 

@@ -59,9 +59,8 @@ class Rooms:
     def deidentify(self, record: ImagingRecord, out: Path, *, profile: str, progress: Progress) -> DeidentifyReport:
         """De-identify the archived instances of one series under the project's key."""
         del progress  # the caller counts members; one bar is enough
-        project = record.core.project
         sources = [self._settings.archive_folder / path for path in record.core.source.paths]
-        return deidentify_folder(sources, out, profile=load_profile(profile), key=self._key(project), project=project, progress=Silent())
+        return deidentify_folder(sources, out, profile=load_profile(profile), key=self._key(record.core.project), progress=Silent())
 
     def convert(
         self, record: ImagingRecord, sources: Sequence[Path], *, out: Path, parameters: ExportParameters, progress: Progress

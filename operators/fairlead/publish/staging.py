@@ -31,6 +31,7 @@ class SafeMember(Record):
     record_id: str
     pseudonym: str
     subject: str
+    instances: int
     sources: tuple[str, ...]
 
 
@@ -49,8 +50,8 @@ class StagedStore(Record):
     record_id: str
     pseudonym: str
     subject: str
+    instances: int
     store: StoreReport
-    preview: str | None = None
 
 
 class StagedStores(Record):
