@@ -1,0 +1,86 @@
+"""docs/admin/index.md: what can be run without a cluster is run, what can be compared is compared."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+import yaml
+from cryptography.fernet import Fernet
+
+from fairlead.cli import build_app
+
+CHECKOUT = Path(__file__).parents[1]
+GUIDE = (CHECKOUT / "docs" / "admin" / "index.md").read_text()
+BLOCKS = "\n".join(re.findall(r"```\w+\n(.*?)```", GUIDE, re.DOTALL))
+VALUES = yaml.safe_load((CHECKOUT / "charts" / "platform" / "values.yaml").read_text())
+
+
+def literals(secret: str) -> dict[str, str]:
+    """Return key -> shell text of every --from-literal of one `kubectl create secret` in the guide."""
+    (command,) = re.findall(rf"create secret generic {secret} \\?\n?(.*?)(?:`|\n\s*```)", GUIDE, re.DOTALL)
+    return dict(re.findall(r'--from-literal=([\w-]+)="(.*?)"(?:\s|$)', command))
+
+
+def shell(text: str) -> str:
+    return subprocess.run(["bash", "-ec", text], capture_output=True, text=True, check=True).stdout.strip()
+
+
+@pytest.mark.parametrize("path", sorted(set(re.findall(r"\b((?:charts|configs|docs|tools)/[\w./-]+\w)", GUIDE))))
+def test_a_path_in_the_guide_exists(path: str) -> None:
+    assert (CHECKOUT / path).exists()
+
+
+def test_an_image_is_built_from_a_target_that_exists_and_named_as_the_charts_name_it() -> None:
+    targets = set(re.findall(r"^FROM .* AS (\w+)$", (CHECKOUT / "Dockerfile").read_text(), re.MULTILINE))
+    built = dict(re.findall(r"docker build --target (\w+)\s+--tag (\S+)", BLOCKS))
+    assert set(built) <= targets
+    assert built["airflow"] == f"{VALUES['airflow']['defaultAirflowRepository']}:{VALUES['airflow']['defaultAirflowTag']}"
+    ours = yaml.safe_load((CHECKOUT / "charts" / "fairlead" / "values.yaml").read_text())["image"]["repository"]
+    assert built["fairlead"].rpartition(":")[0] == ours
+
+
+@pytest.mark.parametrize(
+    "command", sorted(set(re.findall(r"\bfairlead ((?:node|db|index|config|ingest|catalog|cohort)(?: [a-z]+)?)\b", GUIDE)))
+)
+def test_a_command_in_the_guide_exists(command: str) -> None:
+    found: Any = typer.main.get_command(build_app())
+    for word in command.split():
+        assert word in getattr(found, "commands", {}), f"{word} of: fairlead {command}"
+        found = found.commands[word]
+
+
+def test_the_secret_of_the_guide_has_the_keys_that_the_charts_read() -> None:
+    assert VALUES["airflow"]["data"]["metadataSecretName"] == VALUES["postgres"]["existingSecret"] == "fairlead-airflow"
+    assert set(literals("fairlead-airflow")) == {"password", "connection", "fernet-key", "api-secret-key", "jwt-secret"}
+    assert "@fairlead-postgres/airflow" in literals("fairlead-airflow")["connection"]
+
+
+def test_the_database_secret_has_the_key_that_our_chart_reads_by_default() -> None:
+    ours = yaml.safe_load((CHECKOUT / "charts" / "fairlead" / "values.yaml").read_text())
+    assert set(literals("fairlead-database")) == {ours["database"]["key"]}
+
+
+def test_the_generated_keys_are_keys() -> None:
+    made = {name: shell(f'printf %s "{text}"') for name, text in literals("fairlead-airflow").items() if name.endswith(("-key", "-secret"))}
+    assert Fernet(made["fernet-key"]).decrypt(Fernet(made["fernet-key"]).encrypt(b"x")) == b"x"
+    assert len(made["jwt-secret"]) >= 64  # Airflow warns below 64 bytes
+    assert len(made["api-secret-key"]) >= 32
+
+
+def test_the_environment_of_the_compose_file_is_what_the_guide_writes(tmp_path: Path) -> None:
+    (command,) = re.findall(r"^printf .*\.env$", BLOCKS, re.MULTILINE)
+    shell(f"cd '{tmp_path}' && {command}")
+    written = dict(line.split("=", 1) for line in (tmp_path / ".env").read_text().splitlines())
+    needed = set(re.findall(r"\$\{(\w+):\?", (CHECKOUT / "docker-compose.yaml").read_text()))
+    assert set(written) == needed
+    assert all(len(value) >= 32 for value in written.values())
+    assert (tmp_path / ".env").stat().st_mode & 0o777 == 0o600
+
+
+def test_the_guide_names_the_airflow_charts_own_minimum_of_helm() -> None:
+    assert "Helm 3.19" in GUIDE
