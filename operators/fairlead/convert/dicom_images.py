@@ -14,14 +14,13 @@ from fairlead.convert.decode import COLOUR, decode_frame, stored_dtype
 from fairlead.convert.frames import Frame
 from fairlead.convert.grouping import Member
 from fairlead.convert.lattice import axis_directions, direction_name
-from fairlead.convert.plan import Axis, Channel, ImagePlan
+from fairlead.convert.plan import Axis, Channel, ImagePlan, rgb_channels
 from fairlead.convert.values import ValueScale, value_scale
 from fairlead.convert.volumes import PlannedImage
 from fairlead.records import GeometryVerdict, JsonObject
 
 MILLIMETER: Final = "millimeter"
 DECODING_THREADS: Final = 2
-RGB: Final = (Channel("Red", "FF0000"), Channel("Green", "00FF00"), Channel("Blue", "0000FF"))
 
 
 class DicomVoxels:
@@ -78,7 +77,7 @@ def dicom_plan(image: PlannedImage, *, exact: bool = True) -> ImagePlan:
     if pixels.photometric == "PALETTE COLOR":
         stored = decode_frame(first.header.path, pixels, 0).dtype
     scale = value_scale(frames, stored, exact=exact)
-    channels = RGB if colour else (Channel(window=_window(frames), inverted=pixels.photometric == "MONOCHROME1"),)
+    channels = rgb_channels(scale.dtype) if colour else (Channel(window=_window(frames), inverted=pixels.photometric == "MONOCHROME1"),)
     return ImagePlan(
         name=image.name,
         source=f"urn:oid:{first.header.series_uid}",

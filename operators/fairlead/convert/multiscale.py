@@ -14,10 +14,8 @@ from fairlead.records import JsonObject
 
 INTRINSIC: Final = "intrinsic"
 PATIENT: Final = "patient"
-DOWNSAMPLING: Final = {
-    "type": "local mean",
-    "metadata": {"description": "mean over 2 samples per space axis, edge clamped", "method": "2x mean"},
-}
+DOWNSAMPLING: Final = {"type": "local mean", "metadata": {"method": "mean over 2 samples per space axis, edge clamped, half up"}}
+REUSED: Final = {"type": "levels of the source", "metadata": {"method": "not computed: the source's own levels"}}
 LPS: Final = (("x", "right-to-left"), ("y", "anterior-to-posterior"), ("z", "inferior-to-superior"))
 
 
@@ -25,8 +23,7 @@ def ome_attributes(plan: ImagePlan, shapes: Sequence[tuple[int, ...]], ranges: S
     """Return the value of ``attributes.ome`` for the root group in the wanted NGFF version."""
     omero = _omero(plan, ranges)
     image = _multiscale_06(plan, shapes) if ngff == "0.6" else _multiscale_05(plan, shapes)
-    if not plan.levels:
-        image |= DOWNSAMPLING
+    image |= REUSED if plan.levels else DOWNSAMPLING
     return {"version": ngff, "multiscales": [image], "omero": omero}
 
 

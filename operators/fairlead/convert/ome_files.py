@@ -14,16 +14,16 @@ from numpy.typing import NDArray
 
 from fairlead.convert.ome_xml import HEX_COLORS, OmeImage, binary_only_target, read_ome_xml
 from fairlead.convert.ome_zarr import zarr_plans
-from fairlead.convert.plan import AXIS_ORDER, Axis, Channel, ImagePlan
+from fairlead.convert.plan import AXIS_ORDER, Axis, Channel, ImagePlan, rgb_channels
 from fairlead.convert.sources import Source, SourceKind
 from fairlead.convert.volumes import Policy
 from fairlead.errors import UnreadableImage, UnsupportedInput
 from fairlead.records import GeometryVerdict
 
 TIFF_AXES: Final = frozenset("TCZYXS")
+RGB: Final = 3
 NUMBER_KINDS: Final = frozenset("iuf")
 NO_PATIENT: Final = GeometryVerdict(verdict="none", reason="Microscopy: sampling as the file states it, no place in a patient.")
-RGB_CHANNELS: Final = (Channel("Red", "FF0000"), Channel("Green", "00FF00"), Channel("Blue", "0000FF"))
 DAMAGED: Final = (tifffile.TiffFileError, ValueError, IndexError, KeyError, TypeError, RuntimeError, OSError, AttributeError)
 """What tifffile and imagecodecs raise for damaged files; ``imagecodecs`` errors are RuntimeErrors."""
 
@@ -176,7 +176,7 @@ def _tiff_plan(source: Source, name: str, series: tifffile.TiffPageSeries, image
         raise UnreadableImage(f"Pixels of the TIFF cannot be reached ({type(error).__name__}).") from error
     sizes = _sizes(axes, tuple(series.shape))
     levels = tuple(_space(axes, array.shape) for array in arrays) if len(arrays) > 1 else ()
-    channels = _channels(image, sizes.get("c", 1), colour="S" in axes)
+    channels = rgb_channels(dtype) if "S" in axes and sizes["c"] == RGB else _channels(image, sizes.get("c", 1))
     return _plan(source, name, sizes, image, dtype=dtype, voxels=TiffVoxels(arrays, axes), levels=levels, channels=channels)
 
 
@@ -223,9 +223,7 @@ def _same_size(axes: str, shape: tuple[int, ...], image: OmeImage) -> None:
         raise UnreadableImage("The TIFF's pages and its OME-XML disagree about the image's size; pages may be missing.")
 
 
-def _channels(image: OmeImage, count: int, *, colour: bool) -> tuple[Channel, ...]:
-    if colour and count == len(RGB_CHANNELS):
-        return RGB_CHANNELS
+def _channels(image: OmeImage, count: int) -> tuple[Channel, ...]:
     stated = [*image.channels, *[None] * count][:count]
     return tuple(
         Channel(
@@ -255,7 +253,7 @@ def _companion_plans(source: Source, stem: str) -> Iterator[ImagePlan]:
             dtype = np.dtype(tiff.pages[page].dtype).newbyteorder("=")
         sizes = {axis: size for axis, size in image.sizes.items() if size > 1 or axis in "yx"}
         name = stem if len(images) == 1 else f"{stem}-{number}"
-        channels = _channels(image, image.sizes["c"], colour=False)
+        channels = _channels(image, image.sizes["c"])
         yield _plan(source, name, sizes, image, dtype=dtype, voxels=PlaneFiles(planes, image, dtype), levels=(), channels=channels)
 
 

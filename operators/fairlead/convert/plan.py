@@ -50,6 +50,12 @@ class Channel:
     inverted: bool = False
 
 
+def rgb_channels(dtype: np.dtype[Any]) -> tuple[Channel, ...]:
+    """Return red, green and blue over the whole range of an integer type; one window for all keeps the colours true."""
+    window = (0.0, float(np.iinfo(dtype).max)) if dtype.kind == "u" else None
+    return tuple(Channel(label, color, window) for label, color in (("Red", "FF0000"), ("Green", "00FF00"), ("Blue", "0000FF")))
+
+
 @dataclass(frozen=True, slots=True)
 class ImagePlan:
     """Everything the writer needs. ``levels`` lists space shapes when the source brings its own pyramid, else is empty."""

@@ -30,6 +30,7 @@ PANEL: Final = 420
 """Longest side of one panel, in pixels."""
 GAP: Final = 12
 CAPTION: Final = 26
+THIN: Final = 0.1
 BACKGROUND: Final = (16, 18, 22)
 INK: Final = (235, 238, 242)
 SYMBOLS: Final = {"millimeter": "mm", "micrometer": "µm", "nanometer": "nm", "centimeter": "cm", "meter": "m", "angstrom": "Å"}
@@ -56,12 +57,18 @@ def render_preview(store: Path, png: Path) -> None:
     InvalidInput : the folder holds no OME-Zarr image.
     """
     view = _load(store)
-    depth = view.voxels.shape[1]
-    picture = _orthogonal(view) if depth > 1 else _single(view)
+    picture = _orthogonal(view) if _is_thick(view) else _single(view)
     buffer = io.BytesIO()
     picture.save(buffer, "PNG", optimize=True)
     with atomic_write(png) as handle:
         handle.write(buffer.getvalue())
+
+
+def _is_thick(view: _View) -> bool:
+    """Return whether reformatted planes would show something: a stack of a few slices is drawn by its middle one."""
+    _, depth, height, width = view.voxels.shape
+    z, y, x = view.scale
+    return bool(depth > 1 and depth * z >= THIN * max(height * y, width * x))
 
 
 def _load(store: Path) -> _View:
@@ -145,7 +152,7 @@ def _orthogonal(view: _View) -> Image.Image:
     height = max(main.height, sum(side.height for side in sides) + GAP)
     canvas = Image.new("RGB", (main.width + beside + GAP * 3, height + GAP * 2 + CAPTION), BACKGROUND)
     canvas.paste(main, (GAP, GAP))
-    top = GAP
+    top = GAP + (height - sum(side.height for side in sides) - GAP) // 2
     for side in sides:
         canvas.paste(side, (main.width + 2 * GAP, top))
         top += side.height + GAP
@@ -154,10 +161,10 @@ def _orthogonal(view: _View) -> Image.Image:
 
 
 def _single(view: _View) -> Image.Image:
-    _, _, height, width = view.voxels.shape
+    _, depth, height, width = view.voxels.shape
     _, y, x = view.scale
     per_unit = 2 * PANEL / max(height * y, width * x)
-    panel = _panel(view.voxels[:, 0], view.channels, y, x, per_unit)
+    panel = _panel(view.voxels[:, depth // 2], view.channels, y, x, per_unit)
     canvas = Image.new("RGB", (panel.width + 2 * GAP, panel.height + 2 * GAP + CAPTION), BACKGROUND)
     canvas.paste(panel, (GAP, GAP))
     _bar(canvas, view.unit, per_unit)
@@ -192,7 +199,12 @@ def _bar(canvas: Image.Image, unit: str | None, per_unit: float) -> None:
     draw = ImageDraw.Draw(canvas)
     bottom = canvas.height - GAP - 4
     draw.rectangle((GAP, bottom - 3, GAP + pixels, bottom), fill=INK)
-    draw.text((GAP + pixels + 8, bottom - 12), f"{length:g} {SYMBOLS[unit]}", fill=INK, font=ImageFont.load_default(14))
+    font = ImageFont.load_default(14)
+    left, top, label = GAP + pixels + 8, bottom - 12, f"{length:g} {SYMBOLS[unit]}"
+    draw.text((left, top), label.replace("µ", "u"), fill=INK, font=font)
+    if "µ" in label:  # the built-in font has no micro sign: a u with a stem is one
+        stem = left + font.getlength(label.split("µ")[0]) + 1
+        draw.line((stem, top + 9, stem, top + 18), fill=INK)
 
 
 def round_length(length: float) -> float:
