@@ -284,3 +284,9 @@ def test_the_rendered_table_has_the_probe_first_and_then_the_rules_in_order(rend
     rules = yaml.safe_load(config["data"]["routes.yaml"])["routes"]
     assert [rule["name"] for rule in rules] == ["liveness probe", "CT in the basement", "PACS"]
     assert rules[0]["from_networks"] == ["127.0.0.1/32"]
+
+
+def test_no_pod_has_rights_in_the_cluster(objects: Rendered) -> None:
+    kinds = {document["kind"] for document in objects}
+    assert not kinds & {"Role", "ClusterRole", "RoleBinding", "ClusterRoleBinding"}
+    assert all(document["automountServiceAccountToken"] is False for document in objects if document["kind"] == "ServiceAccount")
