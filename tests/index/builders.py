@@ -21,6 +21,8 @@ from fairlead.records import (
     Value,
 )
 
+BODY_PARTS = {"CHEST": "SCT:816094009", "HEAD": "SCT:69536005"}
+
 
 @dataclass(frozen=True)
 class Declaration:
@@ -104,11 +106,12 @@ def a_series(
     center: str = "local",
     project: str = "default",
     instances: int = 10,
+    size_x: int | None = None,
     **attributes: Value | None,
 ) -> ImagingRecord:
     """Return a DICOM series record; attributes are given by field id with ``__`` for the dot, ``body_part`` and ``study_date`` included."""
     named = {name.replace("__", "."): value for name, value in attributes.items() if value is not None}
-    body_part, day = named.pop("body_part", None), named.pop("study_date", None)
+    body_part, day = named.pop("body_part", None), named.get("study_date")
     uid = f"1.2.{series}"
     return ImagingRecord(
         core=Core(
@@ -122,11 +125,11 @@ def a_series(
             series_uid=uid,
             generation=hashlib.sha256(uid.encode()).hexdigest(),
             modality=Concept(raw=modality, curie=f"DCM:{modality}", label=modality) if modality else None,
-            body_part=Concept(raw=str(body_part)) if body_part else None,
+            body_part=Concept(raw=str(body_part), curie=BODY_PARTS.get(str(body_part))) if body_part else None,
             acquired_on=date.fromisoformat(str(day)) if day else None,
             instances=instances,
             size_bytes=instances * 1000,
-            geometry=Geometry(),
+            geometry=Geometry(size_x=size_x),
             source=Source(place="archive", paths=(f"objects/{series}.dcm",)),
         ),
         community=Community(dicom=DicomMetadata(attributes=named)),

@@ -52,7 +52,8 @@ def phrase(node: Node, catalogue: FieldCatalogue, *, inner: bool = False) -> str
             return f"at least {count} of these hold: ({'; '.join(phrase(part, catalogue, inner=True) for part in of)})"
         case HasWhere():
             things = {"series": "series", "study": "studies", "image": "images"}[node.grain]
-            return f"the same {node.same} has {_amount(node)} {things} where {phrase(node.where, catalogue, inner=True)}"
+            text = f"the same {node.same} has {_amount(node)} {things} where {phrase(node.where, catalogue, inner=True)}"
+            return f"({text})" if inner else text
         case CohortRef(ref):
             return f"it is in cohort {ref}"
         case Compare():
