@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -39,7 +40,9 @@ def deidentify(
     if not source.exists():
         raise NotFound(f"There is no input {source}.", remedy="Check the path.")
     key = keys.read_key_file(project_key_file) if project_key_file else keys.load_project_key(settings.secrets_folder, settings.project)
-    report = deidentify_folder(source, out, profile=chosen, key=key, project=settings.project, progress=default_progress())
+    report = deidentify_folder(
+        source, out, profile=chosen, key=key, project=settings.project, progress=default_progress(), workers=os.cpu_count() or 1
+    )
     _tell(report, wanted=chosen.dciodvfy == "every")
     emit(report.model_dump(mode="json"), as_json=as_json, text=lambda: _text(report))
     if report.residue or not report.written:

@@ -22,7 +22,7 @@ from fairlead.deidentify import conformance, gate
 from fairlead.deidentify.elements import element_of
 from fairlead.deidentify.engine import Deidentifier, Result
 from fairlead.deidentify.masks import masked_pixels
-from fairlead.deidentify.pixels import Decision, Verdict, judge
+from fairlead.deidentify.pixels import Decision, judge
 from fairlead.deidentify.stamp import PREAMBLE, applied_codes, new_meta
 from fairlead.errors import FairleadError, InvalidInput, NotDicom, ResidualIdentity, UnreadableImage, UnsupportedInput
 from fairlead.records import is_uid
@@ -54,7 +54,7 @@ class Outcome:
     notes: tuple[str, ...] = field(default=())
 
 
-def deidentify_file(path: Path, deidentifier: Deidentifier, *, program: str | None) -> Outcome:
+def deidentify_file(path: Path, deidentifier: Deidentifier, *, program: str | None = None) -> Outcome:
     """Return the outcome for one file; every refusal is a reason in it, no error leaves."""
     try:
         with warnings.catch_warnings(), disable_value_validation():
@@ -175,9 +175,3 @@ def _checked(before: bytes, after: bytes, program: str | None) -> Outcome:
     if new:
         return Outcome(reason=f"dciodvfy reports {len(new)} new errors, first: {new[0]}", new_errors=len(new), checked=True)
     return Outcome(checked=True)
-
-
-def verdict_of(path: Path, deidentifier: Deidentifier) -> Verdict:
-    """Return what the pixel rules say of a file, without de-identifying it."""
-    source, syntax = read(path.read_bytes())
-    return judge(source, deidentifier.profile, transfer_syntax=syntax)

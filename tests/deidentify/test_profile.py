@@ -1,0 +1,72 @@
+"""Profiles: what is packaged, what is refused, and what the digest depends on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from fairlead.deidentify import Profile, load_profile, profile_names
+from fairlead.deidentify.profile import tag_of
+from fairlead.deidentify.table import Option
+from fairlead.errors import InvalidConfiguration
+
+
+def test_the_packaged_profiles_load_and_state_their_codes() -> None:
+    assert {name: load_profile(name).codes for name in profile_names()} == {
+        "basic": ("113100",),
+        "keep-device": ("113100", "113105", "113109"),
+        "pixel-strict": ("113100",),
+        "research-longitudinal": ("113100", "113103", "113104", "113105", "113107", "113108"),
+    }
+
+
+def test_a_profile_is_its_file_or_its_name(tmp_path: Path) -> None:
+    file = tmp_path / "mine.yaml"
+    file.write_text("name: mine\ntitle: Mine\noptions: [retain_uids]\n")
+    assert load_profile(file).codes == ("113100", "113110")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("name: x\ntitle: t\noptions: [retain_full_dates, retain_modified_dates]", "exclude each other"),
+        ("name: x\ntitle: t\noptions: [clean_visual_features]", "defacing"),
+        ("name: x\ntitle: t\noptions: [keep_everything]", "options"),
+        ("name: x\ntitle: t\noverrides: {NoSuchKeyword: X}", "NoSuchKeyword"),
+        ("name: x\ntitle: t\noverrides: {PatientName: Q}", "overrides.PatientName"),
+        ("name: x\ntitle: t\nunknown: 1", "unknown"),
+        ("name: x\ntitle: t\ndates: {span_days: 1}", "dates.span_days"),
+        ("name: X Y\ntitle: t", "name"),
+        ("name: [x", "not YAML"),
+        ("just text", "profile"),
+    ],
+)
+def test_a_profile_that_does_not_hold_is_refused_with_the_place(tmp_path: Path, text: str, message: str) -> None:
+    file = tmp_path / "bad.yaml"
+    file.write_text(text)
+    with pytest.raises(InvalidConfiguration, match=message):
+        load_profile(file)
+
+
+def test_an_unknown_name_is_answered_with_the_known_ones() -> None:
+    with pytest.raises(InvalidConfiguration, match="no-such") as caught:
+        load_profile("no-such")
+    assert "basic, keep-device" in caught.value.remedy
+
+
+def test_the_digest_changes_with_every_decision_and_with_nothing_else() -> None:
+    first = Profile(name="p", title="t", options=frozenset({Option.RETAIN_UIDS, Option.CLEAN_GRAPHICS}))
+    same = Profile(name="p", title="t", options=frozenset({Option.CLEAN_GRAPHICS, Option.RETAIN_UIDS}))
+    others = [
+        Profile(name="p", title="t"),
+        first.model_copy(update={"oldest_age": 80}),
+        first.model_copy(update={"overrides": {"KVP": "X"}}),
+    ]
+    assert first.sha256 == same.sha256
+    assert len({first.sha256, *(Profile.model_validate(other.model_dump()).sha256 for other in others)}) == 4
+
+
+@pytest.mark.parametrize(("text", "tag"), [("PatientID", 0x00100020), ("(0010,0020)", 0x00100020), ("(0008,103e)", 0x0008103E)])
+def test_attributes_are_named_by_keyword_or_tag(text: str, tag: int) -> None:
+    assert tag_of(text) == tag
