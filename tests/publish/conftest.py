@@ -3,12 +3,12 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from publish.fakes import FakeUpstream, a_cohort, an_imaging_record
 from sqlalchemy import Engine
 
 from fairlead.publish import ExportParameters, Exports
 from fairlead.records import Approval
 from fairlead.settings import Settings
+from publish.fakes import FakeUpstream, a_cohort, an_imaging_record
 
 
 class Clock:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from urllib.parse import quote
 
+from fairlead.errors import InvalidConfiguration
+from fairlead.publish.vocabulary import EMAIL, is_iri
 from fairlead.records import Agent, DatasetRecord, Distribution
 from fairlead.settings import CatalogSettings, Settings
 
@@ -19,7 +21,13 @@ class Site:
 
     @classmethod
     def of(cls, settings: Settings) -> Site:
-        """Return the site that the settings describe; the centre's name is the id of its catalogue."""
+        """Return the site that the settings describe; the centre's name is the id of its catalogue.
+
+        Raises
+        ------
+        InvalidConfiguration : an address or e-mail that could not be written into a record.
+        """
+        _check(settings.catalog)
         return cls(settings.catalog.base_url.rstrip("/"), settings.center, settings.catalog)
 
     @property
@@ -58,3 +66,16 @@ class Site:
     def data(self, record: DatasetRecord, path: str = "") -> str:
         """Address of bytes; ``path`` is relative to the dataset's published folder."""
         return f"{self.base}/data/{quote(record.id)}/v{record.version}/{quote(path)}"
+
+
+def _check(words: CatalogSettings) -> None:
+    wrong = [f"catalog.{name}" for name in ("base_url", "publisher_iri", "license") if not is_iri(getattr(words, name))]
+    if EMAIL.fullmatch(words.contact_email) is None:
+        wrong.append("catalog.contact_email")
+    if not words.publisher_name.strip():
+        wrong.append("catalog.publisher_name")
+    if wrong:
+        raise InvalidConfiguration(
+            f"These settings cannot stand in a record: {', '.join(wrong)}.",
+            remedy="Addresses are http(s) IRIs, the contact is one e-mail address, the publisher has a name.",
+        )

@@ -62,7 +62,9 @@ class Exports:
         NotFound : there is no such cohort version.
         EmptyCohort : it has no members.
         Withdrawn : its dataset was withdrawn.
+        InvalidConfiguration : the profile, or what the settings say of the publisher, does not hold.
         """
+        Site.of(self._settings)
         cohort = self._upstream.cohort(parameters.cohort)
         if not cohort.members:
             raise EmptyCohort(f"Cohort {cohort.ref} has no members, so there is nothing to export.")

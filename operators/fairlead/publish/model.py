@@ -147,6 +147,8 @@ def provenance(given: Ingredients) -> tuple[str, ...]:
     """Return how the dataset came to be, step by step; nobody's name, no date of care."""
     cohort = given.cohort
     steps = [f"Selected as cohort {cohort.id}, version {cohort.version} (definition sha256 {cohort.definition_sha256})."]
+    if any(given.records[item.record_id].core.kind == "ome-image" for item in given.stores):
+        steps.append("Microscopy: pixels, sampling and channels were taken over, no other metadata of the files.")
     if given.codes:
         steps.append(f"De-identified by DICOM PS3.15 Annex E, codes {', '.join(given.codes)}.")
     steps.append(
@@ -156,12 +158,18 @@ def provenance(given: Ingredients) -> tuple[str, ...]:
     return tuple(steps)
 
 
+def kind_of(record: ImagingRecord) -> str:
+    """Return what an image is in a word or two: its modality when that has a meaning, else "Image"."""
+    concept = record.core.modality or record.core.imaging_method
+    return (concept.label or concept.raw) if concept and concept_iri(concept.curie) else "Image"
+
+
 def distributions(given: Ingredients) -> tuple[Distribution, ...]:
     """Return one distribution a store, and the members table."""
     found = [
         Distribution(
             id=f"image-{item.store.path.removeprefix('images/').removesuffix('.ome.zarr')}",
-            title=f"Image {number}, {'×'.join(map(str, item.store.shape))} {item.store.dtype}, OME-Zarr {given.parameters.ngff}",
+            title=f"{kind_of(given.records[item.record_id])} {number}, {'×'.join(map(str, item.store.shape))} {item.store.dtype}, OME-Zarr {given.parameters.ngff}",
             path=item.store.path,
             media_type=ZARR_MEDIA_TYPE,
             conforms_to=NGFF[given.parameters.ngff],

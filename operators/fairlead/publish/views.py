@@ -52,7 +52,7 @@ type Node = RootNode | CatalogNode | DatasetNode | DistributionNode
 RDF_TYPES: Final[Mapping[str, str]] = {
     "text/turtle": "turtle",
     "application/ld+json": "json-ld",
-    "application/rdf+xml": "pretty-xml",
+    "application/rdf+xml": "xml",
     "application/n-triples": "nt",
 }
 """Media types of the RDF serialisations, and rdflib's names for them."""
