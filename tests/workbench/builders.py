@@ -78,7 +78,7 @@ def an_archive() -> list[ImagingRecord]:
             **{
                 "patient.age_years": 40.0 + number,
                 "patient.sex": "F" if number % 2 else "M",
-                "manufacturer": "Siemens" if number < 8 else "GE",
+                "manufacturer": "Siemens Healthineers" if number < 8 else "GE HealthCare",
                 "series.slice_thickness_mm": 1.0 + number % 4,
             },
         )

@@ -15,7 +15,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse
 from fastapi.staticfiles import StaticFiles
 from jinja2 import Environment
-from starlette.exceptions import HTTPException as StarletteHTTPException
+from starlette.exceptions import HTTPException
 
 from fairlead.errors import FairleadError, NotFound
 from fairlead.records import CohortVersion
@@ -56,7 +56,7 @@ def create_app(services: Workbench, *, current_user: Dependency, may_read: Depen
 
 def _handle_refusals(app: FastAPI, refusals: Refusals) -> None:
     app.add_exception_handler(FairleadError, refusals.of_fairlead)
-    app.add_exception_handler(StarletteHTTPException, refusals.of_http)
+    app.add_exception_handler(HTTPException, refusals.of_http)
     app.add_exception_handler(RequestValidationError, refusals.of_form)
     app.add_exception_handler(Exception, refusals.of_anything)
 
@@ -107,9 +107,11 @@ def _add_freeze(app: FastAPI, services: Workbench, *, current_user: Dependency, 
         purpose: Annotated[str, Form(max_length=MAX_PURPOSE)] = "",
     ) -> RedirectResponse:
         """Freeze what the form's state selects and go back to the page with the new version in view."""
+        named = title.strip()
+        if not named:
+            raise InvalidQuery("The cohort has no title.", remedy="Give it one that colleagues will recognise.")
         asked = _state_of_form(state, services)
-        definition = definition_of(asked, title=title.strip())
-        version = services.versions.freeze(definition, author=user.name, title=title.strip(), purpose=purpose.strip())
+        version = services.versions.freeze(definition_of(asked, title=named), author=user.name, title=named, purpose=purpose.strip())
         return RedirectResponse(asked.link(version=version.ref), status_code=303)
 
 

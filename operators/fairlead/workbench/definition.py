@@ -119,7 +119,7 @@ def _parts(include: JsonObject) -> list[JsonObject]:
 
 def _pairs(node: JsonObject) -> Iterator[tuple[str, str]]:
     if "any" in node:
-        inner = next(part["not"] for part in node["any"] if "not" in part)
+        [inner] = [part["not"] for part in node["any"] if "not" in part]  # anything else is no filter: ValueError
         yield from ((f"not.{inner['field']}", parameter_text(value)) for value in inner["value"])
         return
     if "not" in node:

@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from fastapi import HTTPException, Request, Response
-from fastapi.exceptions import RequestValidationError
+from fastapi import Request, Response
 from fastapi.responses import HTMLResponse, JSONResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from starlette.exceptions import HTTPException
 
 from fairlead.errors import Conflict, FairleadError, NotFound, NotPermitted, ServiceUnreachable
 from fairlead.workbench.state import parameter_text
@@ -88,7 +88,3 @@ class Refusals:
             return JSONResponse(problem, status, media_type="application/problem+json")
         template = "alert.html" if wants_fragment(request) else "error.html"
         return HTMLResponse(self._templates.get_template(template).render(status=status, **words), status)
-
-
-HANDLED: Final = (FairleadError, HTTPException, RequestValidationError)
-"""What :class:`Refusals` is registered for, beside unforeseen exceptions."""
