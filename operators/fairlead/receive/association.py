@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Final
 from uuid import uuid4
 
 from fairlead.errors import FairleadError, NotPermitted, ServiceUnreachable, StorageFull
@@ -29,6 +30,8 @@ from fairlead.records import Route
 from fairlead.settings import NodeSettings
 
 logger = logging.getLogger(__name__)
+DRAIN_BYTES: Final = 4 * 1024**3
+"""A refused object is read to its end so that its sender gets the status; beyond this the association is aborted."""
 
 type Command = dict[int, int | str]
 
@@ -41,6 +44,8 @@ class Doorway:
     routes: RouteTable
     ledger: Ledger
     sink: InstanceSink
+    admits: Callable[[Association], bool]
+    """Counts a peer in when it asks for an association, not when it connects: a health check that only connects costs no slot."""
 
 
 class Released(Exception):
@@ -50,11 +55,11 @@ class Released(Exception):
 class Association:
     """The acceptor's side of one association (PS3.8 section 9.2). ``run`` returns when it is over; nothing escapes it."""
 
-    def __init__(self, wire: Wire, peer: str, doorway: Doorway, *, admitted: bool = True) -> None:
+    def __init__(self, wire: Wire, peer: str, doorway: Doorway) -> None:
         self.wire = wire
         self.peer = peer
         self.doorway = doorway
-        self.admitted = admitted
+        self.counted = False
         self.key = uuid4().hex
         self.contexts: dict[int, Context] = {}
         self.stored = self.refused = 0
@@ -67,6 +72,7 @@ class Association:
             accepted = self._negotiate()
             if accepted is not None:
                 self._serve(*accepted)
+                self.wire.linger()
         except ProtocolBroken as error:
             logger.warning("%s: refused, %s", self.peer, error)
             self.wire.abort(error.reason)
@@ -94,6 +100,7 @@ class Association:
         except _Rejected as error:
             logger.warning("%s: association of %s rejected, %s", self.peer, printable(request.calling_ae), error)
             self._send(error.pdu)
+            self.wire.linger()
             return None
         accept, self.contexts = answer(request, private=rule.private_sop_classes, max_pdu_bytes=self.doorway.settings.max_pdu_bytes)
         self.doorway.ledger.association_opened(self.key, route)
@@ -108,7 +115,7 @@ class Association:
         return rule, route
 
     def _admit(self, request: Request) -> tuple[RouteRule, Route]:
-        if not self.admitted:
+        if not self.doorway.admits(self):
             raise _Rejected("too many associations", reject(result=2, source=3, reason=2))
         if request.application_context != APPLICATION_CONTEXT:
             raise _Rejected("unknown application context", reject(result=1, source=1, reason=2))
@@ -209,7 +216,7 @@ class Association:
                 return
 
     def _drain(self, chunks: Iterator[memoryview]) -> None:
-        left = self.doorway.settings.max_instance_bytes
+        left = max(self.doorway.settings.max_instance_bytes, DRAIN_BYTES)
         for chunk in chunks:  # the rest of a refused object: the answer may only follow its last fragment
             left -= len(chunk)
             if left < 0:

@@ -119,7 +119,10 @@ def find_uids(walker: Walker) -> dict[int, str]:
         if tag > SERIES:
             break
         if tag in NAMES and length <= 1024:
-            found[tag] = walker.file.read(length).rstrip(b"\0 ").decode("latin-1")
+            value = walker.file.read(length)
+            if len(value) < length:
+                raise UnreadableImage("The data set ends inside a UID.")
+            found[tag] = value.rstrip(b"\0 ").decode("latin-1")
         else:
             walker.skip(vr, length, implicit=walker.implicit)
     return found

@@ -7,7 +7,6 @@ import logging
 import socket
 import threading
 import time
-from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Final
@@ -26,8 +25,8 @@ from fairlead.settings import Settings
 logger = logging.getLogger(__name__)
 BACKLOG: Final = 128
 SETTLE_EVERY_S: Final = 0.5
-REFUSALS_AT_ONCE: Final = 32
-"""Connections over the limit that still get a polite A-ASSOCIATE-RJ; beyond these they are closed at once."""
+SPARE: Final = 64
+"""Connections beyond the association limits that are still heard (health checks, peers to be told no); more are closed at once."""
 
 
 class DicomNode:
@@ -59,7 +58,7 @@ class DicomNode:
         except BaseException:
             self._listener.close()
             raise
-        self._doorway = Doorway(node, routes, self.ledger, sink)
+        self._doorway = Doorway(node, routes, self.ledger, sink, self._admits)
         watch = FolderWatch(self.settings, self.ledger)
         times = {"settle_after_s": node.settle_after_s, "quiet_after_s": node.quiet_after_s}
         self._loop("settle", SETTLE_EVERY_S, lambda: self.ledger.settle(**times))
@@ -86,6 +85,8 @@ class DicomNode:
         self._drain(self.settings.node.drain_grace_s if grace_s is None else grace_s)
         for thread in self._loops:
             thread.join(timeout=10)
+        if self._listener is not None:
+            self.ledger.engine.dispose()
 
     def associations(self) -> int:
         """Return how many connections are open in this process."""
@@ -113,18 +114,24 @@ class DicomNode:
         """Start the association's thread; the accept loop itself never waits for a peer."""
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        node = self.settings.node
         with self._lock:
-            peers = Counter(association.peer for association in self._open)
-            node = self.settings.node
-            full = len(self._open) >= node.max_associations or peers[peer] >= node.max_associations_per_peer
-            crowded = len(self._open) >= node.max_associations + REFUSALS_AT_ONCE
-            if crowded or peers[peer] >= node.max_associations_per_peer + REFUSALS_AT_ONCE:
+            of_peer = sum(association.peer == peer for association in self._open)
+            if len(self._open) >= node.max_associations + SPARE or of_peer >= node.max_associations_per_peer + SPARE:
                 connection.close()
                 return
-            association = Association(Wire(connection), peer, self._doorway, admitted=not full)
+            association = Association(Wire(connection), peer, self._doorway)
             thread = threading.Thread(target=self._serve, args=(association,), name=f"association-{association.key[:8]}", daemon=True)
             self._open[association] = thread
         thread.start()
+
+    def _admits(self, association: Association) -> bool:
+        """Count an association in, unless the node or its peer has all it may have."""
+        node = self.settings.node
+        with self._lock:
+            counted = [other.peer for other in self._open if other.counted]
+            association.counted = len(counted) < node.max_associations and counted.count(association.peer) < node.max_associations_per_peer
+            return association.counted
 
     def _serve(self, association: Association) -> None:
         try:

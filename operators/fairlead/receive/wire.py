@@ -17,6 +17,9 @@ HEADER_BYTES: Final = 6
 ASSOCIATE_LIMIT_BYTES: Final = 1024 * 1024
 PDU_MARGIN_BYTES: Final = 1024
 PDV_HEADER_BYTES: Final = 6
+QUICK_ACK: Final = getattr(socket, "TCP_QUICKACK", socket.TCP_NODELAY)
+"""Re-armed before every read (Linux forgets it): senders with Nagle's algorithm on, as DCMTK's and pynetdicom's are, otherwise
+wait 40 ms for our delayed acknowledgement between the command and the data set of each object."""
 
 
 class PduType(IntEnum):
@@ -92,6 +95,7 @@ class Wire:
                 raise ConnectionLost("the peer was silent or too slow")
             self.connection.settimeout(left)
             try:
+                self.connection.setsockopt(socket.IPPROTO_TCP, QUICK_ACK, 1)
                 count = self.connection.recv_into(view)
             except OSError as error:
                 raise ConnectionLost("the peer was silent, too slow, or the connection broke") from error
@@ -109,12 +113,22 @@ class Wire:
 
     def abort(self, reason: AbortReason) -> None:
         """Tell the peer that the association is over (provider abort), as far as it still listens, and close."""
-        try:
+        with suppress(ConnectionLost):
             self.send(pdu(PduType.ABORT, struct.pack(">xxBB", 2, reason)), within_s=1.0)
-        except ConnectionLost:
-            return
-        finally:
-            self.close()
+        self.linger()
+
+    def linger(self, within_s: float = 1.0) -> None:
+        """Wait a moment for the peer to read our last word and close first (PS3.8 section 9.2, Sta13); bytes it still sends are dropped.
+
+        Closing with unread input would make the kernel send a reset, which can overtake the answer.
+        """
+        deadline = time.monotonic() + within_s
+        with suppress(OSError):
+            while (left := deadline - time.monotonic()) > 0:
+                self.connection.settimeout(left)
+                if not self.connection.recv_into(self._buffer):
+                    break
+        self.close()
 
     def close(self) -> None:
         """Close the connection at once; safe to call twice, and from another thread."""

@@ -1,0 +1,177 @@
+"""Seeded builders for this room's tests: data sets as bytes, a node on a free port, a sender that sends bytes as they are."""
+
+from __future__ import annotations
+
+import io
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.filebase import DicomBytesIO
+from pydicom.filewriter import dcmwrite, write_dataset
+from pydicom.uid import UID
+from pynetdicom import AE
+from pynetdicom.dimse_primitives import C_STORE
+
+from fairlead.database import open_database
+from fairlead.receive import Announced, DicomNode, Ledger
+from fairlead.records import Instance, Route
+from fairlead.settings import Settings
+
+CT = "1.2.840.10008.5.1.4.1.1.2"
+EXPLICIT = "1.2.840.10008.1.2.1"
+IMPLICIT = "1.2.840.10008.1.2"
+ROUTE = Route(project="default", center="local", calling_ae="SCANNER", called_ae="FAIRLEAD", peer="127.0.0.1", door="dimse")
+STUDY = "1.2.826.0.1.3680043.10.1"
+
+
+@dataclass
+class Clock:
+    """A settable clock."""
+
+    now: datetime = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+
+    def __call__(self) -> datetime:
+        return self.now
+
+    def pass_s(self, seconds: float) -> None:
+        self.now += timedelta(seconds=seconds)
+
+
+def a_slice(number: int = 1, *, series: int = 1, study: str = STUDY, pixels: bytes = b"\0\1" * 8, name: str = "Doe^Jane") -> Dataset:
+    """Return a tiny CT slice; the SOP instance UID follows from series and number."""
+    image = Dataset()
+    image.SOPClassUID = UID(CT)
+    image.SOPInstanceUID = UID(f"{study}.{series}.{number}")
+    image.PatientName = name
+    image.PatientID = "secret-id"
+    image.StudyInstanceUID = UID(study)
+    image.SeriesInstanceUID = UID(f"{study}.{series}")
+    image.InstanceNumber = number
+    image.Rows, image.Columns, image.BitsAllocated, image.SamplesPerPixel = 4, 2, 16, 1
+    image.PixelData = pixels
+    image["PixelData"].VR = "OW"
+    return image
+
+
+def encoded(image: Dataset, syntax: str = EXPLICIT) -> bytes:
+    """Return the data-set bytes in an uncompressed transfer syntax."""
+    buffer = DicomBytesIO()
+    buffer.is_implicit_VR, buffer.is_little_endian = syntax == IMPLICIT, syntax != "1.2.840.10008.1.2.2"
+    write_dataset(buffer, image)
+    return buffer.getvalue()
+
+
+def part10(image: Dataset, syntax: str = EXPLICIT) -> bytes:
+    """Return a whole DICOM file."""
+    image.file_meta = FileMetaDataset()
+    image.file_meta.TransferSyntaxUID = UID(syntax)
+    image.file_meta.MediaStorageSOPClassUID = image.get("SOPClassUID", UID(CT))
+    image.file_meta.MediaStorageSOPInstanceUID = image.get("SOPInstanceUID", UID("1.2.3"))
+    buffer = io.BytesIO()
+    dcmwrite(buffer, image, enforce_file_format=True)
+    return buffer.getvalue()
+
+
+def announced(image: Dataset, syntax: str = EXPLICIT) -> Announced:
+    """Return what a C-STORE would announce for the image."""
+    return Announced(syntax, str(image.SOPClassUID), str(image.SOPInstanceUID))
+
+
+def a_row(number: int = 1, *, series: int = 1, sha: str | None = None) -> Instance:
+    """Return an instance as the ledger gets it, without any file."""
+    sha256 = sha or f"{series:032x}{number:032x}"
+    return Instance(
+        sop_instance_uid=f"{STUDY}.{series}.{number}",
+        sop_class_uid=CT,
+        transfer_syntax_uid=EXPLICIT,
+        sha256=sha256,
+        size_bytes=100,
+        path=f"objects/{series}/{number}.{sha256[:12]}{sha256[-4:]}.dcm",
+    )
+
+
+@contextmanager
+def running(settings: Settings) -> Iterator[tuple[DicomNode, int]]:
+    """Run a node on a free port; yield it and its port."""
+    node = DicomNode(settings)
+    _, port = node.start()
+    try:
+        yield node, port
+    finally:
+        node.stop(grace_s=0)
+
+
+@contextmanager
+def ledger_of(settings: Settings) -> Iterator[Ledger]:
+    """Open the ledger of a home as another process would."""
+    engine = open_database(settings)
+    try:
+        yield Ledger(engine)
+    finally:
+        engine.dispose()
+
+
+def quick(home: Path, **node: object) -> Settings:
+    """Return settings with short waits and a free port."""
+    values: dict[str, object] = {
+        "port": 0,
+        "settle_after_s": 0.2,
+        "quiet_after_s": 30.0,
+        "acse_timeout_s": 1.0,
+        "network_timeout_s": 5.0,
+        "low_water_bytes": 0,
+    }
+    return Settings(home=home, node=values | node)
+
+
+def wait_for(condition: Callable[[], object], within_s: float = 10.0) -> None:
+    """Return as soon as the condition holds; fail when it does not in time."""
+    deadline = time.monotonic() + within_s
+    while not condition():
+        assert time.monotonic() < deadline, "the condition did not come true in time"
+        time.sleep(0.02)
+
+
+@contextmanager
+def association(port: int, *contexts: tuple[str, str], called: str = "FAIRLEAD", calling: str = "SCANNER") -> Iterator[AE]:
+    """Open an association with pynetdicom as the sender; released at the end when it is still open."""
+    ae = AE(ae_title=calling)
+    for abstract, syntax in contexts or ((CT, EXPLICIT),):
+        ae.add_requested_context(abstract, syntax)
+    found = ae.associate("127.0.0.1", port, ae_title=called)
+    connection = found.dul.socket.socket if found.dul.socket else None
+    try:
+        yield found
+    finally:
+        if found.is_established:
+            found.release()
+        if connection is not None:
+            connection.close()  # pynetdicom leaves it open when the peer was first
+
+
+def send_bytes(assoc, data: bytes, *, sop_class: str, sop_instance: str, syntax: str = EXPLICIT) -> tuple[int, str]:
+    """Send data-set bytes exactly as they are; return status and Error Comment."""
+    request = C_STORE()
+    request.MessageID = 1
+    request.AffectedSOPClassUID = UID(sop_class)
+    request.AffectedSOPInstanceUID = UID(sop_instance)
+    request.Priority = 2
+    request.DataSet = io.BytesIO(data)
+    context = next(c for c in assoc.accepted_contexts if c.abstract_syntax == sop_class and c.transfer_syntax[0] == syntax)
+    assoc._reactor_checkpoint.clear()  # the association's own thread must not take our answer (as pynetdicom's send_c_store does)
+    try:
+        assoc.dimse.send_msg(request, context.context_id)
+        _, answer = assoc.dimse.get_msg(block=True)
+    finally:
+        assoc._reactor_checkpoint.set()
+    return answer.Status, answer.ErrorComment or ""
+
+
+def send(assoc, image: Dataset, syntax: str = EXPLICIT) -> int:
+    """Send an image in the given syntax and return the status."""
+    return send_bytes(assoc, encoded(image, syntax), sop_class=image.SOPClassUID, sop_instance=image.SOPInstanceUID, syntax=syntax)[0]
