@@ -85,7 +85,7 @@ class Deidentifier:
             warnings.simplefilter("ignore")
             person = self.person(dataset)
             walk = Walk(self.profile, self._key, person=person, sop_class=str(dataset.get("SOPClassUID", "")))
-            walk.collect(dataset)
+            walk.remember(dataset)
             copy = walk.dataset(dataset, depth=0)
             stamp(copy, self.profile, pseudonym=person.pseudonym, verdict=verdict)
         return Result(copy, walk.identity, person)
@@ -107,6 +107,7 @@ class Walk:
 
     def __init__(self, profile: Profile, key: bytes, *, person: Person, sop_class: str) -> None:
         self.identity = Identity()
+        self._forbidden: frozenset[str] = frozenset()
         self._profile = profile
         self._key = key
         self._person = person
@@ -128,6 +129,11 @@ class Walk:
         return self._nested if depth else self._top
 
     # --- what identifies somebody ------------------------------------------------------------------------------------
+
+    def remember(self, source: Dataset) -> None:
+        """Collect the identity of the whole instance before anything is built: its words are forbidden everywhere."""
+        self.collect(source)
+        self._forbidden = self.identity.words
 
     def collect(self, source: Dataset, depth: int = 0) -> None:
         """Remember every identifying value that the rules do not keep, wherever it stands."""
@@ -236,7 +242,7 @@ class Walk:
             return DataElement(tag, vr_of(tag), LOCAL_CODE[tag])  # a local code may be a person's
         if tag in MEANINGS:
             meaning = " ".join(values_of(element_of(source, tag), encodings_of(source)))
-            return DataElement(tag, "LO", remove_words(meaning, forbidden=self.identity.words) or REMOVED)
+            return DataElement(tag, "LO", remove_words(meaning, forbidden=self._forbidden) or REMOVED)
         if not may_stay(tag, vr_of(tag)):
             return None
         return self._sequence(source, tag, depth, tree=True) if self._is_sequence(source, tag) else element_of(source, tag)
@@ -277,7 +283,7 @@ class Walk:
 
     def _cleaned_text(self, source: Dataset, tag: int, depth: int) -> Element:
         allowed = self._profile.terms_by_tag.get(tag, frozenset())
-        forbidden = self.identity.words
+        forbidden = self._forbidden
         values = values_of(element_of(source, tag), encodings_of(source))
         cleaned = [clean_words(value, forbidden=forbidden, allowed=allowed) for value in values]
         kept = [value for value in cleaned if value]
