@@ -164,12 +164,17 @@ def kind_of(record: ImagingRecord) -> str:
     return (concept.label or concept.raw) if concept and concept_iri(concept.curie) else "Image"
 
 
+def shape_of(item: StagedStore) -> str:
+    """Return size and data type of a store for its title."""
+    return f"{'×'.join(map(str, item.store.shape))} {item.store.dtype}"
+
+
 def distributions(given: Ingredients) -> tuple[Distribution, ...]:
     """Return one distribution a store, and the members table."""
     found = [
         Distribution(
             id=f"image-{item.store.path.removeprefix('images/').removesuffix('.ome.zarr')}",
-            title=f"{kind_of(given.records[item.record_id])} {number}, {'×'.join(map(str, item.store.shape))} {item.store.dtype}, OME-Zarr {given.parameters.ngff}",
+            title=f"{kind_of(given.records[item.record_id])} {number}, {shape_of(item)}, OME-Zarr {given.parameters.ngff}",
             path=item.store.path,
             media_type=ZARR_MEDIA_TYPE,
             conforms_to=NGFF[given.parameters.ngff],
