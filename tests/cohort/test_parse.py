@@ -37,24 +37,32 @@ def nested(levels: int) -> dict[str, Any]:
         pytest.param({"all": [KIND], "any": [KIND]}, "all and any stand in one criterion", id="two kinds"),
         pytest.param({"all": []}, "At include.all: a list with at least one criterion", id="empty all"),
         pytest.param({"any": {}}, "At include.any: a list with at least one criterion", id="any of a mapping"),
-        pytest.param({"all": [KIND, {"any": [{"field": "kind"}]}]}, r"At include.all\[1\].any\[0\].op: 'None' does not go with kind", id="no op"),
+        pytest.param(
+            {"all": [KIND, {"any": [{"field": "kind"}]}]}, r"At include.all\[1\].any\[0\].op: 'None' does not go with kind", id="no op"
+        ),
         pytest.param({"all": [KIND], "weight": 1}, "At include: 'weight' does not go with 'all'. Known here: all", id="key too many"),
         pytest.param({"atLeast": 3, "of": [KIND, KIND]}, "At include.atLeast: a number from 1 to 2", id="at least more than there are"),
         pytest.param({"atLeast": True, "of": [KIND]}, "At include.atLeast", id="at least true"),
         pytest.param({"atLeast": 1, "of": []}, "At include.of: a list with at least one", id="empty of"),
         pytest.param({"has": "slice", "where": KIND}, "At include.has: 'slice' cannot be counted. Use study, series, image", id="grain"),
         pytest.param({"has": "series"}, "At include: 'where' is missing", id="has without where"),
-        pytest.param({"has": "series", "same": "room", "where": KIND}, "At include.same: 'room' is no group. Use patient or study", id="same"),
+        pytest.param(
+            {"has": "series", "same": "room", "where": KIND}, "At include.same: 'room' is no group. Use patient or study", id="same"
+        ),
         pytest.param({"has": "study", "same": "study", "where": KIND}, "a study has one study", id="studies of a study"),
         pytest.param({"has": "series", "count": {}, "where": KIND}, "At include.count: `min`, `max` or both", id="empty count"),
         pytest.param({"has": "series", "count": {"min": -1}, "where": KIND}, "numbers from 0", id="negative count"),
         pytest.param({"has": "series", "count": {"min": 3, "max": 2}, "where": KIND}, "`min` is above `max`", id="reversed count"),
         pytest.param({"concept": "CT", "field": "modality"}, "'CT' is no CURIE. Write PREFIX:CODE", id="concept without prefix"),
         pytest.param({"concept": "DCM: CT", "field": "modality"}, "is no CURIE", id="concept with a space"),
-        pytest.param({"concept": "DCM:CT", "field": "study_date"}, "study_date holds no concepts; it is of type date", id="concept in a date"),
+        pytest.param(
+            {"concept": "DCM:CT", "field": "study_date"}, "study_date holds no concepts; it is of type date", id="concept in a date"
+        ),
         pytest.param({"concept": "DCM:CT", "set": "x"}, "`concept` and `set` exclude each other", id="concept and set"),
         pytest.param({"set": "nowhere"}, "conceptSets has no 'nowhere'", id="unknown set"),
-        pytest.param(leaf("modality", "<", value="CT"), "'<' does not go with modality, which is of type keyword. Use one of: !=, =, ex", id="op"),
+        pytest.param(
+            leaf("modality", "<", value="CT"), "'<' does not go with modality, which is of type keyword. Use one of: !=, =, ex", id="op"
+        ),
         pytest.param(leaf("modality", "="), "'value' is missing. Give text in quotes", id="no value"),
         pytest.param(leaf("modality", "exists", value="CT"), "'value' does not go with `op: exists`", id="value with exists"),
         pytest.param(leaf("modality", "missing", orMissing=True), "'orMissing' does not go with `op: missing`", id="missing or missing"),
@@ -69,12 +77,18 @@ def nested(levels: int) -> dict[str, Any]:
         pytest.param(leaf("patient.age_years", "<", value="40"), "of type float, but a text is given. Give a number", id="text for number"),
         pytest.param(leaf("patient.age_years", "<", value=True), "of type float, but a boolean is given", id="true for number"),
         pytest.param(leaf("patient.age_years", "<", value=float("nan")), "of type float", id="not a number"),
-        pytest.param(leaf("patient.age_years", "<", value=40, unit="mm"), "'mm' is no unit for this field. Use one of: a, d, mo, wk", id="unit"),
+        pytest.param(
+            leaf("patient.age_years", "<", value=40, unit="mm"), "'mm' is no unit for this field. Use one of: a, d, mo, wk", id="unit"
+        ),
         pytest.param(leaf("modality", "=", value="CT", unit="mm"), "modality has no unit", id="unit of a text"),
-        pytest.param(leaf("patient.age_years", "<", value=40, orMissing="yes"), "At include.orMissing: true or false", id="or missing text"),
+        pytest.param(
+            leaf("patient.age_years", "<", value=40, orMissing="yes"), "At include.orMissing: true or false", id="or missing text"
+        ),
         pytest.param(leaf("study_date", ">", value="2024-02-30"), 'Give a date such as "2024-02-29"', id="no such day"),
         pytest.param(leaf("study_date", ">", value="yesterday"), "of type date, but a text is given", id="no date"),
-        pytest.param(leaf("study_date", "between", value=["2024", "2019"]), "first date given for study_date is after", id="dates reversed"),
+        pytest.param(
+            leaf("study_date", "between", value=["2024", "2019"]), "first date given for study_date is after", id="dates reversed"
+        ),
         pytest.param(leaf("series.regular", "=", value="yes"), "Give true or false", id="text for boolean"),
         pytest.param(leaf("series.description", "match", value="che*"), "there are no wildcards", id="wildcard"),
         pytest.param(leaf("series.description", "match", value=" - "), "whole words are expected", id="no word"),
@@ -109,13 +123,19 @@ def test_a_criterion_without_meaning_is_refused_with_its_place(define: Define, i
         pytest.param({"rules": {}}, "At rules: a list of named rules", id="rules mapping"),
         pytest.param({"rules": [{"where": KIND}]}, r"At rules\[0\]: 'name' is missing", id="rule without name"),
         pytest.param({"rules": [{"name": "", "where": KIND}]}, r"At rules\[0\].name: a text", id="rule with empty name"),
-        pytest.param({"rules": [{"name": "a", "where": KIND}], "exclude": [{"name": "a", "where": KIND}]}, "Two rules are called 'a'", id="names"),
-        pytest.param({"exclude": [{"name": "a", "where": {"not": []}}]}, r"At exclude\[0\].where.not: a criterion is a mapping", id="place"),
+        pytest.param(
+            {"rules": [{"name": "a", "where": KIND}], "exclude": [{"name": "a", "where": KIND}]}, "Two rules are called 'a'", id="names"
+        ),
+        pytest.param(
+            {"exclude": [{"name": "a", "where": {"not": []}}]}, r"At exclude\[0\].where.not: a criterion is a mapping", id="place"
+        ),
         pytest.param({"conceptSets": []}, "At conceptSets: a mapping", id="concept sets"),
         pytest.param({"conceptSets": {"a": []}}, "At conceptSets.a: a list with at least one", id="empty set"),
         pytest.param({"conceptSets": {"a": [{"label": "x"}]}}, r"At conceptSets.a\[0\]: 'id' is missing", id="concept without id"),
         pytest.param(
-            {"conceptSets": {"a": [{"id": "DCM:CT", "exclude": True}]}, "include": {"set": "a"}}, "every concept of the set is excluded", id="none left"
+            {"conceptSets": {"a": [{"id": "DCM:CT", "exclude": True}]}, "include": {"set": "a"}},
+            "every concept of the set is excluded",
+            id="none left",
         ),
     ],
 )
@@ -152,9 +172,13 @@ def test_what_the_language_has_and_this_version_has_not_is_refused_by_name(defin
     ("include", "expected"),
     [
         pytest.param(leaf("bodyPart", "=", value="thorax"), Compare("body_part", "in", ("SCT:816094009",)), id="alias and spelling"),
-        pytest.param(leaf("modality", "in", value=["MR", "DCM:CT", "ct"]), Compare("modality", "in", ("DCM:CT", "DCM:MR")), id="three spellings"),
+        pytest.param(
+            leaf("modality", "in", value=["MR", "DCM:CT", "ct"]), Compare("modality", "in", ("DCM:CT", "DCM:MR")), id="three spellings"
+        ),
         pytest.param({"concept": "DCM:CT", "field": "modality"}, Compare("modality", "in", ("DCM:CT",)), id="concept"),
-        pytest.param({"concept": "DCM:CT", "field": "modality", "includeDescendantTerms": True}, Compare("modality", "in", ("DCM:CT",)), id="flat"),
+        pytest.param(
+            {"concept": "DCM:CT", "field": "modality", "includeDescendantTerms": True}, Compare("modality", "in", ("DCM:CT",)), id="flat"
+        ),
         pytest.param({"concept": "SCT:51185008", "field": "body_part"}, Compare("body_part", "in", ("SCT:816094009",)), id="older code"),
         pytest.param(leaf("body_part", "=", value="WO INTER"), Compare("body_part", "in", ("WO INTER",)), id="term to map"),
         pytest.param(
@@ -167,11 +191,18 @@ def test_what_the_language_has_and_this_version_has_not_is_refused_by_name(defin
         pytest.param(leaf("study_date", "<", value="2024"), Compare("study_date", "<", ("2024-01-01",)), id="before a year"),
         pytest.param(leaf("study_date", ">=", value="2024"), Compare("study_date", ">=", ("2024-01-01",)), id="from a year"),
         pytest.param(
-            leaf("study_date", "between", value=["2019", "2020-06"]), Compare("study_date", "between", ("2019-01-01", "2020-06-30")), id="between"
+            leaf("study_date", "between", value=["2019", "2020-06"]),
+            Compare("study_date", "between", ("2019-01-01", "2020-06-30")),
+            id="between",
         ),
         pytest.param(
             leaf("study_date", "in", value=["2021", "2019"]),
-            AnyOf((Compare("study_date", "between", ("2019-01-01", "2019-12-31")), Compare("study_date", "between", ("2021-01-01", "2021-12-31")))),
+            AnyOf(
+                (
+                    Compare("study_date", "between", ("2019-01-01", "2019-12-31")),
+                    Compare("study_date", "between", ("2021-01-01", "2021-12-31")),
+                )
+            ),
             id="years",
         ),
         pytest.param(leaf("patient.sex", "!=", value="male"), NotOf(Compare("patient.sex", "in", ("M",))), id="not equal"),
@@ -180,8 +211,12 @@ def test_what_the_language_has_and_this_version_has_not_is_refused_by_name(defin
             AnyOf((NotOf(Compare("patient.sex", "in", ("M",))), Compare("patient.sex", "missing"))),
             id="not equal or missing",
         ),
-        pytest.param(leaf("series.description", "match", value="Thin CHEST"), Compare("series.description", "match", ("chest", "thin")), id="words"),
-        pytest.param({"has": "series", "where": KIND}, HasWhere("series", "patient", Compare("kind", "exists"), 1, None), id="default count"),
+        pytest.param(
+            leaf("series.description", "match", value="Thin CHEST"), Compare("series.description", "match", ("chest", "thin")), id="words"
+        ),
+        pytest.param(
+            {"has": "series", "where": KIND}, HasWhere("series", "patient", Compare("kind", "exists"), 1, None), id="default count"
+        ),
         pytest.param(
             {"has": "annotation", "count": {"max": 0}, "where": KIND},
             HasWhere(

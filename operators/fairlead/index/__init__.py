@@ -19,8 +19,8 @@ from fairlead.index.criteria import (
     Text,
     fields_of,
 )
-from fairlead.index.drain import DrainReport, drain, drain_all, rebuild
-from fairlead.index.ingest import IngestReport, WitnessLedger, ingest
+from fairlead.index.draining import DrainReport, drain, drain_all, rebuild
+from fairlead.index.ingesting import IngestReport, WitnessLedger, ingest
 from fairlead.index.opening import open_index
 from fairlead.index.port import Facets, FacetValue, Index, IndexStatus, Members, PutReport
 from fairlead.index.rows import label_of

@@ -32,7 +32,7 @@ OUTAGES: Final = (OSError, ServiceUnreachable, StorageFull, MemoryError)
 """What says nothing about the input: these end the batch and leave the work in the ledger."""
 
 LOST: Final = (FileNotFoundError, PermissionError, NotADirectoryError)
-"""What says that one file is gone, unless the whole archive is."""
+"""What says that one file is gone."""
 
 type Work = ReceivedSeries | ReceivedFile
 type WorkKind = Literal["series", "files"]
@@ -143,8 +143,6 @@ def extract_all(work: Sequence[Work], settings: Settings, catalogue: FieldCatalo
         try:
             found.read.append((item, _read(item, settings, catalogue)))
         except LOST as error:
-            if isinstance(item, ReceivedSeries) and not settings.archive_folder.is_dir():
-                raise
             reason = f"A file of it cannot be opened ({type(error).__name__})."
             found.refused.append((item, Refusal(source=name_of(item), code=UnreadableImage.code, reason=reason)))
         except OUTAGES:
@@ -162,6 +160,8 @@ def extract_all(work: Sequence[Work], settings: Settings, catalogue: FieldCatalo
 def _read(item: Work, settings: Settings, catalogue: FieldCatalogue) -> tuple[ImagingRecord, ...]:
     key = load_project_key(settings.secrets_folder, item.route.project)
     if isinstance(item, ReceivedSeries):
+        if not settings.archive_folder.is_dir():
+            raise ServiceUnreachable("The archive folder is not there.", remedy="Mount it again; nothing was lost.")
         return (read_series(item, archive=settings.archive_folder, catalogue=catalogue, key=key),)
     return read_file(item, catalogue=catalogue, key=key)
 

@@ -13,7 +13,7 @@ from sqlalchemy import Engine
 
 from fairlead.extract import FieldCatalogue
 from fairlead.index.criteria import MembersOf, Term
-from fairlead.index.drain import drain_all
+from fairlead.index.draining import drain_all
 from fairlead.index.port import Index
 from fairlead.index.rows import SOURCE_FIELD
 from fairlead.progress import Progress

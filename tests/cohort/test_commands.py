@@ -1,0 +1,153 @@
+"""`fairlead cohort …` as a user runs it: keys of the contract, exit status, words."""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from fairlead.cli import run
+from fairlead.resources import configs_folder
+
+CT: dict[str, Any] = {"schemaVersion": "1", "title": "CT", "unit": "series", "include": {"field": "modality", "op": "=", "value": "CT"}}
+
+
+@pytest.fixture(scope="module")
+def home(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a home with real DICOM and OME files ingested."""
+    folder = tmp_path_factory.mktemp("home")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("FAIRLEAD_HOME", str(folder))
+        assert (
+            run(["ingest", *(str(data / part) for part in ("dicom/dicomdir_fileset", "dicom/seg", "dicom/ct", "ome/tiff", "ome/zarr"))])
+            == 0
+        )
+    return folder
+
+
+class Shell:
+    """Runs commands in one home."""
+
+    def __init__(self, capsys: pytest.CaptureFixture[str], folder: Path) -> None:
+        self._capsys, self._folder = capsys, folder
+
+    def definition(self, **changes: Any) -> Path:
+        """Write a definition file."""
+        file = self._folder / "definition.yaml"
+        file.write_text(yaml.safe_dump(CT | changes))
+        return file
+
+    def __call__(self, *arguments: str | Path, status: int = 0) -> str:
+        """Run and return what went to stdout, or to stderr when the command failed."""
+        assert run([*map(str, arguments)]) == status
+        captured = self._capsys.readouterr()
+        return captured.err if status else captured.out
+
+    def json(self, *arguments: str | Path) -> Any:
+        """Run with ``--json``."""
+        return json.loads(self(*arguments, "--json"))
+
+
+@pytest.fixture
+def shell(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Shell:
+    capsys.readouterr()
+    monkeypatch.setenv("FAIRLEAD_HOME", str(home))
+    return Shell(capsys, tmp_path)
+
+
+def test_count_has_the_keys_of_the_contract(shell: Shell) -> None:
+    found = shell.json("cohort", "count", shell.definition())
+    assert set(found) == {"patients", "studies", "series", "images", "bytes", "unknown", "attrition", "sentence"}
+    assert found["attrition"][-1] == {"rule": "include", "patients": found["patients"], "series": found["series"]}
+    assert 0 < found["patients"] <= found["studies"] <= found["series"] <= found["images"]
+    assert "modality is Computed Tomography" in shell("cohort", "count", shell.definition())
+
+
+def test_a_definition_comes_from_standard_input(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO(json.dumps(CT)))
+    assert shell.json("cohort", "count", "-")["series"] > 0
+
+
+def test_facets_have_the_keys_of_the_contract(shell: Shell) -> None:
+    found = shell.json("cohort", "facets", shell.definition(), "--fields", "modality, kind")
+    assert set(found) == {"facets", "took_ms"}
+    assert set(found["facets"]) == {"modality", "kind"}
+    assert {"value", "label", "patients", "series"} == set(found["facets"]["modality"][0])
+    assert {bucket["value"] for bucket in found["facets"]["modality"]} >= {"DCM:CT", "DCM:MR", None}
+    assert "Computed Tomography" in shell("cohort", "facets", shell.definition(), "--fields", "modality")
+
+
+def test_a_cohort_lives_from_freeze_to_diff(shell: Shell) -> None:
+    frozen = shell.json("cohort", "freeze", shell.definition(), "--title", "Life")
+    assert set(frozen) >= {"id", "version", "definition_sha256", "members_sha256", "patients", "series", "index_generation"}
+    again = shell.json("cohort", "freeze", shell.definition(), "--title", "Life")
+    assert again == frozen
+    narrowed = shell.definition(rules=[{"name": "stack", "where": {"field": "series.size_z", "op": ">=", "value": 3}}])
+    second = shell.json("cohort", "freeze", narrowed, "--title", "Life", "--author", "ada", "--purpose", "a test")
+    assert (second["id"], second["version"], second["author"]) == (frozen["id"], 2, "ada")
+    one, two = (f"{frozen['id']}@{number}" for number in (1, 2))
+
+    found = shell.json("cohort", "diff", one, two)
+    assert set(found) >= {"added", "removed", "revised", "causes", "definition_changes", "members"}
+    assert found["removed"] == frozen["series"] - second["series"] == found["causes"]["definition"] > 0
+    assert found["definition_changes"] == ["rule added: stack (size z is at least 3)"]
+    assert "caused by definition" in shell("cohort", "diff", one, two)
+
+    shown = shell.json("cohort", "show", frozen["id"])
+    assert (shown["version"], shown["versions"], shown["purpose"]) == (2, [1, 2], "a test")
+    assert [step["rule"] for step in shown["attrition"]] == ["in scope", "include", "stack"]
+    assert two in shell("cohort", "list")
+    assert two in {f"{item['id']}@{item['version']}" for item in shell.json("cohort", "list")}
+    assert "sentence:" in shell("cohort", "show", one)
+
+    lines = shell("cohort", "members", one).splitlines()
+    assert len(lines) == frozen["series"] + 1
+    assert json.loads(shell("cohort", "members", one, "--format", "ndjson").splitlines()[0])["modality"] == "DCM:CT"
+
+    rerun = shell.json("cohort", "rerun", frozen["id"])
+    assert (rerun["version"], rerun["before"], rerun["diff"]["members"]) == (2, two, [])
+    assert "nothing changed" in shell("cohort", "rerun", frozen["id"])
+
+
+def test_set_operations_freeze_a_new_cohort(shell: Shell) -> None:
+    ct = shell.json("cohort", "freeze", shell.definition(), "--title", "Set CT")
+    both = shell.definition(include={"field": "modality", "op": "in", "value": ["CT", "MR"]})
+    wide = shell.json("cohort", "freeze", both, "--title", "Set CT and MR")
+    refs = [f"{version['id']}@{version['version']}" for version in (wide, ct)]
+    assert shell.json("cohort", "union", *refs, "--title", "Set union")["members_sha256"] == wide["members_sha256"]
+    assert shell.json("cohort", "intersect", *refs, "--title", "Set intersection")["members_sha256"] == ct["members_sha256"]
+    assert shell.json("cohort", "subtract", *refs, "--title", "Set rest")["series"] == wide["series"] - ct["series"]
+    assert "nothing is left after the step 'include'" in shell("cohort", "subtract", *reversed(refs), "--title", "Set nothing", status=1)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["count", "nowhere.yaml"], "There is no definition file"),
+        (["show", "nowhere@1"], "There is no cohort 'nowhere@1'"),
+        (["members", "0b6c1c1e-6f64-4f57-9f0a-6f1f5f4a2a10@1"], "There is no cohort"),
+    ],
+)
+def test_a_refusal_says_what_to_do(shell: Shell, arguments: list[str], message: str) -> None:
+    assert message in shell("cohort", *arguments, status=1)
+
+
+def test_members_as_parquet_are_refused_by_name(shell: Shell) -> None:
+    frozen = shell.json("cohort", "freeze", shell.definition(), "--title", "Members")
+    assert "Supported: csv, ndjson" in shell("cohort", "members", f"{frozen['id']}@1", "--format", "parquet", status=1)
+
+
+@pytest.mark.parametrize("file", sorted((configs_folder() / "cohorts").glob("*.yaml")), ids=lambda file: file.stem)
+def test_every_definition_of_the_gallery_finds_someone_in_real_data(shell: Shell, file: Path) -> None:
+    found = shell.json("cohort", "count", file)
+    assert found["series"] > 0
+    assert found["sentence"].endswith(".")
+
+
+def test_radiology_and_microscopy_stand_in_one_cohort(shell: Shell) -> None:
+    found = shell.json("cohort", "facets", configs_folder() / "cohorts" / "radiology-and-microscopy.yaml", "--fields", "kind")
+    assert {bucket["value"] for bucket in found["facets"]["kind"]} == {"dicom-series", "ome-image"}

@@ -1,0 +1,156 @@
+"""A frozen version never changes; a new one appears only when something did."""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+from cohort.conftest import Define
+from index.builders import a_series
+from sqlalchemy import Engine
+
+from fairlead.cohort import CohortStore, Definition
+from fairlead.cohort.tables import cohort_versions, cohorts
+from fairlead.database import metadata, open_engine
+from fairlead.errors import Conflict, EmptyCohort, InvalidDefinition, NotFound
+from fairlead.extract import FieldCatalogue
+from fairlead.index import Index
+from fairlead.records import CohortVersion, Counts
+
+CT = {"field": "modality", "op": "=", "value": "CT"}
+DAY = datetime(2026, 11, 20, 12, tzinfo=UTC)
+
+
+@pytest.fixture
+def freeze(store: CohortStore, index: Index, catalogue: FieldCatalogue):  # type: ignore[no-untyped-def]
+    def frozen(definition: Definition, **more: Any) -> CohortVersion:
+        return store.freeze(definition, index=index, catalogue=catalogue, author="ada", clock=lambda: DAY, **more)
+
+    return frozen
+
+
+def test_the_migrated_schema_is_the_one_the_code_declares(engine: Engine) -> None:
+    with engine.connect() as connection:
+        changes = compare_metadata(MigrationContext.configure(connection, opts={"compare_type": True}), metadata)
+    ours = {cohorts.name, cohort_versions.name}
+    assert [change for change in changes if getattr(change[1], "name", None) in ours or (len(change) > 2 and change[2] in ours)] == []
+
+
+def test_freezing_writes_down_definition_members_counts_and_generation(freeze, store: CohortStore, define: Define, index: Index) -> None:  # type: ignore[no-untyped-def]
+    version = freeze(define(CT, unit="patient", description="words", purpose="a test"))
+    assert version.members == ("local:default:1.2.1", "local:default:1.2.2", "local:default:1.2.4")
+    assert version.members_sha256 == hashlib.sha256(b"local:default:1.2.1\nlocal:default:1.2.2\nlocal:default:1.2.4").hexdigest()
+    assert version.counts == Counts(patients=2, studies=2, series=3, images=52, size_bytes=52_000)
+    assert (version.version, version.author, version.created_at, version.purpose) == (1, "ada", DAY, "a test")
+    assert version.index_generation == index.generation()
+    assert version.definition == {
+        "schemaVersion": "1",
+        "id": version.id,
+        "version": 1,
+        "title": "A cohort",
+        "description": "words",
+        "purpose": "a test",
+        "unit": "patient",
+        "include": {"field": "modality", "op": "in", "value": ["DCM:CT"]},
+    }
+    assert store.get(version.ref) == store.get(version.id) == store.get(f"{version.id}@latest") == version
+    assert [(step.rule, step.patients) for step in store.attrition(version.ref)] == [("in scope", 4), ("include", 2)]
+
+
+def test_freezing_again_without_a_change_gives_the_version_that_is_there(freeze, store: CohortStore, define: Define) -> None:  # type: ignore[no-untyped-def]
+    first = freeze(define(CT))
+    assert freeze(define({"all": [CT, CT]}), purpose="other words") == first
+    assert store.versions(first.id) == (first,)
+
+
+def test_a_changed_definition_is_the_next_version_and_names_its_parent(freeze, define: Define, store: CohortStore) -> None:  # type: ignore[no-untyped-def]
+    first = freeze(define(CT))
+    second = freeze(define({"all": [CT, {"field": "body_part", "op": "exists"}]}))
+    assert second.ref == f"{first.id}@2"
+    assert second.definition["parent"] == f"sha256:{first.definition_sha256}"
+    assert store.get(first.ref) == first
+    assert [version.ref for version in store.list()] == [second.ref]
+
+
+def test_changed_data_is_the_next_version(freeze, define: Define, index: Index) -> None:  # type: ignore[no-untyped-def]
+    first = freeze(define(CT))
+    index.put([a_series("7", patient="p7")])
+    second = freeze(define(CT))
+    index.put([a_series("7", patient="p7", body_part="HEAD")])
+    third = freeze(define(CT))
+    assert [version.version for version in (first, second, third)] == [1, 2, 3]
+    assert second.members == third.members
+    assert second.revisions != third.revisions
+
+
+def test_a_title_is_a_cohort_unless_the_definition_states_an_id(freeze, define: Define) -> None:  # type: ignore[no-untyped-def]
+    identity = "0b6c1c1e-6f64-4f57-9f0a-6f1f5f4a2a10"
+    assert freeze(define(CT), title="One").id != freeze(define(CT), title="Two").id
+    assert freeze(define(CT), title=" one").id == freeze(define(CT), title="One").id
+    named = [freeze(define(CT, id=identity), title=title) for title in ("One", "Two")]
+    assert [version.ref for version in named] == [f"{identity}@1", f"{identity}@2"]
+
+
+def test_an_empty_cohort_is_refused_and_the_guilty_rule_named(freeze, define: Define, store: CohortStore) -> None:  # type: ignore[no-untyped-def]
+    rules = [
+        {"name": "chest", "where": {"field": "body_part", "op": "=", "value": "CHEST"}},
+        {"name": "men", "where": {"field": "patient.sex", "op": "=", "value": "M"}},
+    ]
+    with pytest.raises(EmptyCohort, match="nothing is left after the step 'men'"):
+        freeze(define(CT, rules=rules))
+    assert store.list() == ()
+
+
+def test_a_cohort_is_a_criterion_for_another(freeze, define: Define) -> None:  # type: ignore[no-untyped-def]
+    first = freeze(define(CT), title="CT")
+    second = freeze(define({"all": [{"cohort": first.ref}, {"field": "body_part", "op": "exists"}]}), title="Part")
+    assert second.members == first.members[:2]
+
+
+def test_only_drafts_may_follow_the_latest_of_a_cohort(freeze, define: Define) -> None:  # type: ignore[no-untyped-def]
+    first = freeze(define(CT))
+    with pytest.raises(InvalidDefinition, match="only drafts may follow the latest"):
+        freeze(define({"cohort": f"{first.id}@latest"}), title="Other")
+
+
+@pytest.mark.parametrize(
+    "ref", ["", "x", "../../etc@1", "0b6c1c1e-6f64-4f57-9f0a-6f1f5f4a2a10@7", "0b6c1c1e-6f64-4f57-9f0a-6f1f5f4a2a10@0"]
+)
+def test_a_version_that_does_not_exist_is_not_found(store: CohortStore, ref: str) -> None:
+    with pytest.raises(NotFound, match="There is no cohort"):
+        store.get(ref)
+    with pytest.raises(NotFound, match="There is no cohort"):
+        store.versions(ref)
+
+
+class RestlessIndex:
+    """An index that changes between any two questions."""
+
+    def __init__(self, index: Index) -> None:
+        self._index, self._asked = index, 0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._index, name)
+
+    def generation(self) -> str:
+        self._asked += 1
+        return str(self._asked)
+
+
+def test_an_index_that_never_stands_still_is_a_conflict(
+    store: CohortStore, define: Define, index: Index, catalogue: FieldCatalogue
+) -> None:
+    with pytest.raises(Conflict, match="changes faster"):
+        store.freeze(define(CT), index=RestlessIndex(index), catalogue=catalogue, author="ada")  # type: ignore[arg-type]
+
+
+def test_another_process_reads_what_was_frozen(freeze, define: Define, engine: Engine, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    version = freeze(define(CT))
+    other = open_engine(engine.url.render_as_string(hide_password=False))
+    assert CohortStore(other).get(version.ref) == version
+    other.dispose()
