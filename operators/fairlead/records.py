@@ -340,6 +340,7 @@ class StoreReport(Record):
     verified_voxels: bool
     valid: Validity
     dropped: tuple[str, ...] = ()
+    instances: int = 1
     preview: str | None = None
 
 

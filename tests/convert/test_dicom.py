@@ -11,6 +11,8 @@ import numpy as np
 import pydicom
 import pytest
 import zarr
+from pydicom.dataset import Dataset
+from pydicom.uid import ComputedRadiographyImageStorage, ExplicitVRBigEndian, UltrasoundImageStorage, UltrasoundMultiFrameImageStorage
 
 from convert.builders import (
     AXIAL,
@@ -338,3 +340,133 @@ def test_colour_pixels_equal_pydicoms(data, tmp_path):
     file = data / "dicom/sc/SC_ybr_full_uncompressed.dcm"
     _, path = only(convert(file, tmp_path), tmp_path)
     assert np.array_equal(np.moveaxis(voxels(path), 0, 2), pydicom.dcmread(file).pixel_array)
+
+
+def test_big_endian_pixels_are_read_in_their_order(tmp_path):
+    datasets = a_series(axial_positions(3))
+    for number, dataset in enumerate(datasets):
+        dataset.file_meta.TransferSyntaxUID = ExplicitVRBigEndian
+        dataset.PixelData = some_pixels(number).astype(">u2").tobytes()
+        dataset["PixelData"].VR = "OW"
+    _, path = only(convert(save(tmp_path / "in", datasets), tmp_path / "out"), tmp_path / "out")
+    assert np.array_equal(voxels(path)[2], some_pixels(0) - 1024)
+
+
+def test_an_incomplete_time_series_is_refused_not_padded(tmp_path):
+    slices = [
+        a_slice(10 * point + place, position, some_pixels(place), TemporalPositionIdentifier=point + 1)
+        for point in range(2)
+        for place, position in enumerate(axial_positions(4))
+    ][:-1]
+    report = convert(save(tmp_path / "in", slices), tmp_path / "out")
+    assert report.stores == ()
+    assert "lie where another one lies" in report.refused[0].reason
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"ImageOrientationPatient": [1, 0, 0, 1, 0, 0]}, "perpendicular unit vectors"),
+        ({"ImageOrientationPatient": [2, 0, 0, 0, 2, 0]}, "perpendicular unit vectors"),
+        ({"BitsAllocated": 64}, "Pixels of 64 bits"),
+        ({"Rows": 65535, "Columns": 65535}, "is not converted"),
+        ({"Rows": 9000, "Columns": 9000}, "Pixels end early"),
+        ({"SOPClassUID": "1.2.3.4.5"}, "private or unknown UID"),
+        ({"Rows": None}, "no image in the file"),
+    ],
+)
+def test_headers_that_cannot_be_are_refused(tmp_path, changes, reason):
+    report = convert(save(tmp_path / "in", a_series(axial_positions(2), **changes)), tmp_path / "out")
+    assert report.stores == ()
+    assert reason in report.refused[0].reason
+
+
+@pytest.mark.parametrize(
+    ("syntax", "name"),
+    [
+        ("1.2.840.10008.1.2.4.52", "JPEG Extended (Process 3 and 5)"),
+        ("1.2.840.10008.1.2.4.100", "MPEG2 Main Profile / Main Level"),
+        ("1.2.3.4.5.6", "private or unknown UID"),
+    ],
+)
+def test_other_transfer_syntaxes_are_refused_by_name(tmp_path, syntax, name):
+    file = save(tmp_path / "in", a_series(axial_positions(1)))
+    _rewrite(next(file.iterdir()), syntax)
+    assert name in convert(file, tmp_path / "out").refused[0].reason
+
+
+def _rewrite(target: Path, syntax: str) -> None:
+    """Put another transfer syntax into the file meta group, its length corrected."""
+    data = target.read_bytes()
+    plain = b"\x02\x00\x10\x00UI\x14\x001.2.840.10008.1.2.1\x00"
+    new = syntax.encode() + b"\x00" * (len(syntax) % 2)
+    grown = len(new) - 20
+    length = int.from_bytes(data[140:144], "little") + grown
+    data = data[:140] + length.to_bytes(4, "little") + data[144:]
+    target.write_bytes(data.replace(plain, b"\x02\x00\x10\x00UI" + len(new).to_bytes(2, "little") + new, 1))
+
+
+@pytest.mark.parametrize(
+    ("name", "spacing", "basis"),
+    [
+        ("PixelSpacing", [0.5, 0.75], "PixelSpacing"),
+        ("ImagerPixelSpacing", [0.2, 0.2], "ImagerPixelSpacing"),
+        ("NominalScannedPixelSpacing", [0.1, 0.3], "NominalScannedPixelSpacing"),
+    ],
+)
+def test_pictures_say_where_their_scale_comes_from(tmp_path, name, spacing, basis):
+    dataset = a_slice(0, (0, 0, 0), some_pixels(0), SOPClassUID=ComputedRadiographyImageStorage, Modality="CR")
+    del dataset.PixelSpacing, dataset.ImagePositionPatient
+    setattr(dataset, name, spacing)
+    _, path = only(convert(save(tmp_path / "in", [dataset]), tmp_path / "out"), tmp_path / "out")
+    found = attributes(path)
+    assert found["dicom"]["geometry"]["spacing_basis"] == basis
+    assert found["ome"]["multiscales"][0]["datasets"][0]["coordinateTransformations"][0]["scale"] == spacing
+
+
+def test_an_ultrasound_takes_its_scale_from_its_one_region(tmp_path):
+    region = Dataset()
+    region.PhysicalUnitsXDirection = region.PhysicalUnitsYDirection = 3
+    region.PhysicalDeltaX, region.PhysicalDeltaY = 0.02, -0.04
+    dataset = a_slice(0, (0, 0, 0), some_pixels(0), SOPClassUID=UltrasoundImageStorage, SequenceOfUltrasoundRegions=[region])
+    del dataset.PixelSpacing
+    _, path = only(convert(save(tmp_path / "in", [dataset]), tmp_path / "out"), tmp_path / "out")
+    scale = attributes(path)["ome"]["multiscales"][0]["datasets"][0]["coordinateTransformations"][0]["scale"]
+    assert scale == pytest.approx([0.4, 0.2])
+
+
+@pytest.mark.parametrize(
+    ("timing", "step"),
+    [
+        ({"FrameTime": 40}, 0.04),
+        ({"FrameTimeVector": [0, 50, 50]}, 0.05),
+        ({"CineRate": 25}, 0.04),
+        ({"FrameTimeVector": [0, 50, 90]}, 1.0),
+    ],
+)
+def test_a_cine_gets_its_time_step_from_what_the_header_states(tmp_path, timing, step):
+    dataset = a_slice(0, (0, 0, 0), some_pixels(0), SOPClassUID=UltrasoundMultiFrameImageStorage, NumberOfFrames=3, **timing)
+    dataset.PixelData = np.stack([some_pixels(number) for number in range(3)]).astype("<u2").tobytes()
+    store, path = only(convert(save(tmp_path / "in", [dataset]), tmp_path / "out"), tmp_path / "out")
+    image = attributes(path)["ome"]["multiscales"][0]
+    assert store.axes == ("t", "y", "x")
+    assert image["datasets"][0]["coordinateTransformations"][0]["scale"][0] == pytest.approx(step)
+    assert image["axes"][0].get("unit") == (None if step == 1.0 else "second")
+    assert np.array_equal(voxels(path)[1], some_pixels(1) - 1024)
+
+
+def test_slices_without_a_place_become_pictures(tmp_path):
+    datasets = a_series(axial_positions(2))
+    for dataset in datasets:
+        del dataset.ImagePositionPatient
+    report = convert(save(tmp_path / "in", datasets), tmp_path / "out")
+    assert [(store.axes, store.geometry.verdict) for store in report.stores] == [(("y", "x"), "none")] * 2
+
+
+def test_the_private_b_values_of_ge_and_siemens_split_volumes(tmp_path):
+    slices = [a_slice(number, axial_positions(2)[number % 2], some_pixels(number)) for number in range(4)]
+    for number, dataset in enumerate(slices):
+        dataset.add_new(0x00431039, "IS", [1_000_000_000 + 800 * (number // 2), 0, 0, 0])
+    report = convert(save(tmp_path / "in", as_mr(slices)), tmp_path / "out")
+    parts = [attributes(tmp_path / "out" / store.path)["dicom"]["part"] for store in report.stores]
+    assert [part["b_value"] for part in parts] == [0, 800]

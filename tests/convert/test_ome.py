@@ -239,3 +239,125 @@ def test_real_ome_zarr_becomes_valid_05_with_equal_voxels_and_sampling(data, tmp
 def test_annotate_reads_absent_chunks_as_the_fill_value_on_record(data, tmp_path):
     report = convert(data / "ome/zarr-malformed/missing_chunk_v04.ome.zarr", tmp_path, geometry="annotate")
     assert report.stores[0].dropped == ("3 absent chunks read as the fill value",)
+
+
+@pytest.mark.parametrize("dtype", ["int8", "uint8", "int16", "uint16", "int32", "uint32", "float32", "float64"])
+@pytest.mark.parametrize("order", [">", "<"])
+def test_every_number_type_and_byte_order_survives(tmp_path, dtype, order):
+    values = np.arange(-6, 54, dtype=float).reshape(6, 10) * 3
+    pixels = values.astype(dtype) if dtype[0] != "u" else np.abs(values).astype(dtype)
+    tifffile.imwrite(tmp_path / "a.ome.tif", pixels, byteorder=order, metadata={"axes": "YX"})
+    (store,) = convert_ome(tmp_path / "a.ome.tif", tmp_path / "out")
+    assert store.dtype == dtype
+    assert np.array_equal(level(tmp_path / "out" / store.path), pixels)
+
+
+def test_infinite_and_missing_values_survive_and_do_not_spoil_the_window(tmp_path):
+    pixels = np.linspace(0, 1, 64, dtype=np.float32).reshape(8, 8)
+    pixels[0, :2] = np.inf, np.nan
+    tifffile.imwrite(tmp_path / "a.ome.tif", pixels, metadata={"axes": "YX"})
+    (store,) = convert_ome(tmp_path / "a.ome.tif", tmp_path / "out")
+    window = ome(tmp_path / "out" / store.path)["omero"]["channels"][0]["window"]
+    assert np.array_equal(level(tmp_path / "out" / store.path), pixels, equal_nan=True)
+    assert 0 < window["start"] < window["end"] <= 1
+
+
+def test_an_uncompressed_tiff_cut_short_is_refused_not_zeroed(tmp_path):
+    tifffile.imwrite(tmp_path / "a.ome.tif", np.ones((3, 400, 500), np.uint16), metadata={"axes": "ZYX"})
+    whole = (tmp_path / "a.ome.tif").read_bytes()
+    (tmp_path / "cut.ome.tif").write_bytes(whole[: len(whole) - 150_000])
+    with pytest.raises((UnreadableImage, UnsupportedInput)):
+        convert_ome(tmp_path / "cut.ome.tif", tmp_path / "out")
+    assert not list((tmp_path / "out").glob("*"))
+
+
+def test_a_sparse_tile_is_refused_not_zeroed(tmp_path):
+    tifffile.imwrite(tmp_path / "a.ome.tif", np.ones((256, 256), np.uint16), tile=(64, 64), metadata={"axes": "YX"})
+    with tifffile.TiffFile(tmp_path / "a.ome.tif", mode="r+") as tiff:
+        counts = list(tiff.pages[0].tags["TileByteCounts"].value)
+        offsets = list(tiff.pages[0].tags["TileOffsets"].value)
+        counts[3] = offsets[3] = 0
+        tiff.pages[0].tags["TileByteCounts"].overwrite(counts)
+        tiff.pages[0].tags["TileOffsets"].overwrite(offsets)
+    with pytest.raises(UnreadableImage, match="tiles or strips are absent"):
+        convert_ome(tmp_path / "a.ome.tif", tmp_path / "out")
+
+
+def test_a_plain_tiff_is_refused(tmp_path):
+    tifffile.imwrite(tmp_path / "a.tif", np.ones((8, 8), np.uint8))
+    with pytest.raises(UnsupportedInput, match="only OME-TIFF"):
+        convert_ome(tmp_path / "a.tif", tmp_path / "out")
+
+
+def test_a_set_member_of_another_size_is_refused(data, tmp_path):
+    shutil.copytree(data / "ome/tiff/companion_z5", tmp_path / "in")
+    tifffile.imwrite(tmp_path / "in/multifile-Z2.ome.tiff", np.zeros((5, 5), np.uint8))
+    report = convert(tmp_path / "in", tmp_path / "out")
+    assert "another size" in report.refused[0].reason
+
+
+def test_a_damaged_set_member_is_refused(data, tmp_path):
+    shutil.copytree(data / "ome/tiff/companion_z5", tmp_path / "in")
+    (tmp_path / "in/multifile-Z2.ome.tiff").write_bytes(b"neither fish nor fowl")
+    report = convert(tmp_path / "in", tmp_path / "out")
+    assert "cannot be read" in report.refused[0].reason
+
+
+def test_a_companion_without_images_or_files_is_refused(tmp_path):
+    (tmp_path / "a.companion.ome").write_text('<OME xmlns="http://www.openmicroscopy.org/Schemas/OME/2016-06"/>')
+    (tmp_path / "b.companion.ome").write_text(XML.format(attributes="", channels=""))
+    reasons = [refusal.reason for refusal in convert(tmp_path, tmp_path / "out").refused]
+    assert any("describes no image" in reason for reason in reasons)
+    assert any("does not name the file" in reason for reason in reasons)
+
+
+def a_zarr(path: Path, *, axes: list[dict], array: np.ndarray, scale: list[float]) -> Path:
+    """Write an OME-Zarr 0.5 by hand."""
+    zarr.create_array(store=str(path / "0"), data=array, chunks=array.shape)
+    image = {"axes": axes, "datasets": [{"path": "0", "coordinateTransformations": [{"type": "scale", "scale": scale}]}]}
+    attributes = {"ome": {"version": "0.5", "multiscales": [image]}}
+    (path / "zarr.json").write_text(json.dumps({"zarr_format": 3, "node_type": "group", "attributes": attributes}))
+    return path
+
+
+YX = [{"name": "y", "type": "space", "unit": "micrometer"}, {"name": "x", "type": "space", "unit": "micrometer"}]
+
+
+@pytest.mark.parametrize(
+    ("axes", "array", "scale", "reason"),
+    [
+        (YX[::-1], np.ones((4, 5), np.uint8), [1, 1], "in this order"),
+        ([{"name": "q", "type": "space"}, *YX], np.ones((2, 4, 5), np.uint8), [1, 1, 1], "in this order"),
+        (YX, np.ones((2, 4, 5), np.uint8), [1, 1], "name 2 axes, the array has 3"),
+        (YX, np.ones((4, 5), np.complex64), [1, 1], "complex64"),
+        (YX, np.ones((4, 5), np.uint8), [1, -1], "no positive number"),
+    ],
+)
+def test_ome_zarr_that_does_not_hold_together_is_refused(tmp_path, axes, array, scale, reason):
+    report = convert(a_zarr(tmp_path / "in.ome.zarr", axes=axes, array=array, scale=scale), tmp_path / "out")
+    assert reason in report.refused[0].reason
+
+
+def test_a_level_path_outside_the_store_is_refused(tmp_path):
+    source = a_zarr(tmp_path / "in.ome.zarr", axes=YX, array=np.ones((4, 5), np.uint8), scale=[1, 1])
+    text = (source / "zarr.json").read_text().replace('"path": "0"', '"path": "../secret"')
+    (source / "zarr.json").write_text(text)
+    assert "leads out of the store" in convert(source, tmp_path / "out").refused[0].reason
+
+
+def test_a_damaged_chunk_is_refused(tmp_path):
+    source = a_zarr(tmp_path / "in.ome.zarr", axes=YX, array=np.ones((40, 50), np.uint16), scale=[1, 1])
+    (source / "0/c/0/0").write_bytes(b"no such chunk")
+    assert "cannot be decoded" in convert(source, tmp_path / "out").refused[0].reason
+
+
+def test_labels_that_are_not_carried_are_told(data, tmp_path):
+    (store,) = convert_ome(data / "ome/zarr/cardio_left_crop_v0.5.ome.zarr", tmp_path)
+    assert store.dropped == ("labels are not carried over yet",)
+
+
+def test_equal_file_names_in_two_folders_give_two_stores(tmp_path):
+    for name in ("a", "b"):
+        (tmp_path / "in" / name).mkdir(parents=True)
+        a_tiff(tmp_path / "in" / name / "x.ome.tif")
+    assert [store.path for store in convert(tmp_path / "in", tmp_path / "out").stores] == ["x.ome.zarr", "x-2.ome.zarr"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
@@ -57,10 +58,11 @@ def _raw_frame(path: Path, pixels: PixelFormat, index: int) -> Pixels:
     count = pixels.rows * pixels.columns
     start = (pixels.offset or 0) + index * count * dtype.itemsize
     with path.open("rb") as handle:
+        there = os.fstat(handle.fileno()).st_size - start
+        if there < count * dtype.itemsize:  # asked before memory is taken for what a header claims
+            raise UnreadableImage(f"Pixels end early: {max(there, 0)} of {count * dtype.itemsize} bytes of frame {index + 1} are there.")
         handle.seek(start)
         data = handle.read(count * dtype.itemsize)
-    if len(data) != count * dtype.itemsize:
-        raise UnreadableImage(f"Pixels end early: {len(data)} of {count * dtype.itemsize} bytes of frame {index + 1} are there.")
     return np.frombuffer(data, dtype).reshape(pixels.rows, pixels.columns)
 
 
@@ -106,6 +108,11 @@ def _dataset(path: Path) -> Dataset:
 def _read(path: str, modified_ns: int, size: int) -> Dataset:
     # Two, because two decoding threads work side by side; multi-frame files would otherwise be parsed once per frame.
     return pydicom.dcmread(path, force=True)
+
+
+def forget_files() -> None:
+    """Release the files that the decoder still holds in memory."""
+    _read.cache_clear()
 
 
 def _cleared(plane: Pixels, pixels: PixelFormat) -> Pixels:

@@ -6,6 +6,7 @@ frames and are forgotten. Sources: PS3.3 C.7.6.2 (image plane), C.7.6.3 (pixels)
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -40,6 +41,8 @@ GEOMETRY: Final = (
 TAGS: Final[list[Any]] = [*FACTS, *GEOMETRY, 0x00431039, 0x0019100C]
 """The two numbers are the b-values of GE (0043,1039) and Siemens (0019,100C), present only where private blocks were kept."""
 PREAMBLE: Final = 132
+MAX_PLANE_BYTES: Final = 1024**3
+"""Larger claims are damaged or hostile headers; real planes of that size are whole slides."""
 MEDIA_DIRECTORY: Final = "1.2.840.10008.1.3.10"
 
 
@@ -135,6 +138,9 @@ def _format(dataset: FileDataset, offset: int | None) -> PixelFormat:
     allocated = int(dataset.BitsAllocated)
     if allocated not in {8, 16, 32}:
         raise UnsupportedInput(f"Pixels of {allocated} bits are not converted.", remedy="Converted are 8, 16 and 32 bits.")
+    plane_bytes = int(dataset.Rows) * int(dataset.Columns) * int(dataset.get("SamplesPerPixel") or 1) * allocated // 8
+    if not 0 < plane_bytes <= MAX_PLANE_BYTES:
+        raise UnsupportedInput(f"A plane of {plane_bytes / 1e6:.0f} MB is not converted.", remedy="Planes may have up to 1 GB.")
     return PixelFormat(
         transfer_syntax_uid=syntax,
         rows=int(dataset.Rows),
@@ -167,7 +173,9 @@ def plain(value: Any) -> Any:
         return [plain(part) for part in value]
     if isinstance(value, int):
         return int(value)
-    return float(value) if isinstance(value, float) or hasattr(value, "as_tuple") else str(value)
+    if isinstance(value, float) or hasattr(value, "as_tuple"):
+        return float(value) if math.isfinite(value) else None
+    return str(value)
 
 
 def _many(value: Any) -> tuple[Any, ...]:

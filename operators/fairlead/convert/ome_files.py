@@ -170,6 +170,7 @@ def _tiff_plan(source: Source, name: str, series: tifffile.TiffPageSeries, image
     if dtype.kind not in NUMBER_KINDS:
         raise UnsupportedInput(f"Pixels of type {dtype} are not converted.", remedy="Converted are integers and floating point numbers.")
     _same_size(axes, tuple(series.shape), image)
+    _complete(series)
     try:
         arrays = [zarr.open_array(store=series.aszarr(level=level), mode="r") for level in range(len(series.levels))]
     except DAMAGED as error:
@@ -221,6 +222,20 @@ def _same_size(axes: str, shape: tuple[int, ...], image: OmeImage) -> None:
     sizes = _sizes(axes, shape)
     if any(sizes.get(name, 1) != size for name, size in image.sizes.items()):
         raise UnreadableImage("The TIFF's pages and its OME-XML disagree about the image's size; pages may be missing.")
+
+
+def _complete(series: tifffile.TiffPageSeries) -> None:
+    """Refuse pages with absent or cut tiles and strips: libraries read them as zeros without a word."""
+    for level in series.levels:
+        for page in level.pages:
+            if page is None:
+                raise UnreadableImage("Pages of the TIFF are absent.")
+            keyframe: Any = page.keyframe
+            size = page.parent.filehandle.size
+            spans = list(zip(page.dataoffsets, page.databytecounts, strict=False))
+            whole = len(spans) >= int(np.prod(keyframe.chunked)) or keyframe.is_contiguous
+            if not whole or any(count == 0 or offset + count > size for offset, count in spans):
+                raise UnreadableImage("Some tiles or strips are absent or cut short; they are not read as zeros.")
 
 
 def _channels(image: OmeImage, count: int) -> tuple[Channel, ...]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from fairlead.convert.decode import decode_frame
+from fairlead.convert.decode import decode_frame, forget_files
 from fairlead.convert.dicom_images import dicom_plan
 from fairlead.convert.grouping import by_series
 from fairlead.convert.headers import Header, read_header
@@ -19,7 +19,7 @@ from fairlead.convert.sources import Source, SourceKind, find_sources, kind_of, 
 from fairlead.convert.stores import check_version, write_store
 from fairlead.convert.values import DoesNotFit
 from fairlead.convert.volumes import PlannedImage, Policy, RefusedGroup, parse_policy, plan_series
-from fairlead.errors import FairleadError, StorageFull
+from fairlead.errors import FairleadError, StorageFull, UnsupportedInput
 from fairlead.files import sha256_file
 from fairlead.progress import Progress, Silent
 from fairlead.records import ConvertReport, Refusal, StoreReport
@@ -77,6 +77,7 @@ def convert(
             _convert_ome(run, source, names[source.name])
             run.progress.step()
     finally:
+        forget_files()
         run.progress.finish()
     return ConvertReport(
         stores=tuple(run.stores), refused=tuple(run.refused), seconds=round(time.monotonic() - begun, 3), peak_rss_mb=peak_rss_mb()
@@ -171,6 +172,8 @@ def _write_image(run: _Run, image: PlannedImage) -> StoreReport:
         return write_store(dicom_plan(image), run.out, ngff=run.ngff, progress=run.progress)
     except DoesNotFit:
         return write_store(dicom_plan(image, exact=False), run.out, ngff=run.ngff, progress=run.progress)
+    except MemoryError as error:
+        raise UnsupportedInput("The image does not fit in memory, even slab by slab.", remedy="Use a machine with more memory.") from error
 
 
 def _convert_ome(run: _Run, source: Source, stem: str) -> None:

@@ -51,6 +51,7 @@ def write_store(plan: ImagePlan, out: Path, *, ngff: str, progress: Progress) ->
         verified_voxels=levels.verified,
         valid=result.validity,
         dropped=plan.dropped,
+        instances=plan.instances,
     )
 
 

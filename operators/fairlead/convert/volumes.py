@@ -57,8 +57,8 @@ def store_stem(uid: str) -> str:
 
 def plan_series(headers: Sequence[Header], policy: Policy) -> list[PlannedImage | RefusedGroup]:
     """Return the images of one series in a reproducible order, and the groups that the policy refuses."""
-    pictures = [header for header in headers if header.layout is Layout.PLANAR or header.frames[0].pose is None]
-    slices = [header for header in headers if header not in pictures]
+    pictures = [header for header in headers if _is_picture(header)]
+    slices = [header for header in headers if not _is_picture(header)]
     planned: list[PlannedImage | RefusedGroup] = [_picture(header) for header in pictures]
     for stem, members in _volumes(slices):
         groups = split_members(members)
@@ -68,6 +68,11 @@ def plan_series(headers: Sequence[Header], policy: Policy) -> list[PlannedImage 
             images = list(_group(name, group, policy))
             planned += [_told(image, differs[number - 1]) if isinstance(image, PlannedImage) else image for image in images]
     return planned
+
+
+def _is_picture(header: Header) -> bool:
+    """Return whether the frames have no place in a volume: projections, captures, cines, and slices without a position."""
+    return header.layout is Layout.PLANAR or header.frames[0].pose is None
 
 
 def _volumes(headers: Sequence[Header]) -> Iterator[tuple[str, list[Member]]]:

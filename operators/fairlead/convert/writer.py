@@ -29,7 +29,7 @@ CHUNK_2D: Final = 512
 SLAB_2D: Final = 1024
 WINDOW_PERCENTILES: Final = (1.0, 99.5)
 SLAB_BYTES: Final = 96 * 1024**2
-"""A slab never holds more than this, as long as it keeps at least eight planes or chunk rows."""
+"""A slab never holds more than this, as long as it keeps at least two planes or rows."""
 
 
 @dataclass(slots=True)
@@ -73,7 +73,7 @@ def slab_length(space: tuple[int, ...], itemsize: int) -> int:
     """Return how many planes (or rows of a 2-D image) one slab of level 0 has: a power of two, within :data:`SLAB_BYTES`."""
     length = CHUNK_3D if len(space) == 3 else SLAB_2D
     row_bytes = int(np.prod(space[1:])) * itemsize
-    while length > 8 and length * row_bytes > SLAB_BYTES:
+    while length > 2 and length * row_bytes > SLAB_BYTES:
         length //= 2
     return length
 
@@ -110,7 +110,8 @@ def value_ranges(plan: ImagePlan, levels: Levels) -> list[ValueRange]:
         index = {"t": 0, "c": channel}
         where: tuple[int | slice, ...] = tuple(index.get(name, slice(None)) for name in names)
         values = np.asarray(levels.arrays[-1][where])
-        window = np.nanpercentile(values, WINDOW_PERCENTILES) if values.dtype.kind != "f" or np.isfinite(values).any() else (0.0, 1.0)
+        finite = values[np.isfinite(values)] if values.dtype.kind == "f" else values
+        window = np.percentile(finite, WINDOW_PERCENTILES) if finite.size else (0.0, 1.0)
         low, high = float(window[0]), float(window[1])
         found.append(ValueRange(levels.low[channel], levels.high[channel], low, high if high > low else low + 1.0))
     return found
@@ -144,7 +145,8 @@ def _one_writer() -> Iterator[_Writer]:
 def _slabs(plan: ImagePlan, level: int, lead: tuple[int, ...], slab: int) -> Iterator[NDArray[Any]]:
     length = (plan.levels[level] if plan.levels else plan.space)[0]
     for start in range(0, length, slab):
-        yield plan.voxels.read(level, lead, start, min(start + slab, length))
+        planes = plan.voxels.read(level, lead, start, min(start + slab, length))
+        yield np.ascontiguousarray(planes, plan.dtype)  # native byte order: sources may be big endian
 
 
 def _channel_count(plan: ImagePlan) -> int:
@@ -155,8 +157,9 @@ def _note_range(plan: ImagePlan, levels: Levels, lead: tuple[int, ...], planes: 
     names = [axis.name for axis in plan.axes]
     channel = lead[names.index("c")] if "c" in names else 0
     low, high = float(planes.min()), float(planes.max())
-    if np.isnan(low):
-        low, high = (float(np.nanmin(planes)), float(np.nanmax(planes))) if not np.isnan(planes).all() else (np.inf, -np.inf)
+    if not (np.isfinite(low) and np.isfinite(high)):
+        finite = planes[np.isfinite(planes)]
+        low, high = (float(finite.min()), float(finite.max())) if finite.size else (np.inf, -np.inf)
     levels.low[channel] = min(levels.low[channel], low)
     levels.high[channel] = max(levels.high[channel], high)
 
@@ -187,7 +190,7 @@ def _write_slab(array: zarr.Array[Any], lead: tuple[int, ...], start: int, plane
     array[where] = planes
     stored = np.asarray(array[where])
     raw = f"u{array.dtype.itemsize}"  # compared as bits, so that NaN equals itself
-    if not np.array_equal(stored.view(raw), np.ascontiguousarray(planes).view(raw)):
+    if not np.array_equal(stored.view(raw), planes.view(raw)):
         raise CheckFailed("Voxels read back from the new store differ from the source.", remedy="Check the disk and convert again.")
 
 
