@@ -1,0 +1,215 @@
+"""The Cohorts page in Chromium: mouse, keyboard, charts, freeze, export, Airflow's frame, accessibility."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from browser.conftest import Site
+
+pytestmark = pytest.mark.browser
+
+ROOT = Path(__file__).parents[2]
+AXE = ROOT / "web" / "node_modules" / "axe-core" / "axe.min.js"
+PICTURES = os.environ.get("FAIRLEAD_SCREENSHOTS")
+
+
+def headline(tab: Page, words: str) -> None:
+    """Wait until the big number says it, and nothing is under way any more."""
+    expect(tab.locator(".patients")).to_have_text(words)
+    expect(tab.locator("#page.htmx-request")).to_have_count(0)
+
+
+def freeze(tab: Page, title: str) -> None:
+    tab.get_by_label("Title", exact=True).fill(title)
+    tab.get_by_role("button", name="Freeze").click()
+    expect(tab.get_by_role("heading", name=f"{title} v1")).to_be_visible()
+
+
+def picture(tab: Page, name: str) -> None:
+    """Keep a picture of the page where $FAIRLEAD_SCREENSHOTS says."""
+    if PICTURES:
+        tab.screenshot(path=Path(PICTURES) / f"{name}.png")
+
+
+def violations(tab: Page) -> list[str]:
+    """Return what axe-core finds, as ``rule: element``."""
+    if not AXE.is_file():
+        pytest.skip("axe-core is not installed; `npm ci` in web/ installs it (make setup does when it builds the web assets)")
+    tab.evaluate(AXE.read_text(encoding="utf-8"))
+    found = tab.evaluate("axe.run(document, {runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice']})")
+    return [f"{rule['id']}: {node['html'][:120]}" for rule in found["violations"] for node in rule["nodes"]]
+
+
+def test_a_cohort_is_built_with_the_mouse_and_the_address_is_a_permalink(site: Site, tab: Page) -> None:
+    tab.goto(site.page)
+    headline(tab, "24 patients")
+    tab.get_by_label("CT", exact=True).check()
+    headline(tab, "12 patients")
+    tab.get_by_label("Exclude Sex F").check()
+    headline(tab, "6 patients")
+    expect(tab.get_by_label("MR", exact=True)).to_be_visible()
+    address = tab.url
+    assert "in.modality=DCM%3ACT" in address
+    other = tab.context.browser.new_context() if tab.context.browser else None
+    assert other is not None
+    second = other.new_page()
+    second.goto(address)
+    expect(second.locator(".patients")).to_have_text("6 patients")
+    other.close()
+    tab.go_back()
+    headline(tab, "12 patients")
+
+
+def test_the_keyboard_alone_builds_and_freezes_a_cohort(site: Site, tab: Page) -> None:
+    tab.goto(site.page)
+    tab.keyboard.press("/")
+    expect(tab.get_by_label("CT", exact=True)).to_be_focused()
+    tab.keyboard.press("Space")
+    headline(tab, "12 patients")
+    expect(tab.get_by_label("CT", exact=True)).to_be_focused()
+    tab.keyboard.press("f")
+    tab.keyboard.type("Chest CT")
+    tab.keyboard.press("Enter")
+    expect(tab.get_by_role("heading", name="Chest CT v1")).to_be_visible()
+    [version] = site.workbench.versions.newest()
+    assert (version.title, version.counts.patients) == ("Chest CT", 12)
+
+
+def test_a_value_is_included_or_excluded_never_both(site: Site, tab: Page) -> None:
+    tab.goto(site.page)
+    tab.get_by_label("CT", exact=True).check()
+    headline(tab, "12 patients")
+    tab.get_by_label("Exclude Modality CT").check()
+    headline(tab, "12 patients")
+    expect(tab.get_by_label("CT", exact=True)).not_to_be_checked()
+
+
+def test_what_was_typed_survives_an_answer_that_comes_meanwhile(site: Site, tab: Page) -> None:
+    tab.goto(site.page)
+    tab.get_by_label("Title", exact=True).fill("Draft title")
+    tab.get_by_label("CT", exact=True).check()
+    tab.get_by_label("Age from").fill("45")
+    tab.get_by_label("Age from").blur()
+    headline(tab, "8 patients")
+    expect(tab.get_by_label("CT", exact=True)).to_be_checked()
+    expect(tab.get_by_label("Title", exact=True)).to_have_value("Draft title")
+
+
+def test_a_refusal_is_shown_and_the_numbers_stay(site: Site, tab: Page) -> None:
+    tab.goto(site.page)
+    tab.get_by_label("Age from").fill("50")
+    headline_before = tab.locator(".patients").text_content()
+    tab.get_by_label("Age to").fill("40")
+    tab.get_by_label("Age to").blur()
+    expect(tab.locator("#alerts")).to_contain_text("the first bound is above the second")
+    assert headline_before is not None
+    said = tab.console_said  # type: ignore[attr-defined]
+    assert all("400" in text for text in said)
+    said.clear()
+
+
+def test_charts_are_drawn_under_the_strict_policy(site: Site, tab: Page) -> None:
+    tab.goto(f"{site.page}?tab=charts")
+    expect(tab.locator(".chart canvas")).to_have_count(4)
+    assert all(box["width"] > 100 for canvas in tab.locator(".chart canvas").all() if (box := canvas.bounding_box()))
+    tab.get_by_role("link", name="Table").click()
+    expect(tab.get_by_role("heading", name="Records")).to_be_visible()
+    tab.get_by_role("link", name="Charts").click()
+    expect(tab.locator(".chart canvas")).to_have_count(4)
+
+
+def test_the_export_is_started_as_the_user_and_followed_to_the_dataset(site: Site, tab: Page) -> None:
+    site.airflow.outages = 1
+    site.airflow.states = ["queued", "running"]
+    tab.goto(f"{site.page}?in.modality=DCM:CT")
+    freeze(tab, "Chest CT")
+    tab.get_by_label("Access").select_option("restricted")
+    tab.get_by_role("button", name="Start the export").click()
+    expect(tab.locator("#export-state")).to_contain_text("waiting for a steward's approval", timeout=15_000)
+    [version] = site.workbench.versions.newest()
+    [run] = site.airflow.runs
+    assert run["logical_date"] is None
+    assert run["conf"] == {
+        "cohort": version.ref, "title": "Chest CT", "profile": "basic", "access_rights": "restricted",
+        "license": "https://creativecommons.org/licenses/by/4.0/",
+    }  # fmt: skip
+    site.airflow.states = ["success"]
+    expect(tab.locator("#export-state a.dataset")).to_have_text("http://fdp.test/dataset/d1", timeout=15_000)
+    said = tab.console_said  # type: ignore[attr-defined]
+    assert all("503" in text or "404" in text for text in said)  # the outage, and the run before its first task
+    said.clear()
+
+
+@pytest.mark.parametrize(
+    ("status", "says"), [(403, "You may not start exports"), (401, "not signed in"), (404, "does not know the export DAG")]
+)
+def test_a_refused_start_says_why(site: Site, tab: Page, status: int, says: str) -> None:
+    site.airflow.status = status
+    tab.goto(site.page)
+    freeze(tab, "Everything")
+    tab.get_by_role("button", name="Start the export").click()
+    expect(tab.locator("#export-state")).to_contain_text(says)
+    assert site.airflow.runs == []
+    said = tab.console_said  # type: ignore[attr-defined]
+    assert all(str(status) in text for text in said)
+    said.clear()
+
+
+def test_inside_airflows_sandboxed_frame_everything_works_and_links_lead_out(site: Site, tab: Page) -> None:
+    site.airflow.states = ["running"]
+    tab.goto(f"{site.address}/plugin")
+    frame = tab.frame_locator("#plugin")
+    frame.get_by_label("CT", exact=True).check()
+    expect(frame.locator(".patients")).to_have_text("12 patients")
+    frame.get_by_text("Definition", exact=False).first.click()
+    with tab.expect_download() as download:
+        frame.get_by_role("link", name="Download the definition").click()
+    assert json.loads(Path(download.value.path()).read_text())["unit"] == "series"
+    frame.get_by_label("Title", exact=True).fill("Framed")
+    frame.get_by_role("button", name="Freeze").click()
+    frame.get_by_role("button", name="Start the export").click()
+    frame.get_by_role("link", name="Go to the approval").first.click(timeout=15_000)
+    tab.wait_for_url("**/required_actions?response_received=false")
+    expect(tab).to_have_title("Required actions")
+    tab.console_said.clear()  # type: ignore[attr-defined]  # a 404 while the run had registered nothing
+
+
+@pytest.mark.parametrize("scheme", ["dark", "light"], indirect=True)
+@pytest.mark.parametrize("view", ["funnel", "charts", "table"])
+def test_axe_finds_nothing_to_complain_about(site: Site, tab: Page, scheme: str, view: str) -> None:
+    tab.goto(site.page)
+    tab.get_by_label("CT", exact=True).check()
+    headline(tab, "12 patients")
+    freeze(tab, "Chest CT")
+    tab.goto(f"{tab.url}&tab={view}")
+    if view == "charts":
+        expect(tab.locator(".chart canvas")).to_have_count(4)
+    picture(tab, f"cohorts-{view}-{scheme}")
+    assert violations(tab) == []
+
+
+def test_the_page_fits_1280_pixels_without_scrolling_sideways(site: Site, tab: Page) -> None:
+    tab.goto(f"{site.page}?tab=table")
+    assert tab.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
+    boxes = [box for element in tab.locator(".drop, .tabs a, button").all() if (box := element.bounding_box())]
+    assert len(boxes) > 20
+    assert min(min(box["width"], box["height"]) for box in boxes) >= 24  # WCAG 2.2, 2.5.8
+
+
+def test_without_scripts_filters_and_freeze_work(site: Site, browser) -> None:
+    context = browser.new_context(java_script_enabled=False)
+    page = context.new_page()
+    page.goto(site.page)
+    page.get_by_label("CT", exact=True).check()
+    page.get_by_role("button", name="Apply filters").click()
+    expect(page.locator(".patients")).to_have_text("12 patients")
+    page.get_by_label("Title", exact=True).fill("No scripts")
+    page.get_by_role("button", name="Freeze").click()
+    expect(page.get_by_role("heading", name="No scripts v1")).to_be_visible()
+    expect(page.get_by_text("fairlead publish")).to_be_visible()
+    context.close()
