@@ -22,7 +22,7 @@ LOCAL_CODE: Final[Mapping[int, str]] = {0x00080100: REMOVED, 0x00080102: "99FAIR
 SCHEMES: Final = frozenset({
     "DCM", "SCT", "SRT", "SNM3", "UCUM", "LN", "FMA", "RADLEX", "UMLS", "BI", "NCIt", "I10", "I10P", "I9C", "MSH", "NEU", "UBERON", "ICDO3",
     "MA", "ATC", "CPT4", "RXNORM", "DCMUID", "99DCMTK", "99QIICR", "IBSI", "NCBITAXON", 
-    "RFC5646", "RFC3066", "ISO639_1", "ISO639_2", "ISO3166_1", "MDC", "PATHLEX", "SEH",
+    "RFC5646", "RFC3066", "ISO639_1", "ISO639_2", "ISO3166_1", "MDC", "PATHLEX",
 })  # fmt: skip
 SHAPE: Final = frozenset({
     0x0040A010,  # Relationship Type
