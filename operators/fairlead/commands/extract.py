@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated
 
@@ -23,8 +24,11 @@ def extract(
     """
     from fairlead.extract import DUPLICATE, load_catalogue, read_paths
     from fairlead.keys import load_project_key
-    from fairlead.records import ImagingRecord
+    from fairlead.records import NAME_PATTERN, ImagingRecord
 
+    for option, name in (("--project", project), ("--center", center)):
+        if name is not None and re.fullmatch(NAME_PATTERN, name) is None:
+            raise typer.BadParameter("Use lower-case letters, digits, _ and -, at most 63.", param_hint=option)
     settings = settings_of(context)
     catalogue = load_catalogue(settings.fields_file)
     chosen, place = project or settings.project, center or settings.center

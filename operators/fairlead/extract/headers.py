@@ -19,7 +19,7 @@ from typing import Any, BinaryIO, Final
 
 from pydicom import Dataset, dcmread
 from pydicom.dataelem import DataElement, RawDataElement
-from pydicom.errors import InvalidDicomError
+from pydicom.errors import BytesLengthException, InvalidDicomError
 from pydicom.filereader import read_file_meta_info
 from pydicom.tag import BaseTag
 from pydicom.uid import DeflatedExplicitVRLittleEndian
@@ -28,6 +28,7 @@ from fairlead.errors import InvalidUid, NotDicom, UnreadableImage
 from fairlead.records import is_uid
 
 PARSE_ERRORS: Final = (
+    BytesLengthException,
     InvalidDicomError,
     EOFError,
     ArithmeticError,
@@ -75,12 +76,23 @@ class Header:
         return (str(stated.value) if stated is not None else "") == DIRECTORY_CLASS or "DirectoryRecordSequence" in self.dataset
 
 
+@dataclass(slots=True)
+class Told:
+    """How many errors a library logged while it was silenced; tifffile logs damage that it can read past."""
+
+    errors: int = 0
+
+
 class _WhileQuiet(logging.Filter):
     """Drops what a library logs in a thread that reads headers: pydicom and tifffile quote values, which may be a patient's."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Return whether the line may pass."""
-        return not getattr(_quiet, "on", False) or record.levelno > logging.ERROR
+        told: Told | None = getattr(_quiet, "told", None)
+        if told is None:
+            return True
+        told.errors += record.levelno >= logging.ERROR
+        return False
 
 
 _quiet = threading.local()
@@ -89,15 +101,16 @@ for _name in ("pydicom", "tifffile"):
 
 
 @contextmanager
-def quiet_readers() -> Iterator[None]:
+def quiet_readers() -> Iterator[Told]:
     """Silence warnings and log lines of pydicom and tifffile, which quote header values; set once around the reading of a series."""
-    before, _quiet.on = getattr(_quiet, "on", False), True
+    before: Told | None = getattr(_quiet, "told", None)
+    _quiet.told = Told()
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            yield
+            yield _quiet.told
     finally:
-        _quiet.on = before
+        _quiet.told = before
 
 
 def read_header(file: Path, *, tags: list[str] | None = None) -> Header:

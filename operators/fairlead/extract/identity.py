@@ -80,8 +80,8 @@ def spellings(text: str) -> set[str]:
     ['doe', 'doe jane', 'doe^jane', 'jane']
     """
     parts = [part.casefold() for part in _SEPARATORS.split(text.strip()) if part]
-    whole = {text.strip().casefold(), " ".join(parts)}
-    return {form for form in (*parts, *whole) if len(form) >= MIN_LENGTH}
+    whole = {text.strip().casefold(), " ".join(parts)} if parts else set()
+    return {form for form in parts if len(form) >= MIN_LENGTH} | {form for form in whole if len(form) > MIN_LENGTH}
 
 
 class Scrubber:

@@ -56,13 +56,15 @@ def _content(path: Path) -> bytes:
 
 def _tiff(file: ReceivedFile, path: Path, *, catalogue: FieldCatalogue, key: bytes) -> tuple[ImagingRecord, ...]:
     try:
-        with quiet_readers(), TiffFile(path) as tiff:
+        with quiet_readers() as told, TiffFile(path) as tiff:
             description = str(tiff.pages.first.description)
             complete = _is_complete(tiff, path.stat().st_size)
     except (TiffFileError, *PARSE_ERRORS) as error:
         raise UnreadableImage("The TIFF structure is damaged.") from error
     if not complete:
         raise UnreadableImage("The TIFF ends before its pixel data does.")
+    if told.errors and "<OME" not in description[:4096]:
+        raise UnreadableImage("The TIFF structure is damaged.")
     if "<OME" not in description[:4096]:
         raise UnsupportedInput("The TIFF holds no OME-XML.", remedy="Read are OME-TIFF files, with OME-XML in the first ImageDescription.")
     document = parse_ome(description.encode())

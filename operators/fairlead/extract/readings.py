@@ -20,7 +20,7 @@ MAX_AGE_YEARS: Final = 150.0
 MAX_TEXT: Final = 512
 
 _AGE: Final = re.compile(r"\s*(\d{1,3})\s*([DWMY])\s*", re.IGNORECASE)
-_DATE: Final = re.compile(r"\s*(\d{4})[-./:]?(\d{2})[-./:]?(\d{2})(?!\d{1,}[-/])")
+_DATE: Final = re.compile(r"\s*(\d{4})([-./:]?)(\d{2})\2(\d{2})")
 
 
 def as_text(value: Any) -> str | None:
@@ -62,7 +62,7 @@ def as_date(value: Any) -> date | None:
     if match is None:
         return None
     try:
-        return date(*(int(part) for part in match.groups()))
+        return date(int(match[1]), int(match[3]), int(match[4]))
     except ValueError:
         return None
 

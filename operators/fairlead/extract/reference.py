@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Final
 
 from fairlead.extract.catalogue import FieldCatalogue
@@ -38,18 +38,16 @@ fields:
 def render_fields(catalogue: FieldCatalogue) -> str:
     """Return the page as Markdown, fields in the order of the catalogue, grouped by module."""
     modules = list(dict.fromkeys(declared.module for declared in catalogue.fields.values()))
-    parts = [INTRODUCTION.rstrip()]
-    for module in modules:
-        parts.append("\n".join(_table(module, (one for one in catalogue.fields.values() if one.module == module))))
-    parts.append("\n".join(_findings()))
+    tables = (_table(module, catalogue) for module in modules)
+    parts = [INTRODUCTION.rstrip(), *("\n".join(lines) for lines in (*tables, _findings()))]
     return "\n\n".join(parts) + "\n"
 
 
-def _table(module: str, fields: Iterable[FieldDeclaration]) -> Iterator[str]:
+def _table(module: str, catalogue: FieldCatalogue) -> Iterator[str]:
     yield f"## {module}\n"
     yield "| Field | Title | Type | Grain | Facet | Source | Meaning | Missing |"
     yield "|---|---|---|---|---|---|---|---|"
-    yield from (_row(one) for one in fields)
+    yield from (_row(one) for one in catalogue.fields.values() if one.module == module)
 
 
 def _row(field: FieldDeclaration) -> str:

@@ -115,7 +115,7 @@ def _step(name: str, path: str) -> Step:
         return Step(int(match[1], 16) << 16 | int(match[2], 16), match[3].strip())
     if match := _PUBLIC.fullmatch(name):
         return Step(int(match[1], 16) << 16 | int(match[2], 16))
-    tag = tag_for_keyword(name)
+    tag = tag_for_keyword(name) if name else None
     if tag is None:
         raise InvalidConfiguration(
             f"The DICOM path {path!r} has no meaning at {name!r}.", remedy="Use keywords of PS3.6, (gggg,eeee) or (gggg,xxee)@CREATOR."

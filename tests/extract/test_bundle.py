@@ -1,0 +1,276 @@
+"""The whole test bundle: every file is accounted for, the geometry is the measured one, and no identity is in any record."""
+
+from __future__ import annotations
+
+import csv
+import logging
+import re
+import warnings
+from collections import Counter
+from collections.abc import Iterator
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pydicom
+import pytest
+
+from extract.builders import KEY, outcomes, received, the_record
+from fairlead.extract import FieldCatalogue, read_file
+from fairlead.records import ImagingRecord, Refusal
+
+OWN_KEYS = {"id", "source", "study_uid", "series_uid", "generation", "patient_key"}
+IDENTIFYING = ("PatientID", "PatientBirthDate", "AccessionNumber", "OtherPatientIDs")
+
+
+@pytest.fixture(scope="module")
+def dicom(data: Path, catalogue: FieldCatalogue) -> list[ImagingRecord | Refusal]:
+    return outcomes(data / "dicom", catalogue)
+
+
+@pytest.fixture(scope="module")
+def ome(data: Path, catalogue: FieldCatalogue) -> list[ImagingRecord | Refusal]:
+    return outcomes(data / "ome", catalogue)
+
+
+def records(found: list[ImagingRecord | Refusal]) -> list[ImagingRecord]:
+    return [outcome for outcome in found if isinstance(outcome, ImagingRecord)]
+
+
+def refused(found: list[ImagingRecord | Refusal]) -> dict[str, str]:
+    return {Path(outcome.source).name: outcome.code for outcome in found if isinstance(outcome, Refusal)}
+
+
+def manifest(data: Path) -> list[dict[str, str]]:
+    """Return the rows of the bundle's manifest."""
+    with (data / "MANIFEST.tsv").open(encoding="utf-8") as handle:
+        return list(csv.DictReader(handle, delimiter="\t"))
+
+
+def test_every_dicom_file_is_an_instance_or_refused_or_a_directory(data: Path, dicom: list[ImagingRecord | Refusal]) -> None:
+    seen = sum(1 for file in (data / "dicom").rglob("*") if file.is_file())
+    read = sum(record.core.instances for record in records(dicom))
+    directories = 3  # DICOMDIR, -bigEnd and -implicit of the file-set: their files are read
+    assert seen == 416
+    assert read + len(dicom) - len(records(dicom)) + directories == seen
+
+
+def test_every_ome_file_is_read_or_a_part_or_refused(data: Path, catalogue: FieldCatalogue, ome: list[ImagingRecord | Refusal]) -> None:
+    inputs = {data / row["path"] for row in manifest(data) if row["path"].startswith("ome/")}
+    viv = data / "ome/zarr/viv_bioformats.zarr"  # one row of the manifest, two inputs inside
+    inputs = inputs - {viv} | {viv / "data.zarr", viv / "METADATA.ome.xml"}
+    known = {Path(path) for record in records(ome) for path in record.core.source.paths}
+    known |= {Path(outcome.source) for outcome in ome if isinstance(outcome, Refusal)}
+    parts = {path for path in inputs - known if read_file(received(path), catalogue=catalogue, key=KEY) == ()}
+    assert {path.name for path in parts} == {f"multifile-Z{z}.ome.tiff" for z in range(1, 6)}
+    assert inputs - known - parts == set()
+
+
+def test_every_ome_image_of_the_manifest_is_a_record(data: Path, ome: list[ImagingRecord | Refusal]) -> None:
+    expected = {
+        row["path"]: int(match[1])
+        for row in manifest(data)
+        if row["path"].startswith("ome/xml/") and (match := re.fullmatch(r"(\d+) images", row["frames_or_shape"]))
+    }
+    found = Counter(str(Path(record.core.source.paths[0]).relative_to(data)) for record in records(ome))
+    assert len(expected) == 48
+    assert {path: found[path] for path in expected} == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "code"),
+    [
+        ("derived_empty.dcm", "not-dicom"),
+        ("derived_text_named.dcm", "not-dicom"),
+        ("derived_missing_series_uid.dcm", "invalid-uid"),
+        ("derived_missing_study_uid.dcm", "invalid-uid"),
+        ("derived_missing_sop_instance_uid.dcm", "invalid-uid"),
+        ("derived_truncated_in_header.dcm", "invalid-uid"),
+        ("derived_preamble_only.dcm", "invalid-uid"),
+        ("derived_same_uid_other_pixels.dcm", "conflict"),
+        ("DICOMDIR-empty.dcm", "unsupported"),
+        ("DICOMDIR-nooffset", "unsupported"),
+    ],
+)
+def test_broken_dicom_is_refused_by_name(dicom: list[ImagingRecord | Refusal], name: str, code: str) -> None:
+    assert refused(dicom)[name] == code
+
+
+@pytest.mark.parametrize(
+    ("name", "code"),
+    [
+        ("truncated.ome.tif", "unreadable-image"),
+        ("truncated.ome.xml", "unreadable-image"),
+        ("entity_expansion_small.ome.xml", "unreadable-image"),
+        ("missing_sizez.ome.xml", "unreadable-image"),
+        ("bad_enum.ome.xml", "unreadable-image"),
+        ("wrong_namespace.ome.xml", "unsupported"),
+        ("bad_version_v04.ome.zarr", "unsupported"),
+        ("no_zattrs_v04.ome.zarr", "unsupported"),
+        ("no_axes_v04.ome.zarr", "unreadable-image"),
+        ("dangling_level_v04.ome.zarr", "unreadable-image"),
+        ("plate_0.4.ome.zarr", "unsupported"),
+    ],
+)
+def test_broken_ome_is_refused_by_name(ome: list[ImagingRecord | Refusal], name: str, code: str) -> None:
+    assert refused(ome)[name] == code
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        ("ct/philips_phantom_axial_1mm", {"size_z": 32, "spacing_z_mm": 1.0, "verdict": "regular"}),
+        ("ct/ge_tilt_variable_spacing", {"size_z": 15, "spacing_z_mm": None, "verdict": "irregular", "regular": False}),
+        ("pt/siemens_quadra_fdg", {"size_z": 24, "spacing_z_mm": 2.0, "verdict": "regular"}),
+        ("mr/ge_fmri_4d", {"size_z": 15, "size_t": 10, "spacing_z_mm": 5.0, "duplicate_positions": 0}),
+        ("mr/siemens_multiecho_gre", {"size_z": 12, "size_t": 1, "spacing_z_mm": 3.6, "duplicate_positions": 0}),
+        ("mr/philips_dti", {"size_z": 2, "spacing_z_mm": pytest.approx(2.0, abs=1e-4), "duplicate_positions": 0}),
+        ("mr/ge_dti", {"size_z": 4, "spacing_z_mm": pytest.approx(2.0, abs=1e-4), "duplicate_positions": 0}),
+        ("mr/siemens_mosaic", {"size_x": 216, "size_z": None, "verdict": "none"}),
+        ("mr_enhanced/philips_enhanced_anatomical.dcm", {"size_z": 8, "size_x": 256, "verdict": "regular"}),
+        ("rt/rtdose.dcm", {"size_z": 15, "spacing_z_mm": 5.0, "verdict": "regular"}),
+        ("sm/camelyon_jpeg", {"size_x": 1152, "size_y": 700, "size_c": 3, "verdict": "single"}),
+        ("us/us_ybr_multiframe_jpeg.dcm", {"size_t": 30, "size_c": 3, "verdict": "none"}),
+        ("seg/dcmqi_liver.dcm", {"size_z": 3, "size_x": 512, "verdict": "regular"}),
+    ],
+)
+def test_the_geometry_is_the_measured_one(data: Path, catalogue: FieldCatalogue, path: str, expected: dict[str, Any]) -> None:
+    geometry = the_record(data / "dicom" / path, catalogue).core.geometry
+    assert {name: getattr(geometry, name) for name in expected} == expected
+
+
+GOLDEN: list[tuple[str, dict[str, Any]]] = [
+    (
+        "dicom/ct/philips_phantom_axial_1mm",
+        {
+            "modality": ("DCM:CT",),
+            "body_part": ("SCT:12738006",),
+            "acquired_on": ("2015-02-06",),
+            "series.instances": (32,),
+            "ct.kvp": (120.0,),
+            "manufacturer": ("Philips",),
+            "model": ("Ingenuity CT",),
+            "series.slice_thickness_mm": (1.0,),
+            "patient.basis": ("stated",),
+        },
+    ),
+    (
+        "dicom/pt/siemens_quadra_fdg",
+        {
+            "modality": ("DCM:PT",),
+            "body_part": ("PARTIALBODY",),
+            "pt.units": ("BQML",),
+            "series.slice_thickness_mm": (3.0,),
+            "patient.sex": ("M",),
+        },
+    ),
+    (
+        "dicom/mr/siemens_multiecho_gre",
+        {"mr.echo_time_ms": (5.19, 7.65), "quality.mixed": ("mr.echo_time_ms",), "mr.field_strength_t": (3.0,)},
+    ),
+    ("dicom/mr/philips_dti", {"mr.b_value": (0.0, 1000.0)}),
+    ("dicom/mr_enhanced/emri_small.dcm", {"modality": ("DCM:MR",), "series.frames": (10,)}),
+    ("dicom/seg/dcmqi_liver.dcm", {"segmentation.property": ("SCT:10200004",), "segmentation.algorithm_type": ("SEMIAUTOMATIC",)}),
+    ("dicom/sr/highdicom_tid1500.dcm", {"modality": ("DCM:SR",), "sr.title": ("DCM:126000",)}),
+    ("dicom/rt/rtstruct.dcm", {"modality": ("DCM:RTSTRUCT",), "series.geometry": ("none",)}),
+    ("dicom/dx/highdicom_dx_dog.dcm", {"modality": ("DCM:DX",), "body_part": ("SCT:816094009",), "series.photometric": ("MONOCHROME1",)}),
+    ("dicom/sm/camelyon_jpeg", {"modality": ("DCM:SM",), "patient.basis": ("assumed",), "series.frames": (23,), "series.lossy": ("01",)}),
+    ("dicom/transfer_syntax/J2K_pixelrep_mismatch.dcm", {"transfer_syntax": ("1.2.840.10008.1.2.4.90",)}),
+    (
+        "ome/tiff/cardio_left_pyramid.ome.tif",
+        {"ome.channel_name": ("DAPI", "Lamin B1", "nanog"), "series.spacing_x_mm": (0.00065,), "series.size_c": (3,)},
+    ),
+    (
+        "ome/tiff/series_tzcyx.ome.tif",
+        {"series.size_t": (4,), "series.size_z": (3,), "series.spacing_z_mm": (0.0012,), "ome.time_increment_s": (2.5,)},
+    ),
+    (
+        "ome/xml/2016-06/hcs.ome.xml",
+        {"ome.plate": ("Control Plate",), "ome.well": ("A1",), "imaging_method": ("FBbi:00000251",), "ome.schema": ("2016-06",)},
+    ),
+    (
+        "ome/xml/2008-09/instrument.ome.xml",
+        {"ome.objective_magnification": (60.0,), "ome.immersion": ("Air",), "acquired_on": ("2010-02-23",)},
+    ),
+    (
+        "ome/zarr/cardio_left_crop_v0.5.ome.zarr",
+        {"ome.format": ("OME-Zarr",), "ome.schema": ("0.5",), "series.size_x": (512,), "series.size_c": (3,)},
+    ),
+    ("ome/zarr/ngio_czyx_v04.zarr", {"quality.finding": ("no-chunks", "no-patient-id"), "series.size_z": (10,)}),
+]
+
+
+@pytest.mark.parametrize(("path", "expected"), GOLDEN, ids=[path for path, _ in GOLDEN])
+def test_a_record_of_each_kind_says_what_the_file_says(data: Path, catalogue: FieldCatalogue, path: str, expected: dict[str, Any]) -> None:
+    values = catalogue.values(the_record(data / path, catalogue))
+    assert {name: values.get(name) for name in expected} == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "charset"),
+    [
+        ("chrArab", "ISO_IR 127"),
+        ("chrGerm", "ISO_IR 100"),
+        ("chrRuss", "ISO_IR 144"),
+        ("chrH31", "ISO 2022 IR 87"),
+        ("chrX1", "ISO_IR 192"),
+    ],
+)
+def test_every_character_set_is_read(data: Path, catalogue: FieldCatalogue, name: str, charset: str) -> None:
+    file = data / "dicom" / "charset" / f"{name}.dcm"
+    assert charset in str(pydicom.dcmread(file, specific_tags=["SpecificCharacterSet"]).SpecificCharacterSet)
+    assert the_record(file, catalogue).core.kind == "dicom-series"
+
+
+def texts(value: Any) -> Iterator[str]:
+    """Yield every value of a JSON document as text; UIDs may stay and hold any digits."""
+    if isinstance(value, dict):
+        for one in value.values():
+            yield from texts(one)
+    elif isinstance(value, list):
+        for one in value:
+            yield from texts(one)
+    elif not re.fullmatch(r"\d+(\.\d+){2,}", str(value)):
+        yield WORDS.sub("", str(value).casefold())
+
+
+def told(file: str) -> set[str]:
+    """Return names, ids, birth dates and accession numbers of a file, whole and by component, four characters or longer."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # odd values of the bundle; they are what is looked for
+        elements = [
+            e for e in pydicom.dcmread(file, force=True, stop_before_pixels=True).iterall() if e.VR == "PN" or e.keyword in IDENTIFYING
+        ]
+        values = [str(value) for e in elements for value in (e.value if e.VM > 1 else [e.value])]
+    return {part.casefold() for value in values for part in (value, *re.split(r"[\^= ]+", value)) if len(part) >= 4}
+
+
+@pytest.fixture(autouse=True)
+def _quiet_oracle(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.CRITICAL, logger="pydicom")
+
+
+WORDS = re.compile("primary|label|imaging|patient|head|brain|phantom")
+"""Words of the standard that ids and names of phantoms in the bundle are made of: MARY is in PRIMARY, a patient is called Brain."""
+
+
+def test_no_name_id_birth_date_or_accession_number_is_in_any_record(dicom: list[ImagingRecord | Refusal]) -> None:
+    leaks = []
+    for record in records(dicom):
+        document = record.model_dump(mode="json", exclude={"core": OWN_KEYS})
+        found = list(texts(document))
+        known = {text for path in record.core.source.paths for text in told(path)}
+        leaks += [(Path(record.core.source.paths[0]).name, text) for text in known if any(text in one for one in found)]
+    assert leaks == []
+
+
+def test_refusals_speak_of_places_never_of_content(dicom: list[ImagingRecord | Refusal], ome: list[ImagingRecord | Refusal]) -> None:
+    keywords = re.compile(r"(StudyInstanceUID|SeriesInstanceUID|SOPInstanceUID)(, )?|Pixels \w+")
+    reasons = {keywords.sub("", outcome.reason) for outcome in [*dicom, *ome] if isinstance(outcome, Refusal)}
+    assert len(reasons) <= 20, reasons  # fixed sentences: nothing of a file is in them
+
+
+def test_dates_of_the_bundle_are_plausible(dicom: list[ImagingRecord | Refusal]) -> None:
+    dates = [record.core.acquired_on for record in records(dicom) if record.core.acquired_on]
+    assert dates
+    assert all(date(1990, 1, 1) <= found <= date(2026, 12, 31) for found in dates)
