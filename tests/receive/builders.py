@@ -123,7 +123,7 @@ def quick(home: Path, **node: object) -> Settings:
         "settle_after_s": 0.2,
         "quiet_after_s": 30.0,
         "acse_timeout_s": 1.0,
-        "network_timeout_s": 5.0,
+        "network_timeout_s": 20.0,
         "low_water_bytes": 0,
     }
     return Settings(home=home, node=values | node)
