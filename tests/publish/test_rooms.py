@@ -1,0 +1,168 @@
+"""The real way on real files: archive, index, cohort, de-identification, conversion, publication, by the command line."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pydicom
+import pytest
+import yaml
+import zarr
+from sqlalchemy import Engine
+
+from fairlead.cli import run
+from fairlead.database import open_database
+from fairlead.publish import DatasetStore, Exports
+from fairlead.settings import Settings
+
+CT = "dicom/ct/dcmqi_ct3slice"
+OME = "ome/tiff/multi-channel.ome.tif"
+PATIENT_LIKE_NAME = "DOE_JANE_19570314.ome.tif"
+IDENTIFYING = ("PatientID", "PatientName", "AccessionNumber", "InstitutionName", "StudyID")
+pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")  # engines of commands that ran to their end
+
+
+@pytest.fixture
+def home(tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Path:
+    """Return a home with a CT series and a microscopy file, indexed."""
+    monkeypatch.setenv("FAIRLEAD_HOME", str(tmp_path / "home"))
+    (tmp_path / "in").mkdir()
+    shutil.copyfile(data / OME, tmp_path / "in" / PATIENT_LIKE_NAME)
+    assert run(["ingest", str(data / CT), str(tmp_path / "in"), "--json"]) == 0
+    capfd.readouterr()
+    return tmp_path
+
+
+@pytest.fixture
+def cohort(home: Path, capfd: pytest.CaptureFixture[str]) -> str:
+    """Return the reference of a frozen cohort of both."""
+    definition = {"schemaVersion": "1", "title": "Abdomen and cells", "unit": "series"}
+    definition["include"] = {
+        "any": [{"field": "modality", "op": "in", "value": ["CT"]}, {"field": "kind", "op": "=", "value": "ome-image"}]
+    }
+    (home / "definition.yaml").write_text(yaml.safe_dump(definition))
+    assert run(["cohort", "freeze", str(home / "definition.yaml"), "--json"]) == 0
+    frozen = json.loads(capfd.readouterr().out)
+    return f"{frozen['id']}@{frozen['version']}"
+
+
+def published(capfd: pytest.CaptureFixture[str], *arguments: str) -> dict:
+    """Run ``fairlead publish --json`` and return its document."""
+    assert run(["publish", *arguments, "--approved-by", "stewart", "--requested-by", "clara", "--json"]) == 0
+    return json.loads(capfd.readouterr().out)
+
+
+def original_words(folder: Path) -> set[str]:
+    """Return every UID, date and identity in the headers of DICOM files."""
+    found: set[str] = {"DOE_JANE", "19570314"}
+    for path in folder.iterdir():
+        for element in pydicom.dcmread(path, stop_before_pixels=True).iterall():
+            text = str(element.value)
+            is_own_uid = element.VR == "UI" and not text.startswith("1.2.840.10008.")
+            if (is_own_uid or element.VR in ("DA", "DT") or element.keyword in IDENTIFYING) and len(text) >= 5:
+                found.add(text)
+    return found
+
+
+def test_a_cohort_becomes_a_dataset_whose_voxels_are_the_source(home: Path, cohort: str, data: Path, capfd):
+    document = published(capfd, cohort, "--title", "Abdomen", "--license", "CC0-1.0")
+    assert {"dataset", "version", "distributions", "records", "checks"} <= document.keys()
+    assert (document["version"], document["counts"]["series"], document["refused"]) == (1, 2, [])
+    assert all(document["checks"].values())
+    stores = [Path(document["folder"], item["path"]) for item in document["distributions"] if item["path"].endswith(".zarr")]
+    volume = next(array for array in (np.asarray(zarr.open_array(store, path="0")[...]) for store in stores) if array.ndim == 3)
+    slices = sorted((pydicom.dcmread(path) for path in (data / CT).iterdir()), key=lambda item: float(item.ImagePositionPatient[2]))
+    source = np.stack([item.pixel_array * item.RescaleSlope + item.RescaleIntercept for item in slices])
+    assert np.array_equal(volume, source)
+
+
+def test_nothing_of_the_source_identifies_in_what_was_published(home: Path, cohort: str, data: Path, capfd):
+    folder = Path(published(capfd, cohort)["folder"])
+    words = original_words(data / CT)
+    assert len(words) > 5
+    hits = [
+        (word, path.name)
+        for path in folder.rglob("*")
+        if path.is_file()
+        for word in words
+        if word.encode() in path.read_bytes() or word in str(path)
+    ]
+    assert hits == []
+
+
+def test_publishing_twice_changes_nothing(home: Path, cohort: str, capfd):
+    first, second = published(capfd, cohort), published(capfd, cohort)
+    assert (first["dataset"], first["version"], first["folder"]) == (second["dataset"], second["version"], second["folder"])
+
+
+def test_a_microscopy_file_that_changed_is_left_out(home: Path, cohort: str, capfd):
+    with (home / "in" / PATIENT_LIKE_NAME).open("ab") as handle:
+        handle.write(b"more")
+    document = published(capfd, cohort)
+    assert [item["code"] for item in document["refused"]] == ["changed"]
+    assert document["counts"]["series"] == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["nobody@1"], "There is no cohort"),
+        (["nobody"], "written ID@N"),
+        (["nobody@1", "--access-rights", "open"], "access_rights"),
+        (["nobody@1", "--license", "mine"], "licence"),
+    ],
+)
+def test_bad_requests_end_with_one_and_say_why(home: Path, capfd, arguments: list[str], words: str):
+    assert run(["publish", *arguments, "--approved-by", "stewart"]) == 1
+    assert words in capfd.readouterr().err
+
+
+def test_one_person_cannot_request_and_approve(home: Path, cohort: str, capfd):
+    assert run(["publish", cohort, "--approved-by", "clara", "--requested-by", "clara"]) == 1
+    assert "four eyes" in capfd.readouterr().err
+    settings = Settings()
+    engine = open_database(settings)
+    assert [export.state for export in Exports(settings, engine).list()] == ["failed"]
+    engine.dispose()
+
+
+def test_a_withdrawn_dataset_is_gone_and_says_so(home: Path, cohort: str, capfd):
+    document = published(capfd, cohort)
+    assert run(["withdraw", document["dataset"], "--reason", "consent withdrawn", "--json"]) == 0
+    assert json.loads(capfd.readouterr().out) == {"dataset": document["dataset"], "state": "withdrawn", "reason": "consent withdrawn"}
+    assert not Path(document["folder"]).exists()
+    assert run(["publish", cohort, "--approved-by", "stewart", "--requested-by", "clara"]) == 1
+    assert "was withdrawn" in capfd.readouterr().err
+
+
+def test_an_interrupted_command_goes_on_where_it_stopped(home: Path, cohort: str, capfd):
+    from fairlead.commands.publish import run_id_of
+    from fairlead.publish import ExportParameters
+
+    settings = Settings()
+    engine: Engine = open_database(settings)
+    exports = Exports(settings, engine)
+    parameters = ExportParameters(cohort=cohort, views=("fdp", "dcat-ap", "health-ri"))
+    begun = exports.request(parameters, requested_by="clara", run_id=run_id_of(exports, parameters, requested_by="clara"))
+    published(capfd, cohort)
+    assert [(export.id, export.state) for export in exports.list()] == [(begun.id, "published")]
+    engine.dispose()
+
+
+def test_people_read_the_result_in_words(home: Path, cohort: str, capfd):
+    assert run(["publish", cohort, "--approved-by", "stewart", "--requested-by", "clara"]) == 0
+    out = capfd.readouterr().out
+    assert "Abdomen and cells, version 1: 2 series of 2 subjects" in out
+    assert "shacl-fdp ok" in out
+
+
+def test_restricted_pixels_are_published_but_not_advertised(home: Path, cohort: str, capfd):
+    document = published(capfd, cohort, "--access-rights", "restricted")
+    settings = Settings()
+    engine = open_database(settings)
+    assert DatasetStore(settings, engine).get(document["dataset"]).access_rights == "restricted"
+    assert "downloadURL" not in Path(document["records"]["fdp"]).read_text()
+    engine.dispose()
