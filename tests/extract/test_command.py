@@ -49,6 +49,7 @@ def test_a_bad_project_name_is_refused_with_what_to_do(tmp_path: Path, capsys: p
 def test_nothing_of_a_header_is_logged(tmp_path: Path, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture) -> None:
     write(an_instance(Modality="Quibbleworth", PatientAge="Zelda"), tmp_path / "a.dcm")
     caplog.clear()  # what pydicom said while the file was made
+    capsys.readouterr()
     run(["extract", str(tmp_path / "a.dcm")])
     said = capsys.readouterr().err + caplog.text
     assert not any(text in said for text in ("Quibbleworth", "Zelda", "PID-774411"))
