@@ -1,0 +1,128 @@
+"""Senders we did not write: DCMTK's tools and Orthanc."""
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import urllib.request
+from pathlib import Path
+
+import pytest
+from pydicom import dcmread
+
+from fairlead.records import SeriesState
+from receive.builders import quick, running, wait_for
+
+pytestmark = pytest.mark.live
+ORTHANC = shutil.which("Orthanc") or "/usr/sbin/Orthanc"
+
+
+def tool(name: str) -> str:
+    found = shutil.which(name)
+    if found is None:
+        if os.environ.get("CI"):
+            pytest.fail(f"{name} is missing; run make system-deps")
+        pytest.skip(f"{name} is not installed; run make system-deps")
+    return found
+
+
+@pytest.fixture
+def settings(tmp_path):
+    return quick(tmp_path / "home")
+
+
+@pytest.fixture
+def node(settings):
+    with running(settings) as (found, port):
+        found.port = port
+        yield found
+
+
+def call(name: str, port: int, *arguments: str, called: str = "FAIRLEAD") -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [tool(name), "-aec", called, *arguments, "127.0.0.1", str(port)], capture_output=True, text=True, timeout=60, check=False
+    )
+
+
+def test_echoscu_is_answered_and_refused_under_another_title(node):
+    assert call("echoscu", node.port).returncode == 0
+    refused = call("echoscu", node.port, called="OTHER")
+    assert refused.returncode != 0
+    assert "Called AE Title Not Recognized" in refused.stderr
+
+
+def test_dcmsend_sends_a_series_that_completes(node, data):
+    folder = data / "dicom/ct/philips_phantom_axial_1mm"
+    done = subprocess.run(
+        [tool("dcmsend"), "-aec", "kp-heart", "127.0.0.1", str(node.port), "+sd", str(folder)], capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 0, done.stderr
+    wait_for(lambda: node.ledger.counts()[SeriesState.COMPLETE] == 1)
+    (series,) = node.ledger.claim_series(9, claimant="test")
+    assert (len(series.instances), series.route.project, series.route.calling_ae) == (32, "heart", "DCMSEND")
+    assert {i.sop_instance_uid for i in series.instances} == {str(dcmread(f).SOPInstanceUID) for f in folder.iterdir()}
+
+
+def test_an_aborted_storescu_leaves_what_was_acknowledged(node, data):
+    files = sorted((data / "dicom/ct/dcmqi_ct3slice").iterdir())
+    command = [tool("storescu"), "--abort", "-aec", "FAIRLEAD", "127.0.0.1", str(node.port), *map(str, files)]
+    assert subprocess.run(command, capture_output=True, timeout=60).returncode == 0
+    wait_for(lambda: node.ledger.open_associations() == 0)
+    assert node.ledger.settle(settle_after_s=0, quiet_after_s=1000) == 0
+    assert node.ledger.settle(settle_after_s=0, quiet_after_s=1e-6) == 1
+    assert len(node.ledger.claim_series(9, claimant="test")[0].instances) == 3
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def ask(port: int, path: str, body: bytes | None = None) -> object:
+    request = urllib.request.Request(f"http://127.0.0.1:{port}{path}", data=body)
+    with urllib.request.urlopen(request, timeout=30) as answer:
+        return json.load(answer)
+
+
+def answers(port: int) -> bool:
+    try:
+        return bool(ask(port, "/system"))
+    except OSError:
+        return False
+
+
+@pytest.fixture
+def orthanc(tmp_path, node):
+    if not Path(ORTHANC).exists():
+        tool("Orthanc")
+    http = free_port()
+    configuration = {
+        "StorageDirectory": str(tmp_path / "orthanc"),
+        "IndexDirectory": str(tmp_path / "orthanc"),
+        "HttpPort": http,
+        "DicomPort": free_port(),
+        "DicomAet": "ORTHANC",
+        "Plugins": [],
+        "DicomModalities": {"fairlead": ["FAIRLEAD", "127.0.0.1", node.port]},
+    }
+    (tmp_path / "orthanc.json").write_text(json.dumps(configuration))
+    process = subprocess.Popen([ORTHANC, str(tmp_path / "orthanc.json")], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        wait_for(lambda: answers(http), within_s=30)
+        yield http
+    finally:
+        process.terminate()
+        process.wait(timeout=30)
+
+
+def test_orthanc_as_a_sender(node, orthanc, data):
+    files = [*sorted((data / "dicom/mr_enhanced").glob("emri_small_jpeg_ls*")), data / "dicom/ct/CT_small.dcm"]
+    ids = [ask(orthanc, "/instances", file.read_bytes())["ID"] for file in files]
+    assert ask(orthanc, "/modalities/fairlead/echo", b"{}") == {}
+    done = ask(orthanc, "/modalities/fairlead/store", json.dumps(ids).encode())
+    assert (done["InstancesCount"], done["FailedInstancesCount"]) == (2, 0)
+    wait_for(lambda: node.ledger.counts()[SeriesState.COMPLETE] == 2)
+    syntaxes = {i.transfer_syntax_uid for s in node.ledger.claim_series(9, claimant="test") for i in s.instances}
+    assert syntaxes == {"1.2.840.10008.1.2.4.80", "1.2.840.10008.1.2.1"}
