@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from index.builders import a_series, an_image
 from sqlalchemy import Engine
 
 from fairlead.cohort import CohortStore, Definition, parse_definition
@@ -15,6 +14,7 @@ from fairlead.extract import FieldCatalogue, load_catalogue
 from fairlead.index import Index
 from fairlead.index.embedded import EmbeddedIndex
 from fairlead.resources import configs_folder
+from index.builders import a_series, an_image
 
 
 @pytest.fixture(scope="session")

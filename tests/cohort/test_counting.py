@@ -5,12 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from cohort.conftest import Define
-from conformance import evaluator
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from index.builders import a_series
 
+from cohort.conftest import Define
+from conformance import evaluator
 from fairlead.cohort import count_definition, facet_definition
 from fairlead.cohort.compile import compile_definition
 from fairlead.errors import UnknownField, UnsupportedInput
@@ -18,6 +17,7 @@ from fairlead.extract import FieldCatalogue
 from fairlead.index import Index
 from fairlead.index.embedded import EmbeddedIndex
 from fairlead.index.rows import row_of
+from index.builders import a_series
 
 CT = {"field": "modality", "op": "=", "value": "CT"}
 
@@ -114,6 +114,11 @@ CRITERIA = [
     {"field": "series.slice_thickness_mm", "op": ">", "value": 0.2, "unit": "cm", "orMissing": True},
     {"field": "study_date", "op": "in", "value": ["2019", "2024-02"]},
     {"field": "study_date", "op": "!=", "value": "2019"},
+    {"field": "study_date", "op": ">=", "value": "2024-02-29"},
+    {"field": "series.slice_thickness_mm", "op": "<", "value": 2.5},
+    {"field": "series.slice_thickness_mm", "op": "<=", "value": 2.5},
+    {"field": "series.description", "op": "match", "value": "scout"},
+    {"not": {"field": "body_part", "op": "exists"}},
     {"has": "series", "count": {"min": 2}, "where": CT},
     {"atLeast": 2, "of": [CT, {"field": "body_part", "op": "exists"}, {"field": "patient.sex", "op": "missing"}]},
 ]
@@ -125,6 +130,7 @@ RECORDS = st.lists(
             "body_part": st.sampled_from(["CHEST", "HEAD", None]),
             "patient__sex": st.sampled_from(["F", "M", None]),
             "series__slice_thickness_mm": st.sampled_from([0.5, 2.5, 5.0, None]),
+            "series__description": st.sampled_from(["Scout 1", "Thin", None]),
             "study_date": st.sampled_from(["2019-03-01", "2024-02-29", "2025-01-01", None]),
         }
     ),

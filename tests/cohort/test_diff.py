@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from cohort.conftest import Define
-from index.builders import a_series
 
+from cohort.conftest import Define
 from fairlead.cohort import CohortStore, SetOperation, combine, diff_versions, parse_definition, rerun
 from fairlead.errors import InvalidDefinition, UnsupportedInput
 from fairlead.extract import FieldCatalogue
 from fairlead.index import Index
 from fairlead.records import CohortVersion
+from index.builders import a_series
 
 CT = {"field": "modality", "op": "=", "value": "CT"}
 CHEST = {"field": "body_part", "op": "=", "value": "CHEST"}
@@ -140,5 +140,5 @@ def test_set_operations_give_a_definition_with_pinned_references(  # type: ignor
 
 def test_cohorts_of_different_units_are_not_combined(freeze) -> None:  # type: ignore[no-untyped-def]
     a, b = freeze(CT, title="CT"), freeze(CT, title="CT patients", unit="patient")
-    with pytest.raises(InvalidDefinition, match="counts series, .* counts patient"):
+    with pytest.raises(InvalidDefinition, match=r"counts series, .* counts patient"):
         combine(SetOperation.UNION, a, b, title="x")

@@ -6,14 +6,14 @@ import csv
 import json
 
 import pytest
-from cohort.conftest import Define
-from index.builders import a_series
 
+from cohort.conftest import Define
 from fairlead.cohort import CohortStore, export_members
 from fairlead.errors import UnsupportedInput
 from fairlead.extract import FieldCatalogue
 from fairlead.index import Index
 from fairlead.records import CohortVersion
+from index.builders import a_series
 
 
 @pytest.fixture

@@ -7,8 +7,8 @@ from typing import Any
 
 import jsonschema
 import pytest
-from cohort.conftest import Define
 
+from cohort.conftest import Define
 from fairlead.cohort import parse_definition
 from fairlead.cohort.nodes import AllOf, AnyOf, Compare, HasWhere, NotOf
 from fairlead.cohort.tree import MAX_DEPTH, MAX_LEAVES, MAX_VALUES
@@ -152,7 +152,7 @@ def test_what_is_missing_or_no_mapping_is_named(catalogue: FieldCatalogue) -> No
 
 
 def test_an_unknown_field_is_refused_with_the_nearest_names(define: Define) -> None:
-    with pytest.raises(UnknownField, match="'modalty'.*Did you mean 'modality'"):
+    with pytest.raises(UnknownField, match=r"'modalty'.*Did you mean 'modality'"):
         define(leaf("modalty", "=", value="CT"))
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from cohort.conftest import Define
 
+from cohort.conftest import Define
 from fairlead.cohort.sentence import sentence
 from fairlead.extract import FieldCatalogue
 

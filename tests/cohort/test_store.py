@@ -10,10 +10,9 @@ from typing import Any
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
-from cohort.conftest import Define
-from index.builders import a_series
 from sqlalchemy import Engine
 
+from cohort.conftest import Define
 from fairlead.cohort import CohortStore, Definition
 from fairlead.cohort.tables import cohort_versions, cohorts
 from fairlead.database import metadata, open_engine
@@ -21,6 +20,7 @@ from fairlead.errors import Conflict, EmptyCohort, InvalidDefinition, NotFound
 from fairlead.extract import FieldCatalogue
 from fairlead.index import Index
 from fairlead.records import CohortVersion, Counts
+from index.builders import a_series
 
 CT = {"field": "modality", "op": "=", "value": "CT"}
 DAY = datetime(2026, 11, 20, 12, tzinfo=UTC)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import sqlite3
 import subprocess
 import sys
 from dataclasses import replace
@@ -12,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from conformance.index_contract import CATALOGUE, IndexContract, MakeIndex
-from fairlead.errors import InvalidConfiguration, ServiceUnreachable
+from fairlead.errors import InvalidConfiguration, ServiceUnreachable, StorageFull
 from fairlead.index.criteria import All, Term
 from fairlead.index.embedded import EmbeddedIndex
 from index.builders import a_series
@@ -91,3 +92,18 @@ def test_a_file_that_cannot_be_opened_counts_as_unreachable(tmp_path: Path) -> N
     (tmp_path / "i.sqlite").mkdir()
     with pytest.raises(ServiceUnreachable, match="cannot be used"):
         EmbeddedIndex(tmp_path / "i.sqlite", CATALOGUE)
+
+
+def test_a_full_disk_is_told_and_the_index_stays_as_it_was(tmp_path: Path) -> None:
+    index = EmbeddedIndex(tmp_path / "i.sqlite", CATALOGUE)
+    index.put([a_series("1")])
+
+    def rows():  # type: ignore[no-untyped-def]
+        yield a_series("2")
+        full = sqlite3.OperationalError("database or disk is full")
+        full.sqlite_errorcode, full.sqlite_errorname = sqlite3.SQLITE_FULL, "SQLITE_FULL"
+        raise full
+
+    with pytest.raises(StorageFull, match="no space left to write the index"):
+        index.put(rows())
+    assert index.members(All()).ids == ("local:default:1.2.1",)

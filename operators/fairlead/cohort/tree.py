@@ -267,7 +267,7 @@ def _unless(node: Node, *, or_missing: bool) -> Node:
 
 
 def _sorted(values: list[Scalar]) -> tuple[Scalar, ...]:
-    return tuple(sorted(set(values)))  # type: ignore[type-var]  # one field, one type
+    return tuple(sorted(set(values)))
 
 
 def _dates(declaration: FieldDeclaration, op: str, periods: list[tuple[str, str]], *, or_missing: bool) -> Node:

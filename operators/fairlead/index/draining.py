@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from itertools import batched
+from itertools import batched, chain
 from typing import Final, Literal
 
 from fairlead.errors import FairleadError, ServiceUnreachable, StorageFull, UnreadableImage
@@ -128,10 +128,10 @@ def rebuild(
     up goes. The ledger is only read: work that cannot be read now is reported, and its records leave the index.
     """
     before, total = set(index.members(All()).ids), DrainReport()
-    for source in (ledger.indexed_series(), ledger.indexed_files()):
-        for work in batched(source, BATCH):
-            found = extract_all(work, settings, catalogue, progress or Silent())
-            total += _report(index.put(found.records), found)
+    everything: Iterable[Work] = chain(ledger.indexed_series(), ledger.indexed_files())
+    for work in batched(everything, BATCH):
+        found = extract_all(work, settings, catalogue, progress or Silent())
+        total += _report(index.put(found.records), found)
     index.remove(sorted(before - set(total.records)))
     return total
 
