@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,21 +17,31 @@ from workbench.fakes import Client, mounted
 
 def _opened(home: Path) -> Iterator[Workbench]:
     services: Any = open_workbench(Settings(home=home))
-    services.data.index.put(an_archive())
     yield services
     services.versions.cohorts.engine.dispose()
 
 
 @pytest.fixture(scope="session")
-def workbench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workbench]:
+def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the home of an installation that holds the small archive; migrated and filled once, copied by who changes it."""
+    home = tmp_path_factory.mktemp("archive")
+    services: Any = open_workbench(Settings(home=home))
+    services.data.index.put(an_archive())
+    services.versions.cohorts.engine.dispose()
+    return home
+
+
+@pytest.fixture(scope="session")
+def workbench(archive: Path) -> Iterator[Workbench]:
     """Return services that tests only read from."""
-    yield from _opened(tmp_path_factory.mktemp("workbench"))
+    yield from _opened(archive)
 
 
 @pytest.fixture
-def fresh(tmp_path: Path) -> Iterator[Workbench]:
+def fresh(archive: Path, tmp_path: Path) -> Iterator[Workbench]:
     """Return services of a test's own, for what changes them."""
-    yield from _opened(tmp_path)
+    shutil.copytree(archive, tmp_path / "home")
+    yield from _opened(tmp_path / "home")
 
 
 @pytest.fixture

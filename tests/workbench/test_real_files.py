@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from fairlead.extract import read_paths
+from fairlead.extract import load_catalogue, read_paths
 from fairlead.records import ImagingRecord
 from fairlead.settings import Settings
 from fairlead.workbench import Workbench, open_workbench
@@ -19,16 +19,14 @@ FOLDERS = ("dicom/ct", "dicom/mr", "dicom/dicomdir_fileset", "dicom/seg", "dicom
 
 @pytest.fixture(scope="module")
 def records(data: Path) -> list[ImagingRecord]:
-    from fairlead.extract import load_catalogue
-
     catalogue = load_catalogue(Settings().fields_file)
     found = read_paths([data / name for name in FOLDERS], catalogue=catalogue, key=bytes(32), project="default", center="local")
     return [record for record in found if isinstance(record, ImagingRecord)]
 
 
-@pytest.fixture
-def real(records: list[ImagingRecord], tmp_path: Path) -> Iterator[Workbench]:
-    services: Any = open_workbench(Settings(home=tmp_path))
+@pytest.fixture(scope="module")
+def real(records: list[ImagingRecord], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workbench]:
+    services: Any = open_workbench(Settings(home=tmp_path_factory.mktemp("real")))
     services.data.index.put(records)
     yield services
     services.versions.cohorts.engine.dispose()

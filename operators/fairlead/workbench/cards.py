@@ -64,8 +64,10 @@ MODALITY_PREFIX: Final = "DCM:"
 def short_label(value: Scalar | None, label: str) -> str:
     """Return the word that people in the field use, where it is shorter than the vocabulary's.
 
-    >>> short_label("DCM:CT", "Computed Tomography"), short_label("SCT:69536005", "Head"), short_label(None, "Unknown")
-    ('CT', 'Head', 'Unknown')
+    >>> short_label("DCM:CT", "Computed Tomography"), short_label("SCT:69536005", "Head"), short_label(20.0, "20.0")
+    ('CT', 'Head', '20')
     """
+    if isinstance(value, float):
+        return f"{value:g}"
     text = value if isinstance(value, str) else ""
     return text.removeprefix(MODALITY_PREFIX) if text.startswith(MODALITY_PREFIX) else KINDS.get(text, label)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -29,6 +30,7 @@ class Chart:
     spec: JsonObject
     heads: tuple[str, ...]
     rows: tuple[tuple[str | int, ...], ...]
+    wide: bool = False
 
 
 def charts(state: PageState, workbench: Workbench) -> tuple[Chart, ...]:
@@ -113,7 +115,7 @@ def nice_step(width: float) -> float:
 
 def crossed(state: PageState, workbench: Workbench, modalities: Sequence[Bucket], *, field: str, title: str) -> Chart | None:
     """Return patients per modality and value of another field."""
-    cells = list(_cells(state, workbench, modalities, field=field))
+    cells = _largest(list(_cells(state, workbench, modalities, field=field)))
     if not cells:
         return None
     spec: JsonObject = {
@@ -124,12 +126,12 @@ def crossed(state: PageState, workbench: Workbench, modalities: Sequence[Bucket]
         "height": max(80, 24 * len({column for _, column, _ in cells})),
         "autosize": {"type": "fit-x", "contains": "padding"},
         "encoding": {
-            "x": {"field": "modality", "type": "nominal", "title": "Modality", "axis": {"labelAngle": 0}},
+            "x": {"field": "modality", "type": "nominal", "title": "Modality", "axis": {"labelAngle": -45}},
             "y": {"field": "value", "type": "nominal", "title": title, "sort": None},
             "color": {"field": "patients", "type": "quantitative", "title": "Patients", "scale": {"scheme": "viridis", "domainMin": 0}},
         },
     }
-    return Chart(f"Patients by modality and {title.lower()}", spec, ("Modality", title, "Patients"), tuple(cells))
+    return Chart(f"Patients by modality and {title.lower()}", spec, ("Modality", title, "Patients"), tuple(cells), wide=True)
 
 
 def _cells(state: PageState, workbench: Workbench, modalities: Sequence[Bucket], *, field: str) -> Iterator[Cell]:
@@ -138,7 +140,16 @@ def _cells(state: PageState, workbench: Workbench, modalities: Sequence[Bucket],
         narrowed = {**base, "include": {"all": [base["include"], {"field": "modality", "op": "in", "value": [modality.value]}]}}
         found = chosen(state, workbench.data.facets(narrowed, [field]))[field]
         name = short_label(modality.value, modality.label)
-        yield from ((name, bucket.label, bucket.patients) for bucket in found[:MAX_ROWS])
+        yield from ((name, bucket.label, bucket.patients) for bucket in found)
+
+
+def _largest(cells: Sequence[Cell]) -> list[Cell]:
+    """Return the cells of the values that most patients have, the commonest value first."""
+    totals: Counter[str] = Counter()
+    for _, value, patients in cells:
+        totals[value] += patients
+    rank = {value: place for place, (value, _) in enumerate(totals.most_common(MAX_ROWS))}
+    return sorted((cell for cell in cells if cell[1] in rank), key=lambda cell: rank[cell[1]])
 
 
 def _bars(title: str, axis: str, rows: Sequence[tuple[str, int]]) -> Chart:
@@ -150,7 +161,7 @@ def _bars(title: str, axis: str, rows: Sequence[tuple[str, int]]) -> Chart:
         "autosize": {"type": "fit-x", "contains": "padding"},
         "height": 160,
         "encoding": {
-            "x": {"field": "bin", "type": "ordinal", "title": axis, "sort": None},
+            "x": {"field": "bin", "type": "ordinal", "title": axis, "sort": None, "axis": {"labelOverlap": True}},
             "y": {"field": "patients", "type": "quantitative", "title": "Patients", "axis": {"tickMinStep": 1}},
         },
     }

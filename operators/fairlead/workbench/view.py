@@ -25,7 +25,7 @@ BYTE_UNITS: Final = ("B", "kB", "MB", "GB", "TB", "PB")
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One value of a card, its bar in percent of the card's largest, and how it is chosen."""
+    """One value of a card, its bar in percent of the card's commonest value, and how it is chosen."""
 
     value: str
     label: str
@@ -151,8 +151,9 @@ def selected_version(workbench: Workbench, ref: str) -> VersionView:
 
 def _card(card: Card, buckets: Sequence[Bucket], state: PageState, *, catalogue: FieldCatalogue) -> CardView:
     asked = state.filters.get(card.field, Filter())
-    largest = max((bucket.patients for bucket in buckets), default=0)
-    known = [bucket for bucket in buckets if bucket.value is not None] if card.kind is CardKind.VALUES else []
+    offered = (bucket for bucket in buckets if bucket.value is not None and card.kind is CardKind.VALUES)
+    known = sorted(offered, key=lambda bucket: (-bucket.patients, bucket.label))
+    largest = known[0].patients if known else 0
     rows = [_row(bucket, rank, largest, asked) for rank, bucket in enumerate(known)]
     rows += [_absent_row(value, asked) for value in (*asked.include, *asked.exclude) if value not in {bucket.value for bucket in known}]
     missing = next((bucket for bucket in buckets if bucket.value is None and bucket.patients), None)
@@ -184,7 +185,7 @@ def _absent_row(value: Scalar, asked: Filter) -> Row:
 
 def _unknown_row(bucket: Bucket | None, largest: int, asked: Filter) -> Row:
     patients, series = (bucket.patients, bucket.series) if bucket else (0, 0)
-    share = percent(patients, largest)
+    share = min(100.0, percent(patients, largest or patients))  # unknown may be most of an archive; it must not flatten the others
     return Row(
         "", "Unknown", "Not stated", patients, series, share, included=asked.unknown == "in", excluded=asked.unknown == "out", hidden=False
     )
