@@ -267,3 +267,48 @@ def test_the_flattened_values_are_scalars_by_field_id(tmp_path: Path, catalogue:
 def test_the_same_files_give_the_same_record(tmp_path: Path, catalogue: FieldCatalogue) -> None:
     write_series(tmp_path, [an_instance(number) for number in (3, 1, 2)])
     assert outcomes(tmp_path, catalogue) == outcomes(tmp_path, catalogue)
+
+
+def test_values_of_a_bulky_header_still_hide_names_that_sequences_repeat(tmp_path: Path, catalogue: FieldCatalogue) -> None:
+    nested = an_instance(RequestAttributesSequence=items(an_item(RequestingPhysician="Underhill^Rosa")), SeriesDescription="for Underhill")
+    assert "series.description" not in attributes(the_record(write(nested, tmp_path / "a.dcm"), catalogue))
+
+
+def test_a_dose_grid_lies_where_its_offsets_say(tmp_path: Path, catalogue: FieldCatalogue) -> None:
+    grid = an_instance(NumberOfFrames=4, GridFrameOffsetVector=[0, 3, 6, 12], PixelData=bytes(32 * 4))
+    geometry = the_record(write(grid, tmp_path / "a.dcm"), catalogue).core.geometry
+    assert (geometry.size_z, geometry.spacing_z_mm, geometry.missing_slices, geometry.verdict) == (4, 3.0, 1, "irregular")
+    nowhere = an_instance(NumberOfFrames=2, GridFrameOffsetVector=[0, 3], ImagePositionPatient=None, PixelData=bytes(64))
+    assert the_record(write(nowhere, tmp_path / "b.dcm"), catalogue).core.geometry.verdict == "none"
+
+
+def test_duplicates_gaps_and_tilt_are_told_as_findings(tmp_path: Path, catalogue: FieldCatalogue) -> None:
+    twice = [an_instance(n, ImagePositionPatient=[0, 0, z], InstanceNumber=1) for n, z in ((1, 0), (2, 0), (3, 1), (4, 2), (5, 4), (6, 5))]
+    assert codes(the_record(write_series(tmp_path / "a", twice), catalogue)) == ["duplicate-positions", "missing-slices"]
+    tilted = [an_instance(n, ImagePositionPatient=[0, n, n * 2.0]) for n in (1, 2, 3)]
+    assert codes(the_record(write_series(tmp_path / "b", tilted), catalogue)) == ["sheared"]
+    turned = [an_instance(1), an_instance(2, ImageOrientationPatient=[1, 0, 0, 0, 0, -1])]
+    assert codes(the_record(write_series(tmp_path / "c", turned), catalogue)) == ["several-orientations"]
+    stepped = [an_instance(n, ImagePositionPatient=[0, 0, z]) for n, z in enumerate((0, 1, 2.3, 4.1, 9.2), start=1)]
+    assert codes(the_record(write_series(tmp_path / "d", stepped), catalogue)) == ["irregular-spacing"]
+
+
+def test_frames_without_a_position_are_passed_by(tmp_path: Path, catalogue: FieldCatalogue) -> None:
+    frames = items(an_item(FrameContentSequence=items(an_item(TemporalPositionIndex=1))), an_item())
+    loose = an_instance(PerFrameFunctionalGroupsSequence=frames, NumberOfFrames=2, PixelData=bytes(64), PixelSpacing=None)
+    geometry = the_record(write(loose, tmp_path / "a.dcm"), catalogue).core.geometry
+    assert (geometry.verdict, geometry.spacing_x_mm) == ("none", None)
+
+
+def test_a_mix_of_encodings_agrees_by_value_not_by_bytes(tmp_path: Path, catalogue: FieldCatalogue) -> None:
+    from pydicom import dcmread
+    from pydicom.uid import ImplicitVRLittleEndian
+
+    write_series(tmp_path, [an_instance(1, EchoTrainLength=7), an_instance(2, EchoTrainLength=7)])
+    other = dcmread(tmp_path / "001.dcm")
+    other.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian
+    other.save_as(tmp_path / "001.dcm", implicit_vr=True, little_endian=True)
+    record = the_record(tmp_path, catalogue)
+    assert record.community.dicom is not None
+    assert record.community.dicom.other["00180091"] == {"vr": "IS", "Value": [7]}
+    assert "transfer_syntax" in record.community.dicom.mixed

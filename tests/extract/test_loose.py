@@ -148,3 +148,27 @@ def test_no_damage_to_a_header_is_ever_more_than_a_refusal(tmp_path: Path, catal
     victim.parent.mkdir(exist_ok=True)
     victim.write_bytes(damaged)
     assert codes(outcomes(victim, catalogue))[0] in {"record", "not-dicom", "invalid-uid", "unreadable-image", "unsupported"}
+
+
+def test_a_file_that_may_not_be_read_is_refused(tmp_path: Path, catalogue: FieldCatalogue, monkeypatch: pytest.MonkeyPatch) -> None:
+    image, store = tmp_path / "a.ome.xml", write(an_instance(), tmp_path / "b.dcm")
+    image.write_text(an_ome_xml())
+
+    def denied(path: Path) -> str:
+        raise PermissionError(path)
+
+    monkeypatch.setattr("fairlead.extract.loose.sha256_file", denied)
+    assert [(one.code, one.source) for one in outcomes(tmp_path, catalogue) if isinstance(one, Refusal)] == [
+        ("unreadable-image", str(image)),
+        ("unreadable-image", str(store)),
+    ]
+
+
+def test_a_dicomdir_never_leads_out_of_its_folder(tmp_path: Path, catalogue: FieldCatalogue) -> None:
+    from extract.builders import an_item, items
+
+    write(an_instance(), tmp_path / "secret.dcm")
+    with as_in_the_wild():
+        outside = an_item(ReferencedFileID=["..", "secret.dcm"])
+    write(an_instance(DirectoryRecordSequence=items(outside, an_item())), tmp_path / "media" / "DICOMDIR")
+    assert "leads to no file" in the_refusal(tmp_path / "media", catalogue).reason

@@ -32,6 +32,9 @@ IDENTITY_KEYWORDS: Final = (
 """Attributes of PS3.15 Table E.1-1 (2024b) that name or number a person; with every PN they form the identities of a header."""
 
 IDENTITY_TAGS: Final = frozenset(Tag(tag) for keyword in IDENTITY_KEYWORDS if (tag := tag_for_keyword(keyword)) is not None)
+BULKY_SEQUENCES: Final = frozenset({0x30060039, 0x52009230, 0x00700001, 0x006A0002})
+"""Contours, per-frame groups, drawn annotations: thousands of items that hold coordinates; a deep look passes them by."""
+
 MIN_LENGTH: Final = 3
 MAX_DEPTH: Final = 8
 _SEPARATORS: Final = re.compile(r"[\^=\\,;\s]+")
@@ -69,7 +72,7 @@ def _gather(dataset: Dataset, found: set[str], *, depth: int) -> None:
 
 
 def _is_sequence(dataset: Dataset, tag: int) -> bool:
-    element = decoded(dataset, tag)
+    element = decoded(dataset, tag) if tag not in BULKY_SEQUENCES else None
     return element is not None and element.VR == "SQ"
 
 

@@ -31,6 +31,15 @@ IMPLICIT_LITTLE: Final = "1.2.840.10008.1.2"
 type Outcome = ImagingRecord | Refusal
 
 
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What every record of one call needs."""
+
+    catalogue: FieldCatalogue
+    key: bytes
+    route: Route
+
+
 @dataclass(slots=True)
 class _Sorted:
     """Files by what they are; only paths are held, so memory follows the number of files, not their size."""
@@ -53,11 +62,11 @@ def read_paths(paths: Sequence[Path], *, catalogue: FieldCatalogue, key: bytes, 
     with quiet_readers():
         for path in paths:
             _sort(path.absolute(), found)
-    route = Route(project=project, center=center)
+    asked = _Asked(catalogue, key, Route(project=project, center=center))
     for (study, series), files in sorted(found.series.items()):
-        yield from _series(study, series, sorted(files), catalogue=catalogue, key=key, route=route, found=found)
+        yield from _series(study, series, files=sorted(files), asked=asked, found=found)
     for path in sorted(found.ome):
-        yield from _images(path, catalogue=catalogue, key=key, route=route, found=found)
+        yield from _images(path, asked=asked, found=found)
     yield from sorted(found.refused, key=lambda refusal: refusal.source)
 
 
@@ -117,10 +126,8 @@ def generation_of(instances: Iterable[tuple[str, str]]) -> str:
     return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
-def _series(
-    study: str, series: str, files: list[Path], *, catalogue: FieldCatalogue, key: bytes, route: Route, found: _Sorted
-) -> Iterator[ImagingRecord]:
-    reader, instances = SeriesReader(catalogue, project=route.project), dict[str, Instance]()
+def _series(study: str, series: str, *, files: list[Path], asked: _Asked, found: _Sorted) -> Iterator[ImagingRecord]:
+    reader, instances = SeriesReader(asked.catalogue, project=asked.route.project), dict[str, Instance]()
     with quiet_readers():
         for file in files:
             _take(file, reader, instances, found)
@@ -131,12 +138,12 @@ def _series(
             series_uid=series,
             generation=generation_of((one.sop_instance_uid, one.sha256) for one in instances.values()),
             instances=tuple(instances.values()),
-            route=route,
+            route=asked.route,
             first_received_at=EPOCH,
             last_received_at=EPOCH,
         )
         source = Source(place="file", paths=tuple(sorted(one.path for one in instances.values())))
-        record = build_record(reader, received, source=source, key=key)
+        record = build_record(reader, received, source=source, key=asked.key)
     yield record
 
 
@@ -175,13 +182,13 @@ def _again(file: Path, *, same: bool) -> Refusal:
     )
 
 
-def _images(path: Path, *, catalogue: FieldCatalogue, key: bytes, route: Route, found: _Sorted) -> Iterator[ImagingRecord]:
+def _images(path: Path, *, asked: _Asked, found: _Sorted) -> Iterator[ImagingRecord]:
     try:
         folder = path.is_dir()
         digest = manifest_sha256(manifest_lines(path)) if folder else sha256_file(path)
         size = sum((path / file).stat().st_size for file in relative_files(path)) if folder else path.stat().st_size
-        file = ReceivedFile(path=str(path), name=path.name, sha256=digest, size_bytes=size, route=route, seen_at=EPOCH)
-        yield from read_file(file, catalogue=catalogue, key=key)
+        file = ReceivedFile(path=str(path), name=path.name, sha256=digest, size_bytes=size, route=asked.route, seen_at=EPOCH)
+        yield from read_file(file, catalogue=asked.catalogue, key=asked.key)
     except OSError:
         found.refused.append(Refusal(source=str(path), code="unreadable-image", reason="The file cannot be read."))
     except FairleadError as error:
