@@ -160,9 +160,14 @@ class EmbeddedIndex:
     def facets(self, criterion: Criterion, fields: Sequence[str]) -> Facets:
         """Return the buckets per field, each counted without the field's own conditions; dates by year."""
         with self._current() as columns:
-            return {
-                field: columns.facet(self._catalogue.get(field), select(without_field(criterion, field), columns).sure) for field in fields
-            }
+            chosen = {criterion: select(criterion, columns).sure}  # most fields leave the criterion as it is
+            found = {}
+            for field in fields:
+                others = without_field(criterion, field)
+                if others not in chosen:
+                    chosen[others] = select(others, columns).sure
+                found[field] = columns.facet(self._catalogue.get(field), chosen[others])
+            return found
 
     def missing(self, criterion: Criterion, fields: Sequence[str]) -> Mapping[str, int]:
         """Return how many matching records do not state each field."""
