@@ -189,5 +189,8 @@ def _add_later(app: FastAPI) -> None:
 
     for name in LATER:
         app.add_api_route(f"/{name}", later, methods=[*READ, *WRITE], include_in_schema=False, name=f"later {name}")
-    for path in ("/", "/catalog", "/dataset", "/distribution", "/{kind}/{identifier}", "/{kind}/{identifier}/meta/state"):
+    records = [
+        f"/{kind}{end}" for kind in ("catalog", "dataset", "distribution") for end in ("", "/{identifier}", "/{identifier}/meta/state")
+    ]
+    for path in ("/", *records):
         app.add_api_route(path, later, methods=WRITE, include_in_schema=False, name=f"later {path}")

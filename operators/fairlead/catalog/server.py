@@ -58,12 +58,15 @@ def bind(host: str, port: int) -> socket.socket:
     PortInUse : another process holds the port.
     ServiceUnreachable : the address cannot be used on this machine.
     """
+    opened = None
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
         opened = socket.socket(found[0][0], socket.SOCK_STREAM)
         opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         opened.bind(found[0][4])
     except OSError as error:
+        if opened is not None:
+            opened.close()
         if error.errno == errno.EADDRINUSE:
             raise PortInUse(f"Port {port} on {host} is in use.", remedy="Choose another with --port, or 0 for a free one.") from error
         raise ServiceUnreachable(

@@ -1,0 +1,132 @@
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import pytest
+
+from catalog.conftest import Publish, TestClient
+from fairlead.settings import Settings
+
+
+def folder_of(settings: Settings, dataset: str) -> Path:
+    """Return the published folder of version 1."""
+    return next((settings.published_folder / dataset).glob("v1-*"))
+
+
+def test_every_file_of_the_manifest_is_served_with_its_checksum(client: TestClient, publish: Publish):
+    base = f"/data/{publish().id}/v1"
+    lines = client.get(f"{base}/manifest-sha256.txt").text.splitlines()
+    assert len(lines) > 10
+    for line in lines:
+        digest, name = line.split("  ", 1)
+        answer = client.get(f"{base}/{name}")
+        assert hashlib.sha256(answer.content).hexdigest() == digest
+        assert int(answer.headers["content-length"]) == len(answer.content)
+
+
+@pytest.mark.parametrize(
+    ("header", "status", "part"),
+    [("bytes=0-4", 206, slice(0, 5)), ("bytes=5-", 206, slice(5, None)), ("bytes=-3", 206, slice(-3, None)), (None, 200, slice(None))],
+)
+def test_parts_of_a_file_can_be_fetched(client: TestClient, publish: Publish, header: str | None, status: int, part: slice):
+    path = f"/data/{publish().id}/v1/members.csv"
+    whole = client.get(path).content
+    answer = client.get(path, headers={"Range": header} if header else {})
+    assert (answer.status_code, answer.content) == (status, whole[part])
+    assert answer.headers["accept-ranges"] == "bytes"
+    assert status == 200 or answer.headers["content-range"].endswith(f"/{len(whole)}")
+
+
+def test_a_part_beyond_the_end_is_416(client: TestClient, publish: Publish):
+    assert client.get(f"/data/{publish().id}/v1/members.csv", headers={"Range": "bytes=999999-"}).status_code == 416
+
+
+def test_an_unchanged_file_is_304(client: TestClient, publish: Publish):
+    path = f"/data/{publish().id}/v1/members.csv"
+    etag = client.get(path).headers["etag"]
+    assert client.get(path, headers={"If-None-Match": etag}).status_code == 304
+
+
+def test_head_tells_the_length_without_the_bytes(client: TestClient, publish: Publish):
+    path = f"/data/{publish().id}/v1/members.csv"
+    answer = client.head(path)
+    assert (answer.content, answer.headers["content-length"]) == (b"", str(len(client.get(path).content)))
+
+
+@pytest.mark.parametrize("end", ["", "/"])
+def test_the_address_of_a_store_answers_with_its_root(client: TestClient, publish: Publish, end: str):
+    record = publish()
+    answer = client.get(f"/data/{record.id}/v1/{record.distributions[0].path}{end}")
+    assert answer.json()["node_type"] == "group"
+
+
+def test_other_origins_may_read_parts(client: TestClient, publish: Publish):
+    path = f"/data/{publish().id}/v1/members.csv"
+    answer = client.get(path, headers={"Origin": "https://viewer.example", "Range": "bytes=0-1"})
+    assert answer.headers["access-control-allow-origin"] == "*"
+    assert "Content-Range" in answer.headers["access-control-expose-headers"]
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "../../fairlead.sqlite",
+        "..%2f..%2ffairlead.sqlite",
+        "%2e%2e/%2e%2e/fairlead.sqlite",
+        "images/../../../fairlead.sqlite",
+        "/etc/passwd",
+        "..\\..\\fairlead.sqlite",
+        ".hidden",
+        "images/.hidden",
+        "members.csv%00.png",
+        "",
+        "images",
+        "nothing.txt",
+    ],
+)
+def test_nothing_outside_or_hidden_is_served(client: TestClient, publish: Publish, settings: Settings, path: str):
+    record = publish()
+    folder = folder_of(settings, record.id)
+    (folder / ".hidden").write_text("secret")
+    (folder / "images" / ".hidden").write_text("secret")
+    answer = client.get(f"/data/{record.id}/v1/{path}")
+    assert answer.status_code == 404
+    assert "secret" not in answer.text
+
+
+@pytest.mark.parametrize("target", ["outside.txt", "folder"])
+def test_links_out_of_the_folder_are_not_followed(client, publish, settings: Settings, tmp_path: Path, target: str):
+    record = publish()
+    folder = folder_of(settings, record.id)
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "outside.txt").write_text("secret")
+    (tmp_path / "outside.txt").write_text("secret")
+    (folder / "link").symlink_to(tmp_path / target)
+    for path in ("link", "link/outside.txt"):
+        assert client.get(f"/data/{record.id}/v1/{path}").status_code == 404
+
+
+@pytest.mark.parametrize("version", ["v2", "v0", "v-1", "vx", "v1-000000000000"])
+def test_only_published_versions_are_visible(client: TestClient, publish: Publish, version: str):
+    assert client.get(f"/data/{publish().id}/{version}/members.csv").status_code in (400, 404)
+
+
+def test_the_old_version_stays_readable_beside_the_new_one(client: TestClient, publish: Publish):
+    record = publish()
+    publish(license="CC0-1.0")
+    for version in (1, 2):
+        assert client.get(f"/data/{record.id}/v{version}/members.csv").status_code == 200
+
+
+@pytest.mark.parametrize("rights", ["restricted", "non-public"])
+def test_bytes_that_are_not_public_are_refused_and_the_record_is_not(client: TestClient, publish: Publish, rights: str):
+    record = publish(access_rights=rights)
+    store = record.distributions[0]
+    for path in (store.path, f"{store.path}/0/zarr.json", "members.csv", store.store.preview, "ro-crate-metadata.json"):
+        answer = client.get(f"/data/{record.id}/v1/{path}")
+        assert (answer.status_code, answer.headers["content-type"]) == (403, "application/problem+json")
+    page = client.get(f"/dataset/{record.id}", headers={"Accept": "text/html"}).text
+    assert "How to get access" in page
+    assert "<img" not in page
+    assert client.get(f"/data/{record.id}/v1/record.ttl").status_code == 200

@@ -1,0 +1,84 @@
+from __future__ import annotations
+
+import re
+from html.parser import HTMLParser
+
+import pytest
+
+from catalog.conftest import Publish, TestClient
+
+VOID = {"meta", "link", "img", "br", "input"}
+
+
+class Outline(HTMLParser):
+    """Reads a page strictly: every element is closed, and what matters to readers is noted."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.links: list[str] = []
+        self.headings: list[str] = []
+        self.images: list[dict[str, str | None]] = []
+
+    def handle_starttag(self, tag, attrs) -> None:
+        """Note an element."""
+        values = dict(attrs)
+        if tag not in VOID:
+            self.open.append(tag)
+        self.links += [values[name] for name in ("href", "src") if values.get(name)]
+        self.headings += [tag] if re.fullmatch("h[1-6]", tag) else []
+        self.images += [values] if tag == "img" else []
+
+    def handle_endtag(self, tag) -> None:
+        """Close an element."""
+        assert self.open.pop() == tag
+
+
+def page(client: TestClient, path: str) -> tuple[str, Outline]:
+    """Return a page's text and outline."""
+    answer = client.get(path, headers={"Accept": "text/html"})
+    assert answer.headers["content-type"].startswith("text/html")
+    assert "default-src 'none'" in answer.headers["content-security-policy"]
+    outline = Outline()
+    outline.feed(answer.text)
+    assert outline.open == []
+    return answer.text, outline
+
+
+@pytest.mark.parametrize("path", ["/", "/catalog/local", "/dataset/{0}", "/distribution/{0}.members", "/distribution/{0}.{1}"])
+def test_a_page_is_well_formed_has_one_title_and_no_script(client: TestClient, publish: Publish, path: str):
+    record = publish()
+    text, outline = page(client, path.format(record.id, record.distributions[0].id))
+    assert outline.headings.count("h1") == 1
+    assert '<html lang="en">' in text
+    assert "<script" not in text
+    assert all(image["alt"] for image in outline.images)
+
+
+@pytest.mark.parametrize("path", ["/", "/catalog/local", "/dataset/{0}", "/distribution/{0}.{1}"])
+def test_every_link_into_the_site_works(client: TestClient, publish: Publish, path: str):
+    record = publish()
+    _, outline = page(client, path.format(record.id, record.distributions[0].id))
+    local = {link for link in outline.links if link.startswith("/")}
+    assert len(local) > 4
+    assert {link: client.get(link).status_code for link in local} == dict.fromkeys(local, 200)
+
+
+def test_a_dataset_page_says_what_a_researcher_asks(client: TestClient, publish: Publish):
+    record = publish()
+    text, outline = page(client, f"/dataset/{record.id}")
+    for words in ("Subjects", "CC-BY-4.0", "Computed Tomography", "Read it in Python", "How it was made", "Cite and contact"):
+        assert words in text
+    assert f"http://127.0.0.1:8000/data/{record.id}/v1/{record.distributions[0].path}" in text
+    assert len(outline.images) == 2
+
+
+def test_an_empty_catalogue_says_why_it_is_empty(client: TestClient):
+    assert "Nothing is published yet" in page(client, "/")[0]
+
+
+def test_the_style_sheet_is_ours(client: TestClient):
+    answer = client.get("/static/style.css")
+    assert answer.headers["content-type"].startswith("text/css")
+    assert "prefers-color-scheme: dark" in answer.text
+    assert "url(" not in answer.text
