@@ -43,7 +43,8 @@ with DAG(
 ) as dag:
     chain(
         RequestExportOperator(task_id="request", **RETRY),
-        ExportApprovalOperator(task_id="approve", request_task_id="request"),
+        # An answer within milliseconds of the question can meet Airflow's executor half-way and fail the task: ask again.
+        ExportApprovalOperator(task_id="approve", request_task_id="request", retries=3, retry_delay=timedelta(seconds=1)),
         RecordDecisionOperator(task_id="decide", export_id=EXPORT, approve_task_id="approve", **RETRY),
         DeidentifyExportOperator(task_id="deidentify", export_id=EXPORT, **RETRY),
         ConvertExportOperator(task_id="convert", export_id=EXPORT, **RETRY),

@@ -3,6 +3,8 @@
 The asset event is only the wake-up; the ledger says what there is to do. The sweep each minute is the safety net.
 """
 
+from datetime import timedelta
+
 from airflow.sdk import DAG, Asset, AssetOrTimeSchedule, AssetWatcher, CronTriggerTimetable
 
 from fairlead.airflow.operators import DrainReceivedOperator
@@ -24,4 +26,4 @@ with DAG(
     is_paused_upon_creation=False,
     tags=["fairlead"],
 ) as dag:
-    DrainReceivedOperator(task_id="drain", kind="series", retries=3)
+    DrainReceivedOperator(task_id="drain", kind="series", retries=3, retry_delay=timedelta(seconds=5))

@@ -11,8 +11,7 @@ from PIL import Image
 from pydicom import dcmread
 
 from fairlead.demo.samples import own_samples, packaged_samples
-from fairlead.demo.sources import source_digests
-from fairlead.demo.verify import voxel_digest
+from fairlead.demo.sources import dicom_images, plane_digests, source_planes
 from fairlead.errors import InvalidInput
 from fairlead.progress import Silent
 
@@ -61,16 +60,31 @@ def test_a_folder_without_both_kinds_is_refused(tmp_path: Path) -> None:
         own_samples(tmp_path)
 
 
-def test_the_yardstick_ignores_storage_type_and_singleton_axes_but_not_values() -> None:
+def test_the_yardstick_ignores_how_values_are_stored_but_not_the_values() -> None:
     image = np.arange(6, dtype=np.uint8).reshape(2, 3)
-    assert voxel_digest(image) == voxel_digest(image.astype(np.int16)[None])
-    assert voxel_digest(image) != voxel_digest(image + 1)
-    assert voxel_digest(image) != voxel_digest(image.reshape(3, 2))
+    assert plane_digests(image) == plane_digests(image.astype(np.int16)[None])
+    assert plane_digests(image) != plane_digests(image + 1)
+    assert plane_digests(image) != plane_digests(image.reshape(3, 2))
+    assert len(plane_digests(np.zeros((3, 4, 5, 6)))) == 12
 
 
-def test_every_sample_with_pixels_has_a_digest(folder: Path) -> None:
+def test_slices_are_put_in_the_order_of_their_positions(folder: Path) -> None:
     samples = packaged_samples(folder)
-    digests = source_digests(samples.dicom, samples.ome, progress=Silent())
-    cell = tifffile.imread(samples.ome[0])
-    assert voxel_digest(cell) in digests
-    assert voxel_digest(dcmread(samples.dicom[0]).pixel_array) in digests or len(digests) > len(samples.ome)
+    by_series: dict[str, list[Path]] = {}
+    for path in samples.dicom:
+        by_series.setdefault(str(dcmread(path, stop_before_pixels=True).SeriesInstanceUID), []).append(path)
+    files = next(files for files in by_series.values() if len(files) == 5)  # the axial CT with 2.5 mm between its slices
+    ordered = sorted(files, key=lambda path: float(dcmread(path).ImagePositionPatient[2]))
+    expected = [dcmread(path) for path in ordered]
+    heights = [float(dataset.ImagePositionPatient[2]) for dataset in expected]
+    assert np.allclose(np.diff(heights), 2.5)
+    (stack,) = dicom_images(files)
+    for plane, dataset in zip(stack, expected, strict=True):
+        assert np.array_equal(plane, dataset.pixel_array.astype(int) * int(dataset.RescaleSlope) + int(dataset.RescaleIntercept))
+
+
+def test_every_sample_with_pixels_is_a_source(folder: Path) -> None:
+    samples = packaged_samples(folder)
+    sources = source_planes(samples.dicom, samples.ome, progress=Silent())
+    assert plane_digests(tifffile.imread(samples.ome[0])) in sources
+    assert max(map(len, sources)) == 176

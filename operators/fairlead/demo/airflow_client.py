@@ -13,6 +13,11 @@ from fairlead.errors import CheckFailed, ServiceUnreachable
 POLL_S: Final = 0.5
 RETRIES: Final = 5
 SERVER_ERROR: Final = 500
+ALREADY: Final = "answered 409"
+
+
+def _approval(dag_id: str, run_id: str, task_id: str) -> str:
+    return f"/api/v2/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/-1/hitlDetails"
 
 
 class AirflowClient:
@@ -58,7 +63,7 @@ class AirflowClient:
         try:
             self.call("POST", f"/api/v2/dags/{dag_id}/dagRuns", json=body)
         except CheckFailed as error:
-            if "answered 409" not in error.message:
+            if ALREADY not in error.message:
                 raise
 
     def run_state(self, dag_id: str, run_id: str) -> str:
@@ -70,10 +75,17 @@ class AirflowClient:
         answer = self.call("GET", f"/api/v2/dags/{dag_id}/dagRuns/{run_id}/taskInstances")
         return {task["task_id"]: str(task["state"]) for task in answer["task_instances"]}
 
+    def evidence(self, dag_id: str, run_id: str, task_id: str) -> str:
+        """Return what the approval form shows, as Markdown."""
+        return str(self.call("GET", _approval(dag_id, run_id, task_id))["body"])
+
     def answer_approval(self, dag_id: str, run_id: str, task_id: str, *, option: str, reason: str) -> None:
-        """Approve or refuse."""
-        path = f"/api/v2/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/-1/hitlDetails"
-        self.call("PATCH", path, json={"chosen_options": [option], "params_input": {"reason": reason}})
+        """Approve or refuse; an approval that was answered already stays as it is."""
+        try:
+            self.call("PATCH", _approval(dag_id, run_id, task_id), json={"chosen_options": [option], "params_input": {"reason": reason}})
+        except CheckFailed as error:
+            if ALREADY not in error.message:
+                raise
 
     def successful_runs(self, dag_id: str) -> int:
         """Return how many runs of a DAG succeeded."""

@@ -244,7 +244,9 @@ def export_cohort(demo: Demo, version: CohortVersion, *, clinician: AirflowClien
         demo.wait(lambda: _waits_for_approval(clinician, run_id) or None, "the approval step")
         say(f"run {run_id} waits for approval")
     with demo.step("approve (steward)") as say:
-        steward.answer_approval(EXPORT_DAG, run_id, "approve", option="Approve", reason="Demonstration data, public.")
+        for line in steward.evidence(EXPORT_DAG, run_id, "approve").splitlines():
+            demo.tell(f"    {line}")
+        demo.wait(lambda: _approved(steward, run_id) or None, "the decision to be recorded")
         say("approved by steward, started by clinician")
     with demo.step("de-identify, convert, describe, publish") as say:
         export_id = demo.wait(lambda: demo.environment.export_of(run_id), "the export's row")
@@ -262,6 +264,12 @@ def _waits_for_approval(client: AirflowClient, run_id: str) -> bool:
     if "failed" in states.values() or "upstream_failed" in states.values():
         raise CheckFailed(f"The export failed before the approval: {states}.")
     return states.get("approve") == "awaiting_input"
+
+
+def _approved(steward: AirflowClient, run_id: str) -> bool:
+    if _waits_for_approval(steward, run_id):
+        steward.answer_approval(EXPORT_DAG, run_id, "approve", option="Approve", reason="Demonstration data, public.")
+    return steward.task_states(EXPORT_DAG, run_id).get("decide") == "success"
 
 
 def _finished(client: AirflowClient, run_id: str) -> str | None:

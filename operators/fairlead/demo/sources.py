@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -14,12 +15,21 @@ if TYPE_CHECKING:
     from pydicom import Dataset
 
 
-def source_digests(dicom: Sequence[Path], ome: Sequence[Path], *, progress: Progress) -> frozenset[str]:
-    """Return the voxel digest of every image that the sources hold: each frame stack, each sub-stack by orientation, each OME image."""
-    from fairlead.demo.verify import voxel_digest
-
+def source_planes(dicom: Sequence[Path], ome: Sequence[Path], *, progress: Progress) -> list[tuple[str, ...]]:
+    """Return the plane digests of every image that the sources hold: each series by orientation, each OME image."""
     images = [*dicom_images(tracked(dicom, "decode sources", progress, total=len(dicom))), *ome_images(ome)]
-    return frozenset(voxel_digest(image) for image in images)
+    return [plane_digests(image) for image in images]
+
+
+def plane_digests(array: NDArray[Any]) -> tuple[str, ...]:
+    """Return one digest per plane (last two axes), of values and size; how the values are stored does not matter."""
+    import numpy as np
+
+    kind = np.float64 if array.dtype.kind == "f" else np.int64
+    planes = array.reshape(-1, *array.shape[-2:])
+    return tuple(
+        hashlib.sha256(repr(plane.shape).encode() + np.ascontiguousarray(plane, dtype=kind).tobytes()).hexdigest() for plane in planes
+    )
 
 
 def dicom_images(files: Iterable[Path]) -> list[NDArray[Any]]:
@@ -32,11 +42,7 @@ def dicom_images(files: Iterable[Path]) -> list[NDArray[Any]]:
         if "PixelData" in dataset:
             orientation = tuple(round(float(value), 4) for value in dataset.get("ImageOrientationPatient", ()))
             groups[(dataset.SeriesInstanceUID, orientation, dataset.Rows, dataset.Columns)].append(dataset)
-    stacks = []
-    for datasets in groups.values():
-        stacks.append(_stack(datasets))
-        stacks.extend(_stack([dataset]) for dataset in datasets)
-    return stacks
+    return [_stack(datasets) for datasets in groups.values()]
 
 
 def _stack(datasets: list[Dataset]) -> NDArray[Any]:

@@ -61,7 +61,8 @@ def verify_dataset(demo: Demo, export_id: str, samples: Any) -> None:
         write_text(demo.environment.workdir / "record.ttl", graph.serialize(format="turtle"))
     demo.result.dataset = {
         "iri": iri,
-        "stores": stores,
+        "stores": [str(path) for path in local_stores(demo, export.dataset_id, stores)],
+        "store_urls": stores,
         "record": str(demo.environment.workdir / "record.ttl"),
         "picture": picture,
         "checks": checks,
@@ -147,20 +148,21 @@ def is_valid_store(url: str) -> bool:
 
 
 def match_voxels(arrays: Mapping[str, NDArray[Any]], samples: Any, demo: Demo) -> dict[str, bool]:
-    """Return for each store whether some source image has exactly its voxels; sources are decoded by pydicom and tifffile."""
-    from fairlead.demo.sources import source_digests
+    """Return for each store whether its planes are consecutive planes of one source, decoded by pydicom and tifffile."""
+    from fairlead.demo.sources import plane_digests, source_planes
 
-    known = source_digests(samples.dicom, samples.ome, progress=demo.progress)
-    return {url: voxel_digest(array) in known for url, array in arrays.items()}
+    sources = source_planes(samples.dicom, samples.ome, progress=demo.progress)
+    return {url: any(is_run_of(plane_digests(array), planes) for planes in sources) for url, array in arrays.items()}
 
 
-def voxel_digest(array: NDArray[Any]) -> str:
-    """Return a digest of values and shape, singleton axes and storage type aside."""
-    import numpy as np
+def is_run_of(part: Sequence[str], whole: Sequence[str]) -> bool:
+    """Return whether ``part`` stands in ``whole`` without a gap.
 
-    values = np.squeeze(array)
-    kind = np.float64 if values.dtype.kind == "f" else np.int64
-    return hashlib.sha256(repr(values.shape).encode() + np.ascontiguousarray(values, dtype=kind).tobytes()).hexdigest()
+    >>> is_run_of("bc", "abcd"), is_run_of("bd", "abcd")
+    (True, False)
+    """
+    starts = range(len(whole) - len(part) + 1)
+    return any(list(whole[start : start + len(part)]) == list(part) for start in starts)
 
 
 def check_manifest(http: httpx.Client, stores: Sequence[str]) -> int:
@@ -178,6 +180,14 @@ def check_manifest(http: httpx.Client, stores: Sequence[str]) -> int:
         if response.is_error or hashlib.sha256(response.content).hexdigest() != digest:
             raise CheckFailed(f"{name} differs from the manifest (status {response.status_code}).")
     return len(manifest)
+
+
+def local_stores(demo: Demo, dataset_id: str, urls: Sequence[str]) -> list[Path]:
+    """Return where the published stores lie on this machine; they stay when the servers stop."""
+    from fairlead.publish import DatasetStore
+
+    folder = DatasetStore(demo.environment.settings, demo.environment.engine).folder(dataset_id)
+    return [folder / "images" / url.rstrip("/").rsplit("/", 1)[1] for url in urls]
 
 
 def save_picture(demo: Demo, http: httpx.Client, graph: Graph, iri: str) -> str:
