@@ -373,6 +373,13 @@ def test_an_incomplete_time_series_is_refused_not_padded(tmp_path):
         ({"Rows": 9000, "Columns": 9000}, "Pixels end early"),
         ({"SOPClassUID": "1.2.3.4.5"}, "private or unknown UID"),
         ({"Rows": None}, "no image in the file"),
+        ({"RescaleSlope": 0}, "RescaleSlope is zero"),
+        ({"RescaleSlope": float("inf")}, "RescaleSlope is no finite number"),
+        ({"BitsStored": 17}, "BitsStored 17 does not fit"),
+        ({"SamplesPerPixel": 4}, "4 samples per pixel"),
+        ({"NumberOfFrames": 10**9}, "claims 1000000000 frames"),
+        ({"ImagePositionPatient": [0, 0, float("nan")]}, "no place in a room"),
+        ({"ImagePositionPatient": [0, 0, 1e300]}, "no place in a room"),
     ],
 )
 def test_headers_that_cannot_be_are_refused(tmp_path, changes, reason):

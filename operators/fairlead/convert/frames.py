@@ -5,15 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from pydicom.dataset import Dataset
 
 from fairlead.convert.lattice import PlanePose
 from fairlead.errors import UnreadableImage
 
-MM_PER_CM = 10.0
-US_CENTIMETRES = 3
+MM_PER_CM: Final = 10.0
+FARTHEST_MM: Final = 1e6
+US_CENTIMETRES: Final = 3
 """PhysicalUnitsXDirection 0003H: cm (PS3.3 C.8.5.5.1.15)."""
 
 
@@ -186,6 +187,8 @@ def _pose(position: Any, orientation: Any, spacing: tuple[float, float] | None) 
         return None
     x, y, z = (float(part) for part in position)
     cosines = tuple(float(part) for part in orientation)
+    if not all(abs(part) <= FARTHEST_MM for part in (x, y, z)):  # also false for NaN
+        raise UnreadableImage("ImagePositionPatient is no place in a room.")
     row, column = math.hypot(*cosines[:3]), math.hypot(*cosines[3:])
     if not (0.99 < row < 1.01 and 0.99 < column < 1.01 and abs(math.sumprod(cosines[:3], cosines[3:])) < 0.01):
         raise UnreadableImage("ImageOrientationPatient is not two perpendicular unit vectors (PS3.3 C.7.6.2.1.1).")
@@ -218,6 +221,11 @@ def _frame_step_s(dataset: Dataset, count: int) -> float | None:
 
 def _rescale(dataset: Dataset) -> tuple[float, float]:
     slope, intercept = _number(dataset.get("RescaleSlope")), _number(dataset.get("RescaleIntercept"))
+    for name, number in (("RescaleSlope", slope), ("RescaleIntercept", intercept)):
+        if number is None and dataset.get(name) not in (None, ""):
+            raise UnreadableImage(f"{name} is no finite number.")
+    if slope == 0:
+        raise UnreadableImage("RescaleSlope is zero: every value would be the same.")
     return (1.0 if slope is None else slope), (0.0 if intercept is None else intercept)
 
 

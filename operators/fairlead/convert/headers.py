@@ -41,6 +41,7 @@ GEOMETRY: Final = (
 TAGS: Final[list[Any]] = [*FACTS, *GEOMETRY, 0x00431039, 0x0019100C]
 """The two numbers are the b-values of GE (0043,1039) and Siemens (0019,100C), present only where private blocks were kept."""
 PREAMBLE: Final = 132
+MAX_FRAMES: Final = 200_000
 MAX_PLANE_BYTES: Final = 1024**3
 """Larger claims are damaged or hostile headers; real planes of that size are whole slides."""
 MEDIA_DIRECTORY: Final = "1.2.840.10008.1.3.10"
@@ -113,6 +114,8 @@ def _header(path: Path, dataset: FileDataset, offset: int | None) -> Header:
             "A Siemens mosaic holds many slices in one plane; it is not taken apart.", remedy="Export as enhanced MR or single slices."
         )
     pixels = _format(dataset, offset)
+    if pixels.frames > min(path.stat().st_size, MAX_FRAMES):
+        raise UnreadableImage(f"The header claims {pixels.frames} frames, more than the file can hold.")
     frames = _frames(dataset, layout, pixels)
     reference = str(dataset.get("FrameOfReferenceUID", ""))
     facts = {name: plain(dataset[name].value) for name in FACTS if name in dataset and dataset[name].value not in (None, "", [])}
@@ -138,14 +141,18 @@ def _format(dataset: FileDataset, offset: int | None) -> PixelFormat:
     allocated = int(dataset.BitsAllocated)
     if allocated not in {8, 16, 32}:
         raise UnsupportedInput(f"Pixels of {allocated} bits are not converted.", remedy="Converted are 8, 16 and 32 bits.")
-    plane_bytes = int(dataset.Rows) * int(dataset.Columns) * int(dataset.get("SamplesPerPixel") or 1) * allocated // 8
+    if not 1 <= int(dataset.BitsStored) <= allocated:
+        raise UnreadableImage(f"BitsStored {int(dataset.BitsStored)} does not fit BitsAllocated {allocated}.")
+    if (samples := int(dataset.get("SamplesPerPixel") or 1)) not in {1, 3}:
+        raise UnsupportedInput(f"{samples} samples per pixel are not converted.", remedy="Converted are 1 (grey, palette) and 3 (colour).")
+    plane_bytes = int(dataset.Rows) * int(dataset.Columns) * samples * allocated // 8
     if not 0 < plane_bytes <= MAX_PLANE_BYTES:
         raise UnsupportedInput(f"A plane of {plane_bytes / 1e6:.0f} MB is not converted.", remedy="Planes may have up to 1 GB.")
     return PixelFormat(
         transfer_syntax_uid=syntax,
         rows=int(dataset.Rows),
         columns=int(dataset.Columns),
-        samples=int(dataset.get("SamplesPerPixel") or 1),
+        samples=samples,
         photometric=str(dataset.get("PhotometricInterpretation", "")),
         bits_allocated=allocated,
         bits_stored=int(dataset.BitsStored),
