@@ -129,7 +129,7 @@ def quick(home: Path, **node: object) -> Settings:
     return Settings(home=home, node=values | node)
 
 
-def wait_for(condition: Callable[[], object], within_s: float = 10.0) -> None:
+def wait_for(condition: Callable[[], object], within_s: float = 30.0) -> None:
     """Return as soon as the condition holds; fail when it does not in time."""
     deadline = time.monotonic() + within_s
     while not condition():

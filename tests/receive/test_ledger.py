@@ -89,6 +89,14 @@ def test_another_association_that_carries_the_series_blocks_it_however_long_it_t
     assert ledger.settle(**TIMES) == 1
 
 
+def test_a_sender_that_first_repeats_and_then_adds_holds_the_series(ledger, clock):
+    arrive(ledger, 1)
+    assert arrive(ledger, 1, holder="a") is Stored.UNCHANGED
+    arrive(ledger, 2, holder="a")
+    clock.pass_s(1000)
+    assert ledger.settle(**TIMES) == 0
+
+
 def test_an_object_that_arrives_while_the_series_settles_restarts_the_wait(ledger, clock):
     arrive(ledger, 1, holder="a")
     ledger.sender_left("a", Ending.RELEASED)

@@ -87,7 +87,8 @@ class SeriesLedger:
             if connection.dialect.name == "postgresql":  # SQLite's BEGIN IMMEDIATE does the same: writers queue, nobody fails half-way
                 connection.execute(select(func.pg_advisory_xact_lock(RECORD_LOCK)))
             outcomes = [self._record(connection, arrival) for arrival in arrivals]
-        self._held |= {(a.holder, a.series_uid) for a in arrivals if a.holder is not None}
+        written = (Stored.ADDED, Stored.NEW_VERSION)  # an exact resend holds nothing: it must not look as if it did
+        self._held |= {(a.holder, a.series_uid) for a, out in zip(arrivals, outcomes, strict=True) if a.holder and out in written}
         return outcomes
 
     def _record(self, connection: Connection, arrival: Arrival) -> Stored | RelationConflict:
