@@ -312,3 +312,9 @@ def test_a_mix_of_encodings_agrees_by_value_not_by_bytes(tmp_path: Path, catalog
     assert record.community.dicom is not None
     assert record.community.dicom.other["00180091"] == {"vr": "IS", "Value": [7]}
     assert "transfer_syntax" in record.community.dicom.mixed
+
+
+def test_a_value_of_an_unknown_representation_is_no_value_and_no_error(tmp_path: Path, catalogue: FieldCatalogue) -> None:
+    file = write(an_instance(SpecificCharacterSet="ISO_IR 100", ImageType=["ORIGINAL", "PRIMARY"]), tmp_path / "a.dcm")
+    file.write_bytes(file.read_bytes().replace(b"\x08\x00\x08\x00CS", b"\x08\x00\x08\x00C\x60"))
+    assert "image_type" not in attributes(the_record(file, catalogue))

@@ -12,7 +12,7 @@ from fairlead.errors import FairleadError, UnreadableImage
 from fairlead.extract.catalogue import FieldCatalogue
 from fairlead.extract.consolidate import Consolidation
 from fairlead.extract.findings import findings_of
-from fairlead.extract.frames import Frame, Plane, frame_count, frames_of, plane_of, timed_frames, whole
+from fairlead.extract.frames import Frame, Plane, frame_count, frames_of, is_mosaic, plane_of, timed_frames, whole
 from fairlead.extract.headers import Header, decoded, quiet_readers, read_header
 from fairlead.extract.identity import Scrubber, identities
 from fairlead.extract.lattice import Lattice, lattice_of
@@ -70,7 +70,7 @@ class SeriesReader:
         self.syntaxes |= {uid for uid in (header.transfer_syntax_uid or transfer_syntax_uid,) if uid}
         self._observe_patient(header)
         self._note("pixels-cut", header.pixels_cut)
-        self._note("mosaic", "MOSAIC" in str(dataset.get("ImageType", "")).upper())
+        self._note("mosaic", is_mosaic(dataset))
 
     def _observe_patient(self, header: Header) -> None:
         dataset = header.dataset

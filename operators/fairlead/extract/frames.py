@@ -76,9 +76,14 @@ def timed_frames(dataset: Dataset) -> int:
     return frame_count(dataset) if has_time and frame_count(dataset) > 1 else 0
 
 
+def is_mosaic(dataset: Dataset) -> bool:
+    """Return whether many slices are tiled in one frame (Siemens MOSAIC), so that its position is that of no slice."""
+    return MOSAIC in {str(value).upper() for value in values_of(decoded(dataset, "ImageType"))}
+
+
 def frames_of(dataset: Dataset) -> Iterator[Frame]:
     """Yield every frame that states its position; tiles of a slide and mosaics are no stack of planes and give none."""
-    if TILED in dataset or MOSAIC in {str(value).upper() for value in values_of(decoded(dataset, "ImageType"))}:
+    if TILED in dataset or is_mosaic(dataset):
         return
     if FRAME_GROUPS in dataset:
         yield from _functional(dataset)
