@@ -15,8 +15,11 @@ from sqlalchemy import Engine
 
 from fairlead.cli import run
 from fairlead.database import open_database
+from fairlead.files import manifest_lines, manifest_sha256
 from fairlead.publish import DatasetStore, Exports
+from fairlead.publish.rooms import Rooms
 from fairlead.settings import Settings
+from publish.fakes import a_cohort, an_imaging_record
 
 CT = "dicom/ct/dcmqi_ct3slice"
 OME = "ome/tiff/multi-channel.ome.tif"
@@ -166,3 +169,23 @@ def test_restricted_pixels_are_published_but_not_advertised(home: Path, cohort: 
     assert DatasetStore(settings, engine).get(document["dataset"]).access_rights == "restricted"
     assert "downloadURL" not in Path(document["records"]["fdp"]).read_text()
     engine.dispose()
+
+
+def test_a_folder_read_in_place_is_compared_as_a_whole(settings: Settings, engine: Engine, tmp_path: Path):
+    store = tmp_path / "cells.ome.zarr"
+    store.mkdir()
+    (store / "zarr.json").write_text("{}")
+    record = an_imaging_record(1, kind="ome-image", path=str(store))
+    core = record.core.model_copy(update={"generation": manifest_sha256(manifest_lines(store))})
+    indexed = record.model_copy(update={"core": core})
+    rooms = Rooms(settings, engine)
+    assert rooms.is_unchanged(indexed)
+    (store / "zarr.json").write_text("{ }")
+    assert not rooms.is_unchanged(indexed)
+
+
+def test_pseudonyms_are_stable_over_versions_and_not_linkable_between_cohorts(settings: Settings, engine: Engine):
+    rooms, record = Rooms(settings, engine), an_imaging_record(1)
+    first, second, other = (a_cohort([record], reference=name) for name in ("chest@1", "chest@2", "head@1"))
+    assert rooms.pseudonyms(first, record) == rooms.pseudonyms(second, record)
+    assert not set(rooms.pseudonyms(first, record)) & set(rooms.pseudonyms(other, record))

@@ -22,6 +22,8 @@ ADMS: Final = Namespace("http://www.w3.org/ns/adms#")
 VARY: Final = {"Vary": "Accept"}
 REVALIDATE: Final = {"Cache-Control": "no-cache"}
 RDF_ONLY: Final = tuple(name for name in OFFERED if name != HTML)
+type Kept = tuple[bytes, list[str]]
+"""A finished representation and its links."""
 KEPT: Final = 512
 """Representations that are kept; each belongs to one generation of the store, so none is ever stale."""
 
@@ -32,7 +34,7 @@ class Answers:
     def __init__(self, documents: Documents) -> None:
         self._documents = documents
         self._pages = Pages(documents.site)
-        self._kept: OrderedDict[tuple[str, ...], bytes] = OrderedDict()
+        self._kept: OrderedDict[tuple[str, ...], Kept] = OrderedDict()
         self._lock = Lock()
 
     @property
@@ -41,12 +43,16 @@ class Answers:
         return self._documents.site
 
     def node(self, request: Request, find: Callable[[], Node]) -> Response:
-        """Answer with a node: negotiate first, so that 406 costs nothing, then find it."""
+        """Answer with a node: negotiate first, so that 406 costs nothing; find and render it only when it is not kept."""
         media_type, profile = self._wanted(request)
-        node = find()
-        body = self._body(request.url.path, node, profile, media_type)
-        links = signposts(self.site, node.record, profile=profile) if isinstance(node, DatasetNode) else []
-        return self._respond(request, body, media_type, links=links)
+        key = (self._documents.store.generation(), request.url.path, profile, media_type)
+        kept = self._recall(key)
+        if kept is None:
+            node = find()
+            body = self._page(node) if media_type == HTML else represent(self._documents.graph(node, profile), media_type)
+            links = signposts(self.site, node.record, profile=profile) if isinstance(node, DatasetNode) else []
+            kept = self._keep(key, (body, links))
+        return self._respond(request, kept[0], media_type, links=kept[1])
 
     def graph(self, request: Request, graph: Graph, links: Sequence[str] = ()) -> Response:
         """Answer with a graph that has no page of its own (profiles, containers, pages of children): RDF only, Turtle for browsers."""
@@ -74,18 +80,18 @@ class Answers:
             )
         return media_type, profile
 
-    def _body(self, path: str, node: Node, profile: str, media_type: str) -> bytes:
-        key = (self._documents.store.generation(), path, profile, media_type)
+    def _recall(self, key: tuple[str, ...]) -> Kept | None:
         with self._lock:
             if key in self._kept:
                 self._kept.move_to_end(key)
-                return self._kept[key]
-        body = self._page(node) if media_type == HTML else represent(self._documents.graph(node, profile), media_type)
+            return self._kept.get(key)
+
+    def _keep(self, key: tuple[str, ...], made: Kept) -> Kept:
         with self._lock:
-            self._kept[key] = body
+            self._kept[key] = made
             while len(self._kept) > KEPT:
                 self._kept.popitem(last=False)
-        return body
+        return made
 
     def _page(self, node: Node) -> bytes:
         records = self._documents.store.published() if isinstance(node, RootNode | CatalogNode) else ()

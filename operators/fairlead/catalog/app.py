@@ -30,7 +30,6 @@ READ: Final = ["GET", "HEAD"]
 WRITE: Final = ["POST", "PUT", "PATCH", "DELETE"]
 EXPOSED: Final = ["ETag", "Link", "Location", "Content-Length", "Content-Range", "Accept-Ranges", "Last-Modified"]
 LATER: Final = ("search", "sparql", "oai", "tokens", "api-keys", "index/entries")
-PageNumber = Annotated[int, Query(ge=0, le=1_000_000)]
 PageSize = Annotated[int, Query(ge=1, le=MAX_PAGE_SIZE)]
 
 
@@ -47,6 +46,7 @@ def create_app(settings: Settings, engine: Engine) -> FastAPI:
     answers = Answers(documents)
     _add_records(app, documents, answers)
     _add_containers(app, documents, answers)
+    _add_pages(app, documents, answers)
     _add_profiles(app, documents, answers)
     _add_bytes(app, documents.store)
     _add_service(app, documents.store, metrics)
@@ -89,11 +89,6 @@ def _add_containers(app: FastAPI, documents: Documents, answers: Answers) -> Non
     def container(request: Request, node: Node, iri: str) -> Response:
         return answers.graph(request, _only_container(documents.graph(node, "fdp"), URIRef(iri)))
 
-    def page(request: Request, node: Node, *, parent: str, relation: URIRef, where: tuple[int, int]) -> Response:
-        address = site.base + request.url.path
-        part = page_of(documents.graph(node, "fdp"), address, relation=relation, parent=URIRef(parent), page=where[0], size=where[1])
-        return answers.graph(request, part.graph, [f'<{url}>; rel="{name}"' for name, url in part.links.items()])
-
     @app.api_route("/catalog/", methods=READ)
     def catalogs(request: Request) -> Response:
         """Return the container of catalogues."""
@@ -108,6 +103,15 @@ def _add_containers(app: FastAPI, documents: Documents, answers: Answers) -> Non
     def distributions(request: Request, identifier: str) -> Response:
         """Return the container of a dataset's distributions."""
         return container(request, documents.dataset(identifier), f"{site.dataset(identifier)}/distribution/")
+
+
+def _add_pages(app: FastAPI, documents: Documents, answers: Answers) -> None:
+    site = documents.site
+
+    def page(request: Request, node: Node, *, parent: str, relation: URIRef, where: tuple[int, int]) -> Response:
+        address = site.base + request.url.path
+        part = page_of(documents.graph(node, "fdp"), address, relation=relation, parent=URIRef(parent), page=where[0], size=where[1])
+        return answers.graph(request, part.graph, [f'<{url}>; rel="{name}"' for name, url in part.links.items()])
 
     @app.api_route("/page/catalog", methods=READ)
     def catalog_page(request: Request, page_number: Annotated[int, Query(alias="page", ge=0)] = 0, size: PageSize = PAGE_SIZE) -> Response:
