@@ -177,6 +177,13 @@ class FakeUpstream:
         )
         return ConvertReport(stores=(report,), refused=(), seconds=0.0, peak_rss_mb=1.0)
 
+    def clean(self, text: str) -> str:
+        """Clean as the real rooms do."""
+        from fairlead.deidentify import clean_words
+        from fairlead.publish.vocabulary import CHANNEL_TERMS
+
+        return clean_words(text, forbidden=frozenset(), allowed=CHANNEL_TERMS)
+
     def preview(self, store: Path, png: Path) -> None:
         """Write a small picture."""
         Image.new("L", (64, 48), 128).save(png)

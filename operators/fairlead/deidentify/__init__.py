@@ -8,6 +8,7 @@ from fairlead.deidentify.folder import deidentify_folder
 from fairlead.deidentify.instance import Outcome, deidentify_file
 from fairlead.deidentify.pixels import Decision, Verdict, judge
 from fairlead.deidentify.profile import Profile, load_profile, profile_names
+from fairlead.deidentify.words import clean_words
 
 __all__ = [
     "Decision",
@@ -17,6 +18,7 @@ __all__ = [
     "Profile",
     "Result",
     "Verdict",
+    "clean_words",
     "deidentify_file",
     "deidentify_folder",
     "judge",

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from fairlead.errors import CheckFailed, InvalidInput, NotFound
+from fairlead.errors import CheckFailed, FairleadError, InvalidInput, NotFound
 from fairlead.files import write_text
 from fairlead.progress import Progress
 from fairlead.publish.model import public_text
 from fairlead.publish.parameters import ExportParameters
 from fairlead.publish.staging import SafeMember, SafeMembers, StagedStore, StagedStores, Staging
 from fairlead.publish.upstream import Upstream
-from fairlead.records import CohortVersion, DeidentifyReport, ImagingRecord, Refusal
+from fairlead.records import CohortVersion, ConvertReport, DeidentifyReport, ImagingRecord, Refusal, StoreReport
 
 
 def make_safe(upstream: Upstream, staging: Staging, *, cohort: CohortVersion, profile: str, progress: Progress) -> SafeMembers:
@@ -93,11 +94,13 @@ def make_stores(upstream: Upstream, staging: Staging, *, parameters: ExportParam
     stores: list[StagedStore] = []
     refused = list(safe.refused)
     progress.start("convert", len(safe.members))
-    for member in safe.members:
-        made, problems = _convert_member(upstream, staging, member, parameters=parameters, progress=progress)
-        stores += made
-        refused += problems
-        progress.step()
+    for sources, members in by_sources(safe.members):
+        report = _convert_sources(upstream, staging, sources, members[0], parameters=parameters, progress=progress)
+        for member in members:
+            made, problems = _take_stores(upstream, staging, member, report)
+            stores += made
+            refused += problems
+            progress.step()
     progress.finish()
     if not stores:
         raise nothing_left("conversion", refused)
@@ -110,47 +113,95 @@ def make_stores(upstream: Upstream, staging: Staging, *, parameters: ExportParam
 type Made = tuple[list[StagedStore], list[Refusal]]
 
 
-def _convert_member(upstream: Upstream, staging: Staging, member: SafeMember, *, parameters: ExportParameters, progress: Progress) -> Made:
+def by_sources(members: Sequence[SafeMember]) -> list[tuple[tuple[str, ...], list[SafeMember]]]:
+    """Group the members that are images of one file, so that the file is converted once."""
+    found: dict[tuple[str, ...], list[SafeMember]] = {}
+    for member in members:
+        found.setdefault(member.sources, []).append(member)
+    return list(found.items())
+
+
+def _convert_sources(
+    upstream: Upstream, staging: Staging, sources: Sequence[str], member: SafeMember, *, parameters: ExportParameters, progress: Progress
+) -> ConvertReport | FairleadError:
+    """Return what became of the sources; an error is an answer here, since every member that depends on it has to say so."""
     out = staging.fresh(staging.work)
-    sources = [Path(source) for source in member.sources]
     try:
         record = upstream.record(member.record_id)
-        report = upstream.convert(record, sources, out=out, parameters=parameters, progress=progress)
+        return upstream.convert(record, [Path(source) for source in sources], out=out, parameters=parameters, progress=progress)
+    except (InvalidInput, CheckFailed, NotFound) as error:
+        return error
+
+
+def _take_stores(upstream: Upstream, staging: Staging, member: SafeMember, report: ConvertReport | FairleadError) -> Made:
+    try:
+        if isinstance(report, FairleadError):
+            raise report
+        chosen = stores_of(upstream.record(member.record_id), report)
     except (InvalidInput, CheckFailed, NotFound) as error:
         return [], [Refusal(source=member.pseudonym, code=error.code, reason=public_text(error.message))]
     refused = [Refusal(source=member.pseudonym, code=item.code, reason=public_text(item.reason)) for item in report.refused]
     stores = []
-    for number, store in enumerate(sorted(report.stores, key=lambda item: item.path), start=1):
+    for number, store in enumerate(sorted(chosen, key=lambda item: item.path), start=1):
         if not store.verified_voxels:
             refused.append(
                 Refusal(source=member.pseudonym, code="check-failed", reason="The voxels of the store differ from their source.")
             )
             continue
-        name = member.pseudonym if len(report.stores) == 1 else f"{member.pseudonym}-{number}"
-        (out / store.path).rename(staging.dataset / "images" / f"{name}.ome.zarr")
-        name_neutrally(staging.dataset / "images" / f"{name}.ome.zarr", name)
-        upstream.preview(staging.dataset / "images" / f"{name}.ome.zarr", staging.dataset / "previews" / f"{name}.png")
-        public = store.model_copy(
-            update={
-                "path": f"images/{name}.ome.zarr",
-                "source": member.pseudonym,
-                "record_id": None,
-                "preview": f"previews/{name}.png",
-                "dropped": tuple(public_text(text) for text in store.dropped),
-            }
-        )
-        stores.append(StagedStore(**member.model_dump(exclude={"sources"}), store=public))
+        name = member.pseudonym if len(chosen) == 1 else f"{member.pseudonym}-{number}"
+        stores.append(StagedStore(**member.model_dump(exclude={"sources"}), store=_take(upstream, staging, member, store, name=name)))
     return stores, refused
 
 
-def name_neutrally(store: Path, name: str) -> None:
-    """Put the pseudonym in the place of the name that a store has from its file: people name files after patients."""
+def stores_of(record: ImagingRecord, report: ConvertReport) -> tuple[StoreReport, ...]:
+    """Return the stores that are the record's: all of a series, and of an OME file the one with the record's image number.
+
+    Raises
+    ------
+    CheckFailed : the file no longer holds that image, or it was refused.
+    """
+    if record.core.kind != "ome-image":
+        return report.stores
+    wanted = record.core.source.image_index
+    numbered = [(number if store.image_index is None else store.image_index, store) for number, store in enumerate(report.stores)]
+    chosen = tuple(store for number, store in numbered if number == wanted)
+    if not chosen and not report.refused:
+        raise CheckFailed("The file does not hold this image any more.")
+    return chosen
+
+
+def _take(upstream: Upstream, staging: Staging, member: SafeMember, store: StoreReport, *, name: str) -> StoreReport:
+    """Move a store to its public name, clean what it says, draw it, and return its public report."""
+    target = staging.dataset / "images" / f"{name}.ome.zarr"
+    (staging.work / store.path).rename(target)
+    name_neutrally(target, name, clean=upstream.clean)
+    upstream.preview(target, staging.dataset / "previews" / f"{name}.png")
+    changes = {
+        "path": f"images/{name}.ome.zarr",
+        "source": member.pseudonym,
+        "record_id": None,
+        "preview": f"previews/{name}.png",
+        "dropped": tuple(public_text(text) for text in store.dropped),
+    }
+    return store.model_copy(update=changes)
+
+
+def name_neutrally(store: Path, name: str, *, clean: Callable[[str], str]) -> None:
+    """Put the pseudonym in the place of the names that a store has from its file, and keep only harmless words of channel names.
+
+    People name files after patients, and write into channel names what they saw in whom.
+    """
     root = store / "zarr.json"
     document = json.loads(root.read_text())
-    for scale in document.get("attributes", {}).get("ome", {}).get("multiscales", []):
+    ome = document.get("attributes", {}).get("ome", {})
+    for scale in ome.get("multiscales", []):
         scale["name"] = name
-    if "name" in (omero := document.get("attributes", {}).get("ome", {}).get("omero", {})):
+    omero = ome.get("omero", {})
+    if "name" in omero:
         omero["name"] = name
+    for number, channel in enumerate(omero.get("channels", []), start=1):
+        if "label" in channel:
+            channel["label"] = clean(str(channel["label"])) or f"Channel {number}"
     write_text(root, json.dumps(document, indent=2) + "\n")
 
 

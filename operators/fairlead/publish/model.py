@@ -38,6 +38,15 @@ def public_text(text: str) -> str:
     return KEY.sub("(identifier)", DATE.sub("(date)", UID.sub("(identifier)", text)))
 
 
+def without_keys(text: str) -> str:
+    """Return a text without whole dates, UIDs and patient keys, before its words are looked at one by one.
+
+    >>> without_keys("GFP 1957-03-14")
+    'GFP  '
+    """
+    return KEY.sub(" ", DATE.sub(" ", UID.sub(" ", text)))
+
+
 @dataclass(frozen=True, slots=True)
 class Ingredients:
     """Everything a record is built from."""

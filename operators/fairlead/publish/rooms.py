@@ -11,14 +11,15 @@ from sqlalchemy import Engine
 
 from fairlead.cohort import CohortStore
 from fairlead.convert import convert, render_preview
-from fairlead.deidentify import deidentify_folder, load_profile
-from fairlead.errors import CheckFailed
+from fairlead.deidentify import clean_words, deidentify_folder, load_profile
 from fairlead.extract import load_catalogue
 from fairlead.files import manifest_lines, manifest_sha256, sha256_file
 from fairlead.index import Index, open_index
 from fairlead.keys import load_project_key, pseudonym
 from fairlead.progress import Progress, Silent
+from fairlead.publish.model import without_keys
 from fairlead.publish.parameters import ExportParameters
+from fairlead.publish.vocabulary import CHANNEL_TERMS
 from fairlead.records import CohortVersion, ConvertReport, DeidentifyReport, ImagingRecord
 from fairlead.settings import Settings
 
@@ -65,19 +66,13 @@ class Rooms:
     def convert(
         self, record: ImagingRecord, sources: Sequence[Path], *, out: Path, parameters: ExportParameters, progress: Progress
     ) -> ConvertReport:
-        """Convert one series, or the one image of an OME file that the record is about.
+        """Convert one series, or every image of the OME file that the record is from."""
+        del record, progress
+        return convert(list(sources), out, ngff=parameters.ngff, geometry=parameters.geometry, progress=Silent())
 
-        Raises
-        ------
-        CheckFailed : the file has fewer images than when it was indexed.
-        """
-        del progress
-        report = convert(list(sources), out, ngff=parameters.ngff, geometry=parameters.geometry, progress=Silent())
-        if record.core.kind != "ome-image" or len(report.stores) <= 1:
-            return report
-        if record.core.source.image_index >= len(report.stores):
-            raise CheckFailed("The file holds fewer images than when it was indexed.")
-        return report.model_copy(update={"stores": (report.stores[record.core.source.image_index],)})
+    def clean(self, text: str) -> str:
+        """Keep the words that de-identification knows to be harmless, and the names of stains and fluorophores."""
+        return clean_words(without_keys(text), forbidden=frozenset(), allowed=CHANNEL_TERMS)
 
     def preview(self, store: Path, png: Path) -> None:
         """Render the picture of a store."""

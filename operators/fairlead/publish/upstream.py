@@ -37,7 +37,11 @@ class Upstream(Protocol):
     def convert(
         self, record: ImagingRecord, sources: Sequence[Path], *, out: Path, parameters: ExportParameters, progress: Progress
     ) -> ConvertReport:
-        """Write the stores of one series or one OME image under ``out``; ``sources`` are what :meth:`deidentify` wrote, or the file."""
+        """Write the stores of one series, or every image of one OME file, under ``out``; ``sources`` are safe files, or the file."""
+        ...
+
+    def clean(self, text: str) -> str:
+        """Return only those words of a free text that cannot identify anybody; empty when none is left."""
         ...
 
     def preview(self, store: Path, png: Path) -> None:
