@@ -59,6 +59,7 @@ class IndexSettings(Section):
 
     backend: Literal["embedded", "opensearch"] = "embedded"
     url: str = "https://localhost:9200"
+    name: Name = "fairlead"
     user: str = "fairlead"
     password: SecretStr = SecretStr("")
     ca_file: Path | None = None

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from fairlead.cohort.compile import compile_definition
 from fairlead.cohort.counting import Attrition, CohortCount, CohortFacets, count_definition, facet_definition
 from fairlead.cohort.diff import CohortDiff, diff_versions
 from fairlead.cohort.export import export_members
 from fairlead.cohort.nodes import Definition
-from fairlead.cohort.normal import definition_sha256
+from fairlead.cohort.normal import definition_sha256, normal_form
 from fairlead.cohort.operations import SetOperation, combine, rerun
 from fairlead.cohort.parse import parse_definition
 from fairlead.cohort.reading import read_definition
@@ -21,11 +22,13 @@ __all__ = [
     "Definition",
     "SetOperation",
     "combine",
+    "compile_definition",
     "count_definition",
     "definition_sha256",
     "diff_versions",
     "export_members",
     "facet_definition",
+    "normal_form",
     "parse_definition",
     "read_definition",
     "rerun",

@@ -19,11 +19,10 @@ from pyroaring import BitMap
 from fairlead.extract import FieldDeclaration
 from fairlead.index.criteria import Range
 from fairlead.index.port import FacetValue
-from fairlead.index.rows import Row, label_of
+from fairlead.index.rows import UNKNOWN_LABEL, Row, label_of
 from fairlead.records import Counts, Scalar
 
 WORD: Final = re.compile(r"\w+")
-UNKNOWN_LABEL: Final = "Unknown"
 
 
 def words_of(text: str) -> frozenset[str]:

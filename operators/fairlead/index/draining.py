@@ -68,6 +68,18 @@ class Extraction:
         """Every record of the batch."""
         return tuple(record for _, records in self.read for record in records)
 
+    def turned_down(self, by_index: Sequence[Refusal]) -> None:
+        """Move work to the refused whose records the index did not take; one that was read in part counts as not read."""
+        why = {refusal.source: refusal for refusal in by_index}
+        kept: list[tuple[Work, tuple[ImagingRecord, ...]]] = []
+        for item, records in self.read:
+            refusal = next((why[record.id] for record in records if record.id in why), None)
+            if refusal is None:
+                kept.append((item, records))
+            else:
+                self.refused.append((item, refusal.model_copy(update={"source": name_of(item)})))
+        self.read = kept
+
 
 def drain(
     settings: Settings,
@@ -91,6 +103,7 @@ def drain(
     remove_gone(ledger, index)
     found = extract_all(work, settings, catalogue, progress or Silent())
     report = index.put(found.records)
+    found.turned_down(report.refused)
     for item, records in found.read:
         mark(ledger, index, item, tuple(record.id for record in records))
     for item, refusal in found.refused:
@@ -131,7 +144,9 @@ def rebuild(
     everything: Iterable[Work] = chain(ledger.indexed_series(), ledger.indexed_files())
     for work in batched(everything, BATCH):
         found = extract_all(work, settings, catalogue, progress or Silent())
-        total += _report(index.put(found.records), found)
+        report = index.put(found.records)
+        found.turned_down(report.refused)
+        total += _report(report, found)
     index.remove(sorted(before - set(total.records)))
     return total
 

@@ -19,7 +19,7 @@ from fairlead.extract import FieldCatalogue
 from fairlead.index.columns import Columns
 from fairlead.index.criteria import Criterion, without_field
 from fairlead.index.port import Facets, IndexStatus, Members, PutReport
-from fairlead.index.rows import Row, flat_values, generation_of, row_of
+from fairlead.index.rows import Row, flat_values, generation_of, rows_of
 from fairlead.index.select import select
 from fairlead.records import Counts, ImagingRecord
 
@@ -84,11 +84,14 @@ class EmbeddedIndex:
 
     def put(self, records: Iterable[ImagingRecord]) -> PutReport:
         """Add or replace by id in one transaction; equal content keeps its ordinal."""
-        tally = {"added": 0, "changed": 0, "unchanged": 0}
+        tally, refused = {"added": 0, "changed": 0, "unchanged": 0}, []
         with self._writing() as connection:
-            for record in records:
-                tally[self._put(connection, row_of(record, self._catalogue))] += 1
-        return PutReport(**tally)
+            for made in rows_of(records, self._catalogue):
+                if isinstance(made, Row):
+                    tally[self._put(connection, made)] += 1
+                else:
+                    refused.append(made)
+        return PutReport(**tally, refused=tuple(refused))
 
     def _put(self, connection: sqlite3.Connection, row: Row) -> str:
         known = connection.execute("SELECT ord, revision, catalogue FROM records WHERE id = ?", (row.id,)).fetchone()

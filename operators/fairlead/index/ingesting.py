@@ -17,9 +17,7 @@ from fairlead.index.draining import drain_all
 from fairlead.index.port import Index
 from fairlead.index.rows import SOURCE_FIELD
 from fairlead.progress import Progress
-from fairlead.receive import Ledger, Stored, import_paths
-from fairlead.receive.file_ledger import Recorded
-from fairlead.receive.series_ledger import Arrival, RelationConflict
+from fairlead.receive import Arrival, Ledger, Recorded, RelationConflict, Stored, import_paths
 from fairlead.records import JsonObject, ReceivedFile, Refusal, Route
 from fairlead.settings import Settings
 

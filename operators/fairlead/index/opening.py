@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fairlead.errors import UnsupportedInput
+from fairlead.errors import InvalidConfiguration
 from fairlead.extract import FieldCatalogue
 from fairlead.index.embedded import EmbeddedIndex
 from fairlead.index.port import Index
@@ -14,11 +14,14 @@ def open_index(settings: Settings, catalogue: FieldCatalogue) -> Index:
 
     Raises
     ------
-    UnsupportedInput : the backend has no adapter here.
+    InvalidConfiguration : the backend needs a package that is not installed; ServiceUnreachable : the server does not answer.
     """
     if settings.index.backend == "embedded":
         return EmbeddedIndex(settings.index_file, catalogue)
-    raise UnsupportedInput(
-        f"There is no adapter for the index backend {settings.index.backend!r} yet; supported: embedded.",
-        remedy="Set index.backend to embedded (FAIRLEAD_INDEX__BACKEND=embedded).",
-    )
+    try:
+        from fairlead.index.opensearch import OpenSearchIndex
+    except ModuleNotFoundError as error:
+        raise InvalidConfiguration(
+            "index.backend is opensearch, and its client is not installed.", remedy="Install fairlead[opensearch]."
+        ) from error
+    return OpenSearchIndex(settings.index, catalogue)

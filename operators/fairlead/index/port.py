@@ -7,16 +7,17 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from fairlead.index.criteria import Criterion
-from fairlead.records import Counts, ImagingRecord, Scalar
+from fairlead.records import Counts, ImagingRecord, Refusal, Scalar
 
 
 @dataclass(frozen=True, slots=True)
 class PutReport:
-    """What a batch did to the index; ``seen = added + changed + unchanged``."""
+    """What a batch did to the index; ``seen = added + changed + unchanged + len(refused)``. A refusal's source is the record's id."""
 
     added: int = 0
     changed: int = 0
     unchanged: int = 0
+    refused: tuple[Refusal, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +56,11 @@ class Index(Protocol):
     """Searchable imaging records, one per DICOM series or OME image; never holds pixel data."""
 
     def put(self, records: Iterable[ImagingRecord]) -> PutReport:
-        """Add or replace by id, all or none; a record with the same content is left alone."""
+        """Add or replace by id; a record with the same content is left alone, one that the engine refuses does not stop the others.
+
+        Input that breaks off leaves nothing behind. An engine that fails half-way (ServiceUnreachable) may keep a part of the
+        batch: putting it again completes it and counts that part as unchanged.
+        """
         ...
 
     def remove(self, ids: Iterable[str]) -> int:

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from fairlead.errors import InvalidInput
 from fairlead.extract import FieldCatalogue, concept_label, vocabulary
-from fairlead.records import ImagingRecord, Scalar
+from fairlead.records import ImagingRecord, Refusal, Scalar
 
 SOURCE_FIELD: Final = "@source"
 """Hidden field: the path of a record that is read in place, so that a file's older records are found without the ledger."""
+
+UNKNOWN_LABEL: Final = "Unknown"
+"""What people read for records that do not state a field."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +71,15 @@ def row_of(record: ImagingRecord, catalogue: FieldCatalogue) -> Row:
         values=flat_values(record, catalogue),
         document=document,
     )
+
+
+def rows_of(records: Iterable[ImagingRecord], catalogue: FieldCatalogue) -> Iterator[Row | Refusal]:
+    """Yield the row of each record, or why it cannot have one: text that is no UTF-8 (half of a surrogate pair) has no hash."""
+    for record in records:
+        try:
+            yield row_of(record, catalogue)
+        except UnicodeEncodeError:
+            yield Refusal(source=record.id, code=InvalidInput.code, reason="The record holds text that is not Unicode.")
 
 
 def generation_of(pairs: Iterable[tuple[str, str]]) -> str:

@@ -4,26 +4,32 @@ What other rooms need is here: the :class:`Ledger` as work list, the doors (:cla
 :func:`import_paths`), the one sink behind them, the routes, and the state of it all.
 """
 
+from fairlead.receive.completion import generation_of
+from fairlead.receive.file_ledger import Recorded
 from fairlead.receive.importing import ImportReport, import_paths
 from fairlead.receive.ledger import Ledger
 from fairlead.receive.node import DicomNode
 from fairlead.receive.routes import RouteTable, load_routes
-from fairlead.receive.series_ledger import Stored
+from fairlead.receive.series_ledger import Arrival, RelationConflict, Stored
 from fairlead.receive.sink import Announced, InstanceSink, StoreOutcome
 from fairlead.receive.status import NodeStatus, node_status
 from fairlead.receive.watch import FolderWatch
 
 __all__ = [
     "Announced",
+    "Arrival",
     "DicomNode",
     "FolderWatch",
     "ImportReport",
     "InstanceSink",
     "Ledger",
     "NodeStatus",
+    "Recorded",
+    "RelationConflict",
     "RouteTable",
     "StoreOutcome",
     "Stored",
+    "generation_of",
     "import_paths",
     "load_routes",
     "node_status",

@@ -6,8 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from fairlead.cohort import CohortStore, count_definition, facet_definition, parse_definition
-from fairlead.cohort.compile import compile_definition
+from fairlead.cohort import CohortStore, compile_definition, count_definition, facet_definition, parse_definition
 from fairlead.database import open_database
 from fairlead.extract import FieldCatalogue, load_catalogue
 from fairlead.index import Index, open_index

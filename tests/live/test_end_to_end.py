@@ -1,0 +1,201 @@
+"""The whole way through a running Airflow: the demo's steps, then what people do besides the happy path."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from fairlead.demo import DemoOptions, DemoResult, run_demo
+from fairlead.demo.airflow_client import AirflowClient, wait_until
+from fairlead.demo.environment import DemoEnvironment
+from fairlead.demo.run import EXPORT_DAG
+from fairlead.errors import CheckFailed
+from fairlead.publish import Exports
+
+pytestmark = [pytest.mark.live, pytest.mark.airflow, pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
+WAIT_S = 180
+
+
+@dataclass
+class Running:
+    """A demo that has finished its steps and keeps its servers for the tests of this module."""
+
+    workdir: Path
+    told: list[str] = field(default_factory=list)
+    result: DemoResult | None = None
+    error: BaseException | None = None
+    ready: threading.Event = field(default_factory=threading.Event)
+    enough: threading.Event = field(default_factory=threading.Event)
+    environment: DemoEnvironment | None = None
+
+    def run(self) -> None:
+        try:
+            run_demo(DemoOptions(self.workdir, timeout_s=WAIT_S, keep=self.hold), tell=self.told.append)
+        except BaseException as error:  # handed to the test that waits in another thread
+            self.error = error
+        finally:
+            self.ready.set()
+
+    def hold(self, result: DemoResult) -> None:
+        self.result = result
+        self.ready.set()
+        self.enough.wait()
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    with pytest.MonkeyPatch.context() as patch:
+        demo = Running(tmp_path_factory.mktemp("demo"))
+        create = DemoEnvironment.create
+
+        def remembered(workdir: Path) -> DemoEnvironment:
+            demo.environment = create(workdir)
+            return demo.environment
+
+        patch.setattr(DemoEnvironment, "create", remembered)
+        thread = threading.Thread(target=demo.run)
+        thread.start()
+        demo.ready.wait()
+        yield demo
+        demo.enough.set()
+        thread.join()
+
+
+@pytest.fixture
+def environment(running: Running) -> DemoEnvironment:
+    if running.error is not None:
+        raise running.error
+    assert running.environment is not None
+    return running.environment
+
+
+@pytest.fixture
+def sign_in(environment: DemoEnvironment) -> Iterator[Callable[[str], AirflowClient]]:
+    with ExitStack() as stack:
+        yield lambda user: stack.enter_context(AirflowClient(environment.airflow_url, user=user, password=environment.passwords[user]))
+
+
+def published(environment: DemoEnvironment) -> list[Path]:
+    return sorted(environment.settings.published_folder.rglob("zarr.json"))
+
+
+def finished(client: AirflowClient, run_id: str) -> str:
+    def state() -> str | None:
+        found = client.run_state(EXPORT_DAG, run_id)
+        return found if found in {"success", "failed"} else None
+
+    return wait_until(state, what=f"{run_id} to finish", timeout_s=WAIT_S)
+
+
+def wait_for_approval(client: AirflowClient, run_id: str) -> None:
+    def waits() -> bool:
+        return client.task_states(EXPORT_DAG, run_id).get("approve") == "awaiting_input"
+
+    wait_until(lambda: waits() or None, what="the approval", timeout_s=WAIT_S)
+
+
+def decided(client: AirflowClient, run_id: str, *, option: str, reason: str) -> None:
+    def answered() -> bool:
+        states = client.task_states(EXPORT_DAG, run_id)
+        if states.get("approve") == "awaiting_input":
+            client.answer_approval(EXPORT_DAG, run_id, "approve", option=option, reason=reason)
+        return states.get("decide") in {"success", "skipped", "failed"}
+
+    wait_until(lambda: answered() or None, what="the decision", timeout_s=WAIT_S)
+
+
+def export_of(environment: DemoEnvironment, run_id: str) -> Any:
+    exports = Exports(environment.settings, environment.engine)
+    return next(export for export in exports.list() if export.run_id == run_id)
+
+
+def reference(running: Running) -> str:
+    assert running.result is not None
+    return f"{running.result.cohort['id']}@{running.result.cohort['version']}"
+
+
+def test_every_check_of_the_outsider_passes(running: Running, environment: DemoEnvironment) -> None:
+    assert running.result is not None
+    document = running.result.document()
+    assert set(document["dataset"]["checks"]) == {"json-ld equals turtle", "shacl", "voxels", "manifest", "ome-zarr-models"}
+    assert all(document["dataset"]["checks"].values())
+    assert document["ok"] is True
+    assert document["series"] >= 3
+    assert document["ome_images"] >= 2
+    modalities = {record.core.modality.raw for record in environment.records() if record.core.modality}
+    assert {"CT", "MR"} <= modalities
+    assert all(Path(store).is_dir() for store in document["dataset"]["stores"])
+    assert Path(document["dataset"]["picture"]).read_bytes().startswith(b"\x89PNG")
+
+
+def test_every_step_is_shown_with_its_seconds(running: Running, environment: DemoEnvironment) -> None:
+    assert running.result is not None
+    names = [step["name"] for step in running.result.steps]
+    assert [line.split(" ", 1)[1] for line in running.told if line.startswith("…")] == names
+    assert all(step["seconds"] >= 0 and step["detail"] for step in running.result.steps)
+
+
+def test_a_refusal_is_recorded_and_nothing_is_published(
+    running: Running, environment: DemoEnvironment, sign_in: Callable[[str], AirflowClient]
+) -> None:
+    before = published(environment)
+    clinician, steward = sign_in("clinician"), sign_in("steward")
+    clinician.trigger(EXPORT_DAG, conf={"cohort": reference(running), "title": "To be refused"}, run_id="refused")
+    wait_for_approval(clinician, "refused")
+    decided(steward, "refused", option="Reject", reason="The purpose is missing.")
+    assert finished(clinician, "refused") == "success"
+    states = clinician.task_states(EXPORT_DAG, "refused")
+    assert states["decide"] == "skipped"
+    assert {states[task] for task in ("deidentify", "convert", "describe", "publish")} == {"skipped"}
+    export = export_of(environment, "refused")
+    assert (str(export.state), export.reason) == ("refused", "The purpose is missing.")
+    assert published(environment) == before
+
+
+def test_nobody_approves_their_own_export(running: Running, environment: DemoEnvironment, sign_in: Callable[[str], AirflowClient]) -> None:
+    before = published(environment)
+    clinician = sign_in("clinician")
+    clinician.trigger(EXPORT_DAG, conf={"cohort": reference(running), "title": "My own"}, run_id="own")
+    wait_for_approval(clinician, "own")
+    decided(clinician, "own", option="Approve", reason="I like it.")
+    assert finished(clinician, "own") == "failed"
+    assert str(export_of(environment, "own").state) == "failed"
+    assert published(environment) == before
+
+
+def test_an_unknown_cohort_fails_before_anybody_is_asked(
+    running: Running, environment: DemoEnvironment, sign_in: Callable[[str], AirflowClient]
+) -> None:
+    clinician = sign_in("clinician")
+    clinician.trigger(EXPORT_DAG, conf={"cohort": "00000000-0000-4000-8000-000000000000@1"}, run_id="unknown")
+    assert finished(clinician, "unknown") == "failed"
+    states = clinician.task_states(EXPORT_DAG, "unknown")
+    assert (states["request"], states["approve"]) == ("failed", "upstream_failed")
+    log = clinician.call("GET", f"/api/v2/dags/{EXPORT_DAG}/dagRuns/unknown/taskInstances/request/logs/1", params={"full_content": True})
+    assert "00000000-0000-4000-8000-000000000000" in str(log)
+    assert "[not-found]" in str(log) or "There is no cohort" in str(log) or "not exist" in str(log)
+
+
+def test_who_may_only_look_cannot_start_an_export(running: Running, sign_in: Callable[[str], AirflowClient]) -> None:
+    with pytest.raises(CheckFailed, match="answered 403"):
+        sign_in("guest").trigger(EXPORT_DAG, conf={"cohort": reference(running)}, run_id="guest")
+
+
+def test_the_cohorts_page_is_behind_airflows_login(environment: DemoEnvironment, sign_in: Callable[[str], AirflowClient]) -> None:
+    address = f"{environment.airflow_url}/cohorts/"
+    assert httpx.get(address).status_code == 401
+    page = sign_in("clinician").page("/cohorts/")
+    assert "<h1" in page
+    assert "patients" in page
+
+
+def test_the_connection_type_is_offered(environment: DemoEnvironment, sign_in: Callable[[str], AirflowClient]) -> None:
+    kinds = sign_in("admin").call("GET", "/ui/connections/hook_meta")
+    assert "fairlead" in {kind["connection_type"] for kind in kinds}
