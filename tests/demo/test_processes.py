@@ -44,7 +44,7 @@ def eventually(condition: Callable[[], bool], seconds: float = 20) -> bool:
 
 
 def test_leaving_the_block_ends_servers_and_their_children(tmp_path: Path) -> None:
-    with Servers(tmp_path / "logs", {}) as servers:
+    with Servers(tmp_path / "logs", dict(os.environ)) as servers:
         server = servers.start("family", family(tmp_path))
         child = int(server.wait_for_line("listening").split()[1])
         os.kill(child, 0)
@@ -57,7 +57,7 @@ def test_an_error_in_the_block_ends_them_too(tmp_path: Path) -> None:
     started = []
 
     def fails() -> None:
-        with Servers(tmp_path / "logs", {}) as servers:
+        with Servers(tmp_path / "logs", dict(os.environ)) as servers:
             started.append(servers.start("family", family(tmp_path)))
             raise KeyboardInterrupt
 
@@ -67,7 +67,7 @@ def test_an_error_in_the_block_ends_them_too(tmp_path: Path) -> None:
 
 
 def test_stopping_twice_is_harmless(tmp_path: Path) -> None:
-    with Servers(tmp_path / "logs", {}) as servers:
+    with Servers(tmp_path / "logs", dict(os.environ)) as servers:
         servers.stop()
 
 
@@ -84,8 +84,8 @@ def test_a_stubborn_group_is_killed(tmp_path: Path) -> None:
 def test_when_the_owner_is_killed_the_guard_still_ends_its_servers(tmp_path: Path) -> None:
     script = tmp_path / "owner.py"
     script.write_text(
-        "import sys, time\nfrom pathlib import Path\nfrom fairlead.demo.processes import Servers\n"
-        "with Servers(Path(sys.argv[1]), {}) as servers:\n"
+        "import os, sys, time\nfrom pathlib import Path\nfrom fairlead.demo.processes import Servers\n"
+        "with Servers(Path(sys.argv[1]), dict(os.environ)) as servers:\n"
         "    print(servers.start('family', sys.argv[2:]).process.pid, flush=True)\n    time.sleep(60)\n"
     )
     owner = subprocess.Popen([sys.executable, str(script), str(tmp_path / "logs"), *family(tmp_path)], stdout=subprocess.PIPE)
@@ -98,7 +98,7 @@ def test_when_the_owner_is_killed_the_guard_still_ends_its_servers(tmp_path: Pat
 
 
 def test_a_server_that_ends_is_reported_with_its_log(tmp_path: Path) -> None:
-    with Servers(tmp_path / "logs", {}) as servers:
+    with Servers(tmp_path / "logs", dict(os.environ)) as servers:
         server = servers.start("short", [sys.executable, "-c", "raise SystemExit(7)"])
         with pytest.raises(ServiceUnreachable, match=r"short ended with status 7\. Read .*short\.log"):
             server.wait_for_line("listening")
@@ -107,14 +107,14 @@ def test_a_server_that_ends_is_reported_with_its_log(tmp_path: Path) -> None:
 
 def test_a_silent_server_is_reported(tmp_path: Path) -> None:
     with (
-        Servers(tmp_path / "logs", {}) as servers,
+        Servers(tmp_path / "logs", dict(os.environ)) as servers,
         pytest.raises(ServiceUnreachable, match="was not ready after"),
     ):
         servers.start("silent", [sys.executable, "-c", "import time; time.sleep(60)"]).wait_for_line("listening", timeout_s=0.2)
 
 
 def test_nothing_starts_outside_the_guard(tmp_path: Path) -> None:
-    servers = Servers(tmp_path, {})
+    servers = Servers(tmp_path, dict(os.environ))
     with pytest.raises(ServiceUnreachable, match="outside the guard"):
         servers.start("x", [sys.executable, "-c", ""])
 

@@ -60,12 +60,11 @@ class RequestExportOperator(ExportOperator):
 
     def step(self, hook: FairleadHook, context: Any) -> str:
         """Register the export of ``params.cohort``."""
-        from fairlead.publish import ExportParameters
+        from fairlead.publish import read_parameters
 
-        given = {key: value for key, value in dict(context["params"]).items() if value not in (None, "")}
         run = context["dag_run"]
         export = hook.exports.request(
-            ExportParameters(**{key: given[key] for key in ExportParameters.model_fields if key in given}),
+            read_parameters({key: value for key, value in dict(context["params"]).items() if value not in (None, "")}),
             requested_by=run.triggering_user_name or "unknown",
             run_id=run.run_id,
         )

@@ -42,6 +42,7 @@ def demo(
 
     configure_logging("WARNING")
     signal.signal(signal.SIGTERM, _interrupt)
+    signal.signal(signal.SIGINT, _interrupt)  # a shell without job control starts background commands with Ctrl-C ignored
     printed: list[bool] = []
 
     def show(result: DemoResult) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from typing import Any, Final
+from typing import Any, Final, Self
 
 import httpx
 
@@ -21,12 +21,22 @@ def _approval(dag_id: str, run_id: str, task_id: str) -> str:
 
 
 class AirflowClient:
-    """One signed-in user. Server errors are retried (SQLite answers 500 when it is busy); run ids make that safe."""
+    """One user, signed in inside a ``with`` block.
+
+    Server errors are retried (SQLite answers 500 when it is busy); run ids make that safe.
+    """
 
     def __init__(self, base_url: str, *, user: str, password: str) -> None:
         self._http = httpx.Client(base_url=base_url, timeout=60)
-        token = self.call("POST", "/auth/token", json={"username": user, "password": password})["access_token"]
+        self._credentials = {"username": user, "password": password}
+
+    def __enter__(self) -> Self:
+        token = self.call("POST", "/auth/token", json=self._credentials)["access_token"]
         self._http.headers["Authorization"] = f"Bearer {token}"
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._http.close()
 
     def call(self, method: str, path: str, **kwargs: Any) -> Any:
         """Return the JSON answer.
@@ -86,6 +96,13 @@ class AirflowClient:
         except CheckFailed as error:
             if ALREADY not in error.message:
                 raise
+
+    def page(self, path: str) -> str:
+        """Return a page of Airflow's server as this user sees it."""
+        response = self._http.get(path)
+        if response.is_error:
+            raise CheckFailed(f"Airflow answered {response.status_code} to GET {path}.")
+        return response.text
 
     def successful_runs(self, dag_id: str) -> int:
         """Return how many runs of a DAG succeeded."""

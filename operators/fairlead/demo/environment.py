@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import secrets
 import sys
 import uuid
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from fairlead.index import Index
 
 SETTLE_AFTER_S: Final = 1.0
+FOREIGN: Final = ("AIRFLOW_", "AIRFLOW__", "FAIRLEAD_", "_AIRFLOW_", "PYTHONDONTWRITEBYTECODE")
 USERS: Final = {"admin": "admin", "steward": "user", "clinician": "user", "guest": "viewer"}
 DEFINITION_NAMESPACE: Final = uuid.UUID("7d0a4b3e-6a7f-5a53-9d2c-2f1c33a3a6c1")
 
@@ -46,6 +48,14 @@ class DemoEnvironment:
         node, catalog, airflow, worker_log, trigger_log = free_ports(5)
         passwords = {user: secrets.token_urlsafe(9) for user in USERS}
         return cls(workdir, node, catalog, airflow, (worker_log, trigger_log), passwords)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close what was opened of the database."""
+        if "engine" in self.__dict__:
+            self.engine.dispose()
 
     @property
     def logs(self) -> Path:
@@ -86,8 +96,9 @@ class DemoEnvironment:
         )
 
     def variables(self) -> dict[str, str]:
-        """Environment of every server."""
-        return {
+        """Return the whole environment of every server: this process's, without settings of other installations."""
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith(FOREIGN)}
+        return inherited | {
             "FAIRLEAD_CONFIG": str(configs_folder() / "fairlead.yaml"),
             "FAIRLEAD_HOME": str(self.settings.home_folder),
             "FAIRLEAD_NODE__PORT": str(self.node_port),
@@ -187,7 +198,7 @@ class DemoEnvironment:
                     {"field": "kind", "op": "=", "value": "ome-image"},
                 ]
             },
-            "rules": [{"name": "at least two pixels wide", "where": {"field": "series.size_x", "op": ">=", "value": 2}}],
+            "rules": [{"name": "images with pixels", "where": {"field": "series.size_x", "op": ">=", "value": 1}}],
         }
 
     def export_of(self, run_id: str) -> str | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import socket
 import subprocess
 import sys
@@ -58,7 +57,7 @@ class Server:
 
 @dataclass(slots=True)
 class Servers:
-    """Starts servers and ends them all, whatever happens to this process."""
+    """Starts servers and ends them all, whatever happens to this process; ``environment`` is their whole environment."""
 
     logs: Path
     environment: Mapping[str, str]
@@ -86,7 +85,7 @@ class Servers:
         with log.open("wb") as output:
             process = subprocess.Popen(
                 list(command),
-                env=dict(os.environ) | dict(self.environment) | dict(environment or {}),
+                env=dict(self.environment) | dict(environment or {}),
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,

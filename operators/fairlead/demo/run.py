@@ -79,6 +79,10 @@ class Demo:
         self.result.steps.append({"name": name, "seconds": seconds, "detail": detail})
         self.tell(f"✔ {name} ({seconds:.1f} s): {detail}")
 
+    def client(self, user: str) -> AirflowClient:
+        """Return Airflow's API as one of the demo's people."""
+        return AirflowClient(self.environment.airflow_url, user=user, password=self.environment.passwords[user])
+
     def check_servers(self) -> None:
         """Fail at once when a server ended by itself."""
         if (ended := self.servers.ended()) is not None:
@@ -96,8 +100,7 @@ def run_demo(options: DemoOptions, *, tell: Callable[[str], None], progress: Pro
     ------
     StepFailed : a step failed.
     """
-    environment = DemoEnvironment.create(options.workdir)
-    with Servers(environment.logs, environment.variables()) as servers:
+    with DemoEnvironment.create(options.workdir) as environment, Servers(environment.logs, environment.variables()) as servers:
         demo = Demo(options, environment, servers, tell, progress or Silent())
         _run_steps(demo)
         demo.result.ok = all(demo.result.dataset["checks"].values())
@@ -110,11 +113,12 @@ def _run_steps(demo: Demo) -> None:
     from fairlead.demo.verify import verify_dataset
 
     samples = collect_samples(demo)
-    clinician, steward = start_servers(demo)
-    send_samples(demo, samples)
-    wait_for_index(demo, clinician)
-    version = freeze_cohort(demo)
-    export_id = export_cohort(demo, version, clinician=clinician, steward=steward)
+    start_servers(demo)
+    with demo.client("clinician") as clinician, demo.client("steward") as steward:
+        send_samples(demo, samples)
+        wait_for_index(demo, clinician)
+        version = freeze_cohort(demo)
+        export_id = export_cohort(demo, version, clinician=clinician, steward=steward)
     verify_dataset(demo, export_id, samples)
 
 
@@ -129,8 +133,8 @@ def collect_samples(demo: Demo) -> Any:
     return samples
 
 
-def start_servers(demo: Demo) -> tuple[AirflowClient, AirflowClient]:
-    """Start the node, the catalog and Airflow, and sign in as clinician and steward."""
+def start_servers(demo: Demo) -> None:
+    """Start the node, the catalog and Airflow, and wait until all of them are ready."""
     environment = demo.environment
     with demo.step("start servers") as say:
         node = demo.servers.start("node", environment.command("node"))
@@ -139,12 +143,10 @@ def start_servers(demo: Demo) -> tuple[AirflowClient, AirflowClient]:
         for server in (node, catalog):
             say(server.wait_for_line("listening"))
         _wait_for_airflow(demo, airflow)
-        clinician = AirflowClient(environment.airflow_url, user="clinician", password=environment.passwords["clinician"])
-        steward = AirflowClient(environment.airflow_url, user="steward", password=environment.passwords["steward"])
-        demo.wait(lambda: _dags_ready(clinician), "the four DAGs")
+        with demo.client("admin") as admin:
+            demo.wait(lambda: _dags_ready(admin), "the four DAGs")
         say(f"airflow {environment.airflow_url}")
     demo.result.urls = environment.urls()
-    return clinician, steward
 
 
 def _wait_for_airflow(demo: Demo, airflow: Server) -> None:

@@ -1,14 +1,14 @@
 """Real sample images from packages that are installed with the ``demo`` extra; nothing here is synthetic.
 
-- pydicom ``data/test_files/dicomdirtests``: CT, MR and CR series of three test patients (matrix reduced to 16 × 16).
-- nibabel ``nicom/tests/data/philips_mprage.dcm.gz``: an enhanced MR volume of a phantom, 176 frames of 256 × 256.
+- pydicom ``data/test_files/dicomdirtests``: CT, MR and CR series of three test patients, among them an axial CT of five
+  slices 2.5 mm apart. Their publisher reduced every matrix to 16 × 16, so the pictures are coarse.
+- pydicom ``CT_small.dcm`` and ``MR_small.dcm``: one CT slice of 128 × 128 and one MR slice of 64 × 64.
 - scikit-image ``cell.png`` (phase microscopy of a cell) and ``ihc.png`` (immunohistochemistry of colon): real pixels that
   we wrap as OME-TIFF. Their physical pixel size is not published with them, so none is written.
 """
 
 from __future__ import annotations
 
-import gzip
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib import import_module
@@ -16,9 +16,10 @@ from pathlib import Path
 from typing import Final
 
 from fairlead.errors import InvalidInput, UnsupportedInput
-from fairlead.files import atomic_write, relative_files
+from fairlead.files import relative_files
 
 PYDICOM_FOLDERS: Final = ("77654033", "98892001", "98892003")
+PYDICOM_FILES: Final = ("CT_small.dcm", "MR_small.dcm")
 OME_SUFFIXES: Final = (".ome.tif", ".ome.tiff", ".companion.ome")
 PREAMBLE_BYTES: Final = 128
 
@@ -39,13 +40,12 @@ def packaged_samples(folder: Path) -> Samples:
     UnsupportedInput : the ``demo`` extra is not installed.
     """
     try:
-        pydicom_data = _package_folder("pydicom") / "data" / "test_files" / "dicomdirtests"
-        mprage = _package_folder("nibabel") / "nicom" / "tests" / "data" / "philips_mprage.dcm.gz"
+        pydicom_data = _package_folder("pydicom") / "data" / "test_files"
         pictures = _package_folder("skimage") / "data"
     except ImportError as error:
         raise UnsupportedInput(f"The sample data is not installed ({error.name}).", remedy="Run: pip install 'fairlead[demo]'") from error
-    dicom = [path for name in PYDICOM_FOLDERS for path in _files(pydicom_data / name)]
-    dicom.append(_unpacked(mprage, folder / "philips_mprage.dcm"))
+    dicom = [path for name in PYDICOM_FOLDERS for path in _files(pydicom_data / "dicomdirtests" / name)]
+    dicom += [pydicom_data / name for name in PYDICOM_FILES]
     ome = (
         _wrapped(pictures / "cell.png", folder / "cell.ome.tiff", channels=("phase",)),
         _wrapped(pictures / "ihc.png", folder / "ihc.ome.tiff", channels=("RGB",)),
@@ -85,13 +85,6 @@ def _package_folder(package: str) -> Path:
 def _is_part10(path: Path) -> bool:
     with path.open("rb") as handle:
         return handle.read(PREAMBLE_BYTES + 4)[PREAMBLE_BYTES:] == b"DICM"
-
-
-def _unpacked(source: Path, target: Path) -> Path:
-    if not target.exists():
-        with gzip.open(source, "rb") as packed, atomic_write(target) as handle:
-            handle.write(packed.read())
-    return target
 
 
 def _wrapped(source: Path, target: Path, *, channels: tuple[str, ...]) -> Path:

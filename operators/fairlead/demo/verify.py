@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 DCAT: Final = "http://www.w3.org/ns/dcat#"
 MANIFEST: Final = "manifest-sha256.txt"
+RGB: Final = 3
 
 
 def verify_dataset(demo: Demo, export_id: str, samples: Any) -> None:
@@ -57,7 +58,7 @@ def verify_dataset(demo: Demo, export_id: str, samples: Any) -> None:
         with demo.step("validate with ome-zarr-models") as say:
             checks["ome-zarr-models"] = all(is_valid_store(url) for url in stores)
             say(f"{len(stores)} stores are valid OME-Zarr")
-        picture = save_picture(demo, http, graph, iri)
+        picture = save_picture(demo, http, preview_urls([graph, *distributions]), arrays)
         write_text(demo.environment.workdir / "record.ttl", graph.serialize(format="turtle"))
     demo.result.dataset = {
         "iri": iri,
@@ -99,6 +100,13 @@ def download_urls(graph: Graph) -> Iterable[str]:
 
     for name in ("downloadURL", "accessURL"):
         yield from map(str, graph.objects(None, URIRef(DCAT + name)))
+
+
+def preview_urls(graphs: Iterable[Graph]) -> list[str]:
+    """Return every picture that the records show."""
+    from rdflib import FOAF, SDO
+
+    return [str(url) for graph in graphs for predicate in (FOAF.depiction, SDO.thumbnailUrl) for url in graph.objects(None, predicate)]
 
 
 def conforms(http: httpx.Client, graph: Graph, iri: str) -> bool:
@@ -190,20 +198,20 @@ def local_stores(demo: Demo, dataset_id: str, urls: Sequence[str]) -> list[Path]
     return [folder / "images" / url.rstrip("/").rsplit("/", 1)[1] for url in urls]
 
 
-def save_picture(demo: Demo, http: httpx.Client, graph: Graph, iri: str) -> str:
-    """Save the preview of the largest published volume as ``picture.png`` and return its path."""
-    from rdflib import FOAF, URIRef
+def save_picture(demo: Demo, http: httpx.Client, previews: Sequence[str], arrays: Mapping[str, NDArray[Any]]) -> str:
+    """Save the published preview of the largest volume as ``picture.png`` and return its path.
 
-    urls = [
-        str(url)
-        for predicate in (FOAF.depiction, URIRef("https://schema.org/thumbnailUrl"))
-        for url in graph.objects(URIRef(iri), predicate)
-    ]
-    pictures = [http.get(url) for url in urls]
-    good = [response.content for response in pictures if response.is_success]
-    if not good:
-        raise CheckFailed("The record shows no preview picture.")
+    Raises
+    ------
+    CheckFailed : the record shows no preview of it.
+    """
+    largest = max(arrays, key=lambda url: (arrays[url].ndim > 2 and arrays[url].shape[-3] > RGB, arrays[url].size, url))
+    stem = largest.rstrip("/").rsplit("/", 1)[1].split(".", 1)[0]
+    address = next((url for url in previews if url.rsplit("/", 1)[1].startswith(f"{stem}.")), None)
+    response = http.get(address) if address else None
+    if response is None or response.is_error:
+        raise CheckFailed(f"The record shows no preview of {largest}.")
     target: Path = demo.environment.workdir / "picture.png"
-    target.write_bytes(max(good, key=len))
+    target.write_bytes(response.content)
     demo.tell(f"    picture: {target}")
     return str(target)
