@@ -15,6 +15,7 @@ from pydicom.filebase import DicomBytesIO
 from pydicom.filewriter import dcmwrite, write_dataset
 from pydicom.uid import UID
 from pynetdicom import AE
+from pynetdicom.association import Association
 from pynetdicom.dimse_primitives import C_STORE
 
 from fairlead.database import open_database
@@ -22,6 +23,7 @@ from fairlead.receive import Announced, DicomNode, Ledger
 from fairlead.records import Instance, Route
 from fairlead.settings import Settings
 
+ECHO = "1.2.840.10008.1.1"
 CT = "1.2.840.10008.5.1.4.1.1.2"
 EXPLICIT = "1.2.840.10008.1.2.1"
 IMPLICIT = "1.2.840.10008.1.2"
@@ -145,6 +147,7 @@ def association(port: int, *contexts: tuple[str, str], called: str = "FAIRLEAD",
         ae.add_requested_context(abstract, syntax)
     found = ae.associate("127.0.0.1", port, ae_title=called)
     connection = found.dul.socket.socket if found.dul.socket else None
+    _keep_answers(found)
     try:
         yield found
     finally:
@@ -152,6 +155,12 @@ def association(port: int, *contexts: tuple[str, str], called: str = "FAIRLEAD",
             found.release()
         if connection is not None:
             connection.close()  # pynetdicom leaves it open when the peer was first
+
+
+def _keep_answers(found: Association) -> None:
+    """Let only who waits for an answer take it: pynetdicom's own thread polls the same queue, and its pause has a gap."""
+    take = found.dimse.get_msg
+    found.dimse.get_msg = lambda block=False: take(block) if block else (None, None)
 
 
 def send_bytes(assoc, data: bytes, *, sop_class: str, sop_instance: str, syntax: str = EXPLICIT) -> tuple[int, str]:
@@ -163,15 +172,29 @@ def send_bytes(assoc, data: bytes, *, sop_class: str, sop_instance: str, syntax:
     request.Priority = 2
     request.DataSet = io.BytesIO(data)
     context = next(c for c in assoc.accepted_contexts if c.abstract_syntax == sop_class and c.transfer_syntax[0] == syntax)
-    assoc._reactor_checkpoint.clear()  # the association's own thread must not take our answer (as pynetdicom's send_c_store does)
-    try:
-        assoc.dimse.send_msg(request, context.context_id)
-        _, answer = assoc.dimse.get_msg(block=True)
-    finally:
-        assoc._reactor_checkpoint.set()
+    assoc.dimse.send_msg(request, context.context_id)
+    _, answer = assoc.dimse.get_msg(block=True)
     return answer.Status, answer.ErrorComment or ""
 
 
 def send(assoc, image: Dataset, syntax: str = EXPLICIT) -> int:
     """Send an image in the given syntax and return the status."""
     return send_bytes(assoc, encoded(image, syntax), sop_class=image.SOPClassUID, sop_instance=image.SOPInstanceUID, syntax=syntax)[0]
+
+
+def echo(port: int) -> int:
+    """Return the status of a C-ECHO over an association that must come about."""
+    with association(port, (ECHO, IMPLICIT)) as peer:
+        assert peer.is_established
+        return peer.send_c_echo().Status
+
+
+def echoes(port: int) -> bool:
+    """Return whether the node lets us in and answers."""
+    with association(port, (ECHO, IMPLICIT)) as peer:
+        return bool(peer.is_established and peer.send_c_echo().Status == 0)
+
+
+def archived(settings: Settings) -> list[Path]:
+    """Return every object of the archive."""
+    return sorted((settings.archive_folder / "objects").rglob("*.dcm"))

@@ -72,7 +72,8 @@ class SeriesLedger:
     def __init__(self, engine: Engine, clock: Callable[[], datetime] = utc_now) -> None:
         self.engine = engine
         self.clock = clock
-        self._held: set[tuple[str, str]] = set()
+        self._held: dict[str, set[str]] = {}
+        """Series that a holder's rows name already, so that each is written once; one key per holder, so threads never share one."""
 
     def record_instance(self, instance: Instance, *, study_uid: str, series_uid: str, route: Route) -> Stored:
         """Give one durable object its row; raise RelationConflict when it contradicts what is known."""
@@ -88,7 +89,9 @@ class SeriesLedger:
                 connection.execute(select(func.pg_advisory_xact_lock(RECORD_LOCK)))
             outcomes = [self._record(connection, arrival) for arrival in arrivals]
         written = (Stored.ADDED, Stored.NEW_VERSION)  # an exact resend holds nothing: it must not look as if it did
-        self._held |= {(a.holder, a.series_uid) for a, out in zip(arrivals, outcomes, strict=True) if a.holder and out in written}
+        for arrival, outcome in zip(arrivals, outcomes, strict=True):
+            if arrival.holder is not None and outcome in written:
+                self._held.setdefault(arrival.holder, set()).add(arrival.series_uid)
         return outcomes
 
     def _record(self, connection: Connection, arrival: Arrival) -> Stored | RelationConflict:
@@ -106,7 +109,7 @@ class SeriesLedger:
         now = self.clock()
         series_id = self._new_series(connection, arrival, now) if row is None else self._touch(connection, row, arrival.holder, now)
         self._insert(connection, arrival, series_id, known, now)
-        if arrival.holder is not None and (arrival.holder, arrival.series_uid) not in self._held:
+        if arrival.holder is not None and arrival.series_uid not in self._held.get(arrival.holder, ()):
             self._hold(connection, arrival.holder, series_id)
         return Stored.NEW_VERSION if known else Stored.ADDED
 
@@ -165,7 +168,7 @@ class SeriesLedger:
 
     def sender_left(self, holder: str, ending: Ending) -> int:
         """End an association or import: its series begin to settle; return how many."""
-        self._held = {pair for pair in self._held if pair[0] != holder}
+        self._held.pop(holder, None)
         with database_errors(), self.engine.begin() as connection:
             held = list(connection.scalars(select(holds.c.series_id).where(holds.c.holder == holder)))
             connection.execute(delete(holds).where(holds.c.holder == holder))
