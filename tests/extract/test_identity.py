@@ -18,10 +18,10 @@ def test_every_name_of_a_multi_valued_one_is_an_identity() -> None:
     assert {"brackenfold", "thistlewick"} <= known
 
 
-def test_names_in_sequences_are_found_by_a_deep_look() -> None:
+def test_names_in_sequences_are_found_unless_the_look_is_narrowed_to_other_tags() -> None:
     nested = an_instance(RequestAttributesSequence=items(an_item(RequestingPhysician="Underhill^Rosa")))
-    assert "underhill" in identities(nested, deep=True)
-    assert "underhill" not in identities(nested)
+    assert "underhill" in identities(nested)
+    assert identities(nested, tags=[0x00080060]) == set()
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from fairlead.extract.declarations import FieldDeclaration, FieldSource
 from fairlead.extract.dicom_series import read_series
 from fairlead.extract.loose import DUPLICATE, read_paths
 from fairlead.extract.ome_file import read_file
+from fairlead.extract.readings import as_age_years, as_date, as_integer, as_text
 from fairlead.extract.vocabulary import Vocabulary, concept_label, vocabulary
 
 __all__ = [
@@ -13,6 +14,10 @@ __all__ = [
     "FieldDeclaration",
     "FieldSource",
     "Vocabulary",
+    "as_age_years",
+    "as_date",
+    "as_integer",
+    "as_text",
     "concept_label",
     "load_catalogue",
     "read_file",

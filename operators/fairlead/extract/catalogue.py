@@ -5,9 +5,11 @@ from __future__ import annotations
 import difflib
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date
+from functools import partial
+from operator import attrgetter
 from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated, Any, Final
@@ -25,6 +27,7 @@ from fairlead.resources import configs_folder
 ATTRIBUTES: Final = "community.*.attributes."
 CUSTOM: Final = "custom."
 MAX_INCLUDES: Final = 8
+PLAIN: Final = frozenset({str, int, float, bool})
 
 
 class CatalogueFile(BaseModel):
@@ -37,12 +40,39 @@ class CatalogueFile(BaseModel):
 
 
 @dataclass(frozen=True, slots=True)
+class _Plan:
+    """How the values of a project's records are found, worked out once: fields by attribute, and a reader for each other place."""
+
+    attributes: Mapping[str, tuple[str, ...]]
+    custom: Mapping[str, tuple[str, ...]]
+    readers: tuple[tuple[str, Callable[[ImagingRecord], Any]], ...]
+
+    @staticmethod
+    def of(fields: Iterable[FieldDeclaration]) -> _Plan:
+        """Return the plan for these fields."""
+        attributes: dict[str, tuple[str, ...]] = {}
+        custom: dict[str, tuple[str, ...]] = {}
+        readers: list[tuple[str, Callable[[ImagingRecord], Any]]] = []
+        for one in fields:
+            for prefix, place in ((ATTRIBUTES, attributes), (CUSTOM, custom)):
+                if one.path.startswith(prefix):
+                    key = one.path.removeprefix(prefix)
+                    place[key] = (*place.get(key, ()), one.id)
+                    break
+            else:
+                always = one.path.startswith("core.")  # these attributes exist in every record
+                readers.append((one.id, attrgetter(one.path) if always else partial(_resolve, path=one.path)))
+        return _Plan(attributes, custom, tuple(readers))
+
+
+@dataclass(frozen=True, slots=True)
 class FieldCatalogue:
     """Every declared field by id, and the digest that tells one catalogue from the next (a changed one is a new mapping generation)."""
 
     fields: Mapping[str, FieldDeclaration]
     sha256: str
     _names: Mapping[str, str] = field(repr=False)
+    _plans: dict[str, _Plan] = field(default_factory=dict, repr=False, compare=False)
 
     def get(self, name: str) -> FieldDeclaration:
         """Return the declaration of an id or alias.
@@ -69,8 +99,12 @@ class FieldCatalogue:
 
         A concept gives its CURIE, or the raw text while it is still to map; dates are ISO 8601 texts.
         """
-        flat = ((declared.id, _scalars(_resolve(record, declared.path))) for declared in self.of_project(record.core.project))
-        return {name: values for name, values in flat if values}
+        project, community = record.core.project, record.community.dicom or record.community.ome
+        plan = self._plans.get(project) or self._plans.setdefault(project, _Plan.of(self.of_project(project)))
+        flat = {name: _scalars(value) for name, read in plan.readers if (value := read(record)) is not None}
+        for ids, stated in ((plan.attributes, community.attributes if community else {}), (plan.custom, record.custom)):
+            flat |= {name: _scalars(value) for key, value in stated.items() for name in ids.get(key, ())}
+        return {name: values for name, values in flat.items() if values}
 
 
 def load_catalogue(file: Path) -> FieldCatalogue:
@@ -144,11 +178,6 @@ def _problem(place: tuple[int | str, ...], message: str, declared: Any) -> str:
 
 
 def _resolve(record: ImagingRecord, path: str) -> Any:
-    if path.startswith(ATTRIBUTES):
-        community = record.community.dicom or record.community.ome
-        return community.attributes.get(path.removeprefix(ATTRIBUTES)) if community else None
-    if path.startswith(CUSTOM):
-        return record.custom.get(path.removeprefix(CUSTOM))
     value: Any = record
     for part in path.split("."):
         value = tuple(getattr(one, part, None) for one in value) if isinstance(value, tuple) else getattr(value, part, None)
@@ -156,6 +185,8 @@ def _resolve(record: ImagingRecord, path: str) -> Any:
 
 
 def _scalars(value: Any) -> tuple[Scalar, ...]:
+    if type(value) in PLAIN and value != "":
+        return (value,)
     match value:
         case None | "":
             return ()

@@ -20,6 +20,8 @@ CODED_VRS: Final = frozenset({"CS", "UI", "SQ", "DA", "DT", "AT"})
 MAX_DISTINCT: Final = 64
 """Distinct values kept per field; beyond it numbers keep their extremes and texts the first ones."""
 
+MAX_REMEMBERED_BYTES: Final = 256
+
 
 @dataclass(slots=True)
 class Gathered:
@@ -33,23 +35,40 @@ class Gathered:
     lowest: float | None = None
     highest: float | None = None
     coded_only: bool = False
-    _last_raw: bytes | None = None
+    _known: dict[bytes, tuple[Any, ...]] = field(default_factory=dict)
     _last: tuple[Any, ...] = ()
+    _asked: int = 0
 
-    def observe(self, dataset: Dataset) -> None:
-        """Take the values of one instance from the first path that states any."""
+    @property
+    def tags(self) -> frozenset[int] | None:
+        """Top-level tags that the answer depends on, None when it may depend on any (private blocks)."""
+        firsts = [path.tops for path in self.paths]
+        return None if None in firsts else frozenset(tag for tags in firsts if tags for tag in tags)
+
+    def observe(self, dataset: Dataset, number: int) -> None:
+        """Take the values of instance ``number`` from the first path that states any; those passed over said what the last one did."""
+        self.settle(number)
+        self._asked, self._last = number + 1, ()
         for path in self.paths:
             if found := self._read(path, dataset):
+                self._last = found
                 self._count(found)
                 return
 
+    def settle(self, count: int) -> None:
+        """Count the instances before ``count`` that were passed over, because nothing that the field reads differed in them."""
+        for value in self._last if count > self._asked else ():
+            if value in self.seen:
+                self.seen[value] += count - self._asked
+        self._asked = count
+
     def _read(self, path: TagPath, dataset: Dataset) -> tuple[Any, ...]:
         raw = path.raw(dataset) if path is self.paths[0] else None
-        if raw is not None and raw == self._last_raw:
-            return self._last
+        if raw is not None and raw in self._known:
+            return self._known[raw]
         found = tuple(value for value in (self._reading(one) for one in path.values(dataset)) if value is not None)
-        if raw is not None:
-            self._last_raw, self._last = raw, found
+        if raw is not None and len(self._known) < MAX_DISTINCT and len(raw) <= MAX_REMEMBERED_BYTES:
+            self._known[raw] = found
         return found
 
     def _reading(self, value: Any) -> Any:
@@ -85,10 +104,31 @@ class Consolidation:
         declared = (one for one in catalogue.of_project(project) if one.source.dicom)
         self.fields = {one.id: _gathering(one) for one in declared}
 
-    def observe(self, dataset: Dataset) -> None:
-        """Take one header."""
+        self._free = [one for one in self.fields.values() if one.tags is None]
+        self._by_tag: dict[int, list[Gathered]] = {}
         for gathered in self.fields.values():
-            gathered.observe(dataset)
+            for tag in gathered.tags or ():
+                self._by_tag.setdefault(tag, []).append(gathered)
+        self._count = 0
+
+    def observe(self, dataset: Dataset, changed: frozenset[int] | None = None) -> None:
+        """Take one header; ``changed`` are the tags that differ from the one before, None for any."""
+        for gathered in self._affected(changed):
+            gathered.observe(dataset, self._count)
+        self._count += 1
+
+    def _affected(self, changed: frozenset[int] | None) -> Iterable[Gathered]:
+        if changed is None:
+            return self.fields.values()
+        touched = [one for tag in changed & self._by_tag.keys() for one in self._by_tag[tag]]
+        if any(tag & 0x00010000 for tag in changed):
+            touched += self._free
+        return {id(one): one for one in touched}.values()
+
+    def finish(self) -> None:
+        """Count the instances that were passed over; to be called before anything is asked."""
+        for gathered in self.fields.values():
+            gathered.settle(self._count)
 
     def concept(self, name: str, scrubber: Scrubber) -> Concept | None:
         """Return the series' concept of a core field: the commonest value that maps, else the commonest one, raw."""

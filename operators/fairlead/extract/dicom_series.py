@@ -8,16 +8,32 @@ from datetime import date
 from pathlib import Path
 from typing import Final
 
+from pydicom import Dataset
+
 from fairlead.errors import FairleadError, UnreadableImage
 from fairlead.extract.catalogue import FieldCatalogue
 from fairlead.extract.consolidate import Consolidation
 from fairlead.extract.findings import findings_of
-from fairlead.extract.frames import Frame, Plane, frame_count, frames_of, is_mosaic, plane_of, timed_frames, whole
-from fairlead.extract.headers import Header, decoded, quiet_readers, read_header
+from fairlead.extract.frames import (
+    FRAME_TAGS,
+    PLACE_TAGS,
+    PLANE_TAGS,
+    Frame,
+    Plane,
+    frame_count,
+    frames_of,
+    is_mosaic,
+    moved,
+    plane_of,
+    timed_frames,
+    whole,
+)
+from fairlead.extract.headers import Header, decoded, quiet_readers
 from fairlead.extract.identity import Scrubber, identities
 from fairlead.extract.lattice import Lattice, lattice_of
 from fairlead.extract.longtail import LongTail
 from fairlead.extract.readings import age_between, as_age_years, as_date
+from fairlead.extract.stream import HeaderStream
 from fairlead.keys import patient_key
 from fairlead.records import (
     Community,
@@ -34,6 +50,10 @@ from fairlead.records import (
 
 EARLIEST: Final = date(1895, 11, 8)
 """Roentgen's first radiograph: an earlier date is no acquisition date."""
+
+
+PATIENT_TAGS: Final = frozenset({0x00100020, 0x00100021, 0x00101010, 0x00100030, 0x00080020, 0x00080060})
+"""PatientID and its issuer, age, birth date, study date, modality: what :meth:`SeriesReader.observe` asks once."""
 
 
 class SeriesReader:
@@ -53,37 +73,65 @@ class SeriesReader:
         self.notes: dict[str, int] = {}
         self.seen = self.frame_total = self.timed = 0
         self.stated_times: int | None = None
+        self._last_frames: tuple[Frame, ...] = ()
+        self._last_plane: tuple[Plane | None, int, bool] = (None, 0, False)
+        self._last_patient: tuple[tuple[str, str] | None, float | None, tuple[str, ...]] = (None, None, ())
 
     def observe(self, header: Header, *, transfer_syntax_uid: str = "") -> None:
-        """Take one header; ``transfer_syntax_uid`` is what the ledger knows where the file has no meta information."""
-        dataset = header.dataset
-        self.tail.observe(dataset)
-        self.scrubber.learn(identities(dataset, deep=not self.seen))
-        self.consolidation.observe(dataset)
-        self.seen += 1
-        self.frames.extend(frames_of(dataset))
-        if (plane := plane_of(dataset)) is not None:
-            self.planes[plane] += 1
-        self.frame_total += frame_count(dataset)
-        self.timed = max(self.timed, timed_frames(dataset))
-        self.stated_times = whole(dataset, "NumberOfTemporalPositions") or self.stated_times
-        self.syntaxes |= {uid for uid in (header.transfer_syntax_uid or transfer_syntax_uid,) if uid}
-        self._observe_patient(header)
-        self._note("pixels-cut", header.pixels_cut)
-        self._note("mosaic", is_mosaic(dataset))
+        """Take one header; ``transfer_syntax_uid`` is what the ledger knows where the file has no meta information.
 
-    def _observe_patient(self, header: Header) -> None:
-        dataset = header.dataset
-        patient, issuer = (_stated(header, keyword) for keyword in ("PatientID", "IssuerOfPatientID"))
-        if patient:
-            self.patients[patient, issuer] += 1
-        age = as_age_years(_stated(header, "PatientAge"))
-        if age is None and not _stated(header, "PatientAge"):
+        A header that a :class:`HeaderStream` read names the tags that differ from the one before, which must have been observed too;
+        what depends on none of them is not looked at again.
+        """
+        dataset, changed = header.dataset, header.changed
+        self.tail.observe(dataset, changed)
+        self._learn(dataset, changed)
+        self.consolidation.observe(dataset, changed)
+        self._observe_frames(dataset, changed)
+        if changed is None or changed & PLANE_TAGS:
+            self._last_plane = (plane_of(dataset), frame_count(dataset), is_mosaic(dataset))
+            self.timed = max(self.timed, timed_frames(dataset))
+            self.stated_times = whole(dataset, "NumberOfTemporalPositions") or self.stated_times
+        plane, frames, mosaic = self._last_plane
+        if plane is not None:
+            self.planes[plane] += 1
+        self.frame_total += frames
+        self.syntaxes |= {uid for uid in (header.transfer_syntax_uid or transfer_syntax_uid,) if uid}
+        if changed is None or changed & PATIENT_TAGS:
+            self._last_patient = self._patient(header)
+        self._count_patient(*self._last_patient)
+        self._note("pixels-cut", header.pixels_cut)
+        self._note("mosaic", mosaic)
+        self.seen += 1
+
+    def _learn(self, dataset: Dataset, changed: frozenset[int] | None) -> None:
+        """Learn whom the header names; what is the same as in the header before was learnt with that one."""
+        self.scrubber.learn(identities(dataset, tags=changed))
+
+    def _observe_frames(self, dataset: Dataset, changed: frozenset[int] | None) -> None:
+        if changed is None or (changed & FRAME_TAGS) - PLACE_TAGS or len(self._last_frames) != 1:
+            self._last_frames = tuple(frames_of(dataset))
+        elif changed & PLACE_TAGS:
+            frame = moved(self._last_frames[0], dataset)
+            self._last_frames = () if frame is None else (frame,)
+        self.frames.extend(self._last_frames)
+
+    def _patient(self, header: Header) -> tuple[tuple[str, str] | None, float | None, tuple[str, ...]]:
+        """Return (patient and issuer, age in years, findings) of a header."""
+        patient, issuer, stated_age = (_stated(header, keyword) for keyword in ("PatientID", "IssuerOfPatientID", "PatientAge"))
+        age = as_age_years(stated_age)
+        if age is None and not stated_age:
             age = age_between(as_date(_stated(header, "PatientBirthDate")), as_date(_stated(header, "StudyDate")))
+        notes = {"no-modality": not _stated(header, "Modality"), "odd-age": age is None and bool(stated_age)}
+        return (patient, issuer) if patient else None, age, tuple(code for code, holds in notes.items() if holds)
+
+    def _count_patient(self, patient: tuple[str, str] | None, age: float | None, notes: tuple[str, ...]) -> None:
+        if patient is not None:
+            self.patients[patient] += 1
         if age is not None:
             self.ages[age] += 1
-        self._note("no-modality", "Modality" not in dataset or not _stated(header, "Modality"))
-        self._note("odd-age", age is None and bool(_stated(header, "PatientAge")))
+        for code in notes:
+            self._note(code, holds=True)
 
     def _note(self, code: str, holds: bool) -> None:
         if holds:
@@ -104,21 +152,23 @@ def read_series(series: ReceivedSeries, *, archive: Path, catalogue: FieldCatalo
     """
     reader = SeriesReader(catalogue, project=series.route.project)
     with quiet_readers():
+        stream = HeaderStream()
         for instance in sorted(series.instances, key=lambda one: one.sop_instance_uid):
-            reader.observe(_archived(instance, archive), transfer_syntax_uid=instance.transfer_syntax_uid)
+            reader.observe(_archived(stream, instance, archive), transfer_syntax_uid=instance.transfer_syntax_uid)
         source = Source(place="archive", paths=tuple(sorted(instance.path for instance in series.instances)))
         return build_record(reader, series, source=source, key=key)
 
 
-def _archived(instance: Instance, archive: Path) -> Header:
+def _archived(stream: HeaderStream, instance: Instance, archive: Path) -> Header:
     try:
-        return read_header(archive / instance.path)
+        return stream.read(archive / instance.path)
     except FairleadError as error:
         raise UnreadableImage(f"Instance {instance.sop_instance_uid}: {error.message}", remedy=error.remedy) from error
 
 
 def build_record(reader: SeriesReader, series: ReceivedSeries, *, source: Source, key: bytes) -> ImagingRecord:
     """Return the record of what the reader has seen; pydicom still decodes here, so warnings must be quiet."""
+    reader.consolidation.finish()
     lattice = reader.lattice
     geometry = _geometry(reader, lattice)
     return ImagingRecord(

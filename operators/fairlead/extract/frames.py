@@ -5,13 +5,15 @@ Source: DICOM PS3.3 C.7.6.2 (image plane), C.7.6.16 (functional groups), C.8.8.3
 
 from __future__ import annotations
 
+import math
 from collections.abc import Hashable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from pydicom import Dataset
+from pydicom.datadict import tag_for_keyword
 
-from fairlead.extract.headers import decoded, values_of
+from fairlead.extract.headers import decimals, decoded, values_of
 from fairlead.extract.readings import as_float, as_integer
 from fairlead.extract.tagpaths import FRAME_GROUPS, SHARED_GROUPS
 
@@ -21,6 +23,26 @@ TIME_KEYWORDS: Final = ("TemporalPositionIdentifier", "TriggerTime")
 KIND_KEYWORDS: Final = ("EchoTime", "EchoNumbers", "DiffusionBValue", "DiffusionGradientOrientation", "ImageType", "AcquisitionNumber")
 MOSAIC: Final = "MOSAIC"
 TILED: Final = "TotalPixelMatrixColumns"
+
+PLACE_TAGS: Final = frozenset({0x00200032, 0x00200013})
+"""ImagePositionPatient and InstanceNumber: what commonly is all that differs between the slices of a stack."""
+
+FRAME_TAGS: Final = PLACE_TAGS | frozenset(
+    tag
+    for keyword in (*TIME_KEYWORDS, *KIND_KEYWORDS, TILED, "ImageOrientationPatient", "GridFrameOffsetVector")
+    if (tag := tag_for_keyword(keyword)) is not None
+) | {SHARED_GROUPS, FRAME_GROUPS}  # fmt: skip
+"""Every attribute that :func:`frames_of` looks at."""
+
+PLANE_TAGS: Final = frozenset(
+    tag
+    for keyword in (
+        *("Columns", "Rows", "SamplesPerPixel", "PixelSpacing", TILED, "TotalPixelMatrixRows", "NumberOfFrames"),
+        *("FrameTime", "FrameTimeVector", "CineRate", "NumberOfTemporalPositions", "ImageType"),
+    )
+    if (tag := tag_for_keyword(keyword)) is not None
+) | {SHARED_GROUPS, FRAME_GROUPS}  # fmt: skip
+"""Every attribute that plane, counts of frames and time, and the mosaic rule look at."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +122,12 @@ def _single(dataset: Dataset) -> Frame | None:
     return Frame(position, orientation, _facts(dataset, TIME_KEYWORDS), _facts(dataset, KIND_KEYWORDS), whole(dataset, "InstanceNumber"))
 
 
+def moved(frame: Frame, dataset: Dataset) -> Frame | None:
+    """Return a single frame at the position and number of another instance that is the same in all else; None without a position."""
+    position = vector(dataset, "ImagePositionPatient", 3)
+    return None if position is None else replace(frame, position=position, number=whole(dataset, "InstanceNumber"))
+
+
 def _facts(dataset: Dataset, keywords: tuple[str, ...]) -> Hashable:
     facts = tuple(tuple(str(value) for value in values_of(decoded(dataset, keyword))) for keyword in keywords)
     return facts if any(facts) else None
@@ -155,6 +183,9 @@ def _spacing(dataset: Dataset) -> Vector | None:
 
 def vector(dataset: Dataset, keyword: str, length: int) -> Vector | None:
     """Return a numeric attribute of exactly ``length`` finite values, else None."""
+    tag = tag_for_keyword(keyword)
+    if tag is not None and (raw := decimals(dataset, tag)) is not None:
+        return tuple(raw) if len(raw) == length and all(map(math.isfinite, raw)) else None
     numbers = [as_float(value) for value in values_of(decoded(dataset, keyword))]
     stated = tuple(number for number in numbers if number is not None)
     return stated if len(numbers) == len(stated) == length else None

@@ -55,12 +55,16 @@ DIRECTORY_CLASS: Final = "1.2.840.10008.1.3.10"
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """A parsed header. ``pixels_cut`` says that the file ends before its pixel data does."""
+    """A parsed header. ``pixels_cut`` says that the file ends before its pixel data does.
+
+    ``changed`` are the tags with other bytes than in the header before it in a stream, None when it was read as a whole.
+    """
 
     dataset: Dataset
     transfer_syntax_uid: str
     size_bytes: int
     pixels_cut: bool
+    changed: frozenset[int] | None = None
 
     def uid(self, keyword: str) -> str:
         """Return a UID attribute, or "" when it is absent or no UID (PS3.5 section 9.1)."""
@@ -167,11 +171,15 @@ def _check_inflation(handle: BinaryIO) -> None:
 
 
 def _pixels_cut(handle: BinaryIO, dataset: Dataset, size_bytes: int) -> bool:
-    """Return whether a native PixelData element claims more bytes than the file still has; the handle stands before that element."""
+    """Return whether the pixels are cut off; the handle stands before the element at which pydicom stopped."""
     at = handle.tell()
-    head = handle.read(12)
     implicit, little = dataset.original_encoding
-    order = "<" if little is not False else ">"
+    return native_pixels_cut(handle.read(12), at=at, size_bytes=size_bytes, implicit=bool(implicit), little=little is not False)
+
+
+def native_pixels_cut(head: bytes, *, at: int, size_bytes: int, implicit: bool, little: bool = True) -> bool:
+    """Return whether a native PixelData element, of which ``head`` is the beginning, claims more bytes than the file still has."""
+    order = "<" if little else ">"
     if len(head) < 12:
         return False
     group, element = struct.unpack(order + "HH", head[:4])
@@ -188,6 +196,17 @@ def decoded(dataset: Dataset, tag: str | int | BaseTag) -> DataElement | None:
     except PARSE_ERRORS:
         return None
     return None if element.value is None or element.value == "" else element
+
+
+def decimals(dataset: Dataset, tag: int) -> list[float] | None:
+    """Return the numbers of an undecoded decimal string (PS3.5 VR DS) without pydicom's objects; None when it is not one."""
+    try:
+        element: Any = dataset.get_item(tag, keep_deferred=True)
+        if not isinstance(element, RawDataElement) or element.VR not in ("DS", None) or not isinstance(element.value, bytes):
+            return None
+        return [float(text) for text in element.value.rstrip(b"\x00 ").split(b"\\")]
+    except ValueError:
+        return None
 
 
 def raw_bytes(dataset: Dataset, tag: int) -> bytes | None:

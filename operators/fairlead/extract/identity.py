@@ -32,8 +32,8 @@ IDENTITY_KEYWORDS: Final = (
 """Attributes of PS3.15 Table E.1-1 (2024b) that name or number a person; with every PN they form the identities of a header."""
 
 IDENTITY_TAGS: Final = frozenset(Tag(tag) for keyword in IDENTITY_KEYWORDS if (tag := tag_for_keyword(keyword)) is not None)
-BULKY_SEQUENCES: Final = frozenset({0x30060039, 0x52009230, 0x00700001, 0x006A0002})
-"""Contours, per-frame groups, drawn annotations: thousands of items that hold coordinates; a deep look passes them by."""
+BULKY_SEQUENCES: Final = frozenset({0x30060039, 0x52009230, 0x00700001, 0x006A0002, 0x00081140, 0x00082112, 0x00081199})
+"""Contours, per-frame groups, drawn annotations, lists of references: many items of coordinates and UIDs; a look passes them by."""
 
 MIN_LENGTH: Final = 3
 MAX_DEPTH: Final = 8
@@ -51,17 +51,17 @@ def is_identifying(tag: int) -> bool:
         return False
 
 
-def identities(dataset: Dataset, *, deep: bool = False) -> set[str]:
-    """Return the texts of the identifying attributes, folded, whole and by component; ``deep`` looks into sequences too."""
+def identities(dataset: Dataset, *, tags: Iterable[int] | None = None) -> set[str]:
+    """Return the texts of the identifying attributes, also inside sequences, folded, whole and by component; ``tags`` narrows the look."""
     found: set[str] = set()
-    _gather(dataset, found, depth=MAX_DEPTH if deep else 0)
+    _gather(dataset, found, tags, depth=MAX_DEPTH)
     return found
 
 
-def _gather(dataset: Dataset, found: set[str], *, depth: int) -> None:
-    for tag in list(dataset.keys()):
+def _gather(dataset: Dataset, found: set[str], tags: Iterable[int] | None = None, *, depth: int) -> None:
+    for tag in list(dataset.keys()) if tags is None else tags:
         identifying = is_identifying(int(tag))
-        if not identifying and (depth == 0 or not _is_sequence(dataset, int(tag))):
+        if not identifying and not _is_sequence(dataset, int(tag)):
             continue
         for value in values_of(decoded(dataset, tag)):
             if isinstance(value, Dataset):
@@ -72,7 +72,13 @@ def _gather(dataset: Dataset, found: set[str], *, depth: int) -> None:
 
 
 def _is_sequence(dataset: Dataset, tag: int) -> bool:
-    element = decoded(dataset, tag) if tag not in BULKY_SEQUENCES else None
+    """Return whether to look into an element; a value that says by its VR that it is none is not decoded for that."""
+    if tag in BULKY_SEQUENCES:
+        return False
+    raw: Any = dataset.get_item(tag, keep_deferred=True)
+    if getattr(raw, "VR", None) not in (None, "SQ", "UN"):
+        return False
+    element = decoded(dataset, tag)
     return element is not None and element.VR == "SQ"
 
 

@@ -66,14 +66,18 @@ class LongTail:
         self._agreed: set[BaseTag] = set()
         self._raw: dict[BaseTag, bytes] = {}
 
-    def observe(self, dataset: Dataset) -> None:
-        """Take one header, before anything else decodes it; values are compared undecoded where the encoding is the same."""
+    def observe(self, dataset: Dataset, changed: frozenset[int] | None = None) -> None:
+        """Take one header, before anything else decodes it; ``changed`` are the tags that differ from the one before, None for any.
+
+        Values are compared undecoded where the encoding is the same.
+        """
         if self._first is None:
             self._first, self._agreed = dataset, set(dataset.keys())
             self._raw = {tag: raw for tag in self._agreed if (raw := raw_bytes(dataset, tag)) is not None}
             return
         same_encoding = dataset.original_encoding == self._first.original_encoding
-        self._agreed = {tag for tag in self._agreed if tag in dataset and self._equal(dataset, tag, raw=same_encoding)}
+        suspects = self._agreed if changed is None else self._agreed & changed
+        self._agreed -= {tag for tag in suspects if not (tag in dataset and self._equal(dataset, tag, raw=same_encoding))}
 
     def _equal(self, dataset: Dataset, tag: BaseTag, *, raw: bool) -> bool:
         first = self._first

@@ -19,6 +19,7 @@ from fairlead.extract.dicom_series import SeriesReader, build_record
 from fairlead.extract.headers import Header, decoded, quiet_readers, read_header, require_uids, values_of
 from fairlead.extract.ome_file import read_file
 from fairlead.extract.sniffing import InputKind, kind_of
+from fairlead.extract.stream import HeaderStream
 from fairlead.files import manifest_lines, manifest_sha256, relative_files, sha256_file
 from fairlead.records import ImagingRecord, Instance, ReceivedFile, ReceivedSeries, Refusal, Route, Source
 
@@ -127,10 +128,13 @@ def generation_of(instances: Iterable[tuple[str, str]]) -> str:
 
 
 def _series(study: str, series: str, *, files: list[Path], asked: _Asked, found: _Sorted) -> Iterator[ImagingRecord]:
-    reader, instances = SeriesReader(asked.catalogue, project=asked.route.project), dict[str, Instance]()
+    reader, instances, stream = SeriesReader(asked.catalogue, project=asked.route.project), dict[str, Instance](), HeaderStream()
     with quiet_readers():
         for file in files:
-            _take(file, reader, instances, found)
+            if (taken := _take(file, stream, instances, found)) is None:
+                stream.forget()  # the next header is compared with one that was observed
+            else:
+                reader.observe(taken)
         if not instances:
             return
         received = ReceivedSeries(
@@ -147,21 +151,20 @@ def _series(study: str, series: str, *, files: list[Path], asked: _Asked, found:
     yield record
 
 
-def _take(file: Path, reader: SeriesReader, instances: dict[str, Instance], found: _Sorted) -> None:
+def _take(file: Path, stream: HeaderStream, instances: dict[str, Instance], found: _Sorted) -> Header | None:
     try:
-        header = read_header(file)
+        header = stream.read(file)
         _, _, uid = require_uids(header)
         sha256 = sha256_file(file)
     except OSError:
         found.refused.append(Refusal(source=str(file), code="unreadable-image", reason="The file cannot be read."))
-        return
+        return None
     except FairleadError as error:
         found.refuse(file, error)
-        return
+        return None
     if uid in instances:
         found.refused.append(_again(file, same=instances[uid].sha256 == sha256))
-        return
-    reader.observe(header)
+        return None
     instances[uid] = Instance(
         sop_instance_uid=uid,
         sop_class_uid=header.uid("SOPClassUID") or "0",
@@ -170,6 +173,7 @@ def _take(file: Path, reader: SeriesReader, instances: dict[str, Instance], foun
         size_bytes=header.size_bytes,
         path=str(file),
     )
+    return header
 
 
 def _again(file: Path, *, same: bool) -> Refusal:

@@ -65,6 +65,13 @@ class TagPath:
         """Top-level tag that must be present for the path to give anything, 0 for private ones and functional groups."""
         return 0 if self.in_frames or self.steps[0].creator else self.steps[0].tag
 
+    @cached_property
+    def tops(self) -> tuple[int, ...] | None:
+        """Top-level tags on which the values depend; None for a private attribute, which any element of its group may hold."""
+        if self.in_frames:
+            return (SHARED_GROUPS, FRAME_GROUPS)
+        return None if self.steps[0].creator else (self.steps[0].tag,)
+
     def raw(self, dataset: Dataset) -> bytes | None:
         """Return the undecoded bytes of a one-step path, to see cheaply that the next instance says the same; else None."""
         if len(self.steps) != 1 or not self.first:
