@@ -302,6 +302,15 @@ class DeidentifyReport(Record):
     dciodvfy_new_errors: int
     """Counted over the ``dciodvfy_checked`` files only: 0 of 0 means that nobody looked."""
     dciodvfy_checked: int = 0
+    already: int = 0
+    """Files that an earlier run finished, recognised by their content and not repeated."""
+    rules: Mapping[str, int] = Field(default_factory=dict)
+    """How many written files each pixel rule let through."""
+    faces_not_cleaned: int = 0
+    """Written volumes of the head or neck whose face nobody removed (113102 is not claimed)."""
+    ocr_checked: int = 0
+    ocr_with_words: int = 0
+    """Written files in which an OCR program believes to see words; a reason to look, never the gate."""
     seconds: float
 
 
@@ -341,6 +350,10 @@ class StoreReport(Record):
     valid: Validity
     dropped: tuple[str, ...] = ()
     instances: int = 1
+    labels: tuple[str, ...] = ()
+    """Names of the label images below ``labels/``."""
+    image_index: int | None = None
+    """Which image of an OME file with several this is, counted from 0 as the index does; None for everything else."""
     preview: str | None = None
 
 
