@@ -23,12 +23,12 @@ $(STAMP): constraints.txt pyproject.toml hatch_build.py $(SOURCES)
 	@$(PYTHON) -c 'import sys; assert sys.version_info >= (3, 12)' 2>/dev/null || { echo "Python >= 3.12 is needed; found $$($(PYTHON) -V 2>&1). Set PYTHON=/path/to/python3.13"; exit 1; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@test -x $(UV) || $(BIN)/pip install --quiet --disable-pip-version-check uv==$$(sed -n 's/^uv==//p' constraints.txt)
-	$(UV) pip sync --quiet --python $(BIN)/python --compile-bytecode constraints.txt
-	$(UV) pip install --quiet --python $(BIN)/python --no-deps --editable .
+	@$(UV) pip sync --quiet --python $(BIN)/python --compile-bytecode constraints.txt
+	@$(UV) pip install --quiet --python $(BIN)/python --no-deps --editable .
 	@touch $@
 
 demo: setup ## Run the whole way on real sample data: node, Airflow, cohort, approval, catalog.
-	$(BIN)/fairlead demo $(ARGS)
+	@$(BIN)/fairlead demo $(ARGS)
 
 test: setup ## Run every check that this machine can; name those it cannot.
 	@$(MAKE) --no-print-directory lint type
