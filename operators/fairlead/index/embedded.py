@@ -11,6 +11,7 @@ import sqlite3
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
+from itertools import batched
 from pathlib import Path
 from typing import Final
 
@@ -21,9 +22,10 @@ from fairlead.index.criteria import Criterion, without_field
 from fairlead.index.port import Facets, IndexStatus, Members, PutReport
 from fairlead.index.rows import Row, flat_values, generation_of, rows_of
 from fairlead.index.select import select
-from fairlead.records import Counts, ImagingRecord
+from fairlead.records import Counts, ImagingRecord, Refusal
 
 BUSY_S: Final = 30.0
+PAGE: Final = 1_000
 SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS records (
     ord INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, revision TEXT NOT NULL, patient TEXT NOT NULL, study TEXT NOT NULL,
@@ -84,47 +86,37 @@ class EmbeddedIndex:
 
     def put(self, records: Iterable[ImagingRecord]) -> PutReport:
         """Add or replace by id in one transaction; equal content keeps its ordinal."""
-        tally, refused = {"added": 0, "changed": 0, "unchanged": 0}, []
+        tally = {"added": 0, "changed": 0, "unchanged": 0}
+        refused: list[Refusal] = []
         with self._writing() as connection:
-            for made in rows_of(records, self._catalogue):
-                if isinstance(made, Row):
-                    tally[self._put(connection, made)] += 1
-                else:
-                    refused.append(made)
+            for made in batched(rows_of(records, self._catalogue), PAGE):
+                refused += [one for one in made if isinstance(one, Refusal)]
+                for page in _without_repeats(one for one in made if isinstance(one, Row)):
+                    self._put(connection, page, tally)
         return PutReport(**tally, refused=tuple(refused))
 
-    def _put(self, connection: sqlite3.Connection, row: Row) -> str:
-        known = connection.execute("SELECT ord, revision, catalogue FROM records WHERE id = ?", (row.id,)).fetchone()
-        if known is not None and known[1:] == (row.revision, self._catalogue.sha256):
-            return "unchanged"
-        if known is not None:
-            self._delete(connection, known[0])
-        connection.execute(
+    def _put(self, connection: sqlite3.Connection, rows: Mapping[str, Row], tally: dict[str, int]) -> None:
+        known = {record_id: rest for record_id, *rest in _known(connection, rows)}
+        old, new = [], []
+        for record_id, row in rows.items():
+            ordinal, revision, catalogue = known.get(record_id, (0, "", ""))
+            same = revision == row.revision  # under a new catalogue only the columns are new
+            tally["unchanged" if same else "changed" if ordinal else "added"] += 1
+            if not (same and catalogue == self._catalogue.sha256):
+                old += [ordinal] if ordinal else []
+                new.append(row)
+        _delete(connection, old)
+        connection.executemany(
             "INSERT INTO records (id, revision, patient, study, images, size_bytes, catalogue, flat, document) VALUES (?,?,?,?,?,?,?,?,?)",
-            (
-                *(row.id, row.revision, row.patient, row.study, row.images, row.size_bytes, self._catalogue.sha256),
-                *(json.dumps(row.values), row.document),
-            ),
+            [(*_columns_of(row), self._catalogue.sha256, json.dumps(row.values), row.document) for row in new],
         )
-        if known is None:
-            return "added"
-        return "unchanged" if known[1] == row.revision else "changed"  # same content under a new catalogue: only the columns are new
-
-    @staticmethod
-    def _delete(connection: sqlite3.Connection, ordinal: int) -> None:
-        connection.execute("DELETE FROM records WHERE ord = ?", (ordinal,))
-        connection.execute("INSERT INTO removed (ord) VALUES (?)", (ordinal,))
 
     def remove(self, ids: Iterable[str]) -> int:
         """Remove by id and return how many were there."""
-        count = 0
         with self._writing() as connection:
-            for record_id in ids:
-                known = connection.execute("SELECT ord FROM records WHERE id = ?", (record_id,)).fetchone()
-                if known is not None:
-                    self._delete(connection, known[0])
-                    count += 1
-        return count
+            ordinals = [ordinal for page in batched(dict.fromkeys(ids), PAGE) for _, ordinal, *_ in _known(connection, page)]
+            _delete(connection, ordinals)
+        return len(ordinals)
 
     def clear(self) -> None:
         """Remove everything; readers notice at their next question."""
@@ -225,3 +217,33 @@ class EmbeddedIndex:
         else:  # written under another catalogue: the document is the truth
             values = flat_values(ImagingRecord.model_validate_json(str(document)), self._catalogue)
         return Row(str(record_id), str(revision), str(patient), str(study), int(images), int(size_bytes), values, "")
+
+
+def _columns_of(row: Row) -> tuple[str | int, ...]:
+    """Return what both tables and readers take from a row as it is."""
+    return row.id, row.revision, row.patient, row.study, row.images, row.size_bytes
+
+
+def _known(connection: sqlite3.Connection, ids: Iterable[str]) -> Iterator[tuple[str, int, str, str]]:
+    wanted = json.dumps(list(ids))
+    yield from connection.execute(
+        "SELECT id, ord, revision, catalogue FROM records WHERE id IN (SELECT value FROM json_each(?))", (wanted,)
+    ).fetchall()
+
+
+def _delete(connection: sqlite3.Connection, ordinals: Sequence[int]) -> None:
+    gone = [(ordinal,) for ordinal in ordinals]
+    connection.executemany("DELETE FROM records WHERE ord = ?", gone)
+    connection.executemany("INSERT INTO removed (ord) VALUES (?)", gone)
+
+
+def _without_repeats(rows: Iterable[Row]) -> Iterator[Mapping[str, Row]]:
+    """Yield the rows by id in their order; an id that comes again begins another page."""
+    page: dict[str, Row] = {}
+    for row in rows:
+        if row.id in page:
+            yield page
+            page = {}
+        page[row.id] = row
+    if page:
+        yield page
