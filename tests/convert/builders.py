@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import gc
+import warnings
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -82,3 +84,15 @@ def as_mr(datasets: list[Dataset]) -> list[Dataset]:
         dataset.SOPClassUID, dataset.Modality = MRImageStorage, "MR"
         del dataset.RescaleSlope, dataset.RescaleIntercept
     return datasets
+
+
+def highdicom_says(file: Path, ask: Callable[[Any], np.ndarray[Any, Any]]) -> np.ndarray[Any, Any]:
+    """Return what highdicom reads; it never closes its sqlite tables, so they are collected here with their warnings off."""
+    import highdicom
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        read = highdicom.seg.segread if "seg" in file.name or file.parent.name == "seg" else highdicom.imread
+        answer = ask(read(file)).copy()
+        gc.collect()
+    return answer

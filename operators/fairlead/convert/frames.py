@@ -108,12 +108,11 @@ def _enhanced_frame(number: int, item: Dataset, shared: Dataset) -> Frame:
         return _first(item, name) or _first(shared, name)
 
     content, spacing = group("FrameContentSequence"), _pair(group("PixelMeasuresSequence").get("PixelSpacing"))
-    position = group("PlanePositionSequence").get("ImagePositionPatient")
     slope, intercept = _rescale(group("PixelValueTransformationSequence"))
     temporal = content.get("TemporalPositionIndex")
     return Frame(
         index=number,
-        pose=_pose(position, group("PlaneOrientationSequence").get("ImageOrientationPatient"), spacing),
+        pose=enhanced_pose(item, shared),
         spacing_mm=spacing,
         slope=slope,
         intercept=intercept,
@@ -123,6 +122,17 @@ def _enhanced_frame(number: int, item: Dataset, shared: Dataset) -> Frame:
         spacing_basis="PixelSpacing" if spacing else "",
         number=number,
     )
+
+
+def enhanced_pose(item: Dataset, shared: Dataset) -> PlanePose | None:
+    """Return where a frame of a multi-frame object lies, from its own and the shared functional groups; None when they do not say."""
+
+    def group(name: str) -> Dataset:
+        return _first(item, name) or _first(shared, name)
+
+    position = group("PlanePositionSequence").get("ImagePositionPatient")
+    orientation = group("PlaneOrientationSequence").get("ImageOrientationPatient")
+    return _pose(position, orientation, _pair(group("PixelMeasuresSequence").get("PixelSpacing")))
 
 
 def _enhanced_apart(group: Any, content: Dataset) -> Iterator[tuple[str, Any]]:

@@ -44,6 +44,9 @@ PREAMBLE: Final = 132
 MAX_FRAMES: Final = 200_000
 MAX_PLANE_BYTES: Final = 1024**3
 """Larger claims are damaged or hostile headers; real planes of that size are whole slides."""
+READ_ELSEWHERE: Final = frozenset({Layout.SEGMENTATION, Layout.SLIDE})
+"""Their frames are read by the modules that know them; here they only get their identity."""
+NO_FORMAT: Final = PixelFormat("", 0, 0, 0, "", 0, 0, signed=False, frames=0)
 MEDIA_DIRECTORY: Final = "1.2.840.10008.1.3.10"
 
 
@@ -88,7 +91,7 @@ def read_header(path: Path) -> Header:
         with path.open("rb") as handle, warnings.catch_warnings():
             warnings.simplefilter("ignore")  # pydicom comments on every odd value; what matters is checked here
             dataset = pydicom.dcmread(handle, stop_before_pixels=True, force=True, specific_tags=TAGS)
-            return _header(path, dataset, _pixel_offset(handle, dataset))
+            return _header(path, dataset, pixel_offset(handle, dataset))
     except (NotDicom, UnsupportedInput, UnreadableImage):
         raise
     except MemoryError:
@@ -113,12 +116,14 @@ def _header(path: Path, dataset: FileDataset, offset: int | None) -> Header:
         raise UnsupportedInput(
             "A Siemens mosaic holds many slices in one plane; it is not taken apart.", remedy="Export as enhanced MR or single slices."
         )
+    reference = str(dataset.get("FrameOfReferenceUID", ""))
+    facts = {name: plain(dataset[name].value) for name in FACTS if name in dataset and dataset[name].value not in (None, "", [])}
+    if layout in READ_ELSEWHERE:
+        return Header(path, layout, sop_class, instance, study, series, reference, image_type, NO_FORMAT, facts, ())
     pixels = _format(dataset, offset)
     if pixels.frames > min(path.stat().st_size, MAX_FRAMES):
         raise UnreadableImage(f"The header claims {pixels.frames} frames, more than the file can hold.")
     frames = _frames(dataset, layout, pixels)
-    reference = str(dataset.get("FrameOfReferenceUID", ""))
-    facts = {name: plain(dataset[name].value) for name in FACTS if name in dataset and dataset[name].value not in (None, "", [])}
     return Header(path, layout, sop_class, instance, study, series, reference, image_type, pixels, facts, frames)
 
 
@@ -162,7 +167,7 @@ def _format(dataset: FileDataset, offset: int | None) -> PixelFormat:
     )
 
 
-def _pixel_offset(handle: BinaryIO, dataset: FileDataset) -> int | None:
+def pixel_offset(handle: BinaryIO, dataset: FileDataset) -> int | None:
     """Return where the plain little-endian pixel bytes start in the file, None when pydicom has to find them."""
     syntax = str(dataset.file_meta.get("TransferSyntaxUID", "")) if hasattr(dataset, "file_meta") else ""
     if syntax not in UNCOMPRESSED - {"1.2.840.10008.1.2.1.99", "1.2.840.10008.1.2.2"}:

@@ -15,20 +15,28 @@ from fairlead.records import JsonObject
 INTRINSIC: Final = "intrinsic"
 PATIENT: Final = "patient"
 DOWNSAMPLING: Final = {"type": "local mean", "metadata": {"method": "mean over 2 samples per space axis, edge clamped, half up"}}
+MAJORITY: Final = {"type": "majority", "metadata": {"method": "most frequent label of 2 samples per space axis, the highest of equals"}}
 REUSED: Final = {"type": "levels of the source", "metadata": {"method": "not computed: the source's own levels"}}
 LPS: Final = (("x", "right-to-left"), ("y", "anterior-to-posterior"), ("z", "inferior-to-superior"))
 
 
 def ome_attributes(plan: ImagePlan, shapes: Sequence[tuple[int, ...]], ranges: Sequence[ValueRange], ngff: str) -> JsonObject:
     """Return the value of ``attributes.ome`` for the root group in the wanted NGFF version."""
-    omero = _omero(plan, ranges)
     image = _multiscale_06(plan, shapes) if ngff == "0.6" else _multiscale_05(plan, shapes)
-    image |= REUSED if plan.levels else DOWNSAMPLING
-    return {"version": ngff, "multiscales": [image], "omero": omero}
+    image |= REUSED if plan.levels else MAJORITY if plan.image_label is not None else DOWNSAMPLING
+    shown = {"omero": _omero(plan, ranges)} if plan.image_label is None else {"image-label": plan.image_label}
+    return {"version": ngff, "multiscales": [image], **shown}
+
+
+def labels_attributes(names: Sequence[str], ngff: str) -> JsonObject:
+    """Return the value of ``attributes.ome`` for the ``labels`` group."""
+    return {"version": ngff, "labels": list(names)}
 
 
 def _multiscale_05(plan: ImagePlan, shapes: Sequence[tuple[int, ...]]) -> JsonObject:
-    datasets = [{"path": str(number), "coordinateTransformations": _level_transforms(plan, shape)} for number, shape in enumerate(shapes)]
+    datasets = [
+        {"path": str(number), "coordinateTransformations": _level_transforms(plan, number, shape)} for number, shape in enumerate(shapes)
+    ]
     return {"name": plan.name, "axes": [_axis(axis) for axis in plan.axes], "datasets": datasets}
 
 
@@ -38,7 +46,7 @@ def _multiscale_06(plan: ImagePlan, shapes: Sequence[tuple[int, ...]]) -> JsonOb
     systems: list[JsonObject] = [{"name": INTRINSIC, "axes": plain}]
     image: JsonObject = {"name": plan.name, "coordinateSystems": systems, "datasets": []}
     for number, shape in enumerate(shapes):
-        steps = _level_transforms(plan, shape, origin=False)
+        steps = _level_transforms(plan, number, shape, origin=False)
         image["datasets"].append({"path": str(number), "coordinateTransformations": [_sequence(steps, str(number))]})
     if plan.geometry.affine is not None and len(plan.space) == 3:
         systems.append({"name": PATIENT, "axes": _patient_axes(plan)})
@@ -60,7 +68,7 @@ def _patient_axes(plan: ImagePlan) -> list[JsonObject]:
 
 def _patient_transform(plan: ImagePlan) -> JsonObject:
     """Return the affine from intrinsic coordinates (index × scale) to LPS mm; axes before space pass unchanged."""
-    lead = len(plan.lead)
+    lead = sum(not axis.is_space for axis in plan.axes)
     matrix = np.eye(lead + 3, lead + 4)
     voxel_to_lps = np.asarray(plan.geometry.affine, float)
     scales = np.asarray([axis.scale for axis in plan.axes if axis.is_space])
@@ -79,21 +87,24 @@ def _axis(axis: Axis) -> JsonObject:
     return entry
 
 
-def _level_transforms(plan: ImagePlan, shape: tuple[int, ...], *, origin: bool = True) -> list[JsonObject]:
+def _level_transforms(plan: ImagePlan, number: int, shape: tuple[int, ...], *, origin: bool = True) -> list[JsonObject]:
     """Return scale and translation of a level; the shift by half a sample per halving keeps all levels registered."""
-    factors = _level_factors(plan, shape)
+    factors = _level_factors(plan, number, shape)
     scale = [axis.scale * factor for axis, factor in zip(plan.axes, factors, strict=True)]
     shift = [(axis.origin if origin else 0.0) + axis.scale * level_offset(factor) for axis, factor in zip(plan.axes, factors, strict=True)]
     steps: list[JsonObject] = [{"type": "scale", "scale": scale}]
     return [*steps, {"type": "translation", "translation": shift}] if any(shift) else steps
 
 
-def _level_factors(plan: ImagePlan, shape: tuple[int, ...]) -> list[float]:
-    """Return how many level-0 samples one sample of the level covers: powers of two for our own, size ratios for the source's levels."""
+def _level_factors(plan: ImagePlan, number: int, shape: tuple[int, ...]) -> list[float]:
+    """Return how many level-0 samples one sample of the level covers: powers of two for our own, what the source says of its levels."""
+    others = [1.0] * (len(plan.axes) - len(shape))
+    if plan.level_steps:
+        return others + [step / full for step, full in zip(plan.level_steps[number], plan.level_steps[0], strict=True)]
     pairs = list(zip(plan.space, shape, strict=True))
     if plan.levels:
-        return [1.0] * len(plan.lead) + [full / size for full, size in pairs]
-    return [1.0] * len(plan.lead) + [float(2 ** _halvings(full, size)) for full, size in pairs]
+        return others + [full / size for full, size in pairs]
+    return others + [float(2 ** _halvings(full, size)) for full, size in pairs]
 
 
 def _halvings(full: int, size: int) -> int:

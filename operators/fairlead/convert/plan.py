@@ -58,7 +58,12 @@ def rgb_channels(dtype: np.dtype[Any]) -> tuple[Channel, ...]:
 
 @dataclass(frozen=True, slots=True)
 class ImagePlan:
-    """Everything the writer needs. ``levels`` lists space shapes when the source brings its own pyramid, else is empty."""
+    """Everything the writer needs. ``levels`` lists space shapes when the source brings its own pyramid, else is empty.
+
+    ``level_steps`` are the space scales that such levels state, ``level_count`` is how many levels to compute otherwise.
+    ``bands`` reads a plane in bands of rows with all channels at once, as slides are stored. With ``image_label`` the
+    values are labels; ``labels`` are written into the store beside the image.
+    """
 
     name: str
     source: str
@@ -73,6 +78,13 @@ class ImagePlan:
     dropped: tuple[str, ...] = ()
     instances: int = 1
     greyscale: bool = True
+    level_steps: tuple[tuple[float, ...], ...] = ()
+    level_count: int | None = None
+    bands: bool = False
+    image_label: JsonObject | None = None
+    labels: tuple[ImagePlan, ...] = ()
+    image_index: int | None = None
+    files: Mapping[str, bytes] = field(default_factory=dict)
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -85,6 +97,23 @@ class ImagePlan:
         return tuple(axis.size for axis in self.axes if axis.is_space)
 
     @property
+    def slab_axes(self) -> str:
+        """Names of the axes of what :meth:`VoxelSource.read` returns; the first is the one that slabs are cut along."""
+        names = "".join(axis.name for axis in self.axes)
+        if self.bands:
+            return "ycx" if "c" in names else "yx"
+        return "".join(name for name in names if name in "zyx")
+
+    @property
+    def lead_axes(self) -> tuple[Axis, ...]:
+        """The axes that are read one index at a time."""
+        return tuple(axis for axis in self.axes if axis.name not in self.slab_axes)
+
+    @property
     def lead(self) -> tuple[int, ...]:
-        """Sizes of the axes before the space axes."""
-        return tuple(axis.size for axis in self.axes if not axis.is_space)
+        """Sizes of :attr:`lead_axes`."""
+        return tuple(axis.size for axis in self.lead_axes)
+
+    def level_shape(self, space: tuple[int, ...]) -> tuple[int, ...]:
+        """Return the shape of a level in axis order from its space shape."""
+        return (*(axis.size for axis in self.axes if not axis.is_space), *space)

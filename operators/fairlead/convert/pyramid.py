@@ -30,8 +30,8 @@ WIDER: Final = {
 }
 
 
-def level_shapes(space: tuple[int, ...]) -> list[tuple[int, ...]]:
-    """Return the space shape of every level, largest first.
+def level_shapes(space: tuple[int, ...], count: int | None = None) -> list[tuple[int, ...]]:
+    """Return the space shape of every level, largest first; ``count`` levels when it is given.
 
     >>> level_shapes((30, 130, 100))
     [(30, 130, 100), (15, 65, 50), (8, 33, 25)]
@@ -39,7 +39,7 @@ def level_shapes(space: tuple[int, ...]) -> list[tuple[int, ...]]:
     volume = len(space) == 3 and space[0] > 1
     smallest = SMALLEST_3D if volume else SMALLEST_2D
     shapes = [space]
-    while max(shapes[-1]) > smallest and len(shapes) < MAX_LEVELS:
+    while len(shapes) < (count or MAX_LEVELS) and (count or max(shapes[-1]) > smallest):
         shapes.append(tuple(-(-size // 2) for size in shapes[-1]))
     return shapes
 
@@ -53,8 +53,8 @@ def level_offset(factor: float) -> float:
     return (factor - 1) / 2
 
 
-def halve(samples: Samples) -> Samples:
-    """Return the mean over 2 × 2 (× 2) neighbours, same dtype; integers round half up.
+def halve(samples: Samples, *, keep: int | None = None) -> Samples:
+    """Return the mean over 2 × 2 (× 2) neighbours, same dtype; integers round half up; axis ``keep`` is left as it is.
 
     >>> halve(np.array([[1, 3, 9]], dtype=np.uint8)).tolist()
     [[2, 9]]
@@ -63,7 +63,7 @@ def halve(samples: Samples) -> Samples:
     total: Samples = samples
     count = 0
     for axis in range(samples.ndim):
-        if total.shape[axis] > 1:
+        if total.shape[axis] > 1 and axis != keep:
             total = _pair_sums(total, axis, _sum_type(dtype))
             count += 1
     if count == 0:
@@ -73,6 +73,30 @@ def halve(samples: Samples) -> Samples:
         return halved
     mean: Samples = ((total + (1 << (count - 1))) >> count).astype(dtype)
     return mean
+
+
+def halve_labels(samples: Samples) -> Samples:
+    """Return the most frequent of 2 × 2 (× 2) neighbours; of equally frequent ones the highest, so that thin structures stay.
+
+    >>> halve_labels(np.array([[0, 7, 3], [0, 7, 3]], dtype=np.uint8)).tolist()
+    [[7, 3]]
+    """
+    if not samples.any():
+        return np.zeros([-(-size // 2) for size in samples.shape], samples.dtype)
+    parts = [samples]
+    for axis in range(samples.ndim):
+        parts = [half for part in parts for half in _halves(part, axis)]
+    rivals = np.sort(np.stack(parts), axis=0)[::-1]
+    votes = np.stack([np.sum(rivals == rival, axis=0, dtype=np.uint8) for rival in rivals])
+    winners: Samples = np.take_along_axis(rivals, votes.argmax(axis=0)[None], axis=0)[0]
+    return winners
+
+
+def _halves(samples: Samples, axis: int) -> tuple[Samples, Samples]:
+    """Return even and odd samples along an axis, the last one doubled when there is an odd number of them."""
+    size = samples.shape[axis]
+    odd = np.minimum(np.arange(1, size + 1, 2), size - 1)
+    return samples.take(np.arange(0, size, 2), axis), samples.take(odd, axis)
 
 
 def _sum_type(dtype: np.dtype[Any]) -> Any:

@@ -6,19 +6,20 @@ import resource
 import time
 import warnings
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
 from fairlead.convert.decode import decode_frame, forget_files
-from fairlead.convert.dicom_images import dicom_plan
-from fairlead.convert.grouping import by_series
-from fairlead.convert.headers import Header, read_header
+from fairlead.convert.headers import READ_ELSEWHERE, Header, read_header
+from fairlead.convert.jobs import FRACTIONS, Job, dicom_jobs, segmentation_job
 from fairlead.convert.ome_files import ome_plans, set_members
+from fairlead.convert.plan import ImagePlan
+from fairlead.convert.slides import MAX_EXPANSION, SlideLimits
 from fairlead.convert.sources import Source, SourceKind, find_sources, kind_of, safe_stem
 from fairlead.convert.stores import check_version, write_store
 from fairlead.convert.values import DoesNotFit
-from fairlead.convert.volumes import PlannedImage, Policy, RefusedGroup, parse_policy, plan_series
+from fairlead.convert.volumes import Policy, parse_policy
 from fairlead.errors import FairleadError, StorageFull, UnsupportedInput
 from fairlead.files import sha256_file
 from fairlead.progress import Progress, Silent
@@ -38,12 +39,22 @@ class _Run:
     stores: list[StoreReport] = field(default_factory=list)
     refused: list[Refusal] = field(default_factory=list)
 
+    def write(self, plan: ImagePlan) -> None:
+        self.stores.append(write_store(plan, self.out, ngff=self.ngff, progress=self.progress))
+
     def refuse(self, source: str, error: FairleadError) -> None:
         self.refused.append(Refusal(source=source, code=error.code, reason=str(error)))
 
 
 def convert(
-    sources: Sequence[Path] | Path, out: Path, *, ngff: str = "0.5", geometry: str = "strict", progress: Progress | None = None
+    sources: Sequence[Path] | Path,
+    out: Path,
+    *,
+    ngff: str = "0.5",
+    geometry: str = "strict",
+    compact: bool = False,
+    max_expansion: float = MAX_EXPANSION,
+    progress: Progress | None = None,
 ) -> ConvertReport:
     """Convert files and folders to OME-Zarr stores ``<out>/<name>.ome.zarr``; DICOM is grouped by series.
 
@@ -53,6 +64,8 @@ def convert(
     out : made when it does not exist; stores of earlier runs that come out the same are left untouched.
     ngff : "0.5", or "0.6" with coordinate systems and the affine inside the specification.
     geometry : "strict" refuses an irregular lattice, "split" writes its regular runs, "annotate" writes it with a positions table.
+    compact : keep the JPEG tiles of slides as they are.
+    max_expansion : how many times larger than its files a slide may become in memory; larger ones are refused.
 
     Raises
     ------
@@ -64,13 +77,14 @@ def convert(
     paths = [sources] if isinstance(sources, Path) else list(sources)
     out.mkdir(parents=True, exist_ok=True)
     found = list(find_sources(paths))
-    series = by_series(_headers(run, found))
+    limits = SlideLimits(compact=compact, max_expansion=max_expansion)
+    jobs = dicom_jobs(_headers(run, found), run.policy, limits=limits, refuse=run.refuse, refused=run.refused)
     members = set_members(found)
     others = [source for source in found if source.kind is not SourceKind.DICOM and source.path not in members]
-    run.progress.start("convert", len(series) + len(others))
+    run.progress.start("convert", len(jobs) + len(others))
     try:
-        for headers in series.values():
-            _convert_series(run, headers)
+        for job in jobs:
+            _convert_job(run, job)
             run.progress.step()
         names = _unique_stems(others)
         for source in others:
@@ -138,6 +152,8 @@ def _settled(run: _Run, rivals: list[tuple[Source, Header]]) -> Header:
 
 
 def _decodes(header: Header) -> bool:
+    if header.layout in READ_ELSEWHERE:
+        return True
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -147,39 +163,30 @@ def _decodes(header: Header) -> bool:
     return True
 
 
-def _convert_series(run: _Run, headers: list[Header]) -> None:
-    source = f"urn:oid:{headers[0].series_uid}"
+def _convert_job(run: _Run, job: Job) -> None:
     try:
-        planned = plan_series(headers, run.policy)
-    except FairleadError as error:
-        run.refuse(source, error)
-        return
-    for image in planned:
-        if isinstance(image, RefusedGroup):
-            reason = f"{image.geometry.reason} ({image.files} files). Use --geometry split or annotate to convert it nevertheless."
-            run.refused.append(Refusal(source=source, code="geometry", reason=reason))
-            continue
+        plan, others = job.labelled(exact=True, refuse=run.refuse)
         try:
-            run.stores.append(_write_image(run, image))
-        except StorageFull:
-            raise
-        except FairleadError as error:
-            run.refuse(source, error)
-
-
-def _write_image(run: _Run, image: PlannedImage) -> StoreReport:
-    try:
-        return write_store(dicom_plan(image), run.out, ngff=run.ngff, progress=run.progress)
-    except DoesNotFit:
-        return write_store(dicom_plan(image, exact=False), run.out, ngff=run.ngff, progress=run.progress)
-    except MemoryError as error:
-        raise UnsupportedInput("The image does not fit in memory, even slab by slab.", remedy="Use a machine with more memory.") from error
+            run.write(plan)
+        except DoesNotFit:
+            run.write(replace(job.plan(False), labels=plan.labels))
+        except MemoryError as error:
+            raise UnsupportedInput(
+                "The image does not fit in memory, even slab by slab.", remedy="Use a machine with more memory."
+            ) from error
+    except StorageFull:
+        raise
+    except FairleadError as error:
+        run.refuse(job.source, error)
+        return
+    for source, grid in others:
+        _convert_job(run, segmentation_job(source, grid, FRACTIONS))
 
 
 def _convert_ome(run: _Run, source: Source, stem: str) -> None:
     try:
         for plan in ome_plans(source, stem, run.policy):
-            run.stores.append(write_store(plan, run.out, ngff=run.ngff, progress=run.progress))
+            run.write(plan)
     except StorageFull:
         raise
     except FairleadError as error:

@@ -24,6 +24,10 @@ class Layout(StrEnum):
     """Many planes per instance, placed by functional groups (PS3.3 C.7.6.16)."""
     PLANAR = "planar"
     """One picture, or pictures over time, per instance."""
+    SEGMENTATION = "segmentation"
+    """Segments on the lattice of other images (PS3.3 A.51)."""
+    SLIDE = "slide"
+    """Tiles of one level of a whole-slide pyramid per instance (PS3.3 A.32.8)."""
 
 
 IMAGES: Final[Mapping[str, Layout]] = {
@@ -57,6 +61,9 @@ IMAGES: Final[Mapping[str, Layout]] = {
     "1.2.840.10008.5.1.4.1.1.77.1.4": Layout.PLANAR,  # VL photographic
     "1.2.840.10008.5.1.4.1.1.77.1.5.1": Layout.PLANAR,  # ophthalmic photography 8 bit
     "1.2.840.10008.5.1.4.1.1.77.1.5.2": Layout.PLANAR,  # ophthalmic photography 16 bit
+    "1.2.840.10008.5.1.4.1.1.77.1.6": Layout.SLIDE,  # VL whole slide microscopy
+    "1.2.840.10008.5.1.4.1.1.66.4": Layout.SEGMENTATION,  # segmentation
+    "1.2.840.10008.5.1.4.1.1.66.7": Layout.SEGMENTATION,  # label map segmentation
 }
 
 SUPPORTED: Final = (

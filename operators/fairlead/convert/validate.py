@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -17,6 +17,7 @@ from fairlead.records import JsonObject, Validity
 
 MODELS: Final = "ome-zarr-models"
 SCHEMA: Final = "schema"
+LABELS: Final = "labels"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +56,63 @@ def validate_store(store: Path) -> ValidationResult:
     except (OSError, ValueError) as error:
         return ValidationResult("OME-NGFF", (ValidationFinding("error", "", f"No OME-Zarr image: {_kind(error)}.", MODELS),))
     found = [*_by_models(store), *_by_schema(attributes, version), *_arrays(store, attributes)]
+    for below in _groups_below(store, attributes):
+        found += _below(store, below)
     return ValidationResult(f"OME-NGFF {version}", tuple(found))
+
+
+def _below(store: Path, below: str) -> list[ValidationFinding]:
+    inner = validate_store(store / below)
+    return [replace(finding, path=f"{below}/{finding.path}".rstrip("/")) for finding in inner.findings]
+
+
+def _groups_below(store: Path, attributes: JsonObject) -> list[str]:
+    """Return the groups that a group's metadata name: label images, wells of a plate, images of a well or collection."""
+    found = [f"{LABELS}/{name}" for name in _labels_of(store)] if "multiscales" in attributes else []
+    plate, well = attributes.get("plate"), attributes.get("well")
+    found += (
+        [str(item.get("path", "")) for item in (plate or {}).get("wells", []) if isinstance(item, dict)] if isinstance(plate, dict) else []
+    )
+    found += (
+        [str(item.get("path", "")) for item in (well or {}).get("images", []) if isinstance(item, dict)] if isinstance(well, dict) else []
+    )
+    if "bioformats2raw.layout" in attributes and plate is None:
+        found += series_of(store)
+    return [path for path in found if path and not path.startswith("/") and ".." not in Path(path).parts]
+
+
+def _labels_of(store: Path) -> list[str]:
+    try:
+        names = read_group(store / LABELS).get("labels")
+    except (OSError, ValueError):
+        return []
+    return [str(name) for name in names] if isinstance(names, list) else []
+
+
+def series_of(store: Path) -> list[str]:
+    """Return the images of a bioformats2raw collection in order: as its ``OME`` group lists them, else numbered folders."""
+    try:
+        listed = read_group(store / "OME").get("series")
+    except (OSError, ValueError):
+        listed = None
+    if isinstance(listed, list):
+        return [str(path) for path in listed]
+    return sorted((entry.name for entry in store.iterdir() if entry.name.isdigit() and entry.is_dir()), key=int)
+
+
+def read_group(store: Path) -> JsonObject:
+    """Return the NGFF attributes of any group: ``attributes.ome`` of Zarr v3, all attributes of v2.
+
+    Raises
+    ------
+    ValueError : the file is no JSON object.
+    OSError : there is no such file.
+    """
+    root = store / "zarr.json"
+    if root.is_file():
+        attributes = _object(json.loads(root.read_text(encoding="utf-8"))).get("attributes", {})
+        return _object(_object(attributes).get("ome", {}))
+    return _object(json.loads((store / ".zattrs").read_text(encoding="utf-8")))
 
 
 def read_ome(store: Path) -> tuple[JsonObject, str]:

@@ -52,7 +52,12 @@ class RefusedGroup:
 
 def store_stem(uid: str) -> str:
     """Return a store name made from a UID's hash: the same on every machine, and nothing a header says is in it."""
-    return "image-" + hashlib.sha256(uid.encode()).hexdigest()[:NAME_DIGITS]
+    return hashed("image", uid)
+
+
+def hashed(kind: str, uid: str) -> str:
+    """Return ``<kind>-<hash of the UID>``."""
+    return f"{kind}-{hashlib.sha256(uid.encode()).hexdigest()[:NAME_DIGITS]}"
 
 
 def plan_series(headers: Sequence[Header], policy: Policy) -> list[PlannedImage | RefusedGroup]:

@@ -20,13 +20,14 @@ from numpy.typing import NDArray
 from zarr.codecs import BloscCodec
 
 from fairlead.convert.plan import ImagePlan
-from fairlead.convert.pyramid import halve, level_shapes
+from fairlead.convert.pyramid import halve, halve_labels, level_shapes
 from fairlead.errors import CheckFailed
 from fairlead.progress import Progress
 
 CHUNK_3D: Final = 64
 CHUNK_2D: Final = 512
 SLAB_2D: Final = 1024
+SAMPLES: Final = 3
 WINDOW_PERCENTILES: Final = (1.0, 99.5)
 SLAB_BYTES: Final = 96 * 1024**2
 """A slab never holds more than this, as long as it keeps at least two planes or rows."""
@@ -69,10 +70,11 @@ def chunk_shape(space: tuple[int, ...]) -> tuple[int, ...]:
     return tuple(min(size, CHUNK_2D if size > 1 else 1) for size in space)
 
 
-def slab_length(space: tuple[int, ...], itemsize: int) -> int:
+def slab_length(plan: ImagePlan) -> int:
     """Return how many planes (or rows of a 2-D image) one slab of level 0 has: a power of two, within :data:`SLAB_BYTES`."""
-    length = CHUNK_3D if len(space) == 3 else SLAB_2D
-    row_bytes = int(np.prod(space[1:])) * itemsize
+    sizes = {axis.name: axis.size for axis in plan.axes}
+    length = CHUNK_3D if plan.slab_axes[0] == "z" else SLAB_2D
+    row_bytes = int(np.prod([sizes[name] for name in plan.slab_axes[1:]])) * plan.dtype.itemsize
     while length > 2 and length * row_bytes > SLAB_BYTES:
         length //= 2
     return length
@@ -85,8 +87,8 @@ def write_levels(plan: ImagePlan, folder: Path, progress: Progress) -> Levels:
     ------
     CheckFailed : a slab read back from the disk differs from what was decoded.
     """
-    shapes = list(plan.levels) or level_shapes(plan.space)
-    slab = slab_length(plan.space, plan.dtype.itemsize)
+    shapes = list(plan.levels) or _computed_shapes(plan)
+    slab = slab_length(plan)
     levels = Levels([_create(plan, folder / str(number), shape, slab) for number, shape in enumerate(shapes)], slab)
     levels.low, levels.high = ([np.inf] * _channel_count(plan), [-np.inf] * _channel_count(plan))
     with _one_writer() as writer:
@@ -100,6 +102,12 @@ def write_levels(plan: ImagePlan, folder: Path, progress: Progress) -> Levels:
                 for planes in _slabs(plan, number, lead, slab):
                     writer.submit(_feed, plan, levels, state, number, lead, planes)
     return levels
+
+
+def _computed_shapes(plan: ImagePlan) -> list[tuple[int, ...]]:
+    if plan.bands and len(plan.space) == 3:  # focal planes stay, only rows and columns are halved
+        return [(plan.space[0], *shape) for shape in level_shapes(plan.space[1:], plan.level_count)]
+    return level_shapes(plan.space, plan.level_count)
 
 
 def value_ranges(plan: ImagePlan, levels: Levels) -> list[ValueRange]:
@@ -143,10 +151,11 @@ def _one_writer() -> Iterator[_Writer]:
 
 
 def _slabs(plan: ImagePlan, level: int, lead: tuple[int, ...], slab: int) -> Iterator[NDArray[Any]]:
-    length = (plan.levels[level] if plan.levels else plan.space)[0]
+    space = plan.levels[level] if plan.levels else plan.space
+    length = space[-2] if plan.slab_axes[0] == "y" else space[0]
     for start in range(0, length, slab):
         planes = plan.voxels.read(level, lead, start, min(start + slab, length))
-        yield np.ascontiguousarray(planes, plan.dtype)  # native byte order: sources may be big endian
+        yield np.asarray(planes, plan.dtype)  # native byte order: sources may be big endian
 
 
 def _channel_count(plan: ImagePlan) -> int:
@@ -154,8 +163,15 @@ def _channel_count(plan: ImagePlan) -> int:
 
 
 def _note_range(plan: ImagePlan, levels: Levels, lead: tuple[int, ...], planes: NDArray[Any]) -> None:
-    names = [axis.name for axis in plan.axes]
-    channel = lead[names.index("c")] if "c" in names else 0
+    if "c" in plan.slab_axes:
+        for channel in range(planes.shape[1]):
+            _widen(levels, channel, planes[:, channel])
+        return
+    names = [axis.name for axis in plan.lead_axes]
+    _widen(levels, lead[names.index("c")] if "c" in names else 0, planes)
+
+
+def _widen(levels: Levels, channel: int, planes: NDArray[Any]) -> None:
     low, high = float(planes.min()), float(planes.max())
     if not (np.isfinite(low) and np.isfinite(high)):
         finite = planes[np.isfinite(planes)]
@@ -165,17 +181,23 @@ def _note_range(plan: ImagePlan, levels: Levels, lead: tuple[int, ...], planes: 
 
 
 def _feed(plan: ImagePlan, levels: Levels, state: list[_Level], number: int, lead: tuple[int, ...], planes: NDArray[Any]) -> None:
-    """Add planes to a level; write whole slabs, and hand their mean to the next level."""
+    """Add planes to a level; write whole slabs, and hand their mean (of labels: the majority) to the next level."""
     level, array = state[number], levels.arrays[number]
     level.waiting.append(planes)
     level.held += planes.shape[0]
-    total = array.shape[len(lead)]
+    total = array.shape[[axis.name for axis in plan.axes].index(plan.slab_axes[0])]
     while level.held and (level.held >= levels.slab or level.written + level.held == total):
         ready = _take(level, min(levels.slab, level.held))
-        _write_slab(array, lead, level.written, ready)
+        _write_slab(plan, array, lead, level.written, ready)
         level.written += ready.shape[0]
         if not plan.levels and number + 1 < len(levels.arrays):
-            _feed(plan, levels, state, number + 1, lead, halve(ready))
+            _feed(plan, levels, state, number + 1, lead, _smaller(plan, ready))
+
+
+def _smaller(plan: ImagePlan, planes: NDArray[Any]) -> NDArray[Any]:
+    if plan.image_label is not None:
+        return halve_labels(planes)
+    return halve(planes, keep=1 if "c" in plan.slab_axes else None)
 
 
 def _take(level: _Level, count: int) -> NDArray[Any]:
@@ -185,8 +207,12 @@ def _take(level: _Level, count: int) -> NDArray[Any]:
     return planes[:count]
 
 
-def _write_slab(array: zarr.Array[Any], lead: tuple[int, ...], start: int, planes: NDArray[Any]) -> None:
-    where: tuple[int | slice, ...] = (*lead, slice(start, start + planes.shape[0]))
+def _write_slab(plan: ImagePlan, array: zarr.Array[Any], lead: tuple[int, ...], start: int, planes: NDArray[Any]) -> None:
+    index: dict[str, int | slice] = dict(zip((axis.name for axis in plan.lead_axes), lead, strict=True))
+    index[plan.slab_axes[0]] = slice(start, start + planes.shape[0])
+    where = tuple(index.get(axis.name, slice(None)) for axis in plan.axes)
+    if plan.slab_axes == "ycx":
+        planes = planes.transpose(1, 0, 2)
     array[where] = planes
     stored = np.asarray(array[where])
     raw = f"u{array.dtype.itemsize}"  # compared as bits, so that NaN equals itself
@@ -195,19 +221,27 @@ def _write_slab(array: zarr.Array[Any], lead: tuple[int, ...], start: int, plane
 
 
 def _create(plan: ImagePlan, folder: Path, space: tuple[int, ...], slab: int) -> zarr.Array[Any]:
-    ones = (1,) * len(plan.lead)
-    chunk = chunk_shape(space)
-    chunk = (min(chunk[0], slab), *chunk[1:])
-    shard: tuple[int, ...] = (min(-(-slab // chunk[0]) * chunk[0], -(-space[0] // chunk[0]) * chunk[0]),)
-    shard += tuple(-(-size // piece) * piece for size, piece in zip(space[1:], chunk[1:], strict=True))
+    shape = dict(zip((axis.name for axis in plan.axes), plan.level_shape(space), strict=True))
+    chunk = dict.fromkeys(shape, 1) | dict(zip("zyx"[-len(space) :], chunk_shape(space), strict=True))
+    if plan.bands:
+        chunk |= {name: 1 for name in "z" if name in shape} | {name: min(CHUNK_2D, shape[name]) for name in "yx"}
+        chunk |= {"c": SAMPLES} if shape.get("c") == SAMPLES else {}
+    along = plan.slab_axes[0]
+    chunk[along] = min(chunk[along], slab)
+    shard = {name: chunk[name] if axis_is_lead else -(-shape[name] // chunk[name]) * chunk[name] for name, axis_is_lead in _leads(plan)}
+    shard[along] = min(-(-slab // chunk[along]) * chunk[along], -(-shape[along] // chunk[along]) * chunk[along])
     return zarr.create_array(
         store=str(folder),
-        shape=(*plan.lead, *space),
+        shape=tuple(shape.values()),
         dtype=plan.dtype,
-        chunks=(*ones, *chunk),
-        shards=(*ones, *shard),
+        chunks=tuple(chunk.values()),
+        shards=tuple(shard[name] for name in shape),
         compressors=BloscCodec(cname="zstd", clevel=1, shuffle="bitshuffle", typesize=plan.dtype.itemsize),
-        dimension_names=[axis.name for axis in plan.axes],
+        dimension_names=list(shape),
         fill_value=0,
         config={"write_empty_chunks": True},
     )
+
+
+def _leads(plan: ImagePlan) -> list[tuple[str, bool]]:
+    return [(axis.name, axis.name not in plan.slab_axes) for axis in plan.axes]
