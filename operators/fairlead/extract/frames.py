@@ -193,6 +193,9 @@ def vector(dataset: Dataset, keyword: str, length: int) -> Vector | None:
 
 def whole(dataset: Dataset, keyword: str) -> int | None:
     """Return a whole number attribute, None when absent or malformed."""
+    tag = tag_for_keyword(keyword)
+    if tag is not None and (raw := decimals(dataset, tag)) is not None:
+        return as_integer(raw[0])
     values = values_of(decoded(dataset, keyword))
     return as_integer(values[0]) if values else None
 

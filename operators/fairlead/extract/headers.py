@@ -50,6 +50,7 @@ INFLATED_LIMIT_BYTES: Final = 1024**3
 META_BYTES: Final = 4096
 PIXEL_TAGS: Final = frozenset({0x7FE00008, 0x7FE00009, 0x7FE00010})
 UNDEFINED_LENGTH: Final = 0xFFFFFFFF
+DECIMAL_VRS: Final = frozenset({"DS", "IS"})
 DIRECTORY_CLASS: Final = "1.2.840.10008.1.3.10"
 
 
@@ -199,11 +200,14 @@ def decoded(dataset: Dataset, tag: str | int | BaseTag) -> DataElement | None:
 
 
 def decimals(dataset: Dataset, tag: int) -> list[float] | None:
-    """Return the numbers of an undecoded decimal string (PS3.5 VR DS) without pydicom's objects; None when it is not one."""
+    """Return the numbers of an undecoded decimal or integer string (PS3.5 VR DS, IS) without pydicom's objects; None for others."""
     try:
         element: Any = dataset.get_item(tag, keep_deferred=True)
-        if not isinstance(element, RawDataElement) or element.VR not in ("DS", None) or not isinstance(element.value, bytes):
-            return None
+    except PARSE_ERRORS:
+        return None
+    if not isinstance(element, RawDataElement) or element.VR not in DECIMAL_VRS or not element.value:
+        return None
+    try:
         return [float(text) for text in element.value.rstrip(b"\x00 ").split(b"\\")]
     except ValueError:
         return None

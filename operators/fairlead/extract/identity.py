@@ -60,6 +60,8 @@ def identities(dataset: Dataset, *, tags: Iterable[int] | None = None) -> set[st
 
 def _gather(dataset: Dataset, found: set[str], tags: Iterable[int] | None = None, *, depth: int) -> None:
     for tag in list(dataset.keys()) if tags is None else tags:
+        if not _may_name(int(tag)):
+            continue
         identifying = is_identifying(int(tag))
         if not identifying and not _is_sequence(dataset, int(tag)):
             continue
@@ -71,10 +73,17 @@ def _gather(dataset: Dataset, found: set[str], tags: Iterable[int] | None = None
                 found |= spellings(str(value))
 
 
+@cache
+def _may_name(tag: int) -> bool:
+    """Return whether an attribute identifies, or may be a sequence with attributes that do: by PS3.6, private ones always."""
+    try:
+        return is_identifying(tag) or (str(dictionary_VR(tag)) == "SQ" and tag not in BULKY_SEQUENCES)
+    except KeyError:
+        return True
+
+
 def _is_sequence(dataset: Dataset, tag: int) -> bool:
-    """Return whether to look into an element; a value that says by its VR that it is none is not decoded for that."""
-    if tag in BULKY_SEQUENCES:
-        return False
+    """Return whether an element is a sequence; a value that says by its VR that it is none is not decoded for that."""
     raw: Any = dataset.get_item(tag, keep_deferred=True)
     if getattr(raw, "VR", None) not in (None, "SQ", "UN"):
         return False

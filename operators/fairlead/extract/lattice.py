@@ -14,7 +14,7 @@ from typing import Final, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from fairlead.extract.frames import Frame
+from fairlead.extract.frames import Frame, Vector
 
 type Verdict = Literal["regular", "sheared", "irregular", "single", "none"]
 
@@ -63,9 +63,9 @@ def lattice_of(frames: Sequence[Frame], *, stated_times: int | None = None) -> L
     """
     if not frames:
         return NO_LATTICE
-    orientations = Counter(_direction(frame) for frame in frames)
+    orientations = {_direction(orientation) for orientation in {frame.orientation for frame in frames}}
     if len(orientations) > 1:
-        places = {(_direction(frame), tuple(np.round(frame.position, 2))) for frame in frames}
+        places = {(_direction(frame.orientation), tuple(np.round(frame.position, 2))) for frame in frames}
         return Lattice("irregular", slices=len(places), duplicates=len(frames) - len(places), orientations=len(orientations))
     orientation = np.asarray(frames[0].orientation, dtype=np.float64)
     normal = np.cross(orientation[:3], orientation[3:])
@@ -76,8 +76,8 @@ def lattice_of(frames: Sequence[Frame], *, stated_times: int | None = None) -> L
     return _stack(frames, positions, normal / length, stated_times)
 
 
-def _direction(frame: Frame) -> tuple[float, ...]:
-    return tuple(round(float(cosine), DIRECTION_DECIMALS) + 0.0 for cosine in frame.orientation)
+def _direction(orientation: Vector) -> Vector:
+    return tuple(round(float(cosine), DIRECTION_DECIMALS) + 0.0 for cosine in orientation)
 
 
 def _stack(frames: Sequence[Frame], positions: NDArray[np.float64], normal: NDArray[np.float64], stated_times: int | None) -> Lattice:

@@ -49,6 +49,8 @@ class Layout:
 
     def follow(self, buffer: bytes) -> tuple[Layout, dict[int, bytes]] | None:
         """Return the layout of another header with the same elements, and those of other bytes by tag; None for other elements."""
+        if buffer[128:132] != b"DICM":
+            return None
         at, changed, split = META_START, dict[int, bytes](), False
         for first, last, blob in self.runs:
             if blob is not None and buffer.startswith(blob, at):
