@@ -9,6 +9,8 @@ from pydicom import dcmread, dcmwrite
 from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
 
+from fairlead.deidentify.part10 import write_parts
+from fairlead.deidentify.parts import blocks_of
 from fairlead.deidentify.table import Row, attribute_rows, is_plain, load_rows
 
 CT = "1.2.840.10008.5.1.4.1.1.2"
@@ -94,3 +96,8 @@ def harness() -> FileDataset:
         nested[row.tag] = plant(row, 1)
     file.add(DataElement(SHARED_GROUPS, "SQ", [nested]))
     return file
+
+
+def encode(dataset: Dataset, *, syntax: str) -> bytes:
+    """Return the bytes of a de-identified data set as the product writes them."""
+    return b"".join(blocks_of(write_parts(dataset, syntax=syntax, pixels={}).parts))

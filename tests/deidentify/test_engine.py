@@ -16,10 +16,9 @@ from pydicom.filewriter import write_sequence
 from pydicom.sequence import Sequence
 from pydicom.tag import Tag
 
-from deidentify.ct_builders import KEY, SHARED_GROUPS, a_ct, as_file, reread
+from deidentify.ct_builders import KEY, SHARED_GROUPS, a_ct, as_file, encode, reread
 from fairlead import keys
 from fairlead.deidentify import Deidentifier, Profile, load_profile
-from fairlead.deidentify.instance import encode
 from fairlead.deidentify.table import Option
 from fairlead.errors import UnreadableImage
 

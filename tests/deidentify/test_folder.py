@@ -11,7 +11,7 @@ from pydicom import dcmread
 
 from deidentify.ct_builders import KEY, a_ct, as_file
 from fairlead.cli import run
-from fairlead.deidentify import Profile, deidentify_folder, folder
+from fairlead.deidentify import Plan, Profile, deidentify_folder, folder
 from fairlead.errors import InvalidInput, NotFound
 from fairlead.files import relative_files
 
@@ -86,7 +86,7 @@ def test_two_contents_under_one_uid_are_a_conflict_and_the_first_by_name_wins(tm
 def test_several_processes_give_the_same_files_and_report(scans: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(folder, "WORTH_PROCESSES", 2)
     one = deidentify_folder(scans, tmp_path / "one", profile=QUIET, key=KEY)
-    two = deidentify_folder(scans, tmp_path / "two", profile=QUIET, key=KEY, workers=2)
+    two = deidentify_folder(scans, tmp_path / "two", profile=QUIET, key=KEY, plan=Plan(workers=2))
     assert one.model_dump(exclude={"seconds"}) == two.model_dump(exclude={"seconds"})
     contents = [{name: (tmp_path / out / name).read_bytes() for name in relative_files(tmp_path / out)} for out in ("one", "two")]
     assert contents[0] == contents[1]

@@ -12,11 +12,10 @@ from pydicom import dcmread
 from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
 
-from deidentify.ct_builders import KEY, SHARED_GROUPS, a_ct, as_file, reread
+from deidentify.ct_builders import KEY, SHARED_GROUPS, a_ct, as_file, encode, reread
 from fairlead.deidentify import Deidentifier, Profile, deidentify_file, gate, load_profile
-from fairlead.deidentify.conformance import errors_of, new_errors, without_values
+from fairlead.deidentify.conformance import Crashed, errors_of, new_errors, without_values
 from fairlead.deidentify.identity import Identity, is_harmless
-from fairlead.deidentify.instance import encode
 from fairlead.deidentify.table import Option
 
 BASIC = load_profile("basic")
@@ -29,7 +28,7 @@ def write(path: Path, dataset: Dataset) -> Path:
     return path
 
 
-def test_free_text_that_repeats_the_name_is_emptied(tmp_path: Path) -> None:
+def test_free_text_that_repeats_the_name_is_replaced(tmp_path: Path) -> None:
     item = Dataset()
     item.Manufacturer = "built for Mustermann"
     source = a_ct(Manufacturer="Scanner of MUSTERMANN", ManufacturerModelName="ACME 3000")
@@ -37,7 +36,7 @@ def test_free_text_that_repeats_the_name_is_emptied(tmp_path: Path) -> None:
     outcome = deidentify_file(write(tmp_path / "a", source), Deidentifier(QUIET, KEY))
     output = dcmread(BytesIO(outcome.content))
     assert b"mustermann" not in outcome.content.lower()
-    assert (output.Manufacturer, output.ManufacturerModelName) == ("", "ACME 3000")
+    assert (output.Manufacturer, output.ManufacturerModelName) == ("REMOVED", "ACME 3000")
 
 
 @pytest.mark.parametrize(
@@ -182,11 +181,28 @@ def test_an_old_error_of_the_checker_does_not(tmp_path: Path) -> None:
     assert (outcome.reason, outcome.checked) == ("", True)
 
 
-@pytest.mark.parametrize("script", ["kill -SEGV $$", ""], ids=["crash", "not-a-program"])
-def test_a_checker_that_gives_no_answer_is_no_pass(tmp_path: Path, script: str) -> None:
-    program = a_program(tmp_path, script) if script else str(tmp_path / "absent")
-    assert errors_of(b"", program) is None
-    assert "no answer" in deidentify_file(write(tmp_path / "a", a_ct()), Deidentifier(BASIC, KEY), program=program).reason
+def test_a_checker_that_cannot_be_run_is_no_pass(tmp_path: Path) -> None:
+    outcome = deidentify_file(write(tmp_path / "a", a_ct()), Deidentifier(BASIC, KEY), program=str(tmp_path / "absent"))
+    assert (outcome.content, outcome.reason) == (b"", "dciodvfy cannot be run")
+
+
+def test_a_checker_that_aborts_on_the_output_only_is_no_pass(tmp_path: Path) -> None:
+    program = a_program(tmp_path, "grep -qa Fairlead && kill -SEGV $$; exit 0")
+    outcome = deidentify_file(write(tmp_path / "a", a_ct()), Deidentifier(BASIC, KEY), program=program)
+    assert (outcome.content, "aborts on the output" in outcome.reason) == (b"", True)
+
+
+def test_a_checker_that_aborts_on_the_source_too_has_compared_nothing(tmp_path: Path) -> None:
+    program = a_program(tmp_path, "kill -SEGV $$")
+    with pytest.raises(Crashed):
+        errors_of((b"",), program)
+    outcome = deidentify_file(write(tmp_path / "a", a_ct()), Deidentifier(BASIC, KEY), program=program)
+    assert (outcome.reason, outcome.checked) == ("", False)
+
+
+def test_the_checker_gets_a_file_that_it_can_seek_in(tmp_path: Path) -> None:
+    program = a_program(tmp_path, "test -f /proc/self/fd/0 || echo 'Error - on a pipe it recognises nothing'")
+    assert not errors_of((b"x" * 100,), program)
 
 
 def test_full_dates_may_stay_where_the_profile_says_so(tmp_path: Path) -> None:

@@ -14,9 +14,8 @@ from pydicom.dataelem import DataElement, RawDataElement
 from pydicom.dataset import Dataset
 from pydicom.tag import Tag
 
-from deidentify.ct_builders import KEY, SHARED_GROUPS, a_ct, as_file
+from deidentify.ct_builders import KEY, SHARED_GROUPS, a_ct, as_file, encode
 from fairlead.deidentify import Deidentifier, Profile, deidentify_file, load_profile
-from fairlead.deidentify.instance import encode
 from fairlead.deidentify.table import Option
 
 QUIET = Profile(name="quiet", title="t", dciodvfy="off")

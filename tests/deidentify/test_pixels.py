@@ -12,7 +12,7 @@ from pydicom.dataset import Dataset
 
 from deidentify.ct_builders import KEY, a_ct, as_file
 from fairlead.deidentify import Decision, Deidentifier, Profile, deidentify_file, judge, load_profile
-from fairlead.deidentify.masks import Box, outside, regions
+from fairlead.deidentify.boxes import Box, outside, regions
 
 BASIC, STRICT = load_profile("basic"), load_profile("pixel-strict")
 NATIVE = "1.2.840.10008.1.2.1"
@@ -39,7 +39,8 @@ CASES = [
     ({"SOPClassUID": STORAGE + "66.4", "Modality": "SEG"}, "pass", "computed"),
     ({"Modality": "CR"}, "quarantine", "modality"),
     ({"Modality": "CR", "BurnedInAnnotation": "NO"}, "pass", "stated-clean"),
-    ({"Modality": "ES", "BurnedInAnnotation": "NO"}, "quarantine", "modality"),
+    ({"Modality": "ES", "BurnedInAnnotation": "NO"}, "quarantine", "photo"),
+    ({"Modality": "OT", "SOPClassUID": STORAGE + "77.1.4", "BurnedInAnnotation": "NO"}, "quarantine", "photo"),
     ({"Modality": "SM", "ImageType": ["ORIGINAL", "PRIMARY", "LABEL", "NONE"]}, "quarantine", "slide-photo"),
     ({"Modality": "SM", "ImageType": ["DERIVED", "PRIMARY", "VOLUME", "RESAMPLED"]}, "pass", "slide-volume"),
     ({"Modality": "US"}, "quarantine", "ultrasound"),
@@ -76,6 +77,8 @@ def test_the_strict_profile_believes_no_header() -> None:
         ("derived", {"ImageType": ["DERIVED", "SECONDARY"]}),
         ("modality", {"Modality": "CR"}),
         ("ultrasound", {"Modality": "US"}),
+        ("photo", {"Modality": "XC"}),
+        ("encapsulated-document", {"SOPClassUID": STORAGE + "104.1"}),
     ],
 )
 def test_a_profile_may_allow_a_rule_that_a_person_has_judged(allow: str, changes: dict[str, object]) -> None:
@@ -112,8 +115,8 @@ def test_a_mask_keeps_the_region_and_blanks_the_rest_in_every_layout(
     assert outcome.codes == ("113100", "113101")
 
 
-def test_compressed_ultrasound_and_ultrasound_without_usable_regions_wait_for_a_person(tmp_path: Path) -> None:
-    assert "uncompressed" in judge(an_ultrasound(), BASIC, transfer_syntax="1.2.840.10008.1.2.4.50").reason
+def test_ultrasound_video_and_ultrasound_without_usable_regions_wait_for_a_person(tmp_path: Path) -> None:
+    assert "cannot be masked" in judge(an_ultrasound(), BASIC, transfer_syntax="1.2.840.10008.1.2.4.100").reason
     source = an_ultrasound()
     source.SequenceOfUltrasoundRegions[0].RegionLocationMinX0 = 50
     (tmp_path / "us").write_bytes(as_file(source))

@@ -10,10 +10,9 @@ from pydicom.dataset import Dataset, FileDataset
 from pydicom.sequence import Sequence
 from pydicom.uid import UID
 
-from deidentify.ct_builders import KEY, SHARED_GROUPS, a_ct, harness, plant, planted, reread, table_rows
+from deidentify.ct_builders import KEY, SHARED_GROUPS, a_ct, encode, harness, plant, planted, reread, table_rows
 from fairlead import keys
 from fairlead.deidentify import Deidentifier, Profile, load_profile, profile_names
-from fairlead.deidentify.instance import encode
 from fairlead.deidentify.table import Option, Row, load_rows
 
 SYNTAX = "1.2.840.10008.1.2.1"

@@ -16,20 +16,28 @@ if TYPE_CHECKING:
 
 def deidentify(
     context: typer.Context,
-    source: Annotated[Path, typer.Argument(metavar="IN", help="A DICOM file or a folder of them.")],
+    source: Annotated[Path, typer.Argument(metavar="IN", help="A DICOM or OME-TIFF file, or a folder of them.")],
     out: Annotated[Path, typer.Argument(metavar="OUT", help="Folder for the safe files; made when it does not exist.")],
     profile: Annotated[str | None, typer.Option(help="YAML file, or the name of a packaged profile. Default: export.profile.")] = None,
     project_key_file: Annotated[Path | None, typer.Option(help="32 bytes, raw or base64. Default: the project's own key.")] = None,
+    report_file: Annotated[Path | None, typer.Option("--report", metavar="FILE", help="Write the report as an HTML page.")] = None,
+    journal: Annotated[
+        Path | None, typer.Option(help="Folder that remembers finished files, so that a killed run goes on. Default: none.")
+    ] = None,
+    ocr: Annotated[bool, typer.Option("--ocr", help="Ask tesseract for a second opinion on pixels; it goes into the report only.")] = False,
+    lookup_table: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Add who is who to this table, encrypted with the project key.")
+    ] = None,
     as_json: JsonFlag = False,
 ) -> None:
-    """Remove identity from DICOM files by PS3.15 Annex E; what does not pass the gate is named and not written.
+    """Remove identity from DICOM files by PS3.15 Annex E, and from OME-TIFF; what does not pass the gate is named and not written.
 
     Exit status 1 when nothing could be written, or when a file would still have held identity.
 
     Example: fairlead deidentify scans/ safe/ --profile research-longitudinal
     """
     from fairlead import keys
-    from fairlead.deidentify import deidentify_folder, load_profile
+    from fairlead.deidentify import Plan, deidentify_folder, load_profile
     from fairlead.errors import NotFound
     from fairlead.progress import default_progress
 
@@ -40,9 +48,8 @@ def deidentify(
     if not source.exists():
         raise NotFound(f"There is no input {source}.", remedy="Check the path.")
     key = keys.read_key_file(project_key_file) if project_key_file else keys.load_project_key(settings.secrets_folder, settings.project)
-    report = deidentify_folder(
-        source, out, profile=chosen, key=key, project=settings.project, progress=default_progress(), workers=os.cpu_count() or 1
-    )
+    plan = Plan(workers=os.cpu_count() or 1, journal=journal, page=report_file, ocr=ocr, lookup=lookup_table)
+    report = deidentify_folder(source, out, profile=chosen, key=key, project=settings.project, progress=default_progress(), plan=plan)
     _tell(report, wanted=chosen.dciodvfy == "every")
     emit(report.model_dump(mode="json"), as_json=as_json, text=lambda: _text(report))
     if report.residue or not report.written:
@@ -58,7 +65,8 @@ def _tell(report: DeidentifyReport, *, wanted: bool) -> None:
 
 def _text(report: DeidentifyReport) -> str:
     return (
-        f"{report.files} files: {report.written} written, {len(report.quarantined)} quarantined; "
+        f"{report.files} files: {report.written} written, {len(report.quarantined)} quarantined"
+        f"{f', {report.already} finished before' if report.already else ''}; "
         f"codes {', '.join(report.profile_codes)}; dciodvfy compared {report.dciodvfy_checked}, new errors {report.dciodvfy_new_errors}; "
         f"{report.seconds:.1f} s"
     )

@@ -1,11 +1,14 @@
 """De-identification by DICOM PS3.15 Annex E: a table, one walk over the whole data set, keyed pseudonyms, and a gate at the end.
 
-Front door: :func:`load_profile`, :class:`Deidentifier` for a data set in memory, :func:`deidentify_folder` for files.
+Front door: :func:`load_profile`, :class:`Deidentifier` for a data set in memory, :func:`deidentify_folder` for files,
+:func:`deidentify_ome` for one OME file.
 """
 
 from fairlead.deidentify.engine import Deidentifier, Person, Result
-from fairlead.deidentify.folder import deidentify_folder
+from fairlead.deidentify.folder import Plan, deidentify_folder
 from fairlead.deidentify.instance import Outcome, deidentify_file
+from fairlead.deidentify.lookup import read_lookup
+from fairlead.deidentify.ome import deidentify_ome
 from fairlead.deidentify.pixels import Decision, Verdict, judge
 from fairlead.deidentify.profile import Profile, load_profile, profile_names
 from fairlead.deidentify.words import clean_words
@@ -15,13 +18,16 @@ __all__ = [
     "Deidentifier",
     "Outcome",
     "Person",
+    "Plan",
     "Profile",
     "Result",
     "Verdict",
     "clean_words",
     "deidentify_file",
     "deidentify_folder",
+    "deidentify_ome",
     "judge",
     "load_profile",
     "profile_names",
+    "read_lookup",
 ]

@@ -8,8 +8,14 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
+import tempfile
 from collections import Counter
-from typing import Final
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO, Final
+
+from fairlead.deidentify.parts import Parts, blocks_of
 
 PROGRAM: Final = "dciodvfy"
 TIMEOUT_S: Final = 60.0
@@ -22,16 +28,42 @@ def find_program() -> str | None:
     return shutil.which(PROGRAM)
 
 
-def errors_of(content: bytes, program: str) -> Counter[str] | None:
-    """Return the errors dciodvfy reports on a file, without their values; None when it does not come to an answer."""
+class Crashed(Exception):
+    """The checker gave up on a file: dciodvfy aborts on some valid objects."""
+
+
+def errors_of(content: Path | Parts, program: str) -> Counter[str]:
+    """Return the errors dciodvfy reports on a file, without their values.
+
+    The program gets a file it can seek in: on a pipe it recognises nothing and says so once, whatever the file holds.
+
+    Raises
+    ------
+    Crashed : it aborts, or does not come to an end.
+    OSError : it cannot be started.
+    """
     try:
-        done = subprocess.run([program], input=content, capture_output=True, timeout=TIMEOUT_S, check=False)
-    except (subprocess.TimeoutExpired, OSError):
-        return None
+        with _opened(content) as file:
+            done = subprocess.run([program], stdin=file, capture_output=True, timeout=TIMEOUT_S, check=False)
+    except subprocess.TimeoutExpired as error:
+        raise Crashed from error
     if done.returncode < 0:
-        return None
+        raise Crashed
     lines = (done.stdout + done.stderr).decode("latin-1").splitlines()
     return Counter(without_values(line) for line in lines if line.startswith("Error"))
+
+
+@contextmanager
+def _opened(content: Path | Parts) -> Iterator[BinaryIO]:
+    if isinstance(content, Path):
+        with content.open("rb") as file:
+            yield file
+        return
+    with tempfile.TemporaryFile() as copy:  # no name: nothing of it can stay behind
+        for block in blocks_of(content):
+            copy.write(block)
+        copy.seek(0)
+        yield copy
 
 
 def without_values(line: str) -> str:

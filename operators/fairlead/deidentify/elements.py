@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from pydicom.charset import convert_encodings, decode_bytes
 from pydicom.dataelem import DataElement, RawDataElement
 from pydicom.dataset import Dataset
@@ -11,10 +13,13 @@ from fairlead.deidentify.table import vr_of
 
 type Element = DataElement | RawDataElement
 
+PIXEL_TAGS: Final = (0x7FE00008, 0x7FE00009, 0x7FE00010)
+"""Float, double float and integer pixel data (PS3.3 C.7.6.24 and C.7.6.3): never read where they can be pointed at."""
+
 
 def element_of(source: Dataset, tag: int) -> Element:
-    """Return an element as it was read, not converted."""
-    return source.get_item(tag)
+    """Return an element as it was read, not converted; pixel data that were left in the file stay there."""
+    return source.get_item(tag, keep_deferred=tag in PIXEL_TAGS)
 
 
 def empty(tag: int) -> DataElement:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import struct
 import warnings
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from io import BytesIO
 from typing import Final
 
@@ -22,10 +22,11 @@ from pydicom.tag import BaseTag
 from fairlead import keys
 from fairlead.deidentify.elements import Element, element_of, empty, encodings_of, like, values_of
 from fairlead.deidentify.identity import Identity, is_well_known
-from fairlead.deidentify.pixels import Verdict
+from fairlead.deidentify.iod_types import NEEDED_IN
+from fairlead.deidentify.pixels import Verdict, shows_face
 from fairlead.deidentify.profile import Profile
 from fairlead.deidentify.rules import PATIENT_ID, Action, Rules, rules_of
-from fairlead.deidentify.stamp import stamp
+from fairlead.deidentify.stamp import PixelFacts, stamp
 from fairlead.deidentify.table import LAST_META_GROUP, Option, identity_kinds, is_private, is_repeating, vr_of
 from fairlead.deidentify.tree import LOCAL_CODE, MEANINGS, dummy_item, is_public_code, may_stay
 from fairlead.deidentify.values import DUMMIES, REMOVED, cap_age, shift_date, shift_datetime, shift_time, shift_zone
@@ -46,6 +47,9 @@ class Person:
     key: str
     pseudonym: str
     days: int
+    patient_id: str = field(default="", repr=False)
+    """In house only, for the encrypted lookup table."""
+    issuer: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +59,9 @@ class Result:
     dataset: Dataset
     identity: Identity
     person: Person
+    profile: Profile
+    """The profile with the conditions that hold for this instance."""
+    face: bool
 
 
 class Deidentifier:
@@ -63,19 +70,20 @@ class Deidentifier:
     def __init__(self, profile: Profile, key: bytes, *, project: str = "default") -> None:
         self.profile = profile
         self.project = project
-        self._key = key
+        self.key = key
 
     def apply(self, dataset: Dataset) -> Dataset:
         """Return the de-identified copy of a data set; pixels are not judged, file meta and preamble are the writer's business."""
         return self.process(dataset).dataset
 
-    def process(self, dataset: Dataset, *, verdict: Verdict | None = None) -> Result:
+    def process(self, dataset: Dataset, *, verdict: Verdict | None = None, defaced: bool = False) -> Result:
         """Return the de-identified copy with the identity that was removed.
 
         Parameters
         ----------
         verdict : what :func:`fairlead.deidentify.pixels.judge` said of the pixels; None when nobody judged them, and then the
             copy does not claim to be free of burned-in text.
+        defaced : whether a plug-in has removed the face from the pixels.
 
         Raises
         ------
@@ -84,22 +92,23 @@ class Deidentifier:
         with warnings.catch_warnings(), disable_value_validation():
             warnings.simplefilter("ignore")
             person = self.person(dataset)
-            walk = Walk(self.profile, self._key, person=person, sop_class=str(dataset.get("SOPClassUID", "")))
+            profile = self.profile.effective(lambda keyword: str(dataset.get(keyword) or "")) if self.profile.conditions else self.profile
+            face = shows_face(dataset) and not defaced
+            walk = Walk(profile, self.key, person=person, sop_class=str(dataset.get("SOPClassUID", "")))
             walk.remember(dataset)
             copy = walk.dataset(dataset, depth=0)
-            stamp(copy, self.profile, pseudonym=person.pseudonym, verdict=verdict)
-        return Result(copy, walk.identity, person)
+            stamp(copy, self.profile, pseudonym=person.pseudonym, facts=PixelFacts(verdict, face=face, defaced=defaced))
+        return Result(copy, walk.identity, person, profile, face)
 
     def person(self, dataset: Dataset) -> Person:
         """Return the pseudonyms of the patient; without a Patient ID the study stands for one unknown patient."""
         patient_id = str(dataset.get("PatientID") or "").strip()
-        issuer = str(dataset.get("IssuerOfPatientID") or "")
-        if not patient_id:
-            issuer, patient_id = "\x1fstudy", str(dataset.get("StudyInstanceUID") or dataset.get("SOPInstanceUID") or "")
-        key = keys.patient_key(self._key, patient_id, issuer)
+        issuer = str(dataset.get("IssuerOfPatientID") or "").strip()
+        study = str(dataset.get("StudyInstanceUID") or dataset.get("SOPInstanceUID") or "")
+        key = keys.patient_key(self.key, patient_id, issuer) if patient_id else keys.patient_key(self.key, study, "\x1fstudy")
         dates = self.profile.dates
-        days = keys.day_shift(self._key, key, span_days=dates.span_days, whole_weeks=dates.keep_weekday)
-        return Person(key=key, pseudonym=keys.pseudonym_patient(self._key, key), days=days)
+        days = keys.day_shift(self.key, key, span_days=dates.span_days, whole_weeks=dates.keep_weekday)
+        return Person(key=key, pseudonym=keys.pseudonym_patient(self.key, key), days=days, patient_id=patient_id, issuer=issuer)
 
 
 class Walk:
@@ -229,11 +238,18 @@ class Walk:
             raise UnreadableImage(f"The sequence ({tag >> 16:04X},{tag & 0xFFFF:04X}) cannot be read.") from error
 
     def _sequence(self, source: Dataset, tag: int, depth: int, *, tree: bool = False) -> DataElement:
-        items = [self.dataset(item, depth=depth + 1, tree=tree) for item in self._items(source, tag, depth)]
+        found = self._items(source, tag, depth)
+        items = [self.dataset(item, depth=depth + 1, tree=tree) for item in found]
+        for needed in NEEDED_IN.get(tag, ()):
+            for before, after in zip(found, items, strict=True):
+                if needed in before and needed not in after:
+                    after[needed] = empty(needed)
         return DataElement(tag, "SQ", items)
 
     def _tree(self, source: Dataset, tag: int, depth: int) -> Element:
         items = self._items(source, tag, depth) if self._is_sequence(source, tag) else []
+        if not items:
+            return empty(tag)
         cleaned = [item for item in (self.dataset(item, depth=depth + 1, tree=True) for item in items) if len(item)]
         return DataElement(tag, "SQ", cleaned or [dummy_item(tag)])
 

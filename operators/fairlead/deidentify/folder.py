@@ -5,21 +5,27 @@ from __future__ import annotations
 import hashlib
 import logging
 import time
-from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter, deque
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass, field
-from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Final
 
 from fairlead.deidentify.conformance import find_program
 from fairlead.deidentify.engine import Deidentifier
-from fairlead.deidentify.instance import Outcome, deidentify_file
+from fairlead.deidentify.instance import Extras, Outcome
+from fairlead.deidentify.journal import Journal
+from fairlead.deidentify.lookup import LookupTable
+from fairlead.deidentify.ocr import find_ocr
+from fairlead.deidentify.parts import Parts, blocks_of, sha256_of
 from fairlead.deidentify.profile import Profile
-from fairlead.errors import Conflict, InvalidInput, NotFound, ResidualIdentity
-from fairlead.files import atomic_write, relative_files
+from fairlead.deidentify.report import Page, Picture
+from fairlead.deidentify.task import Task, entry_of
+from fairlead.errors import Conflict, FairleadError, InvalidInput, NotFound, ResidualIdentity
+from fairlead.files import atomic_write, relative_files, sha256_file
 from fairlead.progress import Progress, Silent, tracked
 from fairlead.records import DeidentifyReport, Quarantined
 
@@ -31,7 +37,24 @@ AHEAD: Final = 4
 """Files each worker may be ahead of the writer, so that memory stays bounded."""
 
 
-def in_order(work: Callable[[Path], Outcome], paths: Sequence[Path], *, workers: int) -> Iterator[Outcome]:
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How a run goes, as opposed to what it does.
+
+    ``workers``: processes that work when there are many files; results arrive in the order of the names either way.
+    ``journal``: a folder outside of the output, where finished files are remembered; a second run with it repeats none of them.
+    ``page``: an HTML file for the report with pictures. ``ocr``: ask tesseract for a second opinion, for the report only.
+    ``lookup``: a file for the encrypted table of patient identifiers.
+    """
+
+    workers: int = 1
+    journal: Path | None = None
+    page: Path | None = None
+    ocr: bool = False
+    lookup: Path | None = None
+
+
+def in_order(work: Callable[[Path], Outcome], paths: Sequence[Path], *, workers: int) -> Generator[Outcome]:
     """Yield the outcome of each path in the given order, worked out by so many processes."""
     if workers < 2:
         yield from map(work, paths)
@@ -56,14 +79,37 @@ class _Tally:
 
     files: int = 0
     written: int = 0
+    already: int = 0
     checked: int = 0
     new_errors: int = 0
+    faces: int = 0
+    looked_at: int = 0
+    with_words: int = 0
+    rules: Counter[str] = field(default_factory=Counter)
     quarantined: list[Quarantined] = field(default_factory=list)
     residue: list[str] = field(default_factory=list)
     codes: set[str] = field(default_factory=set)
+    pictures: list[Picture] = field(default_factory=list)
 
-    def refuse(self, path: str, reason: str) -> None:
-        self.quarantined.append(Quarantined(path=path, reason=reason))
+    def add(self, name: str, outcome: Outcome, reason: str) -> None:
+        """Count one file; ``reason`` is empty when it is in the output."""
+        self.files += 1
+        self.already += outcome.already
+        self.checked += outcome.checked
+        self.new_errors += outcome.new_errors
+        if reason:
+            self.quarantined.append(Quarantined(path=name, reason=reason))
+            if reason.startswith(ResidualIdentity.code):
+                self.residue.append(f"{name}: {reason}")
+            return
+        self.written += 1
+        self.codes.update(outcome.codes)
+        self.rules[outcome.rule] += 1
+        self.faces += outcome.face
+        self.looked_at += outcome.words_seen is not None
+        self.with_words += bool(outcome.words_seen)
+        if outcome.pictures:
+            self.pictures.append(Picture(outcome.name, outcome.rule, *outcome.pictures))
 
 
 def deidentify_folder(
@@ -74,9 +120,9 @@ def deidentify_folder(
     key: bytes,
     project: str = "default",
     progress: Progress | None = None,
-    workers: int = 1,  # a seventh argument: how, not what
+    plan: Plan = Plan(),  # a seventh argument: how, not what
 ) -> DeidentifyReport:
-    """De-identify files and folders into ``out`` as ``<study>/<series>/<instance>.dcm``, named by the new UIDs.
+    """De-identify files and folders into ``out``, named by new identifiers: ``<study>/<series>/<instance>.dcm``, and ``ome/<id>``.
 
     Safe to repeat: what is there already with the same bytes counts as written. Two sources with one SOP Instance UID and
     different content: the first by name is written, the others are quarantined.
@@ -84,23 +130,46 @@ def deidentify_folder(
     Parameters
     ----------
     project : whose key it is; named in the log, nowhere else.
-    workers : processes that work beside this one when there are many files; results arrive in the order of the names either way.
+    plan : processes, journal, HTML page, OCR, lookup table.
 
     Raises
     ------
-    NotFound : a source does not exist.
-    InvalidInput : ``out`` and a source lie inside each other.
+    NotFound : a source does not exist, or ``plan.ocr`` asks for a program that is not installed.
+    InvalidInput : ``out`` and a source lie inside each other, or the journal lies in ``out``.
     """
     begun, tally = time.monotonic(), _Tally()
-    sources = [source] if isinstance(source, Path) else list(source)
-    work = partial(
-        deidentify_file, deidentifier=Deidentifier(profile, key), program=find_program() if profile.dciodvfy == "every" else None
-    )
-    jobs = list(_jobs(sources, out))
-    outcomes = in_order(work, [path for _, path in jobs], workers=workers if len(jobs) >= WORTH_PROCESSES else 1)
-    for (name, _), outcome in zip(tracked(jobs, "de-identify", progress or Silent(), total=len(jobs)), outcomes, strict=True):
-        _settle(outcome, name, out, tally)
+    jobs = list(_jobs([source] if isinstance(source, Path) else list(source), out))
+    task = _task(out, profile, key, plan)
+    table = LookupTable(plan.lookup, key) if plan.lookup is not None else None
+    outcomes = in_order(task, [path for _, path in jobs], workers=plan.workers if len(jobs) >= WORTH_PROCESSES else 1)
+    with closing(outcomes):
+        for (name, path), outcome in zip(tracked(jobs, "de-identify", progress or Silent(), total=len(jobs)), outcomes, strict=True):
+            tally.add(name, outcome, _settle(outcome, path, task))
+            if table is not None and outcome.person is not None:
+                table.add(outcome.person)
+    if table is not None:
+        table.save()
     logger.info("De-identified for project %s: %d of %d files written.", project, tally.written, tally.files)
+    report = _report(tally, profile, seconds=time.monotonic() - begun)
+    if plan.page is not None:
+        Page(report, profile.name, tuple(tally.pictures)).write(plan.page)
+    return report
+
+
+def _task(out: Path, profile: Profile, key: bytes, plan: Plan) -> Task:
+    program = find_program() if profile.dciodvfy == "every" else None
+    ocr = find_ocr() if plan.ocr else None
+    if plan.ocr and ocr is None:
+        raise NotFound("tesseract is not installed, so there is no second opinion.", remedy="Install the Debian package tesseract-ocr.")
+    journal = None
+    if plan.journal is not None:
+        if out.resolve() in (plan.journal.resolve(), *plan.journal.resolve().parents):
+            raise InvalidInput("The journal lies in the output folder.", remedy="Keep it elsewhere; it is not part of the safe files.")
+        journal = Journal.open(plan.journal, key=key, profile_sha256=profile.sha256, compared=program is not None)
+    return Task(Deidentifier(profile, key), out, program, journal, Extras(pictures=plan.page is not None, ocr=ocr))
+
+
+def _report(tally: _Tally, profile: Profile, *, seconds: float) -> DeidentifyReport:
     return DeidentifyReport(
         files=tally.files,
         written=tally.written,
@@ -110,7 +179,12 @@ def deidentify_folder(
         profile_sha256=profile.sha256,
         dciodvfy_new_errors=tally.new_errors,
         dciodvfy_checked=tally.checked,
-        seconds=round(time.monotonic() - begun, 3),
+        already=tally.already,
+        rules=dict(sorted(tally.rules.items())),
+        faces_not_cleaned=tally.faces,
+        ocr_checked=tally.looked_at,
+        ocr_with_words=tally.with_words,
+        seconds=round(seconds, 3),
     )
 
 
@@ -128,30 +202,49 @@ def _jobs(sources: list[Path], out: Path) -> Iterator[tuple[str, Path]]:
             yield source.name, source
 
 
-def _settle(outcome: Outcome, name: str, out: Path, tally: _Tally) -> None:
-    tally.files += 1
-    tally.checked += outcome.checked
-    tally.new_errors += outcome.new_errors
-    if outcome.reason:
-        tally.refuse(name, outcome.reason)
-        if outcome.reason.startswith(ResidualIdentity.code):
-            tally.residue.append(f"{name}: {outcome.reason}")
-        return
-    if not _write(out / outcome.name, outcome.content):
-        tally.refuse(name, f"{Conflict.code}: another object with the same SOP Instance UID and other content is in the output already")
-        return
-    tally.written += 1
-    tally.codes.update(outcome.codes)
+def _settle(outcome: Outcome, path: Path, task: Task) -> str:
+    """Write the file and remember its end; return why it is not in the output, empty when it is."""
+    if outcome.already:
+        return outcome.reason
+    reason, sha256 = outcome.reason, ""
+    if not reason:
+        try:
+            sha256 = _write(task.out / outcome.name, outcome.parts)
+        except Conflict:
+            reason = f"{Conflict.code}: another object with the same identifier and other content is in the output already"
+        except FairleadError as error:
+            if not isinstance(error, InvalidInput):
+                raise  # a full disk ends the run
+            reason = f"{error.code}: {error.message}"
+    if task.journal is not None and outcome.work_id and _is_lasting(outcome, path):
+        task.journal.keep(outcome.work_id, entry_of(outcome, reason=reason, sha256=sha256))
+    return reason
 
 
-def _write(path: Path, content: bytes) -> bool:
-    """Write a new file atomically; return whether the content is there now."""
+def _is_lasting(outcome: Outcome, path: Path) -> bool:
+    """Return whether the same bytes would end the same way; a file that could not be read now may be readable later."""
+    return not outcome.reason or path.is_file()
+
+
+def _write(path: Path, parts: Parts) -> str:
+    """Write a new file atomically and return its digest.
+
+    Raises
+    ------
+    Conflict : a file of that name is there with other content.
+    """
     if not path.exists():
+        digest = hashlib.sha256()
         try:
             with atomic_write(path, replace=False) as handle:
-                handle.write(content)
+                for block in blocks_of(parts):
+                    handle.write(block)
+                    digest.update(block)
         except Conflict:
             pass  # another process wrote the same instance meanwhile; compare below
         else:
-            return True
-    return hashlib.sha256(path.read_bytes()).digest() == hashlib.sha256(content).digest()
+            return digest.hexdigest()
+    sha256 = sha256_of(parts)
+    if sha256_file(path) != sha256:
+        raise Conflict("The output holds another object of this name.")
+    return sha256

@@ -10,17 +10,17 @@ import zlib
 from dataclasses import dataclass
 from typing import Final
 
-from pydicom.dataelem import RawDataElement
+from pydicom.dataelem import DataElement, RawDataElement
 from pydicom.dataset import Dataset
 from pydicom.uid import DeflatedExplicitVRLittleEndian
 
-from fairlead.deidentify.elements import Element, element_of, empty
+from fairlead.deidentify.elements import PIXEL_TAGS, Element, element_of
 from fairlead.deidentify.identity import Identity, is_well_known
 from fairlead.deidentify.profile import Profile
 from fairlead.deidentify.rules import Action, rules_of
 from fairlead.deidentify.table import Option, is_private, is_repeating, vr_of
+from fairlead.deidentify.values import REMOVED
 
-PIXEL_TAGS: Final = (0x7FE00008, 0x7FE00009, 0x7FE00010)
 FREE_TEXT: Final = frozenset({"LO", "SH", "ST", "LT", "UT", "UC"})
 OWN: Final = frozenset({0x00120062, 0x00120063, 0x00120064, 0x00280301, 0x00280302, 0x00280303})
 TIMES: Final = frozenset({"DA", "DT", "TM", "UI", "DS", "IS"})
@@ -99,7 +99,7 @@ def as_bytes(value: object) -> bytes:
 
 
 def scrubbed(dataset: Dataset, tags: frozenset[int]) -> bool:
-    """Empty the free-text attributes among ``tags``, at every level of a copy; return whether any was there.
+    """Replace the free-text attributes among ``tags``, at every level of a copy; return whether any was there.
 
     The table does not list them, so they were kept; here they repeat a value of the old identity.
     """
@@ -111,7 +111,7 @@ def scrubbed(dataset: Dataset, tags: frozenset[int]) -> bool:
             for item in dataset[tag].value or []:
                 done = scrubbed(item, tags) or done
         elif int(tag) in tags and vr in FREE_TEXT and vr_of(tag) in FREE_TEXT:
-            dataset[tag] = empty(tag)
+            dataset[tag] = DataElement(int(tag), vr_of(tag), REMOVED)
             done = True
     return done
 

@@ -58,15 +58,16 @@ class Identity:
             elif kind == "date":
                 self.dates.update(re.findall(r"(?<!\d)(?:18|19|20)\d{6}", value))
             elif kind == "name":
-                self._add_text(value)
+                self.add_text(value)
                 for part in NAME_DELIMITERS.split(value):
-                    self._add_text(part)
+                    self.add_text(part)
             else:
-                self._add_text(value)
+                self.add_text(value)
         if kind in ("name", "id") and isinstance(element, RawDataElement) and element.value and not element.value.isascii():
             self.raw.update(part.strip() for part in element.value.split(b"\\") if len(part.strip()) >= SHORTEST)
 
-    def _add_text(self, value: str) -> None:
+    def add_text(self, value: str) -> None:
+        """Remember a text, unless it is short or says nothing."""
         stripped = value.strip(" \0^=.")
         if len(stripped.encode()) >= SHORTEST and not is_harmless(stripped):
             self.texts.add(stripped)

@@ -1,65 +1,77 @@
-"""One file in, safe bytes or a reason out. Nothing is written here."""
+"""One DICOM file in, the parts of a safe file or a reason out. Nothing is written here."""
 
 from __future__ import annotations
 
 import logging
-import struct
 import warnings
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
 from typing import Final
 
-from pydicom import dcmread, dcmwrite
+from pydicom import dcmread
 from pydicom.config import disable_value_validation
-from pydicom.dataelem import DataElement
-from pydicom.dataset import Dataset, FileDataset
-from pydicom.errors import BytesLengthException, InvalidDicomError
-from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 from fairlead.deidentify import conformance, gate
-from fairlead.deidentify.elements import element_of
-from fairlead.deidentify.engine import Deidentifier, Result
-from fairlead.deidentify.masks import masked_pixels
-from fairlead.deidentify.pixels import Decision, judge
-from fairlead.deidentify.stamp import PREAMBLE, applied_codes, new_meta
-from fairlead.errors import FairleadError, InvalidInput, NotDicom, ResidualIdentity, UnreadableImage, UnsupportedInput
-from fairlead.records import is_uid
-
-MEDIA_DIRECTORY: Final = "1.2.840.10008.1.3.10"
-NAMED_BY: Final = ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID")
-PIXEL_DATA: Final = 0x7FE00010
-UNDEFINED_LENGTH: Final = 0xFFFFFFFF
-DAMAGE: Final = (
-    ValueError, TypeError, KeyError, AttributeError, IndexError, EOFError, NotImplementedError, OverflowError, LookupError,
-    RecursionError, MemoryError, struct.error, InvalidDicomError, BytesLengthException, UnicodeError,
-)  # fmt: skip
-"""What pydicom raises on damaged files; each becomes a quarantine reason that names the step, never the value."""
+from fairlead.deidentify.deface import defaced, find_deface
+from fairlead.deidentify.engine import Deidentifier, Person, Result
+from fairlead.deidentify.masks import Masked, masked
+from fairlead.deidentify.ocr import words_in
+from fairlead.deidentify.part10 import DAMAGE, NAMED_BY, Source, Written, read_source, with_pixels, without_old_offsets, write_parts
+from fairlead.deidentify.parts import Parts, Span, blocks_of
+from fairlead.deidentify.pictures import pictures_of
+from fairlead.deidentify.pixels import Decision, Verdict, judge, shows_face
+from fairlead.deidentify.profile import Profile
+from fairlead.deidentify.stamp import applied_codes
+from fairlead.deidentify.table import Option
+from fairlead.errors import FairleadError, ResidualIdentity, UnreadableImage
 
 logger = logging.getLogger(__name__)
+PIXEL_DATA: Final = 0x7FE00010
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of one file: ``content`` and ``name`` when it may be written, else ``reason``; ``residue`` names attributes."""
+    """What became of one file: ``parts`` and ``name`` when it may be written, else ``reason``."""
 
     name: str = ""
-    content: bytes = b""
+    parts: Parts = ()
     reason: str = ""
-    residue: tuple[str, ...] = ()
     codes: tuple[str, ...] = ()
     new_errors: int = 0
     checked: bool = False
-    notes: tuple[str, ...] = field(default=())
+    rule: str = ""
+    face: bool = False
+    """The pixels show a head, and nothing has removed the face."""
+    person: Person | None = None
+    pictures: tuple[bytes, ...] = ()
+    """PNG before (coarse, so that no text can be read) and after, of an instance that was masked."""
+    words_seen: int | None = None
+    """How many words an OCR program believes to see in what is written; None when nobody looked."""
+    work_id: str = ""
+    already: bool = False
+
+    @property
+    def content(self) -> bytes:
+        """The whole output in memory, for small files."""
+        return b"".join(blocks_of(self.parts))
 
 
-def deidentify_file(path: Path, deidentifier: Deidentifier, *, program: str | None = None) -> Outcome:
+@dataclass(frozen=True, slots=True)
+class Extras:
+    """What is wanted besides the file: pictures of masked instances, a second opinion by OCR."""
+
+    pictures: bool = False
+    ocr: str | None = None
+
+
+def deidentify_file(path: Path, deidentifier: Deidentifier, *, program: str | None = None, extras: Extras = Extras()) -> Outcome:
     """Return the outcome for one file; every refusal is a reason in it, no error leaves."""
     try:
         with warnings.catch_warnings(), disable_value_validation():
             warnings.simplefilter("ignore")
-            return _outcome(path, deidentifier, program=program)
+            return _outcome(path, deidentifier, program=program, extras=extras)
     except FairleadError as error:
         return Outcome(reason=f"{error.code}: {error.message}")
     except DAMAGE as error:
@@ -69,109 +81,86 @@ def deidentify_file(path: Path, deidentifier: Deidentifier, *, program: str | No
         return Outcome(reason=f"{UnreadableImage.code}: the file cannot be read ({type(error).__name__})")
 
 
-def _outcome(path: Path, deidentifier: Deidentifier, *, program: str | None) -> Outcome:
-    source_bytes = path.read_bytes()
-    source, syntax = read(source_bytes)
-    verdict = judge(source, deidentifier.profile, transfer_syntax=syntax)
+def _outcome(path: Path, deidentifier: Deidentifier, *, program: str | None, extras: Extras) -> Outcome:
+    source = read_source(path)
+    verdict = judge(source.dataset, deidentifier.profile, transfer_syntax=source.syntax)
     if verdict.decision is Decision.QUARANTINE:
-        return Outcome(reason=f"pixels ({verdict.rule}): {verdict.reason}")
-    result = deidentifier.process(source, verdict=verdict)
-    if verdict.decision is Decision.MASK:
-        _mask(source, result.dataset)
-    content = _through_the_gate(result, deidentifier, syntax=syntax)
-    outcome = _checked(source_bytes, content, program)
-    if outcome.reason:
-        return outcome
-    name = "/".join(str(result.dataset[keyword].value) for keyword in NAMED_BY) + ".dcm"
+        return Outcome(reason=f"pixels ({verdict.rule}): {verdict.reason}", rule=verdict.rule)
+    new = _cleaned(path, source, verdict, deidentifier.profile)
+    without_face = new is not None and verdict.decision is not Decision.MASK
+    result = deidentifier.process(source.dataset, verdict=verdict, defaced=without_face)
+    written = _through_the_gate(result, _pixels(source, result, new), syntax=new.syntax if new else source.syntax)
+    new_errors, checked, reason = _compared(path, written.parts, program)
+    if reason:
+        return Outcome(reason=reason, new_errors=new_errors, checked=checked, rule=verdict.rule)
     return Outcome(
-        name=name, content=content, codes=applied_codes(deidentifier.profile, verdict), checked=outcome.checked, notes=(verdict.rule,)
+        name="/".join(str(result.dataset[keyword].value) for keyword in NAMED_BY) + ".dcm",
+        parts=written.parts,
+        codes=applied_codes(deidentifier.profile, verdict, defaced=without_face),
+        checked=checked,
+        rule=verdict.rule,
+        face=result.face,
+        person=result.person,
+        pictures=pictures_of(new) if new and extras.pictures else (),
+        words_seen=words_in(source, new, program=extras.ocr) if extras.ocr else None,
     )
 
 
-def read(content: bytes) -> tuple[FileDataset, str]:
-    """Return the data set of a file and its transfer syntax.
-
-    Raises
-    ------
-    NotDicom : no DICOM, or a data set without SOP Class and Instance UID.
-    UnsupportedInput : a media directory, or pixel data whose transfer syntax is not stated.
-    InvalidInput : the study, series or instance has no UID, so that nothing could refer to it consistently.
-    """
-    if not content:
-        raise NotDicom("The file is empty.")
-    try:
-        source = dcmread(BytesIO(content), force=True)
-        sop_class = str(source.get("SOPClassUID") or source.file_meta.get("MediaStorageSOPClassUID") or "")
-    except DAMAGE as error:
-        raise NotDicom("The file cannot be read as DICOM.") from error
-    if sop_class == MEDIA_DIRECTORY or "DirectoryRecordSequence" in source:
-        raise UnsupportedInput("The file is a DICOMDIR: an index of names and numbers, not an image. It is not needed in the output.")
-    if not sop_class or "SOPClassUID" not in source:
-        raise NotDicom("The file holds no DICOM object (no SOP Class UID).")
-    for keyword in NAMED_BY:
-        if not str(source.get(keyword) or "").strip():
-            raise InvalidInput(f"The object has no {keyword}.")
-    if not is_uid(str(source.SOPInstanceUID)):
-        raise InvalidInput("The SOPInstanceUID is not a UID.")
-    return source, _transfer_syntax(source)
+def _cleaned(path: Path, source: Source, verdict: Verdict, profile: Profile) -> Masked | None:
+    """Return new pixel data where something has to be blanked, or where a plug-in removes the face."""
+    if verdict.decision is Decision.MASK:
+        return masked(with_pixels(source), verdict, syntax=source.syntax)
+    clean = find_deface() if Option.CLEAN_VISUAL_FEATURES in profile.options and shows_face(source.dataset) else None
+    return defaced(path, with_pixels(source), clean, syntax=source.syntax) if clean is not None else None
 
 
-def _transfer_syntax(source: FileDataset) -> str:
-    stated = str(source.file_meta.get("TransferSyntaxUID") or "")
-    if stated:
-        return stated
-    pixels = element_of(source, PIXEL_DATA) if PIXEL_DATA in source else None
-    if pixels is not None and getattr(pixels, "length", 0) == UNDEFINED_LENGTH:
-        raise UnsupportedInput("The pixel data are compressed, and the file does not state how (no Transfer Syntax UID).")
-    implicit, little = source.original_encoding
-    if not little:
-        return str(ExplicitVRBigEndian)
-    return str(ImplicitVRLittleEndian if implicit else ExplicitVRLittleEndian)
+def _pixels(source: Source, result: Result, new: Masked | None) -> dict[int, Span]:
+    """Return where the pixel values come from; masked ones go into the copy."""
+    if new is None:
+        return source.pixels
+    for keyword, value in new.described.items():
+        setattr(result.dataset, keyword, value)
+    result.dataset[PIXEL_DATA] = new.element
+    return without_old_offsets(result.dataset, source.pixels)
 
 
-def _mask(source: Dataset, target: Dataset) -> None:
-    vr = source[PIXEL_DATA].VR
-    target[PIXEL_DATA] = DataElement(PIXEL_DATA, vr, masked_pixels(source))
-
-
-def encode(dataset: Dataset, *, syntax: str) -> bytes:
-    """Return the Part 10 file: empty preamble, our own meta, the data set in its original transfer syntax."""
-    meta = new_meta(dataset, transfer_syntax=syntax)
-    file = FileDataset("", dataset, file_meta=meta, preamble=PREAMBLE)
-    implicit, little = dataset.original_encoding
-    file.set_original_encoding(implicit, little, dataset.original_character_set or None)
-    buffer = BytesIO()
-    dcmwrite(buffer, file, enforce_file_format=True)
-    return buffer.getvalue()
-
-
-def _through_the_gate(result: Result, deidentifier: Deidentifier, *, syntax: str) -> bytes:
-    """Return the written bytes once nothing of the old identity is in them; free text that repeats it is emptied on the way.
+def _through_the_gate(result: Result, pixels: dict[int, Span], *, syntax: str) -> Written:
+    """Return the file once nothing of the old identity is in it; free text that repeats it is emptied on the way.
 
     Raises
     ------
     ResidualIdentity : identity is left where it cannot be removed safely; the message names the attributes.
     """
     for attempt in (1, 2):
-        content = encode(result.dataset, syntax=syntax)
-        output = dcmread(BytesIO(content))
-        findings = gate.residue(content, output, result.identity, deidentifier.profile)
+        written = write_parts(result.dataset, syntax=syntax, pixels=pixels)
+        output = dcmread(BytesIO(written.header))
+        findings = gate.residue(written.header, output, result.identity, result.profile)
         if not findings or attempt == 2 or not gate.scrubbed(result.dataset, frozenset(finding.tag for finding in findings)):
             break
-    findings += gate.breaches(output, result.identity, deidentifier.profile)
+    findings += gate.breaches(output, result.identity, result.profile)
     if findings:
         raise ResidualIdentity("The output would still hold identity: " + "; ".join(sorted({str(finding) for finding in findings})))
-    return content
+    return written
 
 
-def _checked(before: bytes, after: bytes, program: str | None) -> Outcome:
+def _compared(path: Path, after: Parts, program: str | None) -> tuple[int, bool, str]:
+    """Return how many new errors the conformance checker has, whether it looked, and the reason to refuse."""
     if program is None:
-        return Outcome()
-    errors = conformance.errors_of(after, program)
-    known: Counter[str] | None = conformance.errors_of(before, program) if errors else Counter()
-    if errors is None or known is None:
-        return Outcome(reason="dciodvfy gives no answer for this file")
-    new = conformance.new_errors(known, errors)
-    if new:
-        return Outcome(reason=f"dciodvfy reports {len(new)} new errors, first: {new[0]}", new_errors=len(new), checked=True)
-    return Outcome(checked=True)
+        return 0, False, ""
+    try:
+        errors = _errors(after, program)
+        known = _errors(path, program) if errors is None or errors else None
+    except OSError:
+        return 0, False, "dciodvfy cannot be run"
+    if errors is None:
+        # it aborts; where it aborts on the source too, there is nothing to compare with, and the report counts who was compared
+        return (0, False, "") if known is None else (1, True, "dciodvfy aborts on the output, and did not on the source")
+    new = conformance.new_errors(known, errors) if known is not None else []
+    return len(new), True, f"dciodvfy reports {len(new)} new errors, first: {new[0]}" if new else ""
+
+
+def _errors(content: Path | Parts, program: str) -> Counter[str] | None:
+    try:
+        return conformance.errors_of(content, program)
+    except conformance.Crashed:
+        return None

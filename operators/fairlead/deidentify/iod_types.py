@@ -23,6 +23,8 @@ BY_TYPE: Final[Mapping[str, Mapping[int, str]]] = {
     "X/Z/U*": {1: U, 2: U, 3: U},
 }
 
+STORAGE: Final = "1.2.840.10008.5.1.4.1.1."
+
 COMMON: Final[Mapping[int, int]] = {
     0x00080012: 3,  # Instance Creation Date, SOP Common (C.12.1)
     0x00080013: 3,  # Instance Creation Time
@@ -32,6 +34,7 @@ COMMON: Final[Mapping[int, int]] = {
     0x00080082: 3,  # Institution Code Sequence
     0x00081010: 3,  # Station Name
     0x00081070: 3,  # Operators' Name, General Series
+    0x00081110: 3,  # Referenced Study Sequence, General Study (C.7.2.1): with at least one item
     0x00081072: 3,  # Operator Identification Sequence
     0x00081111: 3,  # Referenced Performed Procedure Step Sequence
     0x00100020: 1,  # Patient ID is type 2, but it always gets a pseudonym
@@ -53,7 +56,18 @@ PET: Final[Mapping[int, int]] = {0x00080021: 1, 0x00080031: 1}
 RT_STRUCTURE: Final[Mapping[int, int]] = {0x00081070: 2}
 """RT Series (C.8.8.1): Operators' Name is type 2."""
 
-STORAGE: Final = "1.2.840.10008.5.1.4.1.1."
+NESTED: Final[Mapping[int, int]] = {0x00081110: 3}
+"""Referenced Study Sequence: type 3 with at least one item in Request Attributes (10.6), so that it cannot be empty there."""
+
+NEEDED_IN: Final[Mapping[int, tuple[int, ...]]] = {0x0040A370: (0x00081110,)}
+"""Referenced Study Sequence is type 2 in Referenced Request Sequence (C.17.2): removed there, it comes back empty."""
+
+PRESENTATION: Final[Mapping[int, str]] = {0x00700082: D, 0x00700083: D}
+"""Presentation Creation Date and Time are type 1 in Presentation State Identification (C.11.10), where X would break the object."""
+
+DOCUMENT: Final[Mapping[int, int]] = {0x00081111: 2}
+"""SR Document Series (C.17.1): Referenced Performed Procedure Step Sequence is type 2."""
+
 BY_SOP_CLASS: Final[Mapping[str, Mapping[int, int]]] = {
     STORAGE + "128": PET,
     STORAGE + "2.1": ENHANCED,  # Enhanced CT
@@ -71,7 +85,17 @@ BY_SOP_CLASS: Final[Mapping[str, Mapping[int, int]]] = {
     STORAGE + "66.4": ENHANCED,  # Segmentation
     STORAGE + "66.7": ENHANCED,  # Label Map Segmentation
     STORAGE + "77.1.6": ENHANCED,  # VL Whole Slide Microscopy
-    STORAGE + "88.34": ENHANCED,  # Comprehensive 3D SR
+    STORAGE + "88.34": {**ENHANCED, **DOCUMENT},  # Comprehensive 3D SR
+    STORAGE + "88.35": {**ENHANCED, **DOCUMENT},  # Extensible SR
+    STORAGE + "88.11": DOCUMENT,  # Basic Text SR
+    STORAGE + "88.22": DOCUMENT,  # Enhanced SR
+    STORAGE + "88.33": DOCUMENT,  # Comprehensive SR
+    STORAGE + "88.40": DOCUMENT,  # Procedure Log
+    STORAGE + "88.50": DOCUMENT,  # Mammography CAD SR
+    STORAGE + "88.59": DOCUMENT,  # Key Object Selection
+    STORAGE + "88.65": DOCUMENT,  # Chest CAD SR
+    STORAGE + "88.67": DOCUMENT,  # X-Ray Radiation Dose SR
+    STORAGE + "88.68": DOCUMENT,  # Radiopharmaceutical Radiation Dose SR
     STORAGE + "91.1": ENHANCED,  # Microscopy Bulk Simple Annotations
     STORAGE + "481.2": RT_STRUCTURE,  # RT Dose
     STORAGE + "481.3": RT_STRUCTURE,  # RT Structure Set
@@ -89,7 +113,9 @@ def settle(choice: str, tag: int, *, sop_class: str, nested: bool) -> str:
     >>> settle("X/Z/D", 0x00181000, sop_class="1.2.840.10008.5.1.4.1.1.2", nested=True)
     'D'
     """
+    if not nested and choice == X and sop_class.startswith(STORAGE + "11."):
+        return PRESENTATION.get(tag, X)
     if choice not in UNKNOWN:
         return choice
-    kind = None if nested else BY_SOP_CLASS.get(sop_class, {}).get(tag, COMMON.get(tag))
+    kind = NESTED.get(tag) if nested else BY_SOP_CLASS.get(sop_class, {}).get(tag, COMMON.get(tag))
     return UNKNOWN[choice] if kind is None else BY_TYPE[choice][kind]

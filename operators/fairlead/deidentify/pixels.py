@@ -1,17 +1,19 @@
 """May these pixels leave? A verdict per instance, with the rule that decided (the facts are all in the header).
 
 Text that is burned into pixels cannot be found reliably by a program, so nothing is passed on a guess: original CT, MR and PET
-slices pass, computed objects pass, ultrasound is masked to its declared regions, the rest waits for a person.
+slices pass, computed objects pass, ultrasound is masked to its declared regions, known models by the profile, the rest waits for a person.
 """
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
 from pydicom.dataset import Dataset
 
+from fairlead.deidentify.boxes import Box
 from fairlead.deidentify.profile import Profile
 
 STORAGE: Final = "1.2.840.10008.5.1.4.1.1."
@@ -25,7 +27,20 @@ SELDOM_TEXT: Final = frozenset({"CT", "MR", "PT", "NM", "CR", "DX", "MG", "SM", 
 """Modalities where a header that says "no burned-in annotation" is credible."""
 SCREEN: Final = frozenset({"SECONDARY", "SCREEN SAVE", "SCREENSHOT", "SCREENSAVE"})
 SLIDE_PHOTOS: Final = frozenset({"LABEL", "OVERVIEW", "LOCALIZER", "THUMBNAIL"})
-NATIVE: Final = frozenset({"1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.1.99"})
+PHOTOS: Final = frozenset({STORAGE + "77.1.1", STORAGE + "77.1.1.1", STORAGE + "77.1.4", STORAGE + "77.1.4.1"})
+"""Endoscopic and photographic VL images and videos: faces, rooms and labels."""
+PHOTO_MODALITIES: Final = frozenset({"XC", "ES", "DOC"})
+FACES: Final = frozenset({
+    "HEAD", "BRAIN", "SKULL", "FACE", "ORBIT", "ORBITS", "SINUS", "SINUSES", "HEADNECK", "JAW", "NECK", "CSPINE", "CRANIUM", "MAXILLA",
+    "MANDIBLE", "TEMPORAL", "CEREBRAL", "NEURO", "KOPF", "SCHADEL", "SCHÄDEL", "HIRN", "IAC", "PITUITARY", "MPRAGE",
+})  # fmt: skip
+"""Body parts, and words of descriptions, whose volumes show a face; see Recognizable Visual Features (PS3.3 C.7.6.1)."""
+WHERE_SHOWN: Final = ("BodyPartExamined", "StudyDescription", "SeriesDescription", "ProtocolName", "RequestedProcedureDescription")
+NATIVE: Final = frozenset({"1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2", "1.2.840.10008.1.2.1.99"})
+MASKABLE: Final = frozenset(
+    {"1.2.840.10008.1.2.5"} | {f"1.2.840.10008.1.2.4.{number}" for number in (50, 51, 57, 70, 80, 81, 90, 91, 201, 202, 203)}
+)
+"""Compressed syntaxes whose frames are decoded, masked and encoded again without loss: RLE, JPEG, JPEG-LS, JPEG 2000, HTJ2K."""
 
 
 class Decision(StrEnum):
@@ -43,6 +58,8 @@ class Verdict:
     decision: Decision
     rule: str
     reason: str = ""
+    keep: tuple[Box, ...] = ()
+    blank: tuple[Box, ...] = ()
 
 
 def _words(dataset: Dataset, keyword: str) -> list[str]:
@@ -69,17 +86,56 @@ def _refuse(rule: str, reason: str) -> Verdict:
 
 def judge(dataset: Dataset, profile: Profile, *, transfer_syntax: str) -> Verdict:
     """Return the verdict on one instance; the first rule that knows the case decides."""
-    for rule in (_documents, _stated, _nothing, _sources):
+    for rule in (_documents, _nothing, _known_model, _stated, _sources, _photos):
         verdict = rule(dataset, profile)
         if verdict is not None:
-            return verdict
+            return _possible(verdict, transfer_syntax)
     if str(dataset.get("Modality") or "") == "US":
-        return _ultrasound(dataset, profile, transfer_syntax)
+        return _possible(_ultrasound(dataset, profile), transfer_syntax)
     return _by_modality(dataset, profile)
 
 
-def _documents(dataset: Dataset, _profile: Profile) -> Verdict | None:
-    if str(dataset.get("SOPClassUID") or "").startswith(DOCUMENTS) or "EncapsulatedDocument" in dataset:
+def _possible(verdict: Verdict, transfer_syntax: str) -> Verdict:
+    """Refuse a mask that cannot be drawn: video and syntaxes without a decoder."""
+    if verdict.decision is Decision.MASK and transfer_syntax not in NATIVE and transfer_syntax not in MASKABLE:
+        return _refuse(verdict.rule, "pixel data in this transfer syntax cannot be masked; decompress the file first")
+    return verdict
+
+
+def shows_face(dataset: Dataset) -> bool:
+    """Return whether a volume is one of the head or neck, by its body part or its descriptions."""
+    if str(dataset.get("Modality") or "") not in SLICES or not has_pixels(dataset):
+        return False
+    words = {word for keyword in WHERE_SHOWN for text in _words(dataset, keyword) for word in re.split(r"[\W_]+", text)}
+    return bool(words & FACES)
+
+
+def _known_model(dataset: Dataset, profile: Profile) -> Verdict | None:
+    """Mask what the profile's list says of this device and image size."""
+    for entry in profile.pixels.masks:
+        if entry.fits(
+            {keyword: str(dataset.get(keyword) or "").strip() for keyword in ("Modality", "Manufacturer", "ManufacturerModelName")}
+        ):
+            size = int(dataset.get("Rows") or 0), int(dataset.get("Columns") or 0)
+            if size == (entry.rows, entry.columns):
+                return Verdict(Decision.MASK, "known-model", keep=entry.kept, blank=entry.blanked)
+    return None
+
+
+def _photos(dataset: Dataset, profile: Profile) -> Verdict | None:
+    photo = str(dataset.get("SOPClassUID") or "") in PHOTOS or str(dataset.get("Modality") or "") in PHOTO_MODALITIES
+    if not photo:
+        return None
+    if "photo" in profile.pixels.allow:
+        return Verdict(Decision.PASS, "allowed")
+    return _refuse("photo", "photographs and endoscopies may show a face, a room or a label")
+
+
+def _documents(dataset: Dataset, profile: Profile) -> Verdict | None:
+    document = str(dataset.get("SOPClassUID") or "").startswith(DOCUMENTS) or "EncapsulatedDocument" in dataset
+    if document and "encapsulated-document" in profile.pixels.allow:
+        return Verdict(Decision.PASS, "allowed")
+    if document:
         return _refuse("encapsulated-document", "an encapsulated document can say anything; it is not de-identified")
     return None
 
@@ -92,11 +148,11 @@ def _stated(dataset: Dataset, _profile: Profile) -> Verdict | None:
 
 def _nothing(dataset: Dataset, _profile: Profile) -> Verdict | None:
     if not has_pixels(dataset):
-        return Verdict(Decision.PASS, "no-pixels")
+        return _stated(dataset, _profile) or Verdict(Decision.PASS, "no-pixels")
     if has_embedded_overlay(dataset):
         return _refuse("embedded-overlay", "an overlay may lie in unused bits of the pixel data")
     if str(dataset.get("SOPClassUID") or "") in COMPUTED:
-        return Verdict(Decision.PASS, "computed")
+        return _stated(dataset, _profile) or Verdict(Decision.PASS, "computed")
     return None
 
 
@@ -112,15 +168,13 @@ def _sources(dataset: Dataset, profile: Profile) -> Verdict | None:
     return None
 
 
-def _ultrasound(dataset: Dataset, profile: Profile, transfer_syntax: str) -> Verdict:
+def _ultrasound(dataset: Dataset, profile: Profile) -> Verdict:
     if "ultrasound" in profile.pixels.allow:
         return Verdict(Decision.PASS, "allowed")
     if not profile.pixels.mask_ultrasound:
         return _refuse("ultrasound", "ultrasound images show text, and this profile does not mask them")
     if not dataset.get("SequenceOfUltrasoundRegions"):
         return _refuse("ultrasound", "ultrasound without declared regions (0018,6011) cannot be masked")
-    if transfer_syntax not in NATIVE:
-        return _refuse("ultrasound", "masking works on uncompressed pixel data only; decompress the file first")
     return Verdict(Decision.MASK, "ultrasound-regions")
 
 

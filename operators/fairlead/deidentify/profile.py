@@ -5,20 +5,26 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from collections.abc import Callable, Mapping
 from functools import cached_property
+from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Annotated, Final, Literal, Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, StringConstraints, ValidationError, model_validator
 from pydicom.datadict import tag_for_keyword
 
+from fairlead.deidentify.boxes import Box
 from fairlead.deidentify.table import BASIC_CODE, EDITION, OPTION_CODES, Option
 from fairlead.errors import InvalidConfiguration
 from fairlead.records import Name
 from fairlead.resources import configs_folder
 
 TAG_PATTERN: Final = re.compile(r"\(([0-9A-Fa-f]{4}),([0-9A-Fa-f]{4})\)")
+OF_PIXELS: Final = frozenset({Option.CLEAN_PIXEL_DATA, Option.CLEAN_VISUAL_FEATURES})
+DEFACE_GROUP: Final = "fairlead.deface"
+Coordinate = Annotated[int, Field(ge=0, le=65535)]
 Creator = Annotated[str, StringConstraints(min_length=1, max_length=64, strip_whitespace=True)]
 
 
@@ -35,6 +41,48 @@ class DatePolicy(Part):
     keep_weekday: bool = False
 
 
+type Corners = tuple[Coordinate, Coordinate, Coordinate, Coordinate]
+
+
+class ModelMask(Part):
+    """Where a device burns text in, by model and image size; rectangles are ``[left, top, right, bottom]``, last excluded.
+
+    ``keep`` blanks everything outside of its rectangles, ``blank`` what is inside; both together do both.
+    """
+
+    modality: str | None = None
+    manufacturer: str
+    model: str
+    rows: Annotated[int, Field(ge=1, le=65535)]
+    columns: Annotated[int, Field(ge=1, le=65535)]
+    keep: tuple[Corners, ...] = ()
+    blank: tuple[Corners, ...] = ()
+
+    @model_validator(mode="after")
+    def _has_rectangles(self) -> Self:
+        if not self.keep and not self.blank:
+            raise ValueError("a mask needs rectangles to keep or to blank")
+        for left, top, right, bottom in (*self.keep, *self.blank):
+            if left >= right or top >= bottom or right > self.columns or bottom > self.rows:
+                raise ValueError("a rectangle is [left, top, right, bottom] inside the image, and not empty")
+        return self
+
+    def fits(self, device: Mapping[str, str]) -> bool:
+        """Return whether an instance comes from this model: equal but for case, the modality only where one is stated."""
+        stated = {"Modality": self.modality, "Manufacturer": self.manufacturer, "ManufacturerModelName": self.model}
+        return all(want is None or device.get(keyword, "").casefold() == want.casefold() for keyword, want in stated.items())
+
+    @property
+    def kept(self) -> tuple[Box, ...]:
+        """The rectangles that stay."""
+        return tuple(Box(top, bottom, left, right) for left, top, right, bottom in self.keep)
+
+    @property
+    def blanked(self) -> tuple[Box, ...]:
+        """The rectangles that go."""
+        return tuple(Box(top, bottom, left, right) for left, top, right, bottom in self.blank)
+
+
 class PixelPolicy(Part):
     """Which pixel data may leave; every rule that is not allowed sends the file to quarantine.
 
@@ -43,7 +91,8 @@ class PixelPolicy(Part):
 
     mask_ultrasound: bool = True
     trust_burned_in_no: bool = True
-    allow: frozenset[Literal["secondary-capture", "derived", "modality", "ultrasound"]] = frozenset()
+    allow: frozenset[Literal["secondary-capture", "derived", "modality", "ultrasound", "photo", "encapsulated-document"]] = frozenset()
+    masks: tuple[ModelMask, ...] = ()
 
 
 class SafePrivate(Part):
@@ -54,6 +103,20 @@ class SafePrivate(Part):
     elements: tuple[Annotated[str, StringConstraints(pattern=r"^[0-9A-Fa-f]{2}$")], ...]
 
 
+type ActionLetter = Literal["X", "Z", "D", "U", "K", "C"]
+
+
+class Condition(Part):
+    """Overrides for some instances only: those whose attributes have one of the values, all of them where several are named."""
+
+    where: Annotated[dict[str, tuple[str, ...]], Field(min_length=1)]
+    overrides: Annotated[dict[str, ActionLetter], Field(min_length=1)]
+
+    def holds(self, value_of: Callable[[str], str]) -> bool:
+        """Return whether an instance is meant; ``value_of`` gives the text of an attribute by keyword."""
+        return all(value_of(keyword).strip().casefold() in {want.casefold() for want in wanted} for keyword, wanted in self.where.items())
+
+
 class Profile(Part):
     """What happens to a data set: the basic profile of PS3.15 Annex E, the options on top of it, and local decisions."""
 
@@ -62,26 +125,44 @@ class Profile(Part):
     options: frozenset[Option] = frozenset()
     dates: DatePolicy = DatePolicy()
     oldest_age: Annotated[int, Field(ge=1, le=120)] = 89
-    overrides: dict[str, Literal["X", "Z", "D", "U", "K", "C"]] = Field(default_factory=dict)
+    overrides: dict[str, ActionLetter] = Field(default_factory=dict)
+    conditions: tuple[Condition, ...] = ()
     terms: dict[str, tuple[str, ...]] = Field(default_factory=dict)
     safe_private: tuple[SafePrivate, ...] = ()
     pixels: PixelPolicy = PixelPolicy()
     dciodvfy: Literal["every", "off"] = "every"
+    _variants: dict[tuple[int, ...], Profile] = PrivateAttr(default_factory=dict)
 
     @model_validator(mode="after")
     def _holds_together(self) -> Self:
         if {Option.RETAIN_FULL_DATES, Option.RETAIN_MODIFIED_DATES} <= self.options:
             raise ValueError("retain_full_dates and retain_modified_dates exclude each other")
-        if Option.CLEAN_VISUAL_FEATURES in self.options:
-            raise ValueError("clean_visual_features needs a defacing program, and none is built in")
-        for key in (*self.overrides, *self.terms):
+        if Option.CLEAN_VISUAL_FEATURES in self.options and not entry_points(group=DEFACE_GROUP):
+            raise ValueError(f"clean_visual_features needs a defacing plug-in (entry point {DEFACE_GROUP}), and none is installed")
+        for key in (*self.overrides, *self.terms, *(name for one in self.conditions for name in one.overrides)):
             tag_of(key)
+        for keyword in {name for one in self.conditions for name in one.where}:
+            if tag_for_keyword(keyword) is None:
+                raise ValueError(f"{keyword!r} is no DICOM keyword")
         return self
+
+    def effective(self, value_of: Callable[[str], str]) -> Profile:
+        """Return the profile for one instance: the overrides of every condition that holds laid over the general ones, later ones last."""
+        held = tuple(number for number, one in enumerate(self.conditions) if one.holds(value_of))
+        return self._variant(held) if held else self
+
+    def _variant(self, held: tuple[int, ...]) -> Profile:
+        if held not in self._variants:
+            overrides = dict(self.overrides)
+            for number in held:
+                overrides |= self.conditions[number].overrides
+            self._variants[held] = type(self).model_validate(dict(self) | {"overrides": overrides, "conditions": ()})
+        return self._variants[held]
 
     @cached_property
     def codes(self) -> tuple[str, ...]:
-        """The CID 7050 codes that hold for every file; Clean Pixel Data is added where a mask was really applied."""
-        stated = (code for option, code in OPTION_CODES.items() if option in self.options and option is not Option.CLEAN_PIXEL_DATA)
+        """The CID 7050 codes that hold for every file; those of pixels are added where something was really cleaned."""
+        stated = (code for option, code in OPTION_CODES.items() if option in self.options and option not in OF_PIXELS)
         return (BASIC_CODE, *stated)
 
     @cached_property

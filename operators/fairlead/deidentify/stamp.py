@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Final
 
 from pydicom.dataset import Dataset, FileMetaDataset
@@ -16,25 +17,29 @@ from fairlead.deidentify.table import CODES, EDITION, OPTION_CODES, Option
 IMPLEMENTATION_UID: Final = "2.25.231474301523541377562094316437019832457"
 IMPLEMENTATION_NAME: Final = f"FAIRLEAD_{__version__.replace('.', '')}"[:16]
 PREAMBLE: Final = b"\0" * 128
-FACES: Final = frozenset({"HEAD", "BRAIN", "SKULL", "FACE", "ORBIT", "SINUS", "SINUSES", "HEADNECK", "JAW", "NECK", "CSPINE"})
-"""Body parts whose volumes show a face; see Recognizable Visual Features (PS3.3 C.7.6.1)."""
-VOLUMES: Final = frozenset({"CT", "MR", "PT"})
 PIXELS: Final = ("PixelData", "FloatPixelData", "DoubleFloatPixelData")
 
 
-def applied_codes(profile: Profile, verdict: Verdict | None) -> tuple[str, ...]:
+def applied_codes(profile: Profile, verdict: Verdict | None, *, defaced: bool = False) -> tuple[str, ...]:
     """Return the CID 7050 codes of what was really done to one instance, in ascending order."""
-    return tuple(
-        sorted(
-            {
-                *profile.codes,
-                *([OPTION_CODES[Option.CLEAN_PIXEL_DATA]] if verdict is not None and verdict.decision is Decision.MASK else []),
-            }
-        )
-    )
+    codes = set(profile.codes)
+    if verdict is not None and verdict.decision is Decision.MASK:
+        codes.add(OPTION_CODES[Option.CLEAN_PIXEL_DATA])
+    if defaced:
+        codes.add(OPTION_CODES[Option.CLEAN_VISUAL_FEATURES])
+    return tuple(sorted(codes))
 
 
-def stamp(dataset: Dataset, profile: Profile, *, pseudonym: str, verdict: Verdict | None) -> None:
+@dataclass(frozen=True, slots=True)
+class PixelFacts:
+    """What is known of the pixels: the verdict (None: nobody judged them), whether they show a face, whether it was removed."""
+
+    verdict: Verdict | None = None
+    face: bool = False
+    defaced: bool = False
+
+
+def stamp(dataset: Dataset, profile: Profile, *, pseudonym: str, facts: PixelFacts) -> None:
     """Write PatientIdentityRemoved and what goes with it (PS3.15 section E.1.1, PS3.3 C.7.1.1 and C.12.1.1.9) into the copy.
 
     What an earlier de-identification wrote there is replaced: its words may hold anything.
@@ -43,13 +48,14 @@ def stamp(dataset: Dataset, profile: Profile, *, pseudonym: str, verdict: Verdic
     dataset.PatientName = pseudonym
     dataset.PatientIdentityRemoved = "YES"
     dataset.DeidentificationMethod = [f"Fairlead {__version__}", profile.sha256, f"PS3.15 {EDITION}", f"profile {profile.name}"[:60]]
-    dataset.DeidentificationMethodCodeSequence = Sequence([_code(code) for code in applied_codes(profile, verdict)])
+    codes = applied_codes(profile, facts.verdict, defaced=facts.defaced)
+    dataset.DeidentificationMethodCodeSequence = Sequence([_code(code) for code in codes])
     dataset.LongitudinalTemporalInformationModified = _temporal(profile)
     if any(name in dataset for name in PIXELS):
-        if verdict is not None and verdict.decision is not Decision.QUARANTINE:
+        if facts.verdict is not None and facts.verdict.decision is not Decision.QUARANTINE:
             dataset.BurnedInAnnotation = "NO"
-        if _shows_face(dataset):
-            dataset.RecognizableVisualFeatures = "YES"
+        if facts.face or facts.defaced:
+            dataset.RecognizableVisualFeatures = "NO" if facts.defaced else "YES"
 
 
 def _code(value: str) -> Dataset:
@@ -62,11 +68,6 @@ def _temporal(profile: Profile) -> str:
     if Option.RETAIN_FULL_DATES in profile.options:
         return "UNMODIFIED"
     return "MODIFIED" if Option.RETAIN_MODIFIED_DATES in profile.options else "REMOVED"
-
-
-def _shows_face(dataset: Dataset) -> bool:
-    part = str(dataset.get("BodyPartExamined") or "").strip().upper()
-    return str(dataset.get("Modality") or "") in VOLUMES and part in FACES
 
 
 def new_meta(dataset: Dataset, *, transfer_syntax: str) -> FileMetaDataset:

@@ -32,6 +32,7 @@ SHAPE: Final = frozenset({
     0x0040A168,  # Concept Code Sequence
     0x0040A195,  # Modifier Code Sequence
     0x0040A300,  # Measured Value Sequence
+    0x00400612,  # Specimen Preparation Step Content Item Sequence
     0x004008EA,  # Measurement Units Code Sequence
     0x0040A301,  # Numeric Value Qualifier Code Sequence
     0x0040A504,  # Content Template Sequence
@@ -77,6 +78,9 @@ def dummy_item(tag: int) -> Dataset:
     item = Dataset()
     if tag == 0x0040A730:  # Content Sequence: one text node, TID-neutral
         item.RelationshipType, item.ValueType, item.TextValue = "CONTAINS", "TEXT", REMOVED
+        item.ConceptNameCodeSequence = [_code("121106", "DCM", "Comment")]
+    elif tag in (0x00400555, 0x00400612):  # Acquisition Context, Specimen Preparation Step: content items (PS3.3 section 10.2)
+        item.ValueType, item.TextValue = "TEXT", REMOVED
         item.ConceptNameCodeSequence = [_code("121106", "DCM", "Comment")]
     elif tag == 0x0040A073:  # Verifying Observer Sequence (PS3.3 C.17.2)
         item.VerifyingObserverName, item.VerifyingOrganization, item.VerificationDateTime = "Removed", REMOVED, "19000101000000"
