@@ -26,6 +26,25 @@ class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+class NodeTlsSettings(Section):
+    """DICOM TLS by the BCP 195 profile (PS3.15 B.9); on when a certificate is named."""
+
+    certificate: Path | None = None
+    key: Path | None = None
+    ca_file: Path | None = None
+    mutual: bool = True
+    plain_port: int | None = Field(default=None, ge=0, le=65535)
+
+
+class NodeWebSettings(Section):
+    """STOW-RS, ``/healthz`` and ``/metrics``; on when a port is named."""
+
+    host: str = "127.0.0.1"
+    port: int | None = Field(default=None, ge=0, le=65535)
+    token: SecretStr = SecretStr("")
+    max_request_bytes: PositiveInt = 64 * 1024**3
+
+
 class NodeSettings(Section):
     """The DICOM node."""
 
@@ -43,6 +62,10 @@ class NodeSettings(Section):
     network_timeout_s: PositiveFloat = 60.0
     low_water_bytes: int = Field(default=512 * 1024**2, ge=0)
     drain_grace_s: PositiveFloat = 30.0
+    report_retry_s: PositiveFloat = 5.0
+    report_for_s: PositiveFloat = 86_400.0
+    tls: NodeTlsSettings = NodeTlsSettings()
+    web: NodeWebSettings = NodeWebSettings()
 
 
 class WatchSettings(Section):
@@ -79,6 +102,7 @@ class CatalogSettings(Section):
     contact_email: str = "data-steward@example.org"
     license: str = "https://creativecommons.org/licenses/by/4.0/"
     language: str = "en"
+    harvest_private: bool = False
 
 
 class ExportSettings(Section):

@@ -4,20 +4,33 @@ import warnings
 from collections.abc import Callable, Iterator
 
 import pytest
-from sqlalchemy import Engine
+from sqlalchemy import Engine, insert
 
 from fairlead.catalog import create_app
+from fairlead.catalog.accounts import Accounts, hash_password
+from fairlead.catalog.tables import users
+from fairlead.database import utc_now
 from fairlead.publish import Exports
 from fairlead.records import DatasetRecord
 from fairlead.settings import Settings
+from migrated import migrated_engine
 from publish.conftest import Clock, run
 from publish.fakes import FakeUpstream, a_cohort, an_imaging_record
 
 with warnings.catch_warnings():
-    warnings.simplefilter("ignore")  # Starlette would like its test client to use httpx2; ours is httpx
+    # Starlette would like its test client to use httpx2, which nothing else here needs; only this one sentence is passed over.
+    warnings.filterwarnings("ignore", message="Using `httpx` with `starlette.testclient` is deprecated")
     from fastapi.testclient import TestClient
 
 type Publish = Callable[..., DatasetRecord]
+
+
+@pytest.fixture
+def engine(settings: Settings) -> Iterator[Engine]:
+    """Return a migrated SQLite database."""
+    opened = migrated_engine(settings)
+    yield opened
+    opened.dispose()
 
 
 @pytest.fixture
@@ -38,3 +51,33 @@ def client(settings: Settings, engine: Engine) -> Iterator[TestClient]:
     """Return a client of the application; mistakes of the server are answers, as they are for everybody."""
     with TestClient(create_app(settings, engine), base_url="http://127.0.0.1:8000", raise_server_exceptions=False) as opened:
         yield opened
+
+
+PASSWORD = "correct horse battery"
+EMAIL = "ada@example.org"
+
+
+@pytest.fixture(scope="session")
+def password_hash() -> str:
+    """Return a hash of the one password of these tests: it is slow to make, on purpose."""
+    return hash_password(PASSWORD)
+
+
+@pytest.fixture
+def accounts(settings: Settings, engine: Engine, password_hash: str) -> Accounts:
+    """Return accounts with two users and an administrator."""
+    rows = [(EMAIL, "user"), ("bob@example.org", "user"), ("root@example.org", "admin")]
+    with engine.begin() as connection:
+        for email, role in rows:
+            connection.execute(insert(users).values(email=email, role=role, password_hash=password_hash, created_at=utc_now()))
+    return Accounts(settings, engine)
+
+
+@pytest.fixture
+def bearer(accounts: Accounts) -> Callable[..., dict[str, str]]:
+    """Return a function that gives the header of a user who is logged in."""
+
+    def bearer(email: str = EMAIL) -> dict[str, str]:
+        return {"Authorization": f"Bearer {accounts.issue(email)}"}
+
+    return bearer

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -8,6 +9,7 @@ from sqlalchemy import Engine
 from fairlead.publish import ExportParameters, Exports
 from fairlead.records import Approval
 from fairlead.settings import Settings
+from migrated import migrated_engine
 from publish.fakes import FakeUpstream, a_cohort, an_imaging_record
 
 
@@ -20,6 +22,14 @@ class Clock:
     def __call__(self) -> datetime:
         self.now += timedelta(seconds=1)
         return self.now
+
+
+@pytest.fixture
+def engine(settings: Settings) -> Iterator[Engine]:
+    """Return a migrated SQLite database."""
+    opened = migrated_engine(settings)
+    yield opened
+    opened.dispose()
 
 
 @pytest.fixture

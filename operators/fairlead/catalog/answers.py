@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from threading import Lock
 from typing import Final
 
@@ -12,6 +12,7 @@ from fastapi.responses import Response
 from rdflib import DCTERMS, PROV, RDF, RDFS, Graph, Literal, Namespace, URIRef
 
 from fairlead.catalog.documents import PROFILES, Documents, etag_of, represent, signposts
+from fairlead.catalog.entries import Entry, EntryState, iri_of
 from fairlead.catalog.negotiation import HTML, OFFERED, choose, is_fresh
 from fairlead.catalog.pages import POLICY, Pages
 from fairlead.catalog.problems import NotAcceptable
@@ -45,7 +46,7 @@ class Answers:
     def node(self, request: Request, find: Callable[[], Node]) -> Response:
         """Answer with a node: negotiate first, so that 406 costs nothing; find and render it only when it is not kept."""
         media_type, profile = self._wanted(request)
-        key = (self._documents.store.generation(), request.url.path, profile, media_type)
+        key = (self._documents.generation(), request.url.path, profile, media_type)
         kept = self._recall(key)
         if kept is None:
             node = find()
@@ -63,10 +64,27 @@ class Answers:
             raise _not_acceptable(RDF_ONLY)
         return self._respond(request, represent(graph, media_type), media_type, links=links)
 
-    def tombstone(self, request: Request, stone: Tombstone) -> Response:
+    def entry(self, request: Request, entry: Entry, *, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+        """Answer with a written record; a draft is nobody else's, so no cache may keep it."""
+        media_type, profile = self._wanted(request)
+        if profile != "fdp":
+            raise NotAcceptable("A written record has the profile fdp only.", remedy="Leave ?profile= out.")
+        graph = self._documents.entry(entry)
+        iri = iri_of(self.site, entry.kind.name, entry.id)
+        body = self._pages.entry(entry, graph, iri) if media_type == HTML else represent(graph, media_type)
+        extra = {"Cache-Control": "private, no-store", "Vary": "Accept, Authorization"} if entry.state == EntryState.DRAFT else {}
+        links = [f'<{iri}>; rel="cite-as"', f'<{iri}?format=ttl>; rel="describedby"; type="text/turtle"']
+        return self._respond(request, body, media_type, links=links, status=status, extra={**extra, **(headers or {})})
+
+    def etags_of(self, entry: Entry) -> set[str]:
+        """Return the ETag of every representation of a written record, for ``If-Match``."""
+        graph = self._documents.entry(entry)
+        return {etag_of(represent(graph, media_type)) for media_type in RDF_ONLY}
+
+    def tombstone(self, request: Request, stone: Tombstone, iri: str) -> Response:
         """Answer 410 with what remains."""
         media_type, _ = self._wanted(request)
-        body = self._pages.tombstone(stone) if media_type == HTML else represent(_tombstone_graph(self.site, stone), media_type)
+        body = self._pages.tombstone(stone, iri) if media_type == HTML else represent(_tombstone_graph(iri, stone), media_type)
         return Response(body, 410, headers=_headers(media_type), media_type=media_type)
 
     def _wanted(self, request: Request) -> tuple[str, str]:
@@ -97,14 +115,23 @@ class Answers:
         records = self._documents.store.published() if isinstance(node, RootNode | CatalogNode) else ()
         return self._pages.page(node, records)
 
-    def _respond(self, request: Request, body: bytes, media_type: str, *, links: Sequence[str] = ()) -> Response:
+    def _respond(
+        self,
+        request: Request,
+        body: bytes,
+        media_type: str,
+        *,
+        links: Sequence[str] = (),
+        status: int = 200,
+        extra: Mapping[str, str] | None = None,
+    ) -> Response:
         etag = etag_of(body)
-        headers = {"ETag": etag, **REVALIDATE, **_headers(media_type)}
+        headers = {"ETag": etag, **REVALIDATE, **_headers(media_type), **(extra or {})}
         if links:
             headers["Link"] = ", ".join(links)
-        if is_fresh(request.headers.get("if-none-match"), etag):
+        if status == 200 and is_fresh(request.headers.get("if-none-match"), etag):
             return Response(status_code=304, headers=headers)
-        return Response(body, headers=headers, media_type=media_type)
+        return Response(body, status, headers=headers, media_type=media_type)
 
 
 def _headers(media_type: str) -> dict[str, str]:
@@ -118,8 +145,8 @@ def _not_acceptable(offered: Sequence[str]) -> NotAcceptable:
     )
 
 
-def _tombstone_graph(site: Site, stone: Tombstone) -> Graph:
-    graph, node = Graph(), URIRef(site.dataset(stone.id))
+def _tombstone_graph(iri: str, stone: Tombstone) -> Graph:
+    graph, node = Graph(), URIRef(iri)
     graph.add((node, RDF.type, PROV.Entity))
     graph.add((node, DCTERMS.title, Literal(stone.title)))
     graph.add((node, ADMS["status"], URIRef("http://publications.europa.eu/resource/authority/dataset-status/WITHDRAWN")))

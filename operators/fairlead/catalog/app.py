@@ -11,131 +11,169 @@ from typing import Annotated, Final
 from fastapi import FastAPI, Query, Request
 from fastapi.middleware.cors import CORSMiddleware
 from fastapi.responses import FileResponse, JSONResponse, PlainTextResponse, Response
-from rdflib import DCTERMS, RDF, Graph, URIRef
+from rdflib import DCTERMS, RDF, RDFS, Graph, URIRef
 from sqlalchemy import Engine
 
 from fairlead import __version__
+from fairlead.catalog.accounts import Accounts, User
 from fairlead.catalog.answers import Answers, dataset_of
 from fairlead.catalog.bytes import serve_file
-from fairlead.catalog.documents import MAX_PAGE_SIZE, PAGE_SIZE, Documents, page_of
+from fairlead.catalog.documents import MAX_PAGE_SIZE, PAGE_SIZE, Documents, Page, page_of
+from fairlead.catalog.entries import Entries, iri_of
 from fairlead.catalog.metrics import Metrics
 from fairlead.catalog.pages import HERE
 from fairlead.catalog.problems import add_handlers
-from fairlead.errors import UnsupportedInput, Withdrawn
+from fairlead.catalog.write_api import Writer, add_write_routes
+from fairlead.errors import NotFound, UnsupportedInput, Withdrawn
 from fairlead.publish import DatasetStore, Node, Site
+from fairlead.publish.graph import new_graph
 from fairlead.publish.vocabulary import DCAT, FDP, LDP
 from fairlead.settings import Settings
 
 READ: Final = ["GET", "HEAD"]
 WRITE: Final = ["POST", "PUT", "PATCH", "DELETE"]
 EXPOSED: Final = ["ETag", "Link", "Location", "Content-Length", "Content-Range", "Accept-Ranges", "Last-Modified"]
-LATER: Final = ("search", "sparql", "oai", "tokens", "api-keys", "index/entries")
+LATER: Final = ("search", "sparql", "oai", "api-keys", "index/entries")
 PageSize = Annotated[int, Query(ge=1, le=MAX_PAGE_SIZE)]
 
 
 def create_app(settings: Settings, engine: Engine) -> FastAPI:
-    """Return the application; it reads and never writes."""
+    """Return the application: what is published to read, and a write side for users that an administrator added."""
     app = FastAPI(title=settings.catalog.title, version=__version__, redirect_slashes=False, docs_url=None, redoc_url=None)
     metrics = Metrics()
     app.add_middleware(
-        CORSMiddleware, allow_origins=["*"], allow_methods=["GET", "HEAD", "OPTIONS"], allow_headers=["*"], expose_headers=EXPOSED
+        CORSMiddleware,
+        allow_origins=["*"],
+        allow_methods=["GET", "HEAD", "OPTIONS", "POST", "PUT", "DELETE"],
+        allow_headers=["*"],
+        expose_headers=EXPOSED,
     )
     app.add_middleware(metrics.middleware())
     add_handlers(app)
-    documents = Documents(Site.of(settings), DatasetStore(settings, engine))
+    documents = Documents(Site.of(settings), DatasetStore(settings, engine), Entries(engine))
     answers = Answers(documents)
-    _add_records(app, documents, answers)
+    accounts = Accounts(settings, engine)
+    _add_records(app, documents, answers, accounts)
     _add_containers(app, documents, answers)
     _add_pages(app, documents, answers)
     _add_profiles(app, documents, answers)
     _add_bytes(app, documents.store)
     _add_service(app, documents.store, metrics)
+    add_write_routes(app, Writer(documents, answers, accounts))
     _add_later(app)
     return app
 
 
-def _add_records(app: FastAPI, documents: Documents, answers: Answers) -> None:
+def _add_records(app: FastAPI, documents: Documents, answers: Answers, accounts: Accounts) -> None:
+    find: dict[str, Callable[[str], Node]] = {
+        "catalog": documents.catalog,
+        "dataset": documents.dataset,
+        "distribution": documents.distribution,
+    }
+
     @app.api_route("/", methods=READ)
     def root(request: Request) -> Response:
         """Return the FAIR Data Point itself."""
         return answers.node(request, documents.root)
 
-    @app.api_route("/catalog/{identifier}", methods=READ)
-    def catalog(request: Request, identifier: str) -> Response:
-        """Return a catalogue."""
-        return answers.node(request, lambda: documents.catalog(identifier))
+    def record(request: Request, kind: str, identifier: str) -> Response:
+        try:
+            return answers.node(request, lambda: find[kind](identifier))
+        except Withdrawn:
+            dataset = dataset_of(identifier)
+            return answers.tombstone(request, documents.store.tombstone(dataset), documents.site.dataset(dataset))
+        except NotFound:
+            user = accounts.user_of(request.headers.get("authorization"))
+            return written(request, kind, identifier, user)
 
-    @app.api_route("/dataset/{identifier}", methods=READ)
-    def dataset(request: Request, identifier: str) -> Response:
-        """Return a dataset, or its tombstone."""
-        return _or_tombstone(request, documents, answers, identifier=identifier, find=lambda: documents.dataset(identifier))
+    def written(request: Request, kind: str, identifier: str, user: User | None) -> Response:
+        try:
+            return answers.entry(request, documents.entries.get(kind, identifier, user))
+        except Withdrawn:
+            iri = iri_of(documents.site, kind, identifier)
+            return answers.tombstone(request, documents.entries.tombstone(kind, identifier), iri)
 
-    @app.api_route("/distribution/{identifier}", methods=READ)
-    def distribution(request: Request, identifier: str) -> Response:
-        """Return a distribution, or its dataset's tombstone."""
-        return _or_tombstone(request, documents, answers, identifier=identifier, find=lambda: documents.distribution(identifier))
+    def add(kind: str) -> None:
+        def one(request: Request, identifier: str) -> Response:
+            return record(request, kind, identifier)
 
+        one.__doc__ = f"Return a {kind}, or its tombstone."
+        app.add_api_route(f"/{kind}/{{identifier}}", one, methods=READ, name=kind)
 
-def _or_tombstone(request: Request, documents: Documents, answers: Answers, *, identifier: str, find: Callable[[], Node]) -> Response:
-    try:
-        return answers.node(request, find)
-    except Withdrawn:
-        return answers.tombstone(request, documents.store.tombstone(dataset_of(identifier)))
+    for kind in find:
+        add(kind)
 
 
 def _add_containers(app: FastAPI, documents: Documents, answers: Answers) -> None:
     site = documents.site
 
-    def container(request: Request, node: Node, iri: str) -> Response:
-        return answers.graph(request, _only_container(documents.graph(node, "fdp"), URIRef(iri)))
+    def container(request: Request, graph: Graph, iri: str) -> Response:
+        return answers.graph(request, _only_container(graph, URIRef(iri)))
 
     @app.api_route("/catalog/", methods=READ)
     def catalogs(request: Request) -> Response:
         """Return the container of catalogues."""
-        return container(request, documents.root(), f"{site.base}/catalog/")
+        return container(request, documents.graph(documents.root(), "fdp"), f"{site.base}/catalog/")
 
     @app.api_route("/catalog/{identifier}/dataset/", methods=READ)
     def datasets(request: Request, identifier: str) -> Response:
         """Return the container of a catalogue's datasets."""
-        return container(request, documents.catalog(identifier), f"{site.catalog}/dataset/")
+        return container(request, _graph_of(documents, "catalog", identifier), f"{site.base}/catalog/{identifier}/dataset/")
 
     @app.api_route("/dataset/{identifier}/distribution/", methods=READ)
     def distributions(request: Request, identifier: str) -> Response:
         """Return the container of a dataset's distributions."""
-        return container(request, documents.dataset(identifier), f"{site.dataset(identifier)}/distribution/")
+        return container(request, _graph_of(documents, "dataset", identifier), f"{site.dataset(identifier)}/distribution/")
+
+
+def _graph_of(documents: Documents, kind: str, identifier: str) -> Graph:
+    """Return a published record, exported or written; raise NotFound."""
+    try:
+        node = documents.catalog(identifier) if kind == "catalog" else documents.dataset(identifier)
+    except Withdrawn:
+        raise
+    except NotFound:
+        return documents.entry(documents.entries.get(kind, identifier))
+    return documents.graph(node, "fdp")
 
 
 def _add_pages(app: FastAPI, documents: Documents, answers: Answers) -> None:
     site = documents.site
 
-    def page(request: Request, node: Node, *, parent: str, relation: URIRef, where: tuple[int, int]) -> Response:
+    def answer(request: Request, part: Page) -> Response:
         address = site.base + request.url.path
-        part = page_of(documents.graph(node, "fdp"), address, relation=relation, parent=URIRef(parent), page=where[0], size=where[1])
-        return answers.graph(request, part.graph, [f'<{url}>; rel="{name}"' for name, url in part.links.items()])
+        return answers.graph(request, part.graph, [f'<{address}?{query}>; rel="{name}"' for name, query in part.links.items()])
 
     @app.api_route("/page/catalog", methods=READ)
     def catalog_page(request: Request, page_number: Annotated[int, Query(alias="page", ge=0)] = 0, size: PageSize = PAGE_SIZE) -> Response:
         """Return some catalogues."""
-        return page(request, documents.root(), parent=site.root, relation=FDP.metadataCatalog, where=(page_number, size))
+        return answer(request, documents.page(site.root, FDP.metadataCatalog, page=page_number, size=size))
 
     @app.api_route("/catalog/{identifier}/page/dataset", methods=READ)
     def dataset_page(
         request: Request, identifier: str, page_number: Annotated[int, Query(alias="page", ge=0)] = 0, size: PageSize = PAGE_SIZE
     ) -> Response:
         """Return some datasets of a catalogue."""
-        return page(request, documents.catalog(identifier), parent=site.catalog, relation=DCAT.dataset, where=(page_number, size))
+        if identifier != site.catalog_id:
+            documents.entries.get("catalog", identifier)
+        return answer(request, documents.page(f"{site.base}/catalog/{identifier}", DCAT.dataset, page=page_number, size=size))
 
     @app.api_route("/dataset/{identifier}/page/distribution", methods=READ)
     def distribution_page(
         request: Request, identifier: str, page_number: Annotated[int, Query(alias="page", ge=0)] = 0, size: PageSize = PAGE_SIZE
     ) -> Response:
         """Return some distributions of a dataset."""
-        node, parent = documents.dataset(identifier), site.dataset(identifier)
-        return page(request, node, parent=parent, relation=DCAT.distribution, where=(page_number, size))
+        parent = URIRef(site.dataset(identifier))
+        graph = _graph_of(documents, "dataset", identifier)
+        children = [
+            (str(iri), str(graph.value(iri, RDFS.label) or "")) for iri in sorted(graph.objects(parent, DCAT.distribution), key=str)
+        ]
+        chosen = children[page_number * size : (page_number + 1) * size]
+        return answer(request, page_of(chosen, len(children), relation=DCAT.distribution, parent=parent, page=page_number, size=size))
 
 
 def _only_container(graph: Graph, container: URIRef) -> Graph:
-    part = Graph()
+    part = new_graph()
     part += graph.triples((container, None, None))
     parent, relation = graph.value(container, LDP.membershipResource), graph.value(container, LDP.hasMemberRelation)
     part += graph.triples((parent, relation, None))
@@ -193,8 +231,4 @@ def _add_later(app: FastAPI) -> None:
 
     for name in LATER:
         app.add_api_route(f"/{name}", later, methods=[*READ, *WRITE], include_in_schema=False, name=f"later {name}")
-    records = [
-        f"/{kind}{end}" for kind in ("catalog", "dataset", "distribution") for end in ("", "/{identifier}", "/{identifier}/meta/state")
-    ]
-    for path in ("/", *records):
-        app.add_api_route(path, later, methods=WRITE, include_in_schema=False, name=f"later {path}")
+    app.add_api_route("/", later, methods=["POST"], include_in_schema=False, name="later /")

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 from urllib.parse import urlencode
 
-from rdflib import PROF, RDF, Graph, Literal, URIRef
+from rdflib import PROF, RDF, RDFS, Graph, Literal, URIRef
 from rdflib.namespace import DCTERMS
 
 from fairlead import __version__
+from fairlead.catalog.entries import Entries, Entry, entry_graph, iri_of
+from fairlead.catalog.writing import written_shapes
 from fairlead.errors import NotFound
 from fairlead.publish import (
     VIEWS,
@@ -26,6 +28,8 @@ from fairlead.publish import (
     serialise,
     shapes_graph,
 )
+from fairlead.publish.graph import Child, add_container, new_graph
+from fairlead.publish.vocabulary import DCAT, FDP
 from fairlead.records import DatasetRecord
 
 PAGE_SIZE: Final = 10
@@ -40,6 +44,11 @@ class Documents:
 
     site: Site
     store: DatasetStore
+    entries: Entries
+
+    def generation(self) -> str:
+        """Return a mark that changes whenever anything that is visible changes."""
+        return f"{self.store.generation()}/{self.entries.generation()}"
 
     def root(self) -> RootNode:
         """Return the FAIR Data Point's own node; it looks at the store, so that an outage shows here too."""
@@ -66,13 +75,51 @@ class Documents:
         raise NotFound("The dataset has no distribution of that id.", remedy=f"See {self.site.dataset(dataset)}.")
 
     def graph(self, node: Node, profile: str) -> Graph:
-        """Return the view of a node; raise NotFound for a profile that does not exist."""
-        return render(node, profile, site=self.site)
+        """Return the view of a node with the written records below it; raise NotFound for a profile that does not exist."""
+        graph = render(node, profile, site=self.site)
+        if profile == "fdp" and isinstance(node, RootNode | CatalogNode):
+            self._add_written(graph, self.site.root if isinstance(node, RootNode) else self.site.catalog)
+        return graph
+
+    def _add_written(self, graph: Graph, parent: str) -> None:
+        children = self.written_children(parent)
+        if children:
+            name, relation = ("catalog", FDP.metadataCatalog) if parent == self.site.root else ("dataset", DCAT.dataset)
+            container = f"{parent.rstrip('/')}/{name}/"
+            add_container(graph, container, member_of=URIRef(parent), relation=relation, children=children)
+
+    def written_children(self, parent: str) -> list[Child]:
+        """Return IRI and title of the published written records that are part of ``parent``."""
+        return [(iri_of(self.site, kind, name), title) for kind, name, title in self.entries.children(parent)]
+
+    def entry(self, entry: Entry) -> Graph:
+        """Return a written record as it is served."""
+        return entry_graph(self.site, entry, self.written_children(iri_of(self.site, entry.kind.name, entry.id)))
+
+    def page(self, parent: str, relation: URIRef, *, page: int, size: int) -> Page:
+        """Return some children of a record; what it costs follows the page, not the total.
+
+        The exported datasets of the own catalogue come first, written records after them.
+        """
+        exported = self.store.count() if parent == self.site.catalog else int(parent == self.site.root)
+        total = exported + self.entries.count(parent)
+        first = page * size
+        children: list[Child] = []
+        if first < exported:
+            own = [(self.site.catalog, self.site.catalog_title)]
+            children += own if parent == self.site.root else self._exported(offset=first, limit=size)
+        if len(children) < size:
+            found = self.entries.children(parent, offset=max(0, first - exported), limit=size - len(children))
+            children += [(iri_of(self.site, kind, name), title) for kind, name, title in found]
+        return page_of(children, total, relation=relation, parent=URIRef(parent), page=page, size=size)
+
+    def _exported(self, *, offset: int, limit: int) -> list[Child]:
+        return [(self.site.dataset(record.id), record.title) for record in self.store.published(offset=offset, limit=limit)]
 
     def profile(self, profile: str) -> Graph:
         """Return a profile as one document: its PROF description, and the SHACL shapes that it leads to."""
         graph = Graph()
-        graph += shapes_graph(profile)
+        graph += written_shapes() if profile == "written" else shapes_graph(profile)
         node, resource = URIRef(self.site.profile(profile)), URIRef(f"{self.site.profile(profile)}#shapes")
         graph.add((node, RDF.type, PROF.Profile))
         graph.add((node, DCTERMS.title, Literal(f"Fairlead {profile} profile")))
@@ -92,20 +139,19 @@ class Page:
     links: Mapping[str, str]
 
 
-def page_of(graph: Graph, address: str, *, relation: URIRef, parent: URIRef, page: int, size: int) -> Page:
-    """Return the children of one page as links, sorted by IRI; there is always at least one page."""
-    children = sorted(graph.objects(parent, relation), key=str)
-    last = max(0, (len(children) - 1) // size)
-    part = Graph()
-    for child in children[page * size : (page + 1) * size]:
-        part.add((parent, relation, child))
-        part += graph.triples((child, None, None))
+def page_of(children: Sequence[Child], total: int, *, relation: URIRef, parent: URIRef, page: int, size: int) -> Page:
+    """Return the children of one page as links with their labels, and the query of the other pages; there is always at least one."""
+    last = max(0, (total - 1) // size)
+    part = new_graph()
+    for iri, title in children:
+        part.add((parent, relation, URIRef(iri)))
+        part.add((URIRef(iri), RDFS.label, Literal(title)))
     at = {"first": 0, "last": last}
     if page > 0:
         at["prev"] = min(page - 1, last)
     if page < last:
         at["next"] = page + 1
-    return Page(part, {name: f"{address}?{urlencode({'page': number, 'size': size})}" for name, number in at.items()})
+    return Page(part, {name: urlencode({"page": number, "size": size}) for name, number in at.items()})
 
 
 def etag_of(body: bytes) -> str:

@@ -9,9 +9,12 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
+from rdflib import DCTERMS, RDF, BNode, Graph, URIRef
+from rdflib.term import Node as Term
 
+from fairlead.catalog.entries import Entry
 from fairlead.publish import AccessRights, CatalogNode, DatasetNode, DistributionNode, Node, RootNode, Site, Tombstone
-from fairlead.publish.vocabulary import LICENCES, concept_iri
+from fairlead.publish.vocabulary import LICENCES, PREFIXES, concept_iri
 from fairlead.records import Concept, DatasetRecord, Distribution
 
 HERE: Final = Path(__file__).parent
@@ -64,6 +67,19 @@ def known_concepts(concepts: tuple[Concept, ...]) -> list[dict[str, str]]:
     return [{"label": item.label or item.raw, "iri": iri} for item in concepts if (iri := concept_iri(item.curie))]
 
 
+def _short(predicate: Term) -> str:
+    text = str(predicate)
+    prefix = next(((name, base) for name, base in PREFIXES.items() if text.startswith(base)), None)
+    return f"{prefix[0]}:{text.removeprefix(prefix[1])}" if prefix else text
+
+
+def _shown(value: Term) -> tuple[str, bool]:
+    """Return the text of a value, and whether it is an address to follow; blank nodes have no name worth showing."""
+    return (
+        ("(described in the record)", False) if isinstance(value, BNode) else (str(value), str(value).startswith(("http://", "https://")))
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Pages:
     """Renders every page of one site."""
@@ -83,9 +99,16 @@ class Pages:
                 here = self.site.distribution(node.record, node.distribution)
                 return self._render("distribution.html", here=here, record=node.record, item=self._item(node.record, node.distribution))
 
-    def tombstone(self, stone: Tombstone) -> bytes:
+    def tombstone(self, stone: Tombstone, iri: str) -> bytes:
         """Return the page that stands where a dataset was withdrawn."""
-        return self._render("tombstone.html", here=self.site.dataset(stone.id), stone=stone)
+        return self._render("tombstone.html", here=iri, stone=stone)
+
+    def entry(self, entry: Entry, graph: Graph, iri: str) -> bytes:
+        """Return the page of a written record: what it says, property by property."""
+        node = URIRef(iri)
+        facts = sorted((_short(predicate), _shown(value)) for predicate, value in graph.predicate_objects(node) if predicate != RDF.type)
+        text = graph.value(node, DCTERMS.description)
+        return self._render("entry.html", here=iri, entry=entry, description=str(text or ""), facts=facts)
 
     def _dataset(self, record: DatasetRecord) -> dict[str, Any]:
         items = [self._item(record, item) for item in record.distributions]

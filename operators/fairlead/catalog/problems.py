@@ -13,6 +13,9 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
 from starlette.exceptions import HTTPException
 
+from fairlead.catalog.accounts import NotAuthenticated, TooManyAttempts
+from fairlead.catalog.bodies import TooLarge, UnsupportedMediaType
+from fairlead.catalog.entries import PreconditionFailed
 from fairlead.errors import (
     CheckFailed,
     Conflict,
@@ -27,7 +30,14 @@ from fairlead.errors import (
 
 logger = logging.getLogger(__name__)
 PROBLEM: Final = "application/problem+json"
+RDF_REPORT: Final = ("text/turtle", "application/ld+json", "application/rdf+xml", "application/n-triples", PROBLEM)
+"""Representations of a SHACL report; Turtle for those who do not mind, as the reference does."""
 STATUS: Final[Mapping[type[FairleadError], int]] = {
+    NotAuthenticated: 401,
+    TooManyAttempts: 429,
+    TooLarge: 413,
+    UnsupportedMediaType: 415,
+    PreconditionFailed: 412,
     Withdrawn: 410,
     NotFound: 404,
     UnsupportedInput: 501,
@@ -38,6 +48,14 @@ STATUS: Final[Mapping[type[FairleadError], int]] = {
     ServiceUnreachable: 503,
 }
 """First class that fits wins; any other error of ours is 500."""
+
+
+EXTRA: Final[Mapping[int, Mapping[str, str]]] = {
+    401: {"WWW-Authenticate": 'Bearer realm="catalog"'},
+    429: {"Retry-After": "300"},
+    503: {"Retry-After": "30"},
+}
+"""Headers that a status comes with (RFC 9110 sections 11.6.1 and 10.2.3)."""
 
 
 class NotAcceptable(FairleadError):
@@ -56,7 +74,7 @@ def status_of(error: FairleadError) -> int:
 def problem(status: int, *, code: str, title: str, detail: str, headers: Mapping[str, str] | None = None) -> Response:
     """Return a problem document; it is never cached."""
     body = {"type": f"urn:fairlead:error:{code}", "title": title, "status": status, "detail": detail}
-    extra = {"Retry-After": "30"} if status == 503 else {}
+    extra = EXTRA.get(status, {})
     return Response(
         json.dumps(body, ensure_ascii=False), status, {"Cache-Control": "no-store", "Vary": "Accept", **extra, **(headers or {})}, PROBLEM
     )

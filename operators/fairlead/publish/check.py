@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Final
@@ -42,6 +42,8 @@ class ShapeReport:
     profile: str
     valid: bool
     results: tuple[ShapeResult, ...]
+    document: Graph = field(default_factory=Graph, compare=False, repr=False)
+    """The ``sh:ValidationReport`` itself."""
 
 
 @cache
@@ -67,7 +69,7 @@ def check_shapes(graph: Graph, profile: str = "fdp", *, shapes: Graph | None = N
     conforms, report, _ = validate(
         graph, shacl_graph=shapes if shapes is not None else shapes_graph(profile), inference="none", advanced=True, allow_warnings=True
     )
-    return ShapeReport(profile, bool(conforms), _results(report))
+    return ShapeReport(profile, bool(conforms), _results(report), report)
 
 
 def _results(report: Graph) -> tuple[ShapeResult, ...]:

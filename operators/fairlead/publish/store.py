@@ -53,11 +53,28 @@ class DatasetStore:
         self._engine = engine
         self._rights: dict[tuple[str, int], AccessRights] = {}
 
-    def published(self) -> tuple[DatasetRecord, ...]:
-        """Return the newest version of every dataset that is published, by id."""
-        query = select(datasets).where(datasets.c.state == "published").order_by(datasets.c.id, datasets.c.version)
-        newest = {row["id"]: row for row in self._rows(query)}
+    def published(self, *, limit: int | None = None, offset: int = 0) -> tuple[DatasetRecord, ...]:
+        """Return the newest version of every dataset that is published, by id; or only some of them."""
+        if limit is None and offset == 0:
+            query = select(datasets).where(datasets.c.state == "published").order_by(datasets.c.id, datasets.c.version)
+            newest = {row["id"]: row for row in self._rows(query)}
+        else:
+            names = select(datasets.c.id).where(datasets.c.state == "published").distinct().order_by(datasets.c.id)
+            chosen = [row["id"] for row in self._rows(names.limit(limit).offset(offset))]
+            query = select(datasets).where(datasets.c.id.in_(chosen), datasets.c.state == "published")
+            newest = {row["id"]: row for row in self._rows(query.order_by(datasets.c.id, datasets.c.version))}
         return tuple(DatasetRecord.model_validate_json(row["record"]) for row in newest.values())
+
+    def count(self) -> int:
+        """Return how many datasets are published."""
+        query = select(func.count(func.distinct(datasets.c.id)).label("n")).where(datasets.c.state == "published")
+        return int(self._rows(query)[0]["n"])
+
+    def withdrawn(self) -> tuple[Tombstone, ...]:
+        """Return what remains of every withdrawn dataset, by id."""
+        query = select(datasets).where(datasets.c.state == "withdrawn").order_by(datasets.c.id, datasets.c.version)
+        newest = {row["id"]: row for row in self._rows(query)}
+        return tuple(_tombstone(row) for row in newest.values())
 
     def generation(self) -> str:
         """Return a cheap mark that changes whenever what is published changes."""
@@ -79,8 +96,7 @@ class DatasetStore:
         rows = [row for row in self._versions(dataset) if row["state"] == "withdrawn"]
         if not rows:
             raise NotFound(f"Dataset {dataset!r} has no tombstone.")
-        record = DatasetRecord.model_validate_json(rows[-1]["record"])
-        return Tombstone(dataset, record.title, rows[-1]["withdrawn_at"], rows[-1]["withdrawn_reason"])
+        return _tombstone(rows[-1])
 
     def folder(self, dataset: str, version: int | None = None) -> Path:
         """Return the folder of one version, the newest when none is given.
@@ -118,6 +134,11 @@ class DatasetStore:
     def _rows(self, query: object) -> list[RowMapping]:
         with store_errors(), self._engine.connect() as connection:
             return list(connection.execute(query).mappings())  # type: ignore[call-overload]  # every caller gives a Select
+
+
+def _tombstone(row: RowMapping) -> Tombstone:
+    title = DatasetRecord.model_validate_json(row["record"]).title
+    return Tombstone(row["id"], title, row["withdrawn_at"], row["withdrawn_reason"])
 
 
 def withdraw(settings: Settings, engine: Engine, dataset: str, reason: str, *, clock: Callable[[], datetime] = utc_now) -> Tombstone:

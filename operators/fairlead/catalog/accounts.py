@@ -1,0 +1,197 @@
+"""Who may write: local users with scrypt hashes, and signed tokens that expire. There is no default user and no default secret.
+
+Sources: RFC 7914 (scrypt), RFC 7519 (JWT, HS256), OWASP password storage for the cost.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import json
+import secrets
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from threading import Lock
+from typing import Final, Literal
+
+from sqlalchemy import Engine, insert, select, update
+
+from fairlead.catalog.tables import users
+from fairlead.database import utc_now
+from fairlead.errors import FairleadError, InvalidInput, NotFound
+from fairlead.keys import load_project_key
+from fairlead.publish.store import store_errors
+from fairlead.publish.vocabulary import EMAIL
+from fairlead.settings import Settings
+
+type Role = Literal["admin", "user"]
+SIGNING_KEY: Final = "catalog-tokens"
+COST: Final = {"n": 2**14, "r": 8, "p": 1, "maxmem": 64 * 1024 * 1024}
+MIN_PASSWORD: Final = 12
+MAX_PASSWORD: Final = 1024
+TOKEN_LIFE_S: Final = 12 * 3600
+MAX_FAILURES: Final = 10
+FORGET_S: Final = 300
+MAX_WATCHED: Final = 10_000
+
+
+class NotAuthenticated(FairleadError):
+    """No token, or one that does not hold."""
+
+    code = "not-authenticated"
+    default_remedy = "Get a token with POST /tokens and send it as Authorization: Bearer."
+
+
+class TooManyAttempts(FairleadError):
+    """Too many wrong passwords for one account."""
+
+    code = "too-many-attempts"
+    default_remedy = f"Wait {FORGET_S} seconds."
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """Somebody who may write."""
+
+    email: str
+    role: Role
+
+    @property
+    def is_admin(self) -> bool:
+        """Whether this user may change records of others."""
+        return self.role == "admin"
+
+
+def hash_password(password: str) -> str:
+    """Return ``scrypt$<salt>$<hash>``, both base64."""
+    salt = secrets.token_bytes(16)
+    return f"scrypt${_b64(salt)}${_b64(_scrypt(password, salt))}"
+
+
+def check_password(password: str, stored: str) -> bool:
+    """Return whether a password is the one that was stored, in constant time."""
+    _, salt, digest = stored.split("$")
+    return hmac.compare_digest(_scrypt(password, _unb64(salt)), _unb64(digest))
+
+
+def _scrypt(password: str, salt: bytes) -> bytes:
+    return hashlib.scrypt(password.encode(), salt=salt, dklen=32, **COST)
+
+
+NOBODY: Final = f"scrypt${'A' * 22}${'A' * 43}"
+"""Compared with when there is no such user, so that the answer takes as long."""
+
+
+class Accounts:
+    """Users of one catalogue, and the tokens that stand for them."""
+
+    def __init__(self, settings: Settings, engine: Engine, *, clock: Callable[[], datetime] = utc_now) -> None:
+        self._settings = settings
+        self._engine = engine
+        self._clock = clock
+        self._failures: OrderedDict[str, tuple[int, float]] = OrderedDict()
+        self._lock = Lock()
+
+    def add(self, email: str, password: str, role: Role = "user") -> User:
+        """Add a user, or give an existing one a new password and role.
+
+        Raises
+        ------
+        InvalidInput : no e-mail address, or a password shorter than :data:`MIN_PASSWORD`.
+        """
+        if EMAIL.fullmatch(email) is None or len(email) > 256:
+            raise InvalidInput(f"{email[:80]!r} is no e-mail address.", remedy="Users are known by their e-mail address.")
+        if not MIN_PASSWORD <= len(password) <= MAX_PASSWORD:
+            raise InvalidInput(f"A password has {MIN_PASSWORD} to {MAX_PASSWORD} characters.", remedy="Choose another.")
+        values = {"role": role, "password_hash": hash_password(password)}
+        with store_errors(), self._engine.begin() as connection:
+            changed = connection.execute(update(users).where(users.c.email == email).values(values))
+            if not changed.rowcount:
+                connection.execute(insert(users).values(email=email, created_at=self._clock(), **values))
+        return User(email, role)
+
+    def get(self, email: str) -> User:
+        """Return a user; raise NotFound."""
+        with store_errors(), self._engine.connect() as connection:
+            row = connection.execute(select(users.c.email, users.c.role).where(users.c.email == email)).one_or_none()
+        if row is None:
+            raise NotFound("There is no such user.")
+        return User(row.email, row.role)
+
+    def token(self, email: str, password: str) -> str:
+        """Return a token for the user whose password this is.
+
+        Raises
+        ------
+        NotAuthenticated : no such user or another password; which of them is not told.
+        TooManyAttempts : the account was tried too often.
+        """
+        self._check_attempts(email)
+        with store_errors(), self._engine.connect() as connection:
+            row = connection.execute(select(users.c.password_hash).where(users.c.email == email)).one_or_none()
+        if not check_password(password[:MAX_PASSWORD], row.password_hash if row else NOBODY) or row is None:
+            self._count_failure(email)
+            raise NotAuthenticated("The e-mail address or the password is wrong.", remedy="Ask an administrator of this catalogue.")
+        with self._lock:
+            self._failures.pop(email, None)
+        return self.issue(email)
+
+    def issue(self, email: str) -> str:
+        """Return a token for a user who has proved to be one."""
+        claims = {"sub": email, "exp": int(self._clock().timestamp()) + TOKEN_LIFE_S}
+        head = _b64(json.dumps({"alg": "HS256", "typ": "JWT"}).encode())
+        signed = f"{head}.{_b64(json.dumps(claims).encode())}"
+        return f"{signed}.{_b64(self._sign(signed))}"
+
+    def user_of(self, authorization: str | None) -> User | None:
+        """Return who sends a request, None for anonymous ones.
+
+        Raises
+        ------
+        NotAuthenticated : a token that is malformed, forged, expired, or of a user who is gone.
+        """
+        if authorization is None:
+            return None
+        scheme, _, token = authorization.partition(" ")
+        if scheme.lower() != "bearer":
+            raise NotAuthenticated("Only bearer tokens are known here.")
+        try:
+            signed, _, signature = token.strip().rpartition(".")
+            if not hmac.compare_digest(self._sign(signed), _unb64(signature)):
+                raise ValueError("signature")
+            claims = json.loads(_unb64(signed.partition(".")[2]))
+            if claims["exp"] < self._clock().timestamp():
+                raise ValueError("expired")
+            return self.get(str(claims["sub"]))
+        except (ValueError, KeyError, TypeError, NotFound) as error:
+            raise NotAuthenticated("The token does not hold, or has expired.") from error
+
+    def _sign(self, text: str) -> bytes:
+        key = load_project_key(self._settings.secrets_folder, SIGNING_KEY)
+        return hmac.digest(key, text.encode(), "sha256")
+
+    def _check_attempts(self, email: str) -> None:
+        with self._lock:
+            number, since = self._failures.get(email, (0, 0.0))
+            if self._clock().timestamp() - since > FORGET_S:
+                self._failures.pop(email, None)
+            elif number >= MAX_FAILURES:
+                raise TooManyAttempts("There were too many wrong passwords for this account.")
+
+    def _count_failure(self, email: str) -> None:
+        with self._lock:
+            number, _ = self._failures.get(email, (0, 0.0))
+            self._failures[email] = (number + 1, self._clock().timestamp())
+            while len(self._failures) > MAX_WATCHED:
+                self._failures.popitem(last=False)
+
+
+def _b64(data: bytes) -> str:
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+
+
+def _unb64(text: str) -> bytes:
+    return base64.urlsafe_b64decode(text.encode("ascii", "replace") + b"=" * (-len(text) % 4))

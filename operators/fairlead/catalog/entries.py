@@ -1,0 +1,211 @@
+"""Records that clients wrote: drafts that only their owner sees, published ones, and the marks that deleted ones leave."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, Final
+
+from rdflib import DCTERMS, Graph, URIRef
+from sqlalchemy import Engine, func, insert, or_, select, update
+
+from fairlead.catalog.accounts import User
+from fairlead.catalog.tables import entries
+from fairlead.catalog.writing import Kind, kind_of
+from fairlead.database import utc_now
+from fairlead.errors import FairleadError, NotFound, NotPermitted, Withdrawn
+from fairlead.publish import Site, Tombstone
+from fairlead.publish.graph import Child, add_container, add_metadata_record, new_graph
+from fairlead.publish.store import store_errors
+
+MAX_DEPTH: Final = 8
+
+
+class PreconditionFailed(FairleadError):
+    """The record is not the one that the client had seen (RFC 9110 section 13.1.1)."""
+
+    code = "precondition-failed"
+    default_remedy = "Get the record again and repeat the change on what it says now."
+
+
+class EntryState(StrEnum):
+    """Draft, then published, then deleted; there is no way back (reference: "You can not change state to DRAFT")."""
+
+    DRAFT = "draft"
+    PUBLISHED = "published"
+    DELETED = "deleted"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One written record; ``body`` is N-Triples under its own IRI, without the links that the server owns."""
+
+    id: str
+    kind: Kind
+    parent: str
+    state: EntryState
+    owner: str
+    title: str
+    body: str
+    revision: int
+    created_at: datetime
+    changed_at: datetime
+
+    def graph(self) -> Graph:
+        """Return the stored statements."""
+        graph = new_graph()
+        graph.parse(data=self.body, format="nt")
+        return graph
+
+    def may_change(self, user: User) -> bool:
+        """Return whether a user may see the draft, change it and delete it."""
+        return user.is_admin or user.email == self.owner
+
+
+class Entries:
+    """The written records of one catalogue."""
+
+    def __init__(self, engine: Engine, *, clock: Callable[[], datetime] = utc_now) -> None:
+        self._engine = engine
+        self._clock = clock
+
+    def generation(self) -> str:
+        """Return a cheap mark that changes whenever what is written changes."""
+        row = self._rows(select(func.count(), func.max(entries.c.changed_at), func.sum(entries.c.revision)).select_from(entries))[0]
+        return "|".join(str(value) for value in row.values())
+
+    def get(self, kind: str, identifier: str, user: User | None = None) -> Entry:
+        """Return one record; a draft only to whom it belongs: for everybody else there is none.
+
+        Raises
+        ------
+        NotFound : there is none of that type and id, or it is somebody's draft.
+        Withdrawn : it was published and deleted.
+        """
+        found = self._rows(select(entries).where(entries.c.id == identifier, entries.c.kind == kind))
+        if not found:
+            raise NotFound("There is no record of that id.")
+        entry = _entry(found[0])
+        if entry.state == EntryState.DELETED:
+            raise Withdrawn("The record was deleted.")
+        if entry.state == EntryState.DRAFT and (user is None or not entry.may_change(user)):
+            raise NotFound("There is no record of that id.")
+        return entry
+
+    def tombstone(self, kind: str, identifier: str) -> Tombstone:
+        """Return the mark that a deleted record left; raise NotFound when there is none."""
+        query = select(entries).where(entries.c.id == identifier, entries.c.kind == kind, entries.c.state == "deleted")
+        found = self._rows(query)
+        if not found:
+            raise NotFound("There is no record of that id.")
+        return Tombstone(identifier, found[0]["title"], found[0]["changed_at"], "Deleted by its owner.")
+
+    def children(self, parent: str, *, limit: int | None = None, offset: int = 0) -> list[tuple[str, str, str]]:
+        """Return kind, id and title of the published children of a record, by id."""
+        query = select(entries.c.kind, entries.c.id, entries.c.title).where(entries.c.parent == parent, entries.c.state == "published")
+        rows = self._rows(query.order_by(entries.c.id).limit(limit).offset(offset))
+        return [(row["kind"], row["id"], row["title"]) for row in rows]
+
+    def count(self, parent: str) -> int:
+        """Return how many published children a record has."""
+        query = select(func.count().label("n")).where(entries.c.parent == parent, entries.c.state == "published")
+        return int(self._rows(query)[0]["n"])
+
+    def published(self) -> list[Entry]:
+        """Return every published record, by id."""
+        return [_entry(row) for row in self._rows(select(entries).where(entries.c.state == "published").order_by(entries.c.id))]
+
+    def deleted(self) -> list[Entry]:
+        """Return every record that was published once and then deleted."""
+        query = select(entries).where(entries.c.state == "deleted", entries.c.published_at.is_not(None)).order_by(entries.c.id)
+        return [_entry(row) for row in self._rows(query)]
+
+    def search(self, words: Sequence[str], *, limit: int) -> list[Entry]:
+        """Return published records that hold every word."""
+        matching = [entries.c.words.contains(word.casefold(), autoescape=True) for word in words]
+        query = select(entries).where(entries.c.state == "published", *matching).order_by(entries.c.id).limit(limit)
+        return [_entry(row) for row in self._rows(query)]
+
+    def add(self, entry: Entry, *, words: str) -> None:
+        """Store a new record."""
+        values = {name: getattr(entry, name) for name in ("id", "parent", "owner", "title", "body", "revision", "created_at", "changed_at")}
+        values |= {"kind": entry.kind.name, "state": entry.state.value, "words": words}
+        with store_errors(), self._engine.begin() as connection:
+            connection.execute(insert(entries).values(values))
+
+    def replace(self, entry: Entry, *, title: str, words: str, body: str) -> Entry:
+        """Store another content of the same record.
+
+        Raises
+        ------
+        PreconditionFailed : somebody else changed it in the meantime.
+        """
+        self._change(entry, title=title, words=words, body=body)
+        return self._again(entry)
+
+    def publish(self, entry: Entry) -> Entry:
+        """Make a draft visible; again is no change."""
+        if entry.state == EntryState.DRAFT:
+            self._change(entry, state="published", published_at=self._clock())
+        return self._again(entry)
+
+    def delete(self, entry: Entry, *, iri: Callable[[str, str], str]) -> int:
+        """Delete a record and everything below it; published ones leave a mark, drafts leave nothing that anybody sees."""
+        level, doomed = [entry.id], [entry.id]
+        kinds = {entry.id: entry.kind.name}
+        for _ in range(MAX_DEPTH):
+            parents = [iri(kinds[name], name) for name in level]
+            rows = self._rows(select(entries.c.id, entries.c.kind).where(entries.c.parent.in_(parents), entries.c.state != "deleted"))
+            level = [row["id"] for row in rows]
+            kinds |= {row["id"]: row["kind"] for row in rows}
+            doomed += level
+            if not level:
+                break
+        with store_errors(), self._engine.begin() as connection:
+            once_seen = or_(entries.c.state == "published", entries.c.published_at.is_not(None))
+            connection.execute(entries.delete().where(entries.c.id.in_(doomed), ~once_seen))
+            values = {"state": "deleted", "body": "", "words": "", "changed_at": self._clock(), "revision": entries.c.revision + 1}
+            connection.execute(update(entries).where(entries.c.id.in_(doomed)).values(values))
+        return len(doomed)
+
+    def _change(self, entry: Entry, **values: Any) -> None:
+        stays = (entries.c.id == entry.id, entries.c.revision == entry.revision, entries.c.state != "deleted")
+        values |= {"changed_at": self._clock(), "revision": entry.revision + 1}
+        with store_errors(), self._engine.begin() as connection:
+            if not connection.execute(update(entries).where(*stays).values(values)).rowcount:
+                raise PreconditionFailed("Somebody else changed the record in the meantime.")
+
+    def _again(self, entry: Entry) -> Entry:
+        return _entry(self._rows(select(entries).where(entries.c.id == entry.id))[0])
+
+    def _rows(self, query: Any) -> list[Any]:
+        with store_errors(), self._engine.connect() as connection:
+            return list(connection.execute(query).mappings())
+
+
+def _entry(row: Any) -> Entry:
+    names = ("id", "parent", "owner", "title", "body", "revision", "created_at", "changed_at")
+    return Entry(kind=kind_of(row["kind"]), state=EntryState(row["state"]), **{name: row[name] for name in names})
+
+
+def require_owner(entry: Entry, user: User) -> None:
+    """Raise NotPermitted when a record is somebody else's."""
+    if not entry.may_change(user):
+        raise NotPermitted("This record belongs to somebody else.", remedy="Ask its owner or an administrator of this catalogue.")
+
+
+def iri_of(site: Site, kind: str, identifier: str) -> str:
+    """Return the IRI of a written record."""
+    return f"{site.base}/{kind}/{identifier}"
+
+
+def entry_graph(site: Site, entry: Entry, children: Sequence[Child]) -> Graph:
+    """Return a written record as it is served: its statements, its metadata record, its profile, and the container of its children."""
+    graph, node = entry.graph(), URIRef(iri_of(site, entry.kind.name, entry.id))
+    add_metadata_record(graph, node, issued=entry.created_at, modified=entry.changed_at)
+    graph.add((node, DCTERMS.conformsTo, URIRef(site.profile("written"))))
+    if entry.kind.relation is not None:
+        add_container(graph, f"{node}/{entry.kind.child}/", member_of=node, relation=entry.kind.relation, children=children)
+    return graph

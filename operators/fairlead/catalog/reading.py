@@ -1,0 +1,177 @@
+"""Read RDF that strangers sent: bounded in size and depth, without entities, without remote contexts, without odd IRIs.
+
+Sources: Turtle 1.1, JSON-LD 1.1 section 3.1 (contexts), RDF 1.1 XML Syntax, RFC 3987.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import warnings
+from collections.abc import Mapping
+from functools import cache
+from importlib.resources import files
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from rdflib import Graph, Literal, URIRef
+
+from fairlead.errors import InvalidInput, UnsupportedInput
+
+PARSERS: Final[Mapping[str, str]] = {
+    "text/turtle": "turtle",
+    "application/x-turtle": "turtle",
+    "text/n3": "turtle",
+    "application/n-triples": "nt",
+    "application/ld+json": "json-ld",
+    "application/json": "json-ld",
+    "application/rdf+xml": "xml",
+}
+"""Media types that are read. Notation3 is read as Turtle: rules and formulas have no place in a record."""
+MAX_TRIPLES: Final = 50_000
+MAX_LITERAL: Final = 200_000
+MAX_DEPTH: Final = 60
+SCHEMES: Final = frozenset({"http", "https", "mailto", "urn", "doi", "tel", "ark", "hdl", "info", "orcid", "s3"})
+"""Schemes that an IRI of a record may have; ``file:``, ``javascript:`` and ``data:`` are none of them."""
+FORBIDDEN: Final = re.compile(r"[\x00-\x20<>\"{}|\\^`]")
+ENCODING: Final = re.compile(r"""<\?xml[^>]*encoding\s*=\s*["']([^"']+)["']""", re.IGNORECASE)
+SCHEMA_ORG: Final = re.compile(r"https?://schema\.org/?(docs/jsonldcontext\.json(ld)?)?")
+CRATE_CONTEXT: Final = re.compile(r"https://w3id\.org/ro/crate/1\.[0-9](-DRAFT)?/context")
+
+
+def read_rdf(body: bytes, media_type: str, *, base: str, limit: int) -> Graph:
+    """Return the triples of a document whose relative IRIs are relative to ``base``.
+
+    Raises
+    ------
+    UnsupportedInput : a media type that is not read.
+    InvalidInput : too large, not UTF-8, malformed, or hostile; the message says which.
+    """
+    kind = PARSERS.get(media_type.partition(";")[0].strip().lower())
+    if kind is None:
+        raise UnsupportedInput(f"Records are not read as {media_type!r}.", remedy=f"Send {', '.join(sorted(PARSERS))}.")
+    if len(body) > limit:
+        raise InvalidInput(f"The document has more than {limit} bytes.", remedy="Split it; a record describes one thing.")
+    try:
+        text = body.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise InvalidInput("The document is not UTF-8.", remedy="Send UTF-8.") from error
+    graph = _parse(_disarmed(text, kind), kind, base=base)
+    _check_triples(graph)
+    return graph
+
+
+def _disarmed(text: str, kind: str) -> str:
+    """Return the text without what a parser would fetch or expand."""
+    if kind == "xml":
+        _check_xml(text)
+    if kind == "json-ld":
+        return json.dumps(inline_contexts(read_json(text)))
+    return text
+
+
+def _check_xml(text: str) -> None:
+    if "<!DOCTYPE" in text or "<!ENTITY" in text:
+        raise InvalidInput("RDF/XML with a document type or entities is not read.", remedy="Send it without <!DOCTYPE …>.")
+    declared = ENCODING.search(text[:400])
+    if declared is not None and declared.group(1).lower().replace("_", "-") not in ("utf-8", "utf8", "us-ascii"):
+        raise InvalidInput("The document is not UTF-8.", remedy="Send UTF-8.")
+
+
+def read_json(text: str) -> Any:
+    """Return a JSON document of bounded depth; raise InvalidInput."""
+    try:
+        document = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise InvalidInput("The document is not JSON.", remedy="Correct its syntax.") from error
+    if _depth(document) > MAX_DEPTH:
+        raise InvalidInput(f"The document is nested deeper than {MAX_DEPTH} levels.", remedy="Send it flat.")
+    return document
+
+
+def _depth(document: Any) -> int:
+    deepest, level = 0, [document]
+    while level:
+        deepest += 1
+        level = [child for item in level for child in (item.values() if isinstance(item, dict) else item if isinstance(item, list) else ())]
+    return deepest
+
+
+def inline_contexts(document: Any) -> Any:
+    """Return JSON-LD whose contexts are all inline: known ones come from the package, unknown ones are refused, none is fetched.
+
+    Raises
+    ------
+    InvalidInput : a context by address that is not known here, or an ``@import``.
+    """
+    if isinstance(document, list):
+        return [inline_contexts(item) for item in document]
+    if not isinstance(document, dict):
+        return document
+    if "@import" in document:
+        raise InvalidInput("JSON-LD with @import is not read: remote contexts are never fetched.", remedy="Put the context inline.")
+    return {key: _context(value) if key == "@context" else inline_contexts(value) for key, value in document.items()}
+
+
+def _context(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_context(item) for item in value]
+    if isinstance(value, str):
+        if SCHEMA_ORG.fullmatch(value):
+            return {"@vocab": "http://schema.org/"}
+        if CRATE_CONTEXT.fullmatch(value):
+            return _crate_context()
+        raise InvalidInput("The JSON-LD names a remote context; remote contexts are never fetched.", remedy="Put the context inline.")
+    return inline_contexts(value)
+
+
+@cache
+def _crate_context() -> Any:
+    return json.loads(files("rocrate").joinpath("data/ro-crate.jsonld").read_text("utf-8"))["@context"]
+
+
+def _parse(text: str, kind: str, *, base: str) -> Graph:
+    graph = Graph(bind_namespaces="none")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # rdflib's own JSON-LD parser uses what rdflib deprecates
+            graph.parse(data=text, format=kind, publicID=base)
+    except RecursionError as error:
+        raise InvalidInput("The document is nested too deeply.", remedy="Send it flat.") from error
+    except Exception as error:  # every parser has its own kinds, and some raise bare ones
+        raise InvalidInput(f"The document is not valid {kind}: {_first_line(error)}", remedy="Correct its syntax.") from error
+    return graph
+
+
+def _first_line(error: Exception) -> str:
+    line = " ".join(str(getattr(error, "message", error)).split())
+    return f"{line[:200]}." if line else f"{type(error).__name__}."
+
+
+def _check_triples(graph: Graph) -> None:
+    if len(graph) > MAX_TRIPLES:
+        raise InvalidInput(f"The document has more than {MAX_TRIPLES} statements.", remedy="Split it; a record describes one thing.")
+    for triple in graph:
+        for term in triple:
+            if isinstance(term, URIRef):
+                check_iri(str(term))
+            elif isinstance(term, Literal) and len(term) > MAX_LITERAL:
+                raise InvalidInput(f"A literal has more than {MAX_LITERAL} characters.", remedy="Link to long texts.")
+
+
+def check_iri(iri: str) -> None:
+    """Refuse IRIs that no record may hold: of other schemes, with forbidden characters, or without end.
+
+    Raises
+    ------
+    InvalidInput : the message shows the beginning of the IRI.
+    """
+    shown = iri[:80]
+    if FORBIDDEN.search(iri) or len(iri) > 2048:
+        raise InvalidInput(f"This is no valid IRI: {shown!r}.", remedy="Percent-encode what RFC 3987 does not allow.")
+    try:
+        scheme = urlsplit(iri).scheme
+    except ValueError as error:
+        raise InvalidInput(f"This is no valid IRI: {shown!r}.", remedy="Correct its host.") from error
+    if scheme.lower() not in SCHEMES:
+        raise InvalidInput(f"IRIs of this scheme are not taken: {shown!r}.", remedy=f"Use one of {', '.join(sorted(SCHEMES))}.")

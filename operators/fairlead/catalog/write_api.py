@@ -1,0 +1,249 @@
+"""The write side of the FAIR Data Point, wire-compatible with clients of the reference implementation.
+
+``POST /tokens`` → ``POST /{type}`` (201, Location, draft) → ``PUT /{type}/{id}/meta/state`` → ``PUT``, ``DELETE``. Where the
+reference answers 403 to anonymous writers we answer 401, and 422 with the SHACL report to records that break the shapes.
+"""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated, Any
+
+from fastapi import Depends, FastAPI, Request
+from fastapi.responses import JSONResponse, Response
+from rdflib import DCTERMS, Graph, URIRef
+
+from fairlead.catalog.accounts import Accounts, NotAuthenticated, User
+from fairlead.catalog.answers import Answers
+from fairlead.catalog.bodies import MAX_BODY, UnsupportedMediaType, body_of
+from fairlead.catalog.documents import Documents, represent
+from fairlead.catalog.entries import Entry, EntryState, PreconditionFailed, iri_of, require_owner
+from fairlead.catalog.negotiation import choose
+from fairlead.catalog.problems import RDF_REPORT, problem
+from fairlead.catalog.reading import PARSERS, read_rdf
+from fairlead.catalog.writing import (
+    KINDS,
+    Kind,
+    RefusedRecord,
+    complete,
+    described,
+    kind_of,
+    part_of,
+    require_shapes,
+    rewritten,
+    title_of,
+    words_of,
+)
+from fairlead.database import utc_now
+from fairlead.errors import InvalidInput, NotFound, NotPermitted, Withdrawn
+from fairlead.publish.graph import add_agent, new_graph
+
+Body = Annotated[bytes, Depends(body_of)]
+
+
+@dataclass(frozen=True, slots=True)
+class Writer:
+    """What the routes do, with everything they need."""
+
+    documents: Documents
+    answers: Answers
+    accounts: Accounts
+    clock: Callable[[], datetime] = utc_now
+
+    def user(self, request: Request) -> User:
+        """Return who writes; raise NotAuthenticated for anonymous ones."""
+        user = self.accounts.user_of(request.headers.get("authorization"))
+        if user is None:
+            raise NotAuthenticated("Records are written by users who are logged in.")
+        return user
+
+    def create(self, request: Request, name: str, body: bytes) -> Response:
+        """Store a new draft and answer with it."""
+        user, kind = self.user(request), kind_of(name)
+        identifier = str(uuid.uuid4())
+        graph, parent = self._record(request, body, kind, identifier)
+        now = self.clock()
+        iri = iri_of(self.documents.site, name, identifier)
+        content = graph.serialize(format="nt")
+        entry = Entry(identifier, kind, parent, EntryState.DRAFT, user.email, title_of(graph, iri), content, 1, now, now)
+        self.documents.entries.add(entry, words=words_of(graph, iri))
+        return self.answers.entry(request, entry, status=201, headers={"Location": iri})
+
+    def replace(self, request: Request, name: str, identifier: str, body: bytes) -> Response:
+        """Replace a record's content; its place in the catalogue and its children stay."""
+        entry = self._mine(request, name, identifier)
+        self._check_match(request, entry)
+        graph, parent = self._record(request, body, entry.kind, identifier, known_parent=entry.parent)
+        if parent != entry.parent:
+            raise InvalidInput("A record stays part of what it is part of.", remedy="Delete it and create it in the other place.")
+        iri = iri_of(self.documents.site, name, identifier)
+        changed = self.documents.entries.replace(
+            entry, title=title_of(graph, iri), words=words_of(graph, iri), body=graph.serialize(format="nt")
+        )
+        return self.answers.entry(request, changed)
+
+    def change_state(self, request: Request, name: str, identifier: str, body: bytes) -> Response:
+        """Publish a draft; there is no way back."""
+        entry = self._mine(request, name, identifier)
+        wanted = _field(_json(body), "current")
+        if wanted != "PUBLISHED":
+            raise InvalidInput(
+                "You can not change state to DRAFT." if wanted == "DRAFT" else "There is no such state.", remedy="PUBLISHED."
+            )
+        self.documents.entries.publish(entry)
+        return JSONResponse({"current": "PUBLISHED"})
+
+    def delete(self, request: Request, name: str, identifier: str) -> Response:
+        """Delete a record and what is below it."""
+        entry = self._mine(request, name, identifier)
+        self._check_match(request, entry)
+        self.documents.entries.delete(entry, iri=lambda kind, child: iri_of(self.documents.site, kind, child))
+        return Response(status_code=204)
+
+    def meta(self, request: Request, name: str, identifier: str) -> Response:
+        """Return what the reference calls meta: the caller's rights, the state, the way up."""
+        user = self.accounts.user_of(request.headers.get("authorization"))
+        entry = self.documents.entries.get(kind_of(name).name, identifier, user)
+        mine = user is not None and entry.may_change(user)
+        member = {"user": {"email": user.email}, "membership": {"name": "Owner" if mine else "None"}} if user else {}
+        return JSONResponse({"member": member, "state": {"current": entry.state.value.upper(), "children": {}}, "path": {}})
+
+    def _mine(self, request: Request, name: str, identifier: str) -> Entry:
+        user, kind = self.user(request), kind_of(name)
+        try:
+            entry = self.documents.entries.get(kind.name, identifier, user)
+        except NotFound as error:
+            if not isinstance(error, Withdrawn) and self._is_exported(kind, identifier):
+                raise NotPermitted(
+                    "This record comes from an export and follows its dataset.", remedy="Publish a new version, or use `fairlead withdraw`."
+                ) from error
+            raise
+        require_owner(entry, user)
+        return entry
+
+    def _is_exported(self, kind: Kind, identifier: str) -> bool:
+        if kind.name == "catalog":
+            return identifier == self.documents.site.catalog_id
+        try:
+            self.documents.store.get(identifier.partition(".")[0])
+        except NotFound:
+            return False
+        return True
+
+    def _check_match(self, request: Request, entry: Entry) -> None:
+        wanted = request.headers.get("if-match")
+        if wanted is None or wanted.strip() == "*":
+            return
+        if not {tag.strip() for tag in wanted.split(",")} & self.answers.etags_of(entry):
+            raise PreconditionFailed("The record has changed since you read it.")
+
+    def _record(self, request: Request, body: bytes, kind: Kind, identifier: str, *, known_parent: str | None = None) -> tuple[Graph, str]:
+        """Return the completed record and its parent; raise what says why it cannot be stored."""
+        media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower() or "text/turtle"
+        if media_type not in PARSERS:
+            raise UnsupportedMediaType(f"Records are not read as {media_type!r}.", remedy=f"Send {', '.join(sorted(PARSERS))}.")
+        site = self.documents.site
+        iri = iri_of(site, kind.name, identifier)
+        sent = read_rdf(body, media_type, base=iri, limit=MAX_BODY)
+        node = described(sent, kind, base=iri)
+        parent = known_parent if known_parent and sent.value(node, DCTERMS.isPartOf) is None else part_of(sent, node)
+        parent_graph = self._parent(request, parent, kind)
+        graph = rewritten(sent, node, iri, site=site)
+        graph.set((URIRef(iri), DCTERMS.isPartOf, URIRef(self._normal(parent))))
+        complete(graph, iri, kind, site=site, parent=parent_graph)
+        require_shapes(graph)
+        return graph, self._normal(parent)
+
+    def _normal(self, parent: str) -> str:
+        site = self.documents.site
+        return site.root if parent.rstrip("/") == site.base else parent
+
+    def _parent(self, request: Request, parent: str, kind: Kind) -> Graph:
+        """Return the parent's statements; raise InvalidInput when it is absent, of the wrong type, or somebody else's draft."""
+        site, wrong = self.documents.site, InvalidInput("The parent is absent or not of the correct type.", remedy="Correct dct:isPartOf.")
+        if kind.name == "catalog":
+            if parent.rstrip("/") != site.base:
+                raise wrong
+            return self._site_graph()
+        if kind.name == "dataset" and parent == site.catalog:
+            return self._site_graph()
+        wanted = "catalog" if kind.name == "dataset" else "dataset"
+        stem = f"{site.base}/{wanted}/"
+        if not parent.startswith(stem):
+            raise wrong
+        try:
+            return self.documents.entries.get(wanted, parent.removeprefix(stem), self.user(request)).graph()
+        except NotFound as error:
+            raise wrong from error
+
+    def _site_graph(self) -> Graph:
+        graph = new_graph()
+        graph.add((URIRef(self.documents.site.root), DCTERMS.publisher, add_agent(graph, self.documents.site.publisher)))
+        return graph
+
+
+def _json(body: bytes) -> Any:
+    try:
+        return json.loads(body)
+    except (ValueError, RecursionError) as error:
+        raise InvalidInput("The request is not JSON.", remedy="Send a JSON document.") from error
+
+
+def _field(document: Any, name: str) -> str:
+    value = document.get(name) if isinstance(document, dict) else None
+    if not isinstance(value, str) or not value:
+        raise InvalidInput(f"The request names no {name!r}.", remedy=f'Send {{"{name}": …}}.')
+    return value
+
+
+def add_write_routes(app: FastAPI, writer: Writer) -> None:
+    """Add tokens and the life of written records."""
+
+    @app.post("/tokens")
+    def tokens(body: Body) -> Response:
+        """Return a token for an e-mail address and its password."""
+        asked = _json(body)
+        token = writer.accounts.token(_field(asked, "email"), _field(asked, "password"))
+        return JSONResponse({"token": token}, headers={"Cache-Control": "no-store"})
+
+    for kind in KINDS:
+        _add_kind(app, writer, kind)
+
+    @app.exception_handler(RefusedRecord)
+    def refused(request: Request, error: RefusedRecord) -> Response:
+        """Answer 422 with the SHACL report as RDF, or in words for those who ask for JSON."""
+        media_type = choose(request.headers.get("accept"), offered=RDF_REPORT)
+        if error.report is None or media_type in (None, "application/problem+json"):
+            return problem(422, code=error.code, title=error.message, detail=error.remedy)
+        return Response(represent(error.report.document, str(media_type)), 422, {"Cache-Control": "no-store"}, media_type)
+
+
+def _add_kind(app: FastAPI, writer: Writer, kind: str) -> None:
+    @app.post(f"/{kind}", name=f"create {kind}")
+    def create(request: Request, body: Body) -> Response:
+        """Store a new record as a draft."""
+        return writer.create(request, kind, body)
+
+    @app.put(f"/{kind}/{{identifier}}", name=f"replace {kind}")
+    def replace(request: Request, identifier: str, body: Body) -> Response:
+        """Replace a record."""
+        return writer.replace(request, kind, identifier, body)
+
+    @app.delete(f"/{kind}/{{identifier}}", name=f"delete {kind}", status_code=204)
+    def delete(request: Request, identifier: str) -> Response:
+        """Delete a record and what is below it."""
+        return writer.delete(request, kind, identifier)
+
+    @app.get(f"/{kind}/{{identifier}}/meta", name=f"meta {kind}")
+    def meta(request: Request, identifier: str) -> Response:
+        """Return state and rights."""
+        return writer.meta(request, kind, identifier)
+
+    @app.put(f"/{kind}/{{identifier}}/meta/state", name=f"state {kind}")
+    def state(request: Request, identifier: str, body: Body) -> Response:
+        """Publish a draft."""
+        return writer.change_state(request, kind, identifier, body)
