@@ -15,7 +15,12 @@ def get_provider_info() -> dict[str, Any]:
         "description": "Imaging data from the scanner and the microscope to FAIR cohorts.",
         "versions": [__version__],
         "hooks": [{"integration-name": "Fairlead", "python-modules": ["fairlead.airflow.hook"]}],
-        "operators": [{"integration-name": "Fairlead", "python-modules": ["fairlead.airflow.operators", "fairlead.airflow.export"]}],
+        "operators": [
+            {
+                "integration-name": "Fairlead",
+                "python-modules": ["fairlead.airflow.operators", "fairlead.airflow.export", "fairlead.airflow.deidentify"],
+            }
+        ],
         "triggers": [{"integration-name": "Fairlead", "python-modules": ["fairlead.airflow.triggers"]}],
         "plugins": [{"name": "fairlead", "plugin-class": "fairlead.airflow.plugin.FairleadPlugin"}],
         "connection-types": [

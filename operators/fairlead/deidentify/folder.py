@@ -43,12 +43,14 @@ class Plan:
 
     ``workers``: processes that work when there are many files; results arrive in the order of the names either way.
     ``journal``: a folder outside of the output, where finished files are remembered; a second run with it repeats none of them.
+    ``chunk``: ``(k, n)`` takes every n-th file from the k-th on, so that n tasks share a folder.
     ``page``: an HTML file for the report with pictures. ``ocr``: ask tesseract for a second opinion, for the report only.
     ``lookup``: a file for the encrypted table of patient identifiers.
     """
 
     workers: int = 1
     journal: Path | None = None
+    chunk: tuple[int, int] = (0, 1)
     page: Path | None = None
     ocr: bool = False
     lookup: Path | None = None
@@ -138,7 +140,7 @@ def deidentify_folder(
     InvalidInput : ``out`` and a source lie inside each other, or the journal lies in ``out``.
     """
     begun, tally = time.monotonic(), _Tally()
-    jobs = list(_jobs([source] if isinstance(source, Path) else list(source), out))
+    jobs = list(_jobs([source] if isinstance(source, Path) else list(source), out))[plan.chunk[0] :: plan.chunk[1]]
     task = _task(out, profile, key, plan)
     table = LookupTable(plan.lookup, key) if plan.lookup is not None else None
     outcomes = in_order(task, [path for _, path in jobs], workers=plan.workers if len(jobs) >= WORTH_PROCESSES else 1)

@@ -80,9 +80,9 @@ class TiffStructure:
         waiting, seen = [self.first], set[int]()
         while waiting:
             offset = waiting.pop(0)
-            while offset:
-                if offset in seen or len(seen) >= MOST_IFDS:
-                    raise UnreadableImage("The TIFF directories form a circle, or there are too many.")
+            while offset and offset not in seen:  # levels of a pyramid are listed, and chained as well
+                if len(seen) >= MOST_IFDS:
+                    raise UnreadableImage("The TIFF has too many directories.")
                 seen.add(offset)
                 ifd = self._ifd(offset)
                 yield ifd

@@ -1,0 +1,75 @@
+"""The de-identification operator: shares cover a folder once, and a second attempt repeats nothing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from deidentify.ct_builders import a_ct, as_file
+from fairlead.files import relative_files
+
+pytestmark = [pytest.mark.airflow, pytest.mark.filterwarnings("ignore")]  # Airflow's own deprecations are not ours to fix
+
+
+@pytest.fixture
+def scans(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("FAIRLEAD_HOME", str(tmp_path / "home"))
+    folder = tmp_path / "scans"
+    folder.mkdir()
+    for number in range(5):
+        (folder / f"{number}.dcm").write_bytes(as_file(a_ct(SOPInstanceUID=f"1.3.6.1.4.1.99999.5.{number}")))
+    (folder / "notes.txt").write_text("see the other folder")
+    return folder
+
+
+@pytest.fixture
+def operator(dag_bag: Any) -> Any:  # the bag makes Airflow's test database
+    from fairlead.airflow.deidentify import DeidentifyFolderOperator
+
+    return DeidentifyFolderOperator
+
+
+def run(operator: Any, scans: Path, **changes: str) -> dict[str, int]:
+    made = operator(task_id="deidentify", source=str(scans), out=str(scans.parent / "safe"), **changes)
+    return dict(made.execute({}))
+
+
+def test_the_shares_of_mapped_tasks_cover_every_file_once(operator: Any, scans: Path) -> None:
+    from fairlead.airflow.deidentify import shares
+
+    done = [run(operator, scans, share=share) for share in shares(4)]
+    assert {key: sum(one[key] for one in done) for key in done[0]} == {
+        "files": 6, "written": 5, "already": 0, "quarantined": 1, "residue": 0,
+    }  # fmt: skip
+    assert len(relative_files(scans.parent / "safe")) == 5
+
+
+def test_a_retry_repeats_only_what_is_not_finished(operator: Any, scans: Path) -> None:
+    run(operator, scans)
+    safe = scans.parent / "safe"
+    lost, *kept = [safe / name for name in relative_files(safe)]
+    lost.unlink()
+    times = {path: path.stat().st_mtime_ns for path in kept}
+    assert run(operator, scans) == {"files": 6, "written": 5, "already": 5, "quarantined": 1, "residue": 0}
+    assert lost.is_file()
+    assert {path: path.stat().st_mtime_ns for path in kept} == times
+
+
+@pytest.mark.parametrize(("changes", "message"), [({"share": "5/4"}, "not k/n"), ({"profile": "absent"}, "no de-identification profile")])
+def test_bad_parameters_fail_at_once(operator: Any, scans: Path, changes: dict[str, str], message: str) -> None:
+    from airflow.sdk.exceptions import AirflowFailException
+
+    with pytest.raises(AirflowFailException, match=message):
+        run(operator, scans, **changes)
+
+
+def test_the_operator_maps_over_shares_in_a_dag(operator: Any) -> None:
+    from airflow.sdk import DAG
+
+    from fairlead.airflow.deidentify import shares
+
+    with DAG("mapped", schedule=None) as dag:
+        operator.partial(task_id="deidentify", source="/in", out="/out").expand(share=shares(3))
+    assert dag.get_task("deidentify").expand_input.value == {"share": ["1/3", "2/3", "3/3"]}
