@@ -109,7 +109,7 @@ def test_broken_dicom_is_refused_by_name(dicom: list[ImagingRecord | Refusal], n
         ("no_zattrs_v04.ome.zarr", "unsupported"),
         ("no_axes_v04.ome.zarr", "unreadable-image"),
         ("dangling_level_v04.ome.zarr", "unreadable-image"),
-        ("plate_0.4.ome.zarr", "unsupported"),
+        ("spatialdata_blobs_v04.ome.zarr", "unsupported"),
     ],
 )
 def test_broken_ome_is_refused_by_name(ome: list[ImagingRecord | Refusal], name: str, code: str) -> None:
@@ -196,6 +196,11 @@ GOLDEN: list[tuple[str, dict[str, Any]]] = [
         "ome/zarr/cardio_left_crop_v0.5.ome.zarr",
         {"ome.format": ("OME-Zarr",), "ome.schema": ("0.5",), "series.size_x": (512,), "series.size_c": (3,)},
     ),
+    ("ome/zarr/cardio_left_v0.4.ome.zarr", {"ome.labels": ("nuclei",), "ome.channel_name": ("DAPI", "Lamin B1", "nanog")}),
+    ("ome/zarr/viv_bioformats.zarr/data.zarr", {"ome.schema": ("0.1",), "series.size_c": (3,), "series.size_x": (439,)}),
+    ("ome/xml/ome-types/bad.ome.xml", {"quality.finding": ("metadata-only", "no-patient-id", "schema-invalid")}),
+    ("ome/xml/ome-types/invalid_xml_annotation.ome.xml", {"quality.finding": ("metadata-only", "no-patient-id", "schema-invalid")}),
+    ("ome/xml/2012-06/filter.ome.xml", {"quality.finding": ("metadata-only", "no-patient-id", "schema-unchecked")}),
     ("ome/zarr/ngio_czyx_v04.zarr", {"quality.finding": ("no-chunks", "no-patient-id"), "series.size_z": (10,)}),
 ]
 
@@ -204,6 +209,28 @@ GOLDEN: list[tuple[str, dict[str, Any]]] = [
 def test_a_record_of_each_kind_says_what_the_file_says(data: Path, catalogue: FieldCatalogue, path: str, expected: dict[str, Any]) -> None:
     values = catalogue.values(the_record(data / path, catalogue))
     assert {name: values.get(name) for name in expected} == expected
+
+
+def test_every_field_of_a_real_plate_is_a_record(data: Path, catalogue: FieldCatalogue) -> None:
+    found = records(outcomes(data / "ome/zarr/ngff-challenge_hcs_v04.ome.zarr", catalogue))
+    values = [catalogue.values(record) for record in found]
+    assert [one["ome.well"][0] for one in values] == ["A1", "A1", "A2", "A2", "B1", "B1", "B2", "B2"]
+    assert {one["ome.plate"] for one in values} == {("Plate Name 0",)}
+    sparse = records(outcomes(data / "ome/zarr/plate_0.4.ome.zarr", catalogue))
+    assert [catalogue.values(record)["ome.image_path"] for record in sparse] == [("A/1/0",), ("B/2/0",)]
+    assert [catalogue.values(record)["ome.labels"] for record in sparse] == [("nuclei",), ("nuclei",)]
+
+
+def test_the_schema_rejects_what_an_independent_validator_rejects(data: Path, ome: list[ImagingRecord | Refusal]) -> None:
+    """The manifest says of each file whether the XSD of its own version holds, where there is one."""
+    verdicts = {row["path"]: row["opens"] for row in manifest(data) if row["path"].startswith("ome/xml/")}
+    for record in records(ome):
+        path = str(Path(record.core.source.paths[0]).relative_to(data))
+        codes = {finding.code for finding in record.findings}
+        if "XSD" in verdicts.get(path, ""):
+            assert ("schema-invalid" in codes) == ("XSD INVALID" in verdicts[path]), path
+        elif path in verdicts:
+            assert "schema-unchecked" in codes, path
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from extract.builders import KEY, received, the_record, the_refusal
+from extract.builders import KEY, an_ome_xml, received, the_record, the_refusal
 from fairlead.errors import UnreadableImage, UnsupportedInput
 from fairlead.extract import FieldCatalogue, read_file
 
@@ -68,9 +68,16 @@ def test_a_store_without_chunks_is_flagged(tmp_path: Path, catalogue: FieldCatal
 @pytest.mark.parametrize(
     ("metadata", "array", "error", "message"),
     [
-        ({"plate": {}}, None, UnsupportedInput, "a collection .plate."),
-        ({"bioformats2raw.layout": 3}, None, UnsupportedInput, "a collection .bioformats2raw."),
-        ({"multiscales": [{**MULTISCALE, "version": "0.3"}]}, None, UnsupportedInput, "another version than 0.4 or 0.5"),
+        ({"plate": {"version": "0.4"}}, None, UnreadableImage, "no list of the wells"),
+        ({"plate": {"version": "0.4", "wells": []}}, None, UnreadableImage, "lists no image"),
+        ({"plate": {"version": "0.4", "wells": [{"path": "../A"}]}}, None, UnreadableImage, "out of the folder"),
+        ({"plate": {"version": "0.4", "wells": [{"path": 7}]}}, None, UnreadableImage, "out of the folder"),
+        ({"plate": {"version": "0.4", "wells": [{"path": "A/1"}]}}, None, UnsupportedInput, "no multiscales"),
+        ({"well": {"version": "0.4", "images": [{"path": "/0"}]}}, None, UnreadableImage, "out of the folder"),
+        ({"well": {"version": "0.4", "images": "0"}}, None, UnreadableImage, "no list of the images"),
+        ({"bioformats2raw.layout": 3}, None, UnsupportedInput, "no multiscales"),
+        ({"image-label": {}}, None, UnsupportedInput, "no multiscales"),
+        ({"multiscales": [{**MULTISCALE, "version": "0.9"}]}, None, UnsupportedInput, "another version than 0.1 to 0.6"),
         ({"multiscales": [{**MULTISCALE, "version": ["0.4"]}]}, None, UnsupportedInput, "another version"),
         ({"multiscales": {}}, None, UnsupportedInput, "no multiscales"),
         ({}, None, UnsupportedInput, "no OME metadata"),
@@ -102,7 +109,7 @@ def test_a_group_of_zarr_3_without_ome_is_refused(tmp_path: Path, catalogue: Fie
 
 
 def test_metadata_of_monstrous_size_is_refused(tmp_path: Path, catalogue: FieldCatalogue, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("fairlead.extract.ome_zarr.JSON_LIMIT_BYTES", 10)
+    monkeypatch.setattr("fairlead.extract.zarr_groups.JSON_LIMIT_BYTES", 10)
     store = a_store(tmp_path / "a.zarr", {"multiscales": [MULTISCALE]})
     assert "larger than" in the_refusal(store, catalogue).reason
 
@@ -111,3 +118,122 @@ def test_metadata_of_monstrous_size_is_refused(tmp_path: Path, catalogue: FieldC
 def test_the_pixel_type_has_one_name(tmp_path: Path, catalogue: FieldCatalogue, dtype: str, name: str) -> None:
     store = a_store(tmp_path / "a.zarr", {"multiscales": [MULTISCALE]}, {"shape": [2, 3, 8, 9], "dtype": dtype})
     assert catalogue.values(the_record(store, catalogue))["ome.pixel_type"] == (name,)
+
+
+NAMES = ["c", "z", "y", "x"]
+SYSTEM_06 = {
+    "name": "sample",
+    "coordinateSystems": [{"name": "scanner", "axes": AXES[::-1]}, {"name": "intrinsic", "axes": AXES}],
+    "datasets": [
+        {
+            "path": "0",
+            "coordinateTransformations": [
+                {
+                    "type": "sequence",
+                    "input": {"path": "0"},
+                    "output": {"name": "intrinsic"},
+                    "transformations": [
+                        {"type": "scale", "scale": [1, 2, 500, 0.25]},
+                        {"type": "translation", "translation": [0, 1, 1, 1]},
+                    ],
+                }
+            ],
+        }
+    ],
+}
+
+
+@pytest.mark.parametrize(
+    ("version", "multiscale", "array", "order", "spacing"),
+    [
+        ("0.1", {"datasets": [{"path": "0"}]}, [1, 2, 3, 8, 9], "tczyx", None),
+        ("0.2", {"datasets": [{"path": "0"}]}, [1, 2, 3, 8, 9], "tczyx", None),
+        ("0.3", {"axes": NAMES, "datasets": [{"path": "0"}]}, [2, 3, 8, 9], "czyx", None),
+        ("0.4", MULTISCALE, [2, 3, 8, 9], "czyx", 0.25),
+        ("0.5", MULTISCALE, [2, 3, 8, 9], "czyx", 0.25),
+        ("0.6", SYSTEM_06, [2, 3, 8, 9], "czyx", 0.25),
+    ],
+)
+def test_every_version_of_the_format_says_the_same(
+    tmp_path: Path, catalogue: FieldCatalogue, version: str, multiscale: dict[str, Any], array: list[int], order: str, spacing: float | None
+) -> None:
+    if version < "0.5":
+        store = a_store(tmp_path / "a.zarr", {"multiscales": [{**multiscale, "version": version}]}, {"shape": array, "dtype": "<u2"})
+    else:
+        store = a_store(tmp_path / "a.zarr", {"version": version, "multiscales": [multiscale]}, version=3)
+    record = the_record(store, catalogue)
+    values, geometry = catalogue.values(record), record.core.geometry
+    assert (values["ome.schema"], values["ome.dimension_order"]) == ((version,), (order,))
+    assert (geometry.size_x, geometry.size_z, geometry.size_c, geometry.spacing_x_mm) == (9, 3, 2, spacing)
+
+
+def a_plate(folder: Path, *, missing: bool = False) -> Path:
+    wells = {"A/1": ["0", "1"], "B/2": ["0"]}
+    plate = {"name": "Screen 7", "version": "0.4", "wells": [{"path": path} for path in wells] + [{"path": "C/3"}] * missing}
+    folder.mkdir()
+    (folder / ".zattrs").write_text(json.dumps({"plate": plate}))
+    for path, fields in wells.items():
+        for field in fields:
+            a_store(folder / path / field, {"multiscales": [MULTISCALE]})
+        (folder / path / ".zattrs").write_text(json.dumps({"well": {"version": "0.4", "images": [{"path": field} for field in fields]}}))
+    return folder
+
+
+def test_a_plate_gives_a_record_for_every_field(tmp_path: Path, catalogue: FieldCatalogue) -> None:
+    records = read_file(received(a_plate(tmp_path / "plate.ome.zarr")), catalogue=catalogue, key=KEY)
+    facts = [[catalogue.values(record)[name][0] for name in ("ome.plate", "ome.well", "ome.image_path")] for record in records]
+    assert facts == [["Screen 7", "A1", "A/1/0"], ["Screen 7", "A1", "A/1/1"], ["Screen 7", "B2", "B/2/0"]]
+    assert [record.core.source.image_index for record in records] == [0, 1, 2]
+    assert len({record.id for record in records}) == 3
+    assert len({record.core.study_uid for record in records}) == 1
+
+
+def test_a_well_without_its_plate_is_read_too(tmp_path: Path, catalogue: FieldCatalogue) -> None:
+    records = read_file(received(a_plate(tmp_path / "plate.ome.zarr") / "A" / "1"), catalogue=catalogue, key=KEY)
+    assert [catalogue.values(record)["ome.image_path"] for record in records] == [("0",), ("1",)]
+
+
+def test_a_field_that_is_not_there_is_told_by_the_others(tmp_path: Path, catalogue: FieldCatalogue) -> None:
+    records = read_file(received(a_plate(tmp_path / "plate.ome.zarr", missing=True)), catalogue=catalogue, key=KEY)
+    assert [record.core.source.image_index for record in records] == [0, 1, 2]
+    assert all("missing-images" in [finding.code for finding in record.findings] for record in records)
+
+
+def test_a_collection_without_end_is_refused(tmp_path: Path, catalogue: FieldCatalogue, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("fairlead.extract.zarr_groups.MAX_IMAGES", 2)
+    assert "more than 2 images" in the_refusal(a_plate(tmp_path / "plate.ome.zarr"), catalogue).reason
+
+
+@pytest.mark.parametrize("listed", [True, False])
+def test_a_bioformats2raw_collection_is_answered_by_its_ome_xml_too(tmp_path: Path, catalogue: FieldCatalogue, listed: bool) -> None:
+    store = tmp_path / "a.zarr"
+    for number in (0, 1):
+        a_store(store / str(number), {"multiscales": [MULTISCALE]})
+    (store / "OME").mkdir()
+    (store / ".zattrs").write_text('{"bioformats2raw.layout": 3}')
+    (store / "OME" / ".zattrs").write_text(json.dumps({"series": ["1", "0"]} if listed else {}))
+    text = an_ome_xml().replace("</OME>", an_ome_xml(inside='<Channel ID="Channel:0" Fluor="GFP"/>').partition('2016-06">')[2])
+    (store / "OME" / "METADATA.ome.xml").write_text(text)
+    records = read_file(received(store), catalogue=catalogue, key=KEY)
+    dyes = {catalogue.values(record)["ome.image_path"][0]: catalogue.values(record).get("ome.fluorophore") for record in records}
+    assert dyes == ({"1": None, "0": ("GFP",)} if listed else {"0": None, "1": ("GFP",)})
+    assert all(record.core.geometry.size_x == 9 for record in records)
+
+
+@pytest.mark.parametrize("text", ["<broken", "<a/>", an_ome_xml().replace("Pixels", "Dots")])
+def test_ome_xml_of_a_collection_that_cannot_be_read_adds_nothing(tmp_path: Path, catalogue: FieldCatalogue, text: str) -> None:
+    store = tmp_path / "a.zarr"
+    a_store(store / "0", {"multiscales": [MULTISCALE]})
+    (store / "OME").mkdir()
+    (store / ".zattrs").write_text('{"bioformats2raw.layout": 3}')
+    (store / "OME" / "METADATA.ome.xml").write_text(text)
+    assert the_record(store, catalogue).core.geometry.size_x == 9
+
+
+def test_label_images_are_named(tmp_path: Path, catalogue: FieldCatalogue) -> None:
+    store = a_store(tmp_path / "a.zarr", {"multiscales": [MULTISCALE]})
+    (store / "labels").mkdir()
+    (store / "labels" / ".zattrs").write_text('{"labels": ["nuclei", 7, "cells"]}')
+    assert catalogue.values(the_record(store, catalogue))["ome.labels"] == ("cells", "nuclei")
+    (store / "labels" / ".zattrs").write_text("[")
+    assert "ome.labels" not in catalogue.values(the_record(store, catalogue))

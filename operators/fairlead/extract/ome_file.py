@@ -15,6 +15,7 @@ from fairlead.extract.headers import PARSE_ERRORS, quiet_readers
 from fairlead.extract.identity import Scrubber, spellings
 from fairlead.extract.ome_image import OmeImage, people
 from fairlead.extract.ome_record import OmeFacts, build_record
+from fairlead.extract.ome_schema import schema_finding
 from fairlead.extract.ome_xml import XML_LIMIT_BYTES, OmeDocument, check_pixels, parse_ome
 from fairlead.extract.ome_zarr import read_store
 from fairlead.extract.sniffing import InputKind, kind_of
@@ -44,7 +45,7 @@ def read_file(file: ReceivedFile, *, catalogue: FieldCatalogue, key: bytes) -> t
             case InputKind.ZARR:
                 return read_store(file, path, catalogue=catalogue, key=key)
             case _:
-                raise UnsupportedInput("The input is no OME file.", remedy="Read are OME-TIFF, OME-XML and OME-Zarr 0.4 and 0.5.")
+                raise UnsupportedInput("The input is no OME file.", remedy="Read are OME-TIFF, OME-XML and OME-Zarr 0.1 to 0.6.")
     except OSError as error:
         raise UnreadableImage("The file cannot be read.", remedy="Check that it is there and readable.") from error
 
@@ -93,9 +94,10 @@ def _records(
         raise UnsupportedInput("The OME-XML describes no image.", remedy="Read are documents with at least one Image.")
     checked = [OmeImage(document, image, check_pixels(image, number)) for number, image in enumerate(images)]
     known = people(document)
+    code = schema_finding(document.root, document.schema)
     owned = [(number, image) for number, image in enumerate(checked) if form == "OME-XML" or _owns(path, image)]
     return tuple(
-        build_record(file, number, _facts(path, image, schema=document.schema, form=form, known=known), catalogue=catalogue, key=key)
+        build_record(file, number, _facts(path, image, form=form, known=known, code=code), catalogue=catalogue, key=key)
         for number, image in owned
     )
 
@@ -114,7 +116,7 @@ def _sibling(path: Path, name: str) -> Path | None:
     return found if found.is_file() else None
 
 
-def _facts(path: Path, image: OmeImage, *, schema: str, form: str, known: set[str]) -> OmeFacts:
+def _facts(path: Path, image: OmeImage, *, form: str, known: set[str], code: str | None) -> OmeFacts:
     def read(declared: FieldDeclaration) -> Sequence[Any]:
         found = (image.values(source, declared.unit) for source in declared.source.ome)
         return next((values for values in found if values), ())
@@ -125,11 +127,12 @@ def _facts(path: Path, image: OmeImage, *, schema: str, form: str, known: set[st
         len([name for name in named if _sibling(path, name) is None and name != path.name]) if form == "OME-XML" or len(named) > 1 else 0
     )
     notes = {"missing-files": absent} if absent else {}
+    notes |= {code: 0} if code else {}
     notes |= {"metadata-only": 0} if form == "OME-XML" and (image.is_metadata_only or (named and not there)) else {}
     holders = [*there, path] if form == "OME-TIFF" or not there else there
     return OmeFacts(
         read=read,
-        schema=schema,
+        schema=image.schema,
         format=form if form == "OME-TIFF" or not there else "OME-TIFF",
         scrubber=Scrubber(known | spellings(image.subject or "")),
         files=len(holders),

@@ -42,7 +42,7 @@ class OmeImage:
 
     def __init__(self, document: OmeDocument, image: Any, pixels: Any) -> None:
         root = document.root
-        self.image, self.pixels = image, pixels
+        self.image, self.pixels, self.schema = image, pixels, document.schema
         self.instrument = _linked(root, "Instrument", _references(image, "InstrumentRef"))
         self.plate, self.well = _screen(root, stated(image, "ID"))
         self.notes = dict(_annotations(root, [image, *(one for one in (self.plate, self.well) if one is not None)]))
