@@ -23,6 +23,7 @@ COMMAND_MODULES: Final = (
     "convert",
     "publish",
     "catalog",
+    "harvest",
     "admin",
 )
 """Modules of ``fairlead.commands``; each has ``register(app)``."""

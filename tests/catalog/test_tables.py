@@ -4,8 +4,8 @@ from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Engine
 
-from fairlead.database import metadata
 from fairlead.catalog import tables
+from fairlead.database import metadata
 
 OURS = {tables.users.name, tables.entries.name, tables.harvested.name}
 

@@ -15,7 +15,7 @@ MAX_BODY: Final = 2 * 1024 * 1024
 class TooLarge(FairleadError):
     """A request body beyond the limit."""
 
-    code = "too-large"
+    code = "body-too-large"
     default_remedy = f"Send at most {MAX_BODY} bytes."
 
 

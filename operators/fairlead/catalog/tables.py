@@ -43,6 +43,7 @@ harvested: Final = Table(
     metadata,
     Column("iri", String(1024), primary_key=True),
     Column("source", String(1024), nullable=False),
+    Column("document", String(1024), nullable=False),
     Column("kind", String(16), nullable=False),
     Column("title", Text, nullable=False),
     Column("words", Text, nullable=False),
@@ -54,4 +55,5 @@ harvested: Final = Table(
     Column("changed_at", UtcDateTime, nullable=False),
     Index("ix_catalog_harvested_source", "source"),
 )
-"""One row a record of another catalogue, under its own IRI; ``source`` is the address that was asked for."""
+"""One row a record of another catalogue, under its own IRI; ``source`` is the address that was asked
+for, ``document`` the one whose answer described the record: often, but not always, the record's own."""

@@ -45,6 +45,7 @@ def upgrade() -> None:
         "catalog_harvested",
         sa.Column("iri", sa.String(1024), nullable=False),
         sa.Column("source", sa.String(1024), nullable=False),
+        sa.Column("document", sa.String(1024), nullable=False),
         sa.Column("kind", sa.String(16), nullable=False),
         sa.Column("title", sa.Text(), nullable=False),
         sa.Column("words", sa.Text(), nullable=False),
