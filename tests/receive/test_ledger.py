@@ -46,7 +46,7 @@ def completed(ledger, clock):
 
 
 def test_the_migrated_schema_is_that_of_the_tables(engine):
-    mine = {"series", "instances", "associations", "holds", "files", "quarantine", "counters", "audits"}
+    mine = {"series", "instances", "associations", "holds", "files", "quarantine", "counters", "audits", "commitments"}
 
     def only_mine(_object, name, kind, _reflected, _other):
         return kind != "table" or name in mine

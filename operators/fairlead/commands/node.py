@@ -28,7 +28,12 @@ def run_node(context: typer.Context) -> None:
     host, port = running.start()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: running.request_stop())
+    signal.signal(signal.SIGHUP, lambda *_: running.reload())
     typer.echo(f"listening {host}:{port} {settings.node.ae_title}")
+    if running.web_address is not None:
+        typer.echo("web http://{}:{}".format(*running.web_address))
+    if running.plain_address is not None:
+        typer.echo("without TLS {}:{}".format(*running.plain_address))
     running.serve_forever()
     running.stop()
 

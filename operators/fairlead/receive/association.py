@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+import ssl
+from collections.abc import Iterator
 from typing import Final
 from uuid import uuid4
 
-from fairlead.errors import FairleadError, NotPermitted, ServiceUnreachable, StorageFull
+from fairlead.errors import FairleadError, ServiceUnreachable, StorageFull
 from fairlead.receive import dimse
+from fairlead.receive.admission import ECHO_ONLY, Admission, Doorway, Rejected, admit
+from fairlead.receive.audit import AuditLine
+from fairlead.receive.commitment_scp import INSTANCE, REQUEST, BadManifest, gather, read_manifest
 from fairlead.receive.completion import Ending
-from fairlead.receive.ledger import Ledger
-from fairlead.receive.negotiation import APPLICATION_CONTEXT, VERIFICATION, Context, Request, answer, decode_request
-from fairlead.receive.routes import CalledAeUnknown, RouteRule, RouteTable, printable
-from fairlead.receive.sink import Announced, InstanceSink
+from fairlead.receive.negotiation import COMMITMENT, VERIFICATION, Context, Offer, Request, answer, decode_request
+from fairlead.receive.routes import printable
+from fairlead.receive.sink import Announced
 from fairlead.receive.wire import (
     ASSOCIATE_LIMIT_BYTES,
     PDU_MARGIN_BYTES,
@@ -26,26 +28,12 @@ from fairlead.receive.wire import (
     Wire,
     reject,
 )
-from fairlead.records import Route
-from fairlead.settings import NodeSettings
 
 logger = logging.getLogger(__name__)
 DRAIN_BYTES: Final = 4 * 1024**3
 """A refused object is read to its end so that its sender gets the status; beyond this the association is aborted."""
 
 type Command = dict[int, int | str]
-
-
-@dataclass(frozen=True, slots=True)
-class Doorway:
-    """What every association of a node shares."""
-
-    settings: NodeSettings
-    routes: RouteTable
-    ledger: Ledger
-    sink: InstanceSink
-    admits: Callable[[Association], bool]
-    """Counts a peer in when it asks for an association, not when it connects: a health check that only connects costs no slot."""
 
 
 class Released(Exception):
@@ -55,24 +43,27 @@ class Released(Exception):
 class Association:
     """The acceptor's side of one association (PS3.8 section 9.2). ``run`` returns when it is over; nothing escapes it."""
 
-    def __init__(self, wire: Wire, peer: str, doorway: Doorway) -> None:
+    def __init__(self, wire: Wire, peer: str, doorway: Doorway, *, tls: ssl.SSLContext | None = None, own_only: bool = False) -> None:
         self.wire = wire
         self.peer = peer
         self.doorway = doorway
+        self.tls = tls
+        self.own_only = own_only
+        self.tls_subject: str | None = None
         self.counted = False
         self.key = uuid4().hex
         self.contexts: dict[int, Context] = {}
-        self.stored = self.refused = 0
         self.idle = True
+        self.audit = AuditLine(self.key, peer)
         self._stream = self._pdvs()  # one for the whole association: a PDU may hold a command and the data set's begin
 
     def run(self) -> None:
         """Serve the peer until it leaves."""
         try:
-            accepted = self._negotiate()
-            if accepted is not None:
-                self._serve(*accepted)
-                self.wire.linger()
+            if self.tls is not None:
+                self.tls_subject = self.wire.secure(self.tls, within_s=self.doorway.settings.acse_timeout_s)
+            self._converse()
+            self.wire.linger()
         except ProtocolBroken as error:
             logger.warning("%s: refused, %s", self.peer, error)
             self.wire.abort(error.reason)
@@ -89,63 +80,79 @@ class Association:
 
     # --- association establishment
 
-    def _negotiate(self) -> tuple[RouteRule, Route] | None:
+    def _converse(self) -> None:
         wait = self.doorway.settings.acse_timeout_s
         kind, body = self.wire.read(limit=ASSOCIATE_LIMIT_BYTES, idle_s=wait, whole_s=wait)
         if kind != PduType.ASSOCIATE_RQ:
             raise ProtocolBroken("something other than an association request came first", AbortReason.UNEXPECTED_PDU)
         request = decode_request(bytes(body))
+        if request.calling_ae == self.doorway.health_title:
+            self._check_health(request)
+            return
+        if self.own_only:
+            raise ProtocolBroken("a stranger at the port of the health check", AbortReason.NOT_SPECIFIED)
+        self._describe(request)
         try:
-            rule, route = self._admit(request)
-        except _Rejected as error:
+            admission = admit(request, self)
+            self._open(admission)
+        except Rejected as error:
             logger.warning("%s: association of %s rejected, %s", self.peer, printable(request.calling_ae), error)
+            self._over("rejected", str(error))
             self._send(error.pdu)
-            self.wire.linger()
-            return None
-        accept, self.contexts = answer(request, private=rule.private_sop_classes, max_pdu_bytes=self.doorway.settings.max_pdu_bytes)
-        self.doorway.ledger.association_opened(self.key, route)
-        return self._accepted(accept, rule, route)
+            return
+        self._hold(request, admission)
 
-    def _accepted(self, accept: bytes, rule: RouteRule, route: Route) -> tuple[RouteRule, Route]:
-        try:
-            self._send(accept)
-        except ConnectionLost:
-            self.doorway.ledger.association_closed(self.key, Ending.ABORTED)
-            raise
-        return rule, route
-
-    def _admit(self, request: Request) -> tuple[RouteRule, Route]:
-        if not self.doorway.admits(self):
-            raise _Rejected("too many associations", reject(result=2, source=3, reason=2))
-        if request.application_context != APPLICATION_CONTEXT:
-            raise _Rejected("unknown application context", reject(result=1, source=1, reason=2))
-        try:
-            admitted = self.doorway.routes.match_rule(calling_ae=request.calling_ae, called_ae=request.called_ae, peer=self.peer)
-            self.doorway.sink.archive.require_room(self.doorway.settings.low_water_bytes)
-        except CalledAeUnknown as error:
-            raise _Rejected(error.message, reject(result=1, source=1, reason=7)) from error
-        except NotPermitted as error:
-            raise _Rejected(error.message, reject(result=1, source=1, reason=3)) from error
-        except StorageFull as error:
-            raise _Rejected(error.message, reject(result=2, source=3, reason=1)) from error
-        return admitted
-
-    # --- messages
-
-    def _serve(self, rule: RouteRule, route: Route) -> None:
-        ending = Ending.ABORTED
+    def _check_health(self, request: Request) -> None:
+        self._accept(request, ECHO_ONLY)
         try:
             while True:
-                self._one_message(rule, route)
+                self._one_message(None)
+        except Released:
+            self._send(RELEASE_REPLY)
+
+    def _accept(self, request: Request, offer: Offer) -> None:
+        accept, self.contexts = answer(request, offer, max_pdu_bytes=self.doorway.settings.max_pdu_bytes)
+        self._send(accept)
+
+    def _open(self, admission: Admission) -> None:
+        route = admission.route
+        self.audit.route, self.audit.project, self.audit.center = admission.rule.name, route.project, route.center
+        try:
+            self.doorway.ledger.association_opened(self.key, route)
+        except ServiceUnreachable as error:  # nothing could be stored: the sender shall come again
+            raise Rejected(error.message, reject(result=2, source=3, reason=1)) from error
+
+    def _hold(self, request: Request, admission: Admission) -> None:
+        """Keep the association in the ledger while it lasts; how it ends decides how long its series wait."""
+        route, ending = admission.route, Ending.ABORTED
+        try:
+            self._accept(request, admission.offer)
+            while True:
+                self._one_message(admission)
         except Released:
             ending = Ending.RELEASED
             self._send(RELEASE_REPLY)
         finally:
-            self.doorway.ledger.association_closed(self.key, ending)
-            counts = (self.stored, self.refused)
+            self.doorway.leaves(self.key, ending)
+            self._over(ending.value)
+            counts = (self.audit.stored, self.audit.refused)
             logger.info("%s: association of %s %s, %d stored, %d refused", self.peer, printable(route.calling_ae), ending, *counts)
 
-    def _one_message(self, rule: RouteRule, route: Route) -> None:
+    def _describe(self, request: Request) -> None:
+        audit = self.audit
+        audit.calling_ae, audit.called_ae, audit.tls_subject = request.calling_ae, request.called_ae, self.tls_subject
+        audit.implementation, audit.opened_at = request.implementation, self.doorway.audit.now()
+
+    def _over(self, result: str, reason: str = "") -> None:
+        """Count the association and write its line of the audit trail; a title that nobody admitted becomes no label."""
+        self.audit.result, self.audit.reason = result, reason
+        title = "" if result == "rejected" else self.audit.calling_ae
+        self.doorway.metrics.count("associations", calling_ae=title, result=result)
+        self.doorway.audit.write(self.audit)
+
+    # --- messages
+
+    def _one_message(self, admission: Admission | None) -> None:
         data, control, context_id = bytearray(), 0, 0
         self.idle = True
         while not control & 2:
@@ -156,14 +163,16 @@ class Association:
             data += fragment
         if context_id not in self.contexts:
             raise ProtocolBroken("a message on a presentation context that is not open", AbortReason.INVALID_PARAMETER)
-        self._answer(dimse.decode_command(bytes(data)), context_id, rule, route)
+        self._answer(dimse.decode_command(bytes(data)), context_id, admission)
 
-    def _answer(self, command: Command, context_id: int, rule: RouteRule, route: Route) -> None:
+    def _answer(self, command: Command, context_id: int, admission: Admission | None) -> None:
         match command.get(dimse.COMMAND_FIELD):
             case dimse.C_ECHO_RQ:
                 self._reply(context_id, command, dimse.SUCCESS)
-            case dimse.C_STORE_RQ:
-                self._store(command, context_id, rule, route)
+            case dimse.C_STORE_RQ if admission is not None:
+                self._store(command, context_id, admission)
+            case dimse.N_ACTION_RQ if admission is not None:
+                self._commit(command, context_id, admission)
             case dimse.C_CANCEL_RQ:
                 return
             case int():
@@ -173,22 +182,23 @@ class Association:
             case _:
                 raise ProtocolBroken("a command set without a command", AbortReason.INVALID_PARAMETER)
 
-    def _store(self, command: Command, context_id: int, rule: RouteRule, route: Route) -> None:
+    def _store(self, command: Command, context_id: int, admission: Admission) -> None:
         if command.get(dimse.DATA_SET_TYPE, dimse.NO_DATA_SET) == dimse.NO_DATA_SET:
             self._reply(context_id, command, dimse.CANNOT_UNDERSTAND, "The request has no data set.")
             return
         chunks = self._data_set(context_id)
-        status, comment = self._stored(command, chunks, self.contexts[context_id], rule, route)
+        status, comment = self._stored(command, chunks, self.contexts[context_id], admission)
         self._drain(chunks)
         if status == dimse.SUCCESS:
-            self.stored += 1
+            self.audit.stored += 1
         else:
-            self.refused += 1
+            self.audit.refused += 1
+        self.doorway.metrics.count("instances", calling_ae=self.audit.calling_ae, result=f"{status:04X}")
         self._reply(context_id, command, status, comment)
 
-    def _stored(self, command: Command, chunks: Iterator[memoryview], context: Context, rule: RouteRule, route: Route) -> tuple[int, str]:
-        if context.abstract_syntax == VERIFICATION:
-            return dimse.DOES_NOT_MATCH, "The presentation context is for C-ECHO."
+    def _stored(self, command: Command, chunks: Iterator[memoryview], context: Context, admission: Admission) -> tuple[int, str]:
+        if context.abstract_syntax in (VERIFICATION, COMMITMENT):
+            return dimse.DOES_NOT_MATCH, "The presentation context is not for storage."
         if command.get(dimse.AFFECTED_CLASS) != context.abstract_syntax:
             return dimse.DOES_NOT_MATCH, "The SOP class is not the negotiated one."
         announced = Announced(
@@ -197,7 +207,7 @@ class Association:
             sop_instance_uid=str(command.get(dimse.AFFECTED_INSTANCE, "")),
         )
         try:
-            self.doorway.sink.store(chunks, route=route, announced=announced, holder=self.key, max_bytes=rule.max_instance_bytes)
+            outcome = self.doorway.sink.store(chunks, route=admission.route, announced=announced, holder=self.key, terms=admission.terms)
         except FairleadError as error:
             if isinstance(error, ServiceUnreachable | StorageFull):
                 logger.error("%s: not stored, %s", self.peer, error.message)
@@ -205,6 +215,30 @@ class Association:
         except OSError as error:
             logger.error("%s: not stored, the archive failed: %s", self.peer, error.strerror)
             return dimse.OUT_OF_RESOURCES, "The archive cannot be written."
+        self.audit.bytes += outcome.instance.size_bytes
+        self.doorway.metrics.count("bytes", outcome.instance.size_bytes, calling_ae=self.audit.calling_ae)
+        return dimse.SUCCESS, ""
+
+    def _commit(self, command: Command, context_id: int, admission: Admission) -> None:
+        """Take a request for storage commitment: durable first, answered then, reported later."""
+        chunks = self._data_set(context_id) if command.get(dimse.DATA_SET_TYPE) != dimse.NO_DATA_SET else iter(())
+        try:
+            status, comment = self._committed(command, chunks, self.contexts[context_id], admission)
+        except BadManifest as error:
+            status, comment = dimse.INVALID_ARGUMENT, error.message
+        self._drain(chunks)
+        self._reply(context_id, command, status, comment)
+
+    def _committed(self, command: Command, chunks: Iterator[memoryview], context: Context, admission: Admission) -> tuple[int, str]:
+        if context.abstract_syntax != COMMITMENT or command.get(dimse.REQUESTED_INSTANCE) != INSTANCE:
+            return dimse.NO_SUCH_OBJECT, "No such SOP instance."
+        if command.get(dimse.ACTION_TYPE) != REQUEST:
+            return dimse.NO_SUCH_ACTION, "No such action type."
+        if self.doorway.routes.peer(admission.route.calling_ae) is None:
+            return dimse.NOT_AUTHORISED, "The sender is not among the peers of routes.yaml."
+        transaction, manifest = read_manifest(gather(chunks), context.transfer_syntax)
+        self.doorway.ledger.request_commitment(transaction, manifest, route=admission.route, holder=self.key)
+        self.audit.commitments += 1
         return dimse.SUCCESS, ""
 
     def _data_set(self, context_id: int) -> Iterator[memoryview]:
@@ -244,11 +278,3 @@ class Association:
 
     def _send(self, data: bytes) -> None:
         self.wire.send(data, within_s=self.doorway.settings.network_timeout_s)
-
-
-class _Rejected(Exception):
-    """The request is refused with an A-ASSOCIATE-RJ."""
-
-    def __init__(self, message: str, pdu: bytes) -> None:
-        super().__init__(message)
-        self.pdu = pdu

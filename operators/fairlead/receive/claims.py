@@ -61,6 +61,13 @@ class SeriesClaims(SeriesLedger):
         with database_errors(), self.engine.connect() as connection:
             return int(connection.scalar(stable) or 0)
 
+    def queue_age_s(self) -> float:
+        """Return how many seconds the oldest complete series has waited for the index, 0 when none does."""
+        oldest = select(func.min(series.c.completed_at)).where(series.c.state == SeriesState.COMPLETE.value)
+        with database_errors(), self.engine.connect() as connection:
+            since = connection.scalar(oldest)
+        return 0.0 if since is None else max((self.clock() - since).total_seconds(), 0.0)
+
     def claim_series(self, limit: int, *, claimant: str, lease_s: float = 600) -> tuple[ReceivedSeries, ...]:
         """Take up to ``limit`` complete series for ``lease_s`` seconds, oldest first."""
         now = self.clock()

@@ -34,7 +34,7 @@ class Ending(StrEnum):
     RELEASED = "released"
     ABORTED = "aborted"
     FINISHED = "finished"
-    """The sender stated the whole set (a finished import, later a storage-commitment manifest): no wait at all."""
+    """The sender stated the whole set (a finished import, a storage-commitment manifest): no wait at all."""
 
 
 _ARRIVED, _LEFT, _QUIET = SeriesEvent.OBJECT_ARRIVED, SeriesEvent.SENDER_LEFT, SeriesEvent.QUIET
@@ -85,6 +85,15 @@ def is_due(ending: Ending, last_event_at: datetime, *, now: datetime, settle_aft
     """Return whether the quiet time of a series is over."""
     wait = wait_s(ending, settle_after_s=settle_after_s, quiet_after_s=quiet_after_s)
     return last_event_at + timedelta(seconds=wait) <= now
+
+
+def has_all(ending: Ending, *, present: int, expected: int | None) -> bool:
+    """Return whether a series that its last sender has left holds what its headers announce, so that no wait is needed.
+
+    >>> has_all(Ending.ABORTED, present=32, expected=32), has_all(Ending.OPEN, present=32, expected=32)
+    (True, False)
+    """
+    return ending is not Ending.OPEN and bool(expected) and present >= (expected or 0)
 
 
 def generation_of(instances: Iterable[tuple[str, str]]) -> str:

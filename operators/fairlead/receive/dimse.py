@@ -12,13 +12,23 @@ from typing import Final
 
 from fairlead.errors import Conflict, FairleadError, InvalidInput, NotPermitted, ServiceUnreachable, StorageFull
 from fairlead.receive.series_ledger import RelationConflict
-from fairlead.receive.sink import AnnouncedOtherwise
+from fairlead.receive.sink import AnnouncedOtherwise, DuplicateRefused
 from fairlead.receive.wire import PDV_HEADER_BYTES, AbortReason, PduType, ProtocolBroken, pdu
 
 AFFECTED_CLASS, COMMAND_FIELD, MESSAGE_ID, MESSAGE_ID_ANSWERED = 0x0002, 0x0100, 0x0110, 0x0120
 DATA_SET_TYPE, STATUS, ERROR_COMMENT, AFFECTED_INSTANCE = 0x0800, 0x0900, 0x0902, 0x1000
-C_STORE_RQ, C_ECHO_RQ, C_CANCEL_RQ, RESPONSE = 0x0001, 0x0030, 0x0FFF, 0x8000
-NUMBERS: Final = frozenset({COMMAND_FIELD, MESSAGE_ID, DATA_SET_TYPE})
+REQUESTED_CLASS, REQUESTED_INSTANCE, ACTION_TYPE = 0x0003, 0x1001, 0x1008
+C_STORE_RQ, C_ECHO_RQ, N_ACTION_RQ, C_CANCEL_RQ, RESPONSE = 0x0001, 0x0030, 0x0130, 0x0FFF, 0x8000
+UIDS: Final = frozenset({AFFECTED_CLASS, AFFECTED_INSTANCE, REQUESTED_CLASS, REQUESTED_INSTANCE})
+ANSWERED_AS: Final = {
+    AFFECTED_CLASS: AFFECTED_CLASS,
+    AFFECTED_INSTANCE: AFFECTED_INSTANCE,
+    REQUESTED_CLASS: AFFECTED_CLASS,
+    REQUESTED_INSTANCE: AFFECTED_INSTANCE,
+    ACTION_TYPE: ACTION_TYPE,
+}
+"""Elements of a request that its answer repeats, and under which number (PS3.7 sections 9.3, 10.3)."""
+NUMBERS: Final = frozenset({COMMAND_FIELD, MESSAGE_ID, DATA_SET_TYPE, ACTION_TYPE})
 NO_DATA_SET: Final = 0x0101
 COMMAND_LIMIT_BYTES: Final = 64 * 1024
 COMMENT_CHARACTERS: Final = 64
@@ -28,6 +38,9 @@ NOT_AUTHORISED: Final = 0x0124
 OUT_OF_RESOURCES: Final = 0xA700
 DOES_NOT_MATCH: Final = 0xA900
 CANNOT_UNDERSTAND: Final = 0xC000
+NO_SUCH_OBJECT: Final = 0x0112
+NO_SUCH_ACTION: Final = 0x0123
+INVALID_ARGUMENT: Final = 0x0115
 UNRECOGNISED_OPERATION: Final = 0x0211
 
 STATUS_OF: Final[Mapping[type[FairleadError], int]] = {
@@ -36,6 +49,7 @@ STATUS_OF: Final[Mapping[type[FairleadError], int]] = {
     AnnouncedOtherwise: DOES_NOT_MATCH,
     NotPermitted: NOT_AUTHORISED,
     RelationConflict: CANNOT_UNDERSTAND,
+    DuplicateRefused: CANNOT_UNDERSTAND,
     Conflict: OUT_OF_RESOURCES,
     InvalidInput: CANNOT_UNDERSTAND,
 }
@@ -65,7 +79,7 @@ def decode_command(data: bytes) -> dict[int, int | str]:
         value = data[position : position + length]
         if number in NUMBERS and length != 2:
             raise ProtocolBroken("a command set holds a number that is none", AbortReason.INVALID_PARAMETER)
-        is_number = length == 2 and number not in (AFFECTED_CLASS, AFFECTED_INSTANCE)
+        is_number = length == 2 and number not in UIDS
         found[number] = struct.unpack("<H", value)[0] if is_number else value.rstrip(b"\0 ").decode("latin-1")
         position += length
     return found
@@ -94,9 +108,7 @@ def response(request: Mapping[int, int | str], status: int, comment: str = "") -
         DATA_SET_TYPE: NO_DATA_SET,
         STATUS: status,
     }
-    for number in (AFFECTED_CLASS, AFFECTED_INSTANCE):
-        if number in request:
-            values[number] = str(request[number])
+    values |= {answer: request[number] for number, answer in ANSWERED_AS.items() if number in request}
     if comment:
         values[ERROR_COMMENT] = comment[:COMMENT_CHARACTERS]
     return encode_command(values)

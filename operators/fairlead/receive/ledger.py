@@ -8,14 +8,14 @@ from contextlib import contextmanager
 from sqlalchemy import delete, func, insert, select
 
 from fairlead.database import database_errors
+from fairlead.receive.commitments import CommitmentLedger
 from fairlead.receive.completion import Ending
-from fairlead.receive.file_ledger import FileLedger
 from fairlead.receive.refusals import note_refusal
 from fairlead.receive.tables import associations, counters, quarantine
 from fairlead.records import Refusal, Route
 
 
-class Ledger(FileLedger):
+class Ledger(CommitmentLedger):
     """Every write is one transaction, so any line may be the last one before a crash."""
 
     def association_opened(self, key: str, route: Route) -> None:
@@ -41,10 +41,10 @@ class Ledger(FileLedger):
         with database_errors(), self.engine.begin() as connection:
             return int(connection.scalar(select(func.count()).select_from(associations)) or 0)
 
-    def refuse(self, refusal: Refusal, *, sha256: str = "", path: str | None = None) -> None:
-        """Write down what was not taken, and where its bytes are kept."""
+    def refuse(self, refusal: Refusal, *, sha256: str = "", path: str | None = None, route: Route | None = None) -> None:
+        """Write down what was not taken, where its bytes are kept, and where they would have belonged."""
         with database_errors(), self.engine.begin() as connection:
-            note_refusal(connection, refusal, now=self.clock(), sha256=sha256, path=path)
+            note_refusal(connection, refusal, now=self.clock(), sha256=sha256, path=path, route=route)
 
     def quarantine(self) -> tuple[Refusal, ...]:
         """Return every refusal, oldest first."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
-from fairlead.receive.heads import GE_IMPLICIT, IMPLICIT_LE
+from fairlead.receive.heads import EXPLICIT_BE, EXPLICIT_LE, GE_IMPLICIT, IMPLICIT_LE
 from fairlead.receive.part10 import IMPLEMENTATION_UID, IMPLEMENTATION_VERSION
 from fairlead.receive.wire import AbortReason, ProtocolBroken
 from fairlead.records import is_uid
@@ -19,10 +19,13 @@ from fairlead.records import is_uid
 if TYPE_CHECKING:
     from pynetdicom.presentation import PresentationContext
 
+COMMITMENT: Final = "1.2.840.10008.1.20.1"
 VERIFICATION: Final = "1.2.840.10008.1.1"
 APPLICATION_CONTEXT: Final = "1.2.840.10008.3.1.1.1"
 DICOM_ROOT: Final = "1.2.840.10008."
 STORAGE_ARC: Final = "1.2.840.10008.5.1.4.1.1."  # also holds classes that are retired or newer than our list
+UNCOMPRESSED: Final = frozenset({IMPLICIT_LE, EXPLICIT_LE, EXPLICIT_BE})
+"""What a message other than C-STORE may be encoded in: those are decoded here."""
 ACCEPTED, NO_ABSTRACT_SYNTAX, NO_TRANSFER_SYNTAX = 0, 3, 4
 
 
@@ -43,6 +46,7 @@ class Request:
     called_ae: str
     application_context: str
     proposals: tuple[Proposal, ...]
+    implementation: str
     primitive: Any
 
 
@@ -89,10 +93,17 @@ def decode_request(body: bytes) -> Request:
             called_ae=str(primitive.called_ae_title).strip(),
             application_context=str(primitive.application_context_name or ""),
             proposals=tuple(_proposal(item) for item in primitive.presentation_context_definition_list),
+            implementation=_implementation(primitive),
             primitive=primitive,
         )
     except Exception as error:  # the decoder meets hostile bytes: whatever it raises means "not an A-ASSOCIATE-RQ"
         raise ProtocolBroken(f"an A-ASSOCIATE-RQ that cannot be read ({type(error).__name__})", AbortReason.INVALID_PARAMETER) from error
+
+
+def _implementation(primitive: Any) -> str:
+    """Return version name and class UID of the requestor's software, for the audit trail."""
+    found = (getattr(item, "implementation_version_name", None) for item in primitive.user_information)
+    return f"{next(filter(None, found), '')} {primitive.implementation_class_uid or ''}".strip()[:100]
 
 
 def _proposal(item: PresentationContext) -> Proposal:
@@ -106,14 +117,33 @@ def is_storage(abstract_syntax: str, *, private: bool) -> bool:
     return private and is_uid(abstract_syntax) and not abstract_syntax.startswith(DICOM_ROOT)
 
 
-def choose(proposal: Proposal, *, private: bool) -> tuple[int, str]:
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """What one sender may negotiate: storage at all, private classes, and whether only some classes."""
+
+    storage: bool = True
+    private: bool = False
+    sop_classes: frozenset[str] = frozenset()
+
+    def admits(self, abstract_syntax: str) -> bool:
+        """Return whether a service class is open to the sender."""
+        if abstract_syntax == VERIFICATION:
+            return True
+        if abstract_syntax == COMMITMENT:
+            return self.storage
+        named = not self.sop_classes or abstract_syntax in self.sop_classes
+        return self.storage and named and is_storage(abstract_syntax, private=self.private)
+
+
+def choose(proposal: Proposal, offer: Offer) -> tuple[int, str]:
     """Return (result, transfer syntax) for one proposal (PS3.8 Table 9-18).
 
-    >>> choose(Proposal(1, "1.2.840.10008.5.1.4.1.1.2", ("1.2.840.10008.1.2", "1.2.840.10008.1.2.4.80")), private=False)
+    >>> choose(Proposal(1, "1.2.840.10008.5.1.4.1.1.2", ("1.2.840.10008.1.2", "1.2.840.10008.1.2.4.80")), Offer())
     (0, '1.2.840.10008.1.2.4.80')
     """
-    known = [syntax for syntax in proposal.transfer_syntaxes if syntax in transfer_syntaxes()]
-    if proposal.abstract_syntax != VERIFICATION and not is_storage(proposal.abstract_syntax, private=private):
+    usable = UNCOMPRESSED if proposal.abstract_syntax == COMMITMENT else transfer_syntaxes()
+    known = [syntax for syntax in proposal.transfer_syntaxes if syntax in usable]
+    if not offer.admits(proposal.abstract_syntax):
         return NO_ABSTRACT_SYNTAX, IMPLICIT_LE
     if not known:
         return NO_TRANSFER_SYNTAX, IMPLICIT_LE
@@ -121,14 +151,14 @@ def choose(proposal: Proposal, *, private: bool) -> tuple[int, str]:
     return ACCEPTED, (explicit or known)[0]
 
 
-def answer(request: Request, *, private: bool, max_pdu_bytes: int) -> tuple[bytes, dict[int, Context]]:
+def answer(request: Request, offer: Offer, *, max_pdu_bytes: int) -> tuple[bytes, dict[int, Context]]:
     """Return the A-ASSOCIATE-AC and the contexts it opens, by id."""
     from pynetdicom.presentation import PresentationContext
 
     opened: dict[int, Context] = {}
     results: list[PresentationContext] = []
     for proposal in request.proposals:
-        result, syntax = choose(proposal, private=private)
+        result, syntax = choose(proposal, offer)
         item = PresentationContext()
         item.context_id = proposal.context_id
         item.add_transfer_syntax(syntax)

@@ -1,29 +1,36 @@
-"""The DICOM node: a listener that no single peer can occupy, a thread for each association, and the loops beside it."""
+"""The DICOM node: listeners that no single peer can occupy, a thread for each association, and the loops beside them."""
 
 from __future__ import annotations
 
-import errno
 import logging
+import secrets
 import socket
 import threading
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from typing import Final
 
 from fairlead.database import open_database
-from fairlead.errors import FairleadError, InvalidConfiguration, PortInUse
-from fairlead.receive.association import Association, Doorway
+from fairlead.errors import FairleadError
+from fairlead.receive.admission import Doorway
+from fairlead.receive.association import Association
+from fairlead.receive.audit import AuditTrail
+from fairlead.receive.completion import Ending
+from fairlead.receive.expected import expected_instances
 from fairlead.receive.ledger import Ledger
+from fairlead.receive.listening import Listener, listen
+from fairlead.receive.metrics import NodeMetrics
+from fairlead.receive.reporter import Reporter
 from fairlead.receive.routes import load_routes
 from fairlead.receive.sink import InstanceSink
 from fairlead.receive.sweep import sweep
+from fairlead.receive.tls import client_context, server_context
 from fairlead.receive.watch import FolderWatch
+from fairlead.receive.web import Web
 from fairlead.receive.wire import Wire
 from fairlead.settings import Settings
 
 logger = logging.getLogger(__name__)
-BACKLOG: Final = 128
 SETTLE_EVERY_S: Final = 0.5
 SPARE: Final = 64
 """Connections beyond the association limits that are still heard (health checks, peers to be told no); more are closed at once."""
@@ -35,37 +42,76 @@ class DicomNode:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self._stopping = threading.Event()
+        self._reload = threading.Event()
         self._lock = threading.Lock()
         self._open: dict[Association, threading.Thread] = {}
+        self._gone: dict[str, Ending] = {}
         self._loops: list[threading.Thread] = []
-        self._listener: socket.socket | None = None
+        self._listeners: list[Listener] = []
+        self._web: Web | None = None
 
     def start(self) -> tuple[str, int]:
-        """Open the port, sweep the archive, begin to serve; return the address that is listened on.
+        """Open the ports, sweep the archive, begin to serve; return the address that DICOM is spoken on.
 
         Raises
         ------
-        PortInUse : another process holds the port.
-        InvalidConfiguration : the routes do not hold, or the host is no address of this machine.
+        PortInUse : another process holds a port.
+        InvalidConfiguration : the routes or the TLS files do not hold, or the host is no address of this machine.
         """
         node = self.settings.node
         routes = load_routes(self.settings.routes_file, own_title=node.ae_title)
-        self._listener = _listen(node.host, node.port)
+        tls = client_context(node.tls) if node.tls.certificate is not None else None
         try:
+            self._bind()
             self.ledger = Ledger(open_database(self.settings))
             sink = InstanceSink(self.settings, self.ledger)
             sweep(sink.archive, self.ledger)
+            audit, metrics = AuditTrail(sink.archive.root / "audit"), NodeMetrics()
+            sink.on_durable = metrics.synced
+            self._doorway = Doorway(
+                node, routes, self.ledger, sink, audit, metrics, self._admits, self._leaves, health_title=secrets.token_hex(8)
+            )
+            self._reporter = Reporter(self._doorway, tls)
+            if node.web.port is not None:
+                self._web = Web(self.settings, self._doorway, self._listeners[-1].address)
+                self._web.start()
         except BaseException:
-            self._listener.close()
+            self._close_listeners()
             raise
-        self._doorway = Doorway(node, routes, self.ledger, sink, self._admits)
+        self._begin()
+        return self._listeners[0].address
+
+    def _bind(self) -> None:
+        node = self.settings.node
+        context = server_context(node.tls)
+        self._listeners = [Listener(listen(node.host, node.port), context)]
+        if context is not None and node.tls.plain_port is not None:
+            self._listeners.append(Listener(listen(node.host, node.tls.plain_port)))
+        if context is not None and node.web.port is not None:  # the health check must not need a client certificate of its own
+            self._listeners.append(Listener(listen("127.0.0.1", 0), own_only=True))
+
+    def _begin(self) -> None:
         watch = FolderWatch(self.settings, self.ledger)
-        times = {"settle_after_s": node.settle_after_s, "quiet_after_s": node.quiet_after_s}
-        self._loop("settle", SETTLE_EVERY_S, lambda: self.ledger.settle(**times))
+        self._loop("settle", SETTLE_EVERY_S, self._settle)
+        self._loop("report", SETTLE_EVERY_S, self._reporter.step)
         self._loop("watch", max(self.settings.watch.stable_after_s / 2, SETTLE_EVERY_S), watch.scan)
-        self._spawn("accept", self._accept, self._listener)
-        host, port = self._listener.getsockname()[:2]
-        return str(host), int(port)
+        for listener in self._listeners:
+            self._spawn("accept", self._accept, listener)
+
+    @property
+    def plain_address(self) -> tuple[str, int] | None:
+        """The second port, without TLS, where there is one."""
+        plain = [one.address for one in self._listeners[1:] if not one.own_only]
+        return plain[0] if plain else None
+
+    @property
+    def web_address(self) -> tuple[str, int] | None:
+        """Where STOW-RS, ``/healthz`` and ``/metrics`` are, None when they are not started."""
+        return self._web.address if self._web is not None else None
+
+    def reload(self) -> None:
+        """Read the routes again before the next association is admitted; safe in a signal handler."""
+        self._reload.set()
 
     def serve_forever(self) -> None:
         """Block until ``stop`` is called from a signal handler or another thread."""
@@ -79,14 +125,20 @@ class DicomNode:
     def stop(self, grace_s: float | None = None) -> None:
         """Accept nothing more, give open associations ``grace_s`` seconds to finish, abort the rest, end the loops."""
         self._stopping.set()
-        if self._listener is not None:
-            _wake(self._listener)
-            self._listener.close()
+        self._close_listeners()
+        if self._web is not None:
+            self._web.stop()
         self._drain(self.settings.node.drain_grace_s if grace_s is None else grace_s)
         for thread in self._loops:
             thread.join(timeout=10)
-        if self._listener is not None:
+        if self._listeners:
+            self._reporter.join(timeout_s=10)
+            self._settle_gone()
             self.ledger.engine.dispose()
+
+    def _close_listeners(self) -> None:
+        for listener in self._listeners:
+            listener.close()
 
     def associations(self) -> int:
         """Return how many connections are open in this process."""
@@ -95,10 +147,10 @@ class DicomNode:
 
     # --- connections
 
-    def _accept(self, listener: socket.socket) -> None:
+    def _accept(self, listener: Listener) -> None:
         while not self._stopping.is_set():
             try:
-                connection, address = listener.accept()
+                connection, address = listener.socket.accept()
             except OSError as error:
                 if self._stopping.is_set():
                     return
@@ -108,9 +160,9 @@ class DicomNode:
             if self._stopping.is_set():
                 connection.close()
                 return
-            self._welcome(connection, str(address[0]))
+            self._welcome(connection, str(address[0]), listener)
 
-    def _welcome(self, connection: socket.socket, peer: str) -> None:
+    def _welcome(self, connection: socket.socket, peer: str, listener: Listener) -> None:
         """Start the association's thread; the accept loop itself never waits for a peer."""
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
@@ -120,7 +172,7 @@ class DicomNode:
             if len(self._open) >= node.max_associations + SPARE or of_peer >= node.max_associations_per_peer + SPARE:
                 connection.close()
                 return
-            association = Association(Wire(connection), peer, self._doorway)
+            association = Association(Wire(connection), peer, self._doorway, tls=listener.tls, own_only=listener.own_only)
             thread = threading.Thread(target=self._serve, args=(association,), name=f"association-{association.key[:8]}", daemon=True)
             self._open[association] = thread
         thread.start()
@@ -155,7 +207,37 @@ class DicomNode:
         with self._lock:
             return list(self._open.items())
 
+    def _leaves(self, key: str, ending: Ending) -> None:
+        """Strike an association out; when the ledger is away, the settle loop does it later."""
+        self._gone[key] = ending
+        try:
+            self._settle_gone()
+        except FairleadError as error:
+            logger.error("an association could not be struck out of the ledger: %s; trying again", error.message)
+
+    def _settle_gone(self) -> None:
+        for key, ending in list(self._gone.items()):
+            self.ledger.association_closed(key, ending)
+            self._gone.pop(key, None)
+
     # --- loops
+
+    def _settle(self) -> None:
+        if self._reload.is_set():
+            self._reload.clear()
+            self._read_routes()
+        self._settle_gone()
+        root = self._doorway.sink.archive.root
+        self.ledger.expect(lambda path: expected_instances(root / path))
+        self.ledger.settle(settle_after_s=self.settings.node.settle_after_s, quiet_after_s=self.settings.node.quiet_after_s)
+
+    def _read_routes(self) -> None:
+        """Replace the table; one that does not hold is reported, and the present one stays in force."""
+        try:
+            self._doorway.routes = load_routes(self.settings.routes_file, own_title=self.settings.node.ae_title)
+            logger.info("routes read again: %d rules", len(self._doorway.routes.rules))
+        except FairleadError as error:
+            logger.error("routes not replaced: %s", error)
 
     def _loop(self, name: str, every_s: float, step: Callable[[], object]) -> None:
         def run() -> None:
@@ -171,27 +253,3 @@ class DicomNode:
         thread = threading.Thread(target=target, args=arguments, name=f"node-{name}", daemon=True)
         thread.start()
         return thread
-
-
-def _listen(host: str, port: int) -> socket.socket:
-    try:
-        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
-        listener = socket.socket(family, socket.SOCK_STREAM)
-    except OSError as error:
-        raise InvalidConfiguration(f"node.host {host!r} is not an address of this machine.") from error
-    try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(address)
-        listener.listen(BACKLOG)
-    except OSError as error:
-        listener.close()
-        if error.errno == errno.EADDRINUSE:
-            raise PortInUse(f"Port {port} of {host} is in use.", remedy="Stop the other process, or set FAIRLEAD_NODE__PORT.") from error
-        raise InvalidConfiguration(f"The node cannot listen on {host}:{port}: {error.strerror}.") from error
-    return listener
-
-
-def _wake(listener: socket.socket) -> None:
-    """Unblock a thread that waits in ``accept``; closing the descriptor alone does not on Linux."""
-    with suppress(OSError):  # not connected any more: that is what we want
-        listener.shutdown(socket.SHUT_RDWR)

@@ -9,10 +9,12 @@ from sqlalchemy import Connection, insert, select, update
 
 from fairlead.receive.series_ledger import increase
 from fairlead.receive.tables import quarantine
-from fairlead.records import Refusal
+from fairlead.records import Refusal, Route
 
 
-def note_refusal(connection: Connection, refusal: Refusal, *, now: datetime, sha256: str = "", path: str | None = None) -> None:
+def note_refusal(
+    connection: Connection, refusal: Refusal, *, now: datetime, sha256: str = "", path: str | None = None, route: Route | None = None
+) -> None:
     """Write the refusal; the same source, code and bytes again only count up, so that a stubborn sender fills no table."""
     key = hashlib.sha256("\x1f".join((refusal.source, refusal.code, sha256)).encode()).hexdigest()
     known = connection.execute(select(quarantine.c.id, quarantine.c.times).where(quarantine.c.key == key)).one_or_none()
@@ -20,5 +22,6 @@ def note_refusal(connection: Connection, refusal: Refusal, *, now: datetime, sha
     if known is not None:
         connection.execute(update(quarantine).where(quarantine.c.id == known.id), {"times": known.times + 1, "last_at": now})
         return
-    values = {"key": key, "path": path, "times": 1, "first_at": now, "last_at": now}
+    home = route.model_dump(mode="json") if route is not None else None
+    values = {"key": key, "path": path, "route": home, "times": 1, "first_at": now, "last_at": now}
     connection.execute(insert(quarantine), values | refusal.model_dump())

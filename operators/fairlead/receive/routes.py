@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, PositiveInt, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PositiveInt, ValidationError
 
 from fairlead.errors import InvalidConfiguration, NotPermitted
-from fairlead.records import NAME_PATTERN, Name, Route
+from fairlead.records import NAME_PATTERN, Name, Route, Uid
 
 PROJECT_PREFIX: Final = "kp-"
 """Called AE titles ``kp-<project>`` (Kaapana's convention) name the project themselves."""
@@ -41,6 +41,8 @@ class RouteRule(BaseModel):
     tls_subjects: tuple[str, ...] = ()
     projects_by_called_ae: tuple[Name, ...] | Literal["any"] = ()
     private_sop_classes: bool = False
+    sop_classes: tuple[Uid, ...] = ()
+    duplicates: Literal["version", "refuse"] = "version"
     max_instance_bytes: PositiveInt | None = None
 
     def admits(self, *, calling_ae: str, peer: str, tls_subject: str | None) -> bool:
@@ -64,6 +66,17 @@ class RouteRule(BaseModel):
         return wanted if allowed else None
 
 
+class Peer(BaseModel):
+    """A node that we call: to report a storage commitment, or to fetch studies."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    ae_title: Annotated[str, Field(min_length=1, max_length=16)]
+    host: str
+    port: Annotated[int, Field(ge=1, le=65535)]
+    tls: bool = False
+
+
 class CalledAeUnknown(NotPermitted):
     """The sender is known, but the title it calls names nothing here (PS3.8 Table 9-21, reason 7)."""
 
@@ -78,6 +91,11 @@ class RouteTable(BaseModel):
 
     rules: tuple[RouteRule, ...]
     own_titles: frozenset[str] = frozenset({"FAIRLEAD"})
+    peers: tuple[Peer, ...] = ()
+
+    def peer(self, ae_title: str) -> Peer | None:
+        """Return where a title can be called, None when no peer has it."""
+        return next((peer for peer in self.peers if peer.ae_title == ae_title), None)
 
     def match_rule(self, *, calling_ae: str, called_ae: str, peer: str, tls_subject: str | None = None) -> tuple[RouteRule, Route]:
         """Return the first rule that admits the sender, and the route it gives.
@@ -133,10 +151,10 @@ def load_routes(file: Path, *, own_title: str = "FAIRLEAD") -> RouteTable:
         raise InvalidConfiguration(f"The routes file {file} cannot be read.", remedy="Set node.routes or restore the file.") from error
     except yaml.YAMLError as error:
         raise InvalidConfiguration(f"The routes file {file} is not YAML.") from error
-    if not isinstance(document, dict) or set(document) != {"routes"}:
-        raise InvalidConfiguration(f"The routes file {file} must hold one key, routes, with a list of rules.")
+    if not isinstance(document, dict) or not {"routes"} <= set(document) <= {"routes", "peers"}:
+        raise InvalidConfiguration(f"The routes file {file} must hold one key, routes, with a list of rules, and may hold peers.")
     try:
-        return RouteTable(rules=document["routes"] or (), own_titles=frozenset({own_title}))
+        return RouteTable(rules=document["routes"] or (), own_titles=frozenset({own_title}), peers=document.get("peers") or ())
     except ValidationError as error:
         problems = "; ".join(f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors(include_input=False))
         raise InvalidConfiguration(f"The routes file {file} does not hold: {problems}.") from error

@@ -13,7 +13,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from fairlead.database import database_errors, utc_now
 from fairlead.errors import Conflict
-from fairlead.receive.completion import Ending, SeriesEvent, advance, generation_of, is_due
+from fairlead.receive.completion import Ending, SeriesEvent, advance, generation_of, has_all, is_due
 from fairlead.receive.tables import audits, counters, holds, instances, series
 from fairlead.records import Instance, Route, SeriesState
 
@@ -49,6 +49,9 @@ RECORD_LOCK: Final = 0x0FA1_41EB
 TOUCH_EVERY: Final = timedelta(seconds=1)
 _FIND_SERIES: Final = select(series).where(
     series.c.project == bindparam("project"), series.c.center == bindparam("center"), series.c.series_uid == bindparam("series_uid")
+)
+_PRESENT: Final = (
+    select(func.count()).select_from(instances).where(instances.c.series_id == series.c.id, instances.c.current).scalar_subquery()
 )
 _FIND_VERSIONS: Final = select(
     instances.c.id, instances.c.series_id, instances.c.sha256, instances.c.version, instances.c.current, instances.c.path
@@ -178,7 +181,10 @@ class SeriesLedger:
     def _settle(self, connection: Connection, held: Sequence[int], ending: Ending) -> None:
         now = self.clock()
         for series_id in held:
-            state = SeriesState(connection.scalars(select(series.c.state).where(series.c.id == series_id)).one())
+            row = connection.execute(select(series.c.state, series.c.ending).where(series.c.id == series_id)).one()
+            state = SeriesState(row.state)
+            if row.ending == Ending.FINISHED and state is SeriesState.SETTLING:
+                continue  # the manifest was the last word
             if state in (SeriesState.RECEIVING, SeriesState.SETTLING):
                 values = {"state": advance(state, SeriesEvent.SENDER_LEFT).value, "ending": ending.value, "last_event_at": now}
                 connection.execute(update(series).where(series.c.id == series_id), values)
@@ -197,15 +203,29 @@ class SeriesLedger:
         held = exists().where(holds.c.series_id == series.c.id)
         moving = series.c.state.in_([SeriesState.RECEIVING.value, SeriesState.SETTLING.value])
         with database_errors(), self.engine.begin() as connection:
-            rows = connection.execute(select(series).where(and_(moving, ~held))).all()
+            rows = connection.execute(select(series, _PRESENT.label("present")).where(and_(moving, ~held))).all()
             due = [
                 row
                 for row in rows
                 if is_due(Ending(row.ending), row.last_event_at, now=now, settle_after_s=settle_after_s, quiet_after_s=quiet_after_s)
+                or has_all(Ending(row.ending), present=row.present, expected=row.expected)
             ]
             for row in due:
                 self._complete(connection, row, now)
             return len(due)
+
+    def expect(self, announced: Callable[[str], int]) -> int:
+        """Ask ``announced(path)`` once for every moving series how many instances its headers announce; return how many were asked."""
+        held = exists().where(holds.c.series_id == series.c.id)
+        unknown = and_(series.c.state == SeriesState.SETTLING.value, series.c.expected.is_(None), ~held)
+        one = select(series.c.id, func.min(instances.c.path).label("path")).join(instances, instances.c.series_id == series.c.id)
+        with database_errors(), self.engine.begin() as connection:
+            rows = connection.execute(one.where(unknown, instances.c.current).group_by(series.c.id)).all()
+        found = [(row.id, announced(row.path)) for row in rows]
+        with database_errors(), self.engine.begin() as connection:
+            for series_id, number in found:
+                connection.execute(update(series).where(series.c.id == series_id), {"expected": number})
+        return len(found)
 
     def _complete(self, connection: Connection, row: Row[Any], now: datetime) -> None:
         number = row.generation_number + 1

@@ -10,7 +10,8 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
-from collections.abc import Buffer, Iterable
+import time
+from collections.abc import Buffer, Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO, Final
@@ -37,6 +38,13 @@ class AnnouncedOtherwise(InvalidInput):
     default_remedy = "Correct the sender; the object is kept in quarantine."
 
 
+class DuplicateRefused(Conflict):
+    """Other bytes under a SOP Instance UID that is known, on a route that keeps one version only."""
+
+    code = "duplicate-refused"
+    default_remedy = "Compare the quarantined object with the archived one; duplicates: version in routes.yaml keeps both."
+
+
 class TooLarge(InvalidInput):
     """One object is larger than the route or the node allows."""
 
@@ -56,6 +64,18 @@ class Announced:
     sop_instance_uid: str | None = None
     file_meta: bytes | None = None
     source: str = ""
+    study_uid: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What a route allows one object: its size, and whether other bytes may come under an identity that is known."""
+
+    max_bytes: int | None = None
+    duplicates: str = "version"
+
+
+ANY_TERMS: Final = Terms()
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,11 +114,13 @@ class InstanceSink:
         self.ledger = ledger
         self.archive = Archive(settings.archive_folder)
         self._rows = CommitGroup(ledger.record)
+        self.on_durable: Callable[[float], None] = lambda _seconds: None
+        """Told how long each object took from its last byte to its durable row."""
         self._low_water_bytes = settings.node.low_water_bytes
         self._max_bytes = settings.node.max_instance_bytes
 
     def store(
-        self, chunks: Iterable[Buffer], *, route: Route, announced: Announced, holder: str | None = None, max_bytes: int | None = None
+        self, chunks: Iterable[Buffer], *, route: Route, announced: Announced, holder: str | None = None, terms: Terms = ANY_TERMS
     ) -> StoreOutcome:
         """Store one data set that arrives in pieces; holds one piece at a time.
 
@@ -112,8 +134,11 @@ class InstanceSink:
         try:
             with storage_errors("an object"), part.open("x+b", buffering=BUFFER_BYTES) as handle:
                 received = _Received(part, handle, announced)
-                self._write(received, chunks, max_bytes or self._max_bytes)
-                return self._keep(received, route, holder)
+                self._write(received, chunks, terms.max_bytes or self._max_bytes)
+                started = time.perf_counter()
+                outcome = self._keep(received, route, holder, terms)
+                self.on_durable(time.perf_counter() - started)
+                return outcome
         finally:
             part.unlink(missing_ok=True)
 
@@ -133,10 +158,10 @@ class InstanceSink:
         received.sha256 = received.digest.hexdigest()
         received.handle.flush()
 
-    def _keep(self, received: _Received, route: Route, holder: str | None) -> StoreOutcome:
+    def _keep(self, received: _Received, route: Route, holder: str | None, terms: Terms) -> StoreOutcome:
         try:
-            return self._store(received, self._checked(received), route, holder)
-        except (InvalidInput, RelationConflict) as error:
+            return self._store(received, self._checked(received), route, holder, terms)
+        except (InvalidInput, RelationConflict, DuplicateRefused) as error:
             self._quarantine(received, route, error)
             raise
 
@@ -152,13 +177,17 @@ class InstanceSink:
             raise AnnouncedOtherwise("The announced SOP Class UID differs from the data set's.")
         if announced.sop_instance_uid not in (None, head.sop_instance_uid):
             raise AnnouncedOtherwise("The announced SOP Instance UID differs from the data set's.")
+        if announced.study_uid not in (None, head.study_uid):
+            raise AnnouncedOtherwise("The data set belongs to another study than the address.")
         return head
 
-    def _store(self, received: _Received, head: Head, route: Route, holder: str | None) -> StoreOutcome:
+    def _store(self, received: _Received, head: Head, route: Route, holder: str | None, terms: Terms) -> StoreOutcome:
         folder = series_folder(head, project=route.project, center=route.center)
         name, supersedes = instance_name(head.sop_instance_uid), True
         if (self.archive.root / folder / name).exists():
             name, supersedes = self._beside(received, head, route, name=name, folder=folder)
+            if terms.duplicates == "refuse" and not (self.archive.root / folder / name).exists():
+                raise DuplicateRefused("Other bytes are archived under this SOP Instance UID.")
         instance = Instance(
             sop_instance_uid=head.sop_instance_uid,
             sop_class_uid=head.sop_class_uid,
@@ -205,10 +234,10 @@ class InstanceSink:
         )
         return instance_name(head.sop_instance_uid, sha256=received.sha256), whole or not better_before
 
-    def _quarantine(self, received: _Received, route: Route, error: InvalidInput | RelationConflict) -> None:
+    def _quarantine(self, received: _Received, route: Route, error: InvalidInput | Conflict) -> None:
         path = self.archive.keep_refused(received.part, received.sha256)
         source = received.announced.source or f"{route.calling_ae or route.door} {received.sha256[:12]}"
-        self.ledger.refuse(Refusal(source=source, code=error.code, reason=error.message), sha256=received.sha256, path=path)
+        self.ledger.refuse(Refusal(source=source, code=error.code, reason=error.message), sha256=received.sha256, path=path, route=route)
         logger.warning("refused an object from %s: %s", route.calling_ae or route.door, error.message)
 
 

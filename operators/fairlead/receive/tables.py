@@ -28,6 +28,7 @@ series = Table(
     Column("last_received_at", UtcDateTime, nullable=False),
     Column("last_event_at", UtcDateTime, nullable=False),  # arrival, or a sender leaving: the quiet time counts from here
     Column("completed_at", UtcDateTime, nullable=True),
+    Column("expected", Integer, nullable=True),  # instances that the headers announce; 0: they do not say; null: not looked at yet
     Column("claimant", String(200), nullable=True),
     Column("claimed_until", UtcDateTime, nullable=True),
     UniqueConstraint("project", "center", "series_uid"),
@@ -106,6 +107,7 @@ quarantine = Table(
     Column("code", String(64), nullable=False),
     Column("reason", Text, nullable=False),
     Column("path", String(255), nullable=True),  # where the bytes are kept, relative to the archive
+    Column("route", JSON, nullable=True),  # where they belong, so that they can be tried again
     Column("times", Integer, nullable=False),
     Column("first_at", UtcDateTime, nullable=False),
     Column("last_at", UtcDateTime, nullable=False),
@@ -125,4 +127,22 @@ audits = Table(
     Column("at", UtcDateTime, nullable=False),
     Column("event", String(64), nullable=False),
     Column("detail", JSON, nullable=False),
+)
+
+commitments = Table(
+    "commitments",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("calling_ae", String(16), nullable=False),
+    Column("transaction_uid", UID, nullable=False),
+    Column("project", NAME, nullable=False),
+    Column("center", NAME, nullable=False),
+    Column("holder", String(32), nullable=False),  # the association that asked
+    Column("manifest", JSON, nullable=False),  # [[SOP class, SOP instance], ...] as the sender lists them
+    Column("state", String(16), nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("requested_at", UtcDateTime, nullable=False),
+    Column("next_at", UtcDateTime, nullable=False),
+    UniqueConstraint("calling_ae", "transaction_uid"),
+    Index("ix_commitments_state", "state"),
 )

@@ -7,11 +7,14 @@ its connection closed and costs nothing but its own thread until then.
 from __future__ import annotations
 
 import socket
+import ssl
 import struct
 import time
 from contextlib import suppress
 from enum import IntEnum
 from typing import Final
+
+from fairlead.receive.tls import common_name
 
 HEADER_BYTES: Final = 6
 ASSOCIATE_LIMIT_BYTES: Final = 1024 * 1024
@@ -62,6 +65,18 @@ class Wire:
         self.connection = connection
         self._header = bytearray(HEADER_BYTES)
         self._buffer = bytearray(64 * 1024)
+
+    def secure(self, context: ssl.SSLContext, *, within_s: float) -> str | None:
+        """Do the TLS handshake and return the common name of the peer's certificate; one deadline counts for the whole of it."""
+        try:
+            self.connection.settimeout(within_s)
+            secured = context.wrap_socket(self.connection, server_side=True, do_handshake_on_connect=False)
+            self.connection = secured
+            secured.do_handshake()
+            return common_name(secured)
+        except OSError as error:  # ssl.SSLError is one
+            reason = getattr(error, "reason", None) or error.strerror or "silent"
+            raise ConnectionLost(f"no TLS handshake ({reason})") from error
 
     def read(self, *, limit: int, idle_s: float, whole_s: float) -> tuple[int, memoryview]:
         """Return (type, body) of the next PDU.

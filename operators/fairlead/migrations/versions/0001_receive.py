@@ -33,6 +33,23 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_audits")),
     )
     op.create_table(
+        "commitments",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("calling_ae", sa.String(length=16), nullable=False),
+        sa.Column("transaction_uid", sa.String(length=64), nullable=False),
+        sa.Column("project", sa.String(length=63), nullable=False),
+        sa.Column("center", sa.String(length=63), nullable=False),
+        sa.Column("holder", sa.String(length=32), nullable=False),
+        sa.Column("manifest", sa.JSON(), nullable=False),
+        sa.Column("state", sa.String(length=16), nullable=False),
+        sa.Column("attempts", sa.Integer(), nullable=False),
+        sa.Column("requested_at", UtcDateTime(timezone=True), nullable=False),
+        sa.Column("next_at", UtcDateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_commitments")),
+        sa.UniqueConstraint("calling_ae", "transaction_uid", name=op.f("uq_commitments_calling_ae_transaction_uid")),
+    )
+    op.create_index("ix_commitments_state", "commitments", ["state"], unique=False)
+    op.create_table(
         "counters",
         sa.Column("name", sa.String(length=64), nullable=False),
         sa.Column("value", sa.BigInteger(), nullable=False),
@@ -67,6 +84,7 @@ def upgrade() -> None:
         sa.Column("code", sa.String(length=64), nullable=False),
         sa.Column("reason", sa.Text(), nullable=False),
         sa.Column("path", sa.String(length=255), nullable=True),
+        sa.Column("route", sa.JSON(), nullable=True),
         sa.Column("times", sa.Integer(), nullable=False),
         sa.Column("first_at", UtcDateTime(timezone=True), nullable=False),
         sa.Column("last_at", UtcDateTime(timezone=True), nullable=False),
@@ -90,6 +108,7 @@ def upgrade() -> None:
         sa.Column("last_received_at", UtcDateTime(timezone=True), nullable=False),
         sa.Column("last_event_at", UtcDateTime(timezone=True), nullable=False),
         sa.Column("completed_at", UtcDateTime(timezone=True), nullable=True),
+        sa.Column("expected", sa.Integer(), nullable=True),
         sa.Column("claimant", sa.String(length=200), nullable=True),
         sa.Column("claimed_until", UtcDateTime(timezone=True), nullable=True),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_series")),
@@ -143,5 +162,7 @@ def downgrade() -> None:
     op.drop_index("ix_files_state", table_name="files")
     op.drop_table("files")
     op.drop_table("counters")
+    op.drop_index("ix_commitments_state", table_name="commitments")
+    op.drop_table("commitments")
     op.drop_table("audits")
     op.drop_table("associations")
