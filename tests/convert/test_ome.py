@@ -209,8 +209,6 @@ def test_a_truncated_tile_is_refused_and_leaves_nothing(tmp_path, data):
         ("zarr-malformed/no_axes_v04.ome.zarr", "lack what an image needs"),
         ("zarr-malformed/no_zattrs_v04.ome.zarr", "no OME-Zarr image"),
         ("zarr/ngio_cyx_v05.zarr", "chunks are absent"),
-        ("zarr/plate_0.4.ome.zarr", "A plate"),
-        ("zarr/spatialdata_blobs_v04.ome.zarr", "not read"),
     ],
 )
 def test_zarr_that_would_lie_is_refused(data, tmp_path, store, reason):
@@ -349,11 +347,6 @@ def test_a_damaged_chunk_is_refused(tmp_path):
     source = a_zarr(tmp_path / "in.ome.zarr", axes=YX, array=np.ones((40, 50), np.uint16), scale=[1, 1])
     (source / "0/c/0/0").write_bytes(b"no such chunk")
     assert "cannot be decoded" in convert(source, tmp_path / "out").refused[0].reason
-
-
-def test_labels_that_are_not_carried_are_told(data, tmp_path):
-    (store,) = convert_ome(data / "ome/zarr/cardio_left_crop_v0.5.ome.zarr", tmp_path)
-    assert store.dropped == ("labels are not carried over yet",)
 
 
 def test_equal_file_names_in_two_folders_give_two_stores(tmp_path):

@@ -192,12 +192,29 @@ def test_the_command_prints_the_contract(series, tmp_path, capsys):
     assert {"verdict", "reason", "affine", "spacing_mm", "missing", "duplicates"} <= store["geometry"].keys()
 
 
-def test_the_command_tells_refusals_and_exits_one(series, tmp_path, capsys):
+def test_the_command_tells_refusals_and_fails_only_when_nothing_was_converted(series, tmp_path, capsys):
     (series / "note.txt").write_text("not an image")
-    assert run(["convert", str(series), str(tmp_path / "out")]) == 1
+    assert run(["convert", str(series), str(tmp_path / "out")]) == 0
     told = capsys.readouterr()
     assert "refused note.txt" in told.err
     assert "1 stores, 1 refused" in told.out
+    assert run(["convert", str(series / "note.txt"), str(tmp_path / "out"), "--json"]) == 1
+    assert json.loads(capsys.readouterr().out)["refused"][0]["source"] == "note.txt"
+
+
+def test_a_resumed_run_repeats_nothing_that_is_intact_and_everything_that_changed(series, tmp_path):
+    out = tmp_path / "out"
+    (first,) = convert(series, out, resume=True).stores
+    root = out / first.path / "zarr.json"
+    written = root.stat().st_ino
+    assert convert(series, out, resume=True).stores == (first,)
+    assert root.stat().st_ino == written
+    (out / first.path / "0/zarr.json").unlink()
+    assert convert(series, out, resume=True).stores == (first,)
+    assert (out / first.path / "0/zarr.json").is_file()
+    save(tmp_path / "in", a_series(axial_positions(5), RescaleIntercept=-1000))
+    (changed,) = convert(series, out, resume=True).stores
+    assert changed.manifest_sha256 != first.manifest_sha256
 
 
 def test_compact_is_refused_clearly(series, tmp_path, capsys):

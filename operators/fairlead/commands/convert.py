@@ -36,11 +36,19 @@ def convert_command(
     ngff: Annotated[Ngff | None, typer.Option(help="OME-NGFF version (default from the settings).")] = None,
     geometry: Annotated[GeometryPolicy | None, typer.Option(help="Irregular slices: refuse, split into runs, or annotate.")] = None,
     compact: Annotated[bool, typer.Option("--compact", help="Keep JPEG tiles of slides as they are (not available yet).")] = False,
+    max_expansion: Annotated[
+        float, typer.Option(metavar="N", min=1.0, help="Refuse slides that are more than N times larger decoded than their files.")
+    ] = 50.0,
+    resume: Annotated[bool, typer.Option("--resume", help="Keep stores that an earlier run made of the same bytes.")] = False,
     as_json: JsonFlag = False,
 ) -> None:
     """Convert images to verified OME-Zarr stores. Example: fairlead convert safe/ stores/ --geometry split.
 
-    Exit status: 0 when everything was converted, 1 when a source was refused (the others are converted), 2 wrong usage.
+    Segmentations become labels of their image when both are among the sources. A source that cannot be converted is named
+    with its reason, on stderr and under "refused", and never stops the others.
+
+    Exit status: 0 when at least one store was written or there was nothing to refuse, 1 when nothing could be converted,
+    2 wrong usage.
     """
     from fairlead.convert import convert
     from fairlead.errors import UnsupportedInput
@@ -49,19 +57,21 @@ def convert_command(
     settings = settings_of(context)
     if compact:
         raise UnsupportedInput(
-            "--compact (JPEG tiles passed through) needs whole-slide input, which is not converted yet.", remedy="Leave --compact out."
+            "--compact is not available: no released Zarr codec for JPEG tiles is read by other programs.", remedy="Leave --compact out."
         )
     report = convert(
         source,
         out,
         ngff=str(ngff or settings.export.ngff),
         geometry=str(geometry or settings.export.geometry),
+        max_expansion=max_expansion,
+        resume=resume,
         progress=default_progress(),
     )
     for refusal in report.refused:
         complain(f"refused {refusal.source}: {refusal.reason}")
     emit(report.model_dump(mode="json", by_alias=True), as_json=as_json, text=lambda: _told(report))
-    if report.refused:
+    if report.refused and not report.stores:
         raise typer.Exit(1)
 
 

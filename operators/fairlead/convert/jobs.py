@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Final
 
 from fairlead.convert.dicom_images import dicom_plan
@@ -29,11 +30,18 @@ FRACTIONS: Final = "Fractions between 0 and 1 are values, not labels; they are k
 class Job:
     """One store to write. ``plan`` takes whether int16 may hold the values; ``drawn`` are segmentations on its grid."""
 
+    name: str
     source: str
     series_uid: str
     frame_of_reference: str
     plan: Callable[[bool], ImagePlan]
+    own_files: tuple[Path, ...]
     drawn: list[tuple[Segmentation, Grid]] = field(default_factory=list)
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """Every file that the store depends on."""
+        return (*self.own_files, *(source.header.path for source, _ in self.drawn))
 
     def labelled(self, *, exact: bool, refuse: Refuse) -> tuple[ImagePlan, list[tuple[Segmentation, Grid]]]:
         """Return the plan with its labels, and the segmentations that are no labels; a broken one is refused by itself."""
@@ -74,10 +82,12 @@ def segmentation_job(source: Segmentation, grid: Grid, reason: str) -> Job:
     """Return the job that writes a segmentation by itself."""
     header = source.header
     return Job(
+        header.sop_instance_uid,
         f"urn:oid:{header.series_uid}",
         header.series_uid,
         header.frame_of_reference_uid,
         lambda exact: segmentation_plan(source, grid, reason),
+        (header.path,),
     )
 
 
@@ -99,7 +109,8 @@ def _image_jobs(headers: Sequence[Header], policy: Policy, refuse: Refuse, refus
 
 def _image_job(source: str, image: PlannedImage) -> Job:
     header = image.members[0].header
-    return Job(source, header.series_uid, header.frame_of_reference_uid, lambda exact: dicom_plan(image, exact=exact))
+    files = tuple({member.header.path: None for member in image.members})
+    return Job(image.name, source, header.series_uid, header.frame_of_reference_uid, lambda exact: dicom_plan(image, exact=exact), files)
 
 
 def _slide_jobs(headers: Sequence[Header], limits: SlideLimits, refuse: Refuse) -> Iterator[Job]:
@@ -107,9 +118,14 @@ def _slide_jobs(headers: Sequence[Header], limits: SlideLimits, refuse: Refuse) 
         source = f"urn:oid:{series}"
         try:
             for plan in slide_plans(members, limits, refuse):
-                yield Job(source, series, members[0].frame_of_reference_uid, lambda exact, plan=plan: plan)  # type: ignore[misc]
+                files = tuple(header.path for header in members)
+                yield Job(plan.name, source, series, members[0].frame_of_reference_uid, _always(plan), files)
         except FairleadError as error:
             refuse(source, error)
+
+
+def _always(plan: ImagePlan) -> Callable[[bool], ImagePlan]:
+    return lambda exact: plan
 
 
 def _at_home(source: Segmentation, jobs: Sequence[Job]) -> bool:

@@ -92,6 +92,8 @@ def _level_transforms(plan: ImagePlan, number: int, shape: tuple[int, ...], *, o
     factors = _level_factors(plan, number, shape)
     scale = [axis.scale * factor for axis, factor in zip(plan.axes, factors, strict=True)]
     shift = [(axis.origin if origin else 0.0) + axis.scale * level_offset(factor) for axis, factor in zip(plan.axes, factors, strict=True)]
+    if plan.level_shifts and origin:
+        shift[len(shift) - len(shape) :] = plan.level_shifts[number]
     steps: list[JsonObject] = [{"type": "scale", "scale": scale}]
     return [*steps, {"type": "translation", "translation": shift}] if any(shift) else steps
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from fairlead.convert.ome_xml import HEX_COLORS, OmeImage, binary_only_target, read_ome_xml
 from fairlead.convert.ome_zarr import zarr_plans
-from fairlead.convert.plan import AXIS_ORDER, Axis, Channel, ImagePlan, rgb_channels
+from fairlead.convert.plan import AXIS_ORDER, Axis, Channel, ImagePlan, StorePlan, rgb_channels
 from fairlead.convert.sources import Source, SourceKind
 from fairlead.convert.volumes import Policy
 from fairlead.errors import UnreadableImage, UnsupportedInput
@@ -84,7 +84,7 @@ class PlaneFiles:
         return plane.astype(self._dtype, copy=False)
 
 
-def ome_plans(source: Source, stem: str, policy: Policy) -> Iterator[ImagePlan]:
+def ome_plans(source: Source, stem: str, policy: Policy, ngff: str) -> Iterator[StorePlan]:
     """Yield a plan per image of the source; several images get a number in the store's name.
 
     Raises
@@ -98,7 +98,7 @@ def ome_plans(source: Source, stem: str, policy: Policy) -> Iterator[ImagePlan]:
         case SourceKind.COMPANION:
             yield from _companion_plans(source, stem)
         case SourceKind.ZARR:
-            yield from zarr_plans(source, stem, policy)
+            yield from zarr_plans(source, stem, policy, ngff)
         case SourceKind.OME_XML:
             raise UnsupportedInput("An OME-XML without its TIFF holds no pixels here.", remedy="Give the OME-TIFF or the .companion.ome.")
         case _:

@@ -1,29 +1,32 @@
-"""Plan the stores of an OME-Zarr source: its levels are read and written again as they are, with checked metadata.
+"""Plan the stores of an OME-Zarr source: images with their labels, plates, and the images of a bioformats2raw collection.
 
-Arrays may be Zarr v2 or v3; NGFF 0.4 and 0.5 are understood. Only axes, scales, channels and voxels pass: attributes of
-other programs, tables and METADATA.ome.xml (which may name people) stay behind.
+Arrays may be Zarr v2 or v3. Only axes, scales, channels, labels and voxels pass: attributes of other programs, tables and
+METADATA.ome.xml (which may name people) stay behind. What is valid NGFF 0.5 already is copied, not encoded again.
 """
 
 from __future__ import annotations
 
-import math
-import re
+import warnings
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 import zarr
 from numpy.typing import NDArray
 
-from fairlead.convert.plan import AXIS_ORDER, AXIS_TYPES, Axis, Channel, ImagePlan
-from fairlead.convert.sources import Source
-from fairlead.convert.validate import missing_chunks, read_ome
+from fairlead.convert.ngff_read import NgffImage, channels_of, image_label_of, read_image
+from fairlead.convert.plan import Axis, CollectionPlan, ImagePlan, StorePlan
+from fairlead.convert.republish import copied
+from fairlead.convert.sources import Source, safe_stem
+from fairlead.convert.validate import LABELS, labels_of, missing_chunks, read_group, read_ome, series_of
 from fairlead.convert.volumes import Policy
 from fairlead.errors import UnreadableImage, UnsupportedInput
 from fairlead.records import GeometryVerdict, JsonObject
 
-READ: Final = frozenset({"0.4", "0.5"})
 STATED: Final = GeometryVerdict(verdict="none", reason="OME-Zarr: sampling as the source states it.")
+PLATE_KEYS: Final = frozenset({"rows", "columns", "wells", "acquisitions", "field_count"})
+MAX_IMAGES: Final = 100_000
 
 
 class ZarrVoxels:
@@ -41,66 +44,161 @@ class ZarrVoxels:
             raise UnreadableImage(f"A chunk of level {level} cannot be decoded ({type(error).__name__}).") from error
 
 
-def zarr_plans(source: Source, stem: str, policy: Policy) -> Iterator[ImagePlan]:
-    """Yield the plan of a single-image OME-Zarr.
+def zarr_plans(source: Source, stem: str, policy: Policy, ngff: str) -> Iterator[StorePlan]:
+    """Yield the plan of an image or a plate, or one plan per image of a collection or well.
 
     Raises
     ------
-    UnsupportedInput : plates, wells, collections, other versions, axes that 0.4 and 0.5 do not name.
+    UnsupportedInput : other versions, axes or transforms that are not converted.
     UnreadableImage : metadata or levels that do not hold together, or chunks that are absent (unless the policy is ``annotate``).
     """
     try:
         ome, version = read_ome(source.path)
     except (OSError, ValueError) as error:
         raise UnreadableImage("The folder is no OME-Zarr image: NGFF metadata are absent or broken.") from error
-    for key, name in (("plate", "A plate (HCS)"), ("well", "A well (HCS)"), ("bioformats2raw.layout", "A bioformats2raw collection")):
-        if key in ome:
-            raise UnsupportedInput(f"{name} is not converted.", remedy="Give the folders of its images one by one.")
-    if version not in READ:
-        raise UnsupportedInput(f"OME-NGFF {_shown(version)} is not read.", remedy="Read are 0.4 and 0.5.")
+    if version == ngff == "0.5" and (copy := copied(source, stem)) is not None:
+        yield copy
+    elif "plate" in ome:
+        yield _plate(source, stem, ome, policy)
+    elif "multiscales" in ome:
+        yield _image(source, source.path, stem, policy, number=0)
+    else:
+        names = _images_of_well(ome) if "well" in ome else series_of(source.path)
+        if not names:
+            raise UnreadableImage("The collection holds no image.")
+        for number, name in enumerate(names):
+            folder = _inside(source.path, name)
+            yield _image(source, folder, stem if len(names) == 1 else f"{stem}-{number}", policy, number=number)
+
+
+def _image(source: Source, folder: Path, name: str, policy: Policy, *, number: int) -> ImagePlan:
     try:
-        image = ome["multiscales"][0]
-        names, units = _axes(image)
-        arrays = [_open(source, str(dataset["path"])) for dataset in image["datasets"]]
-        scale, shift = _transform(image, len(names))
-    except (KeyError, IndexError, TypeError, AttributeError, StopIteration) as error:
-        raise UnreadableImage("The NGFF metadata lack what an image needs (axes, datasets, scale).") from error
-    yield _plan(source, stem, ome, arrays=arrays, axes=_axis_list(arrays[0], names, units, scale=scale, shift=shift), policy=policy)
-
-
-def _plan(
-    source: Source, stem: str, ome: JsonObject, *, arrays: list[zarr.Array[Any]], axes: tuple[Axis, ...], policy: Policy
-) -> ImagePlan:
-    absent = [missing_chunks(array) for array in arrays]
-    if any(absent) and policy != "annotate":
-        raise UnreadableImage(
-            f"{sum(absent)} chunks are absent; whether they were empty or got lost cannot be told.",
-            remedy="Convert with --geometry annotate to read them as the fill value, on record.",
-        )
-    dropped = [f"{sum(absent)} absent chunks read as the fill value"] if any(absent) else []
-    dropped += ["labels are not carried over yet"] if (source.path / "labels").is_dir() else []
-    lead = sum(not axis.is_space for axis in axes)
+        ome, version = read_ome(folder)
+    except (OSError, ValueError) as error:
+        raise UnreadableImage("An image of the OME-Zarr is absent or broken.") from error
+    image = read_image(ome, version)
+    arrays = [_open(folder, path) for path in image.paths]
+    if any(array.ndim != len(image.names) for array in arrays):
+        raise UnreadableImage(f"The metadata name {len(image.names)} axes, the array has {arrays[0].ndim}.")
+    dropped = _absent(arrays, policy)
+    labels = tuple(_label(source, folder, label, policy) for label in labels_of(folder))
+    axes = _axis_list(image, arrays[0])
     count = next((axis.size for axis in axes if axis.name == "c"), 1)
+    space = [place for place, axis in enumerate(axes) if axis.is_space]
     return ImagePlan(
-        name=stem,
+        name=name,
         source=source.name,
         kind="OME",
         axes=axes,
         dtype=arrays[0].dtype.newbyteorder("="),
         voxels=ZarrVoxels(arrays),
         geometry=STATED,
-        channels=_channels(ome, count),
-        levels=tuple(tuple(array.shape[lead:]) for array in arrays) if len(arrays) > 1 else (),
-        dropped=tuple(dropped),
+        channels=channels_of(ome, count),
+        levels=tuple(tuple(array.shape[place] for place in space) for array in arrays) if len(arrays) > 1 else (),
+        level_steps=tuple(tuple(scale[place] for place in space) for scale in image.scales) if _states_levels(image) else (),
+        level_shifts=tuple(tuple(shift[place] for place in space) for shift in image.shifts) if _states_levels(image) else (),
+        dropped=(*dropped, *image.left_out),
         greyscale=count == 1,
+        labels=labels,
+        image_index=number,
     )
 
 
-def _open(source: Source, path: str) -> zarr.Array[Any]:
-    if not path or path.startswith("/") or ".." in path.split("/"):
-        raise UnreadableImage("A level's path leads out of the store.")
+def _states_levels(image: NgffImage) -> bool:
+    """Return whether the levels say their own scales: versions before 0.4 do not."""
+    return len(image.scales) > 1 and len(set(image.scales)) > 1
+
+
+def _label(source: Source, folder: Path, name: str, policy: Policy) -> ImagePlan:
+    place = _inside(folder, f"{LABELS}/{name}")
+    plan = _image(source, place, safe_stem(name), policy, number=0)
+    if plan.dtype.kind not in "iu":
+        raise UnsupportedInput("A label image holds no whole numbers.", remedy="Labels are integers (NGFF 0.5, labels).")
+    ome, _ = read_ome(place)
+    return _as_label(plan, image_label_of(ome))
+
+
+def _as_label(plan: ImagePlan, image_label: JsonObject) -> ImagePlan:
+    return ImagePlan(
+        name=plan.name,
+        source=plan.source,
+        kind=plan.kind,
+        axes=plan.axes,
+        dtype=plan.dtype,
+        voxels=plan.voxels,
+        geometry=plan.geometry,
+        channels=(),
+        levels=plan.levels,
+        level_steps=plan.level_steps,
+        level_shifts=plan.level_shifts,
+        image_label=image_label,
+    )
+
+
+def _plate(source: Source, stem: str, ome: JsonObject, policy: Policy) -> CollectionPlan:
+    """Plan a plate: the same rows, columns, wells and fields, every field an image of its own."""
+    plate = ome["plate"]
     try:
-        array = zarr.open_array(str(source.path / path), mode="r")
+        wells = [str(well["path"]) for well in plate["wells"]]
+        groups: dict[str, JsonObject] = {"": {"plate": _plate_metadata(plate)}}
+        images: dict[str, ImagePlan] = {}
+        for well in wells:
+            stated = read_group(_inside(source.path, well))["well"]
+            groups[well] = {"well": {"images": [_field(item) for item in stated["images"]]}}
+            for item in stated["images"]:
+                path = f"{well}/{item['path']}"
+                images[path] = _image(source, _inside(source.path, path), f"{stem}-{len(images)}", policy, number=len(images))
+    except (KeyError, TypeError, OSError, ValueError) as error:
+        raise UnreadableImage("The plate's metadata and its wells do not hold together.") from error
+    if not images or len(images) > MAX_IMAGES:
+        raise UnreadableImage(f"The plate holds {len(images)} images.")
+    return CollectionPlan(name=stem, source=source.name, kind="HCS", groups=groups, images=images)
+
+
+def _plate_metadata(plate: JsonObject) -> JsonObject:
+    """Return the plate as NGFF 0.5 names it; free text such as its name stays behind."""
+    found = {key: value for key, value in plate.items() if key in PLATE_KEYS}
+    for key in ("rows", "columns"):
+        found[key] = [{"name": str(entry["name"])} for entry in plate[key]]
+    found["wells"] = [{key: well[key] for key in ("path", "rowIndex", "columnIndex")} for well in plate["wells"]]
+    if "acquisitions" in found:
+        found["acquisitions"] = [{key: run[key] for key in ("id", "maximumfieldcount") if key in run} for run in plate["acquisitions"]]
+    return found
+
+
+def _field(item: JsonObject) -> JsonObject:
+    return {key: item[key] for key in ("path", "acquisition") if key in item}
+
+
+def _images_of_well(ome: JsonObject) -> list[str]:
+    try:
+        return [str(item["path"]) for item in ome["well"]["images"]]
+    except (KeyError, TypeError) as error:
+        raise UnreadableImage("The well's metadata do not name its images.") from error
+
+
+def _inside(folder: Path, path: str) -> Path:
+    if not path or path.startswith("/") or ".." in path.split("/"):
+        raise UnreadableImage("A path in the metadata leads out of the store.")
+    return folder / path
+
+
+def _absent(arrays: list[zarr.Array[Any]], policy: Policy) -> tuple[str, ...]:
+    absent = sum(missing_chunks(array) for array in arrays)
+    if absent and policy != "annotate":
+        raise UnreadableImage(
+            f"{absent} chunks are absent; whether they were empty or got lost cannot be told.",
+            remedy="Convert with --geometry annotate to read them as the fill value, on record.",
+        )
+    return (f"{absent} absent chunks read as the fill value",) if absent else ()
+
+
+def _open(folder: Path, path: str) -> zarr.Array[Any]:
+    place = _inside(folder, path)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # zarr comments on odd but readable metadata of other writers
+            array = zarr.open_array(str(place), mode="r")
     except Exception as error:  # zarr raises a dozen kinds for absent and damaged arrays
         raise UnreadableImage(f"A level named in the metadata cannot be opened ({type(error).__name__}).") from error
     if array.dtype.kind not in "iuf":
@@ -110,55 +208,6 @@ def _open(source: Source, path: str) -> zarr.Array[Any]:
     return array
 
 
-def _axes(image: JsonObject) -> tuple[list[str], list[str | None]]:
-    axes = image["axes"]
-    names = [str(axis["name"]) for axis in axes]
-    types_fit = all(axis.get("type", AXIS_TYPES.get(name)) == AXIS_TYPES.get(name) for axis, name in zip(axes, names, strict=True))
-    if not types_fit or names != sorted(names, key=lambda name: AXIS_ORDER.find(name)) or not {"y", "x"} <= set(names):
-        raise UnsupportedInput("Axes other than t, c, z, y, x in this order are not converted.", remedy="Reorder the axes first.")
-    units = [axis.get("unit") for axis in axes]
-    return names, [unit if isinstance(unit, str) and re.fullmatch("[a-z]+", unit) else None for unit in units]
-
-
-def _transform(image: JsonObject, count: int) -> tuple[list[float], list[float]]:
-    """Return scale and translation of level 0, the multiscale's own transform included."""
-    scale, shift = np.ones(count), np.zeros(count)
-    for step in [*image["datasets"][0]["coordinateTransformations"], *image.get("coordinateTransformations", [])]:
-        if step["type"] == "scale":
-            scale, shift = scale * step["scale"], shift * step["scale"]
-        elif step["type"] == "translation":
-            shift = shift + step["translation"]
-    if not all(math.isfinite(value) and value > 0 for value in scale):
-        raise UnreadableImage("The scale of level 0 is no positive number.")
-    return [float(value) for value in scale], [float(value) for value in shift]
-
-
-def _axis_list(
-    array: zarr.Array[Any], names: list[str], units: list[str | None], *, scale: list[float], shift: list[float]
-) -> tuple[Axis, ...]:
-    if len(names) != array.ndim:
-        raise UnreadableImage(f"The metadata name {len(names)} axes, the array has {array.ndim}.")
-    rows = zip(names, array.shape, scale, units, shift, strict=True)
+def _axis_list(image: NgffImage, array: zarr.Array[Any]) -> tuple[Axis, ...]:
+    rows = zip(image.names, array.shape, image.scales[0], image.units, image.shifts[0], strict=True)
     return tuple(Axis(name, int(size), step, unit, origin) for name, size, step, unit, origin in rows)
-
-
-def _channels(ome: JsonObject, count: int) -> tuple[Channel, ...]:
-    stated = (ome.get("omero") or {}).get("channels") or []
-    return tuple(_channel(stated[number] if number < len(stated) else {}) for number in range(count))
-
-
-def _channel(entry: Any) -> Channel:
-    entry = entry if isinstance(entry, dict) else {}
-    label, color, window = entry.get("label"), str(entry.get("color", "")), entry.get("window") or {}
-    ends = window.get("start"), window.get("end")
-    known = all(isinstance(end, (int, float)) and math.isfinite(end) for end in ends)
-    return Channel(
-        label=str(label)[:200] if label else None,
-        color=color.upper() if re.fullmatch(r"[0-9A-Fa-f]{6}", color) else "FFFFFF",
-        window=(float(ends[0]), float(ends[1])) if known else None,  # type: ignore[arg-type]  # numbers, checked above
-        inverted=entry.get("inverted") is True,
-    )
-
-
-def _shown(version: str) -> str:
-    return version if re.fullmatch(r"[0-9a-z.-]{1,12}", version) else "of an unstated version"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Final, Protocol
 
 import numpy as np
@@ -60,9 +61,10 @@ def rgb_channels(dtype: np.dtype[Any]) -> tuple[Channel, ...]:
 class ImagePlan:
     """Everything the writer needs. ``levels`` lists space shapes when the source brings its own pyramid, else is empty.
 
-    ``level_steps`` are the space scales that such levels state, ``level_count`` is how many levels to compute otherwise.
-    ``bands`` reads a plane in bands of rows with all channels at once, as slides are stored. With ``image_label`` the
-    values are labels; ``labels`` are written into the store beside the image.
+    ``level_steps`` and ``level_shifts`` are the space scales and translations that such levels state; ``level_count`` is
+    how many levels to compute otherwise. ``bands`` reads a plane in bands of rows with all channels at once, as slides
+    are stored. With ``image_label`` the values are labels; ``labels`` are written into the store beside the image, and
+    ``files`` go into it as they are.
     """
 
     name: str
@@ -79,6 +81,7 @@ class ImagePlan:
     instances: int = 1
     greyscale: bool = True
     level_steps: tuple[tuple[float, ...], ...] = ()
+    level_shifts: tuple[tuple[float, ...], ...] = ()
     level_count: int | None = None
     bands: bool = False
     image_label: JsonObject | None = None
@@ -117,3 +120,37 @@ class ImagePlan:
     def level_shape(self, space: tuple[int, ...]) -> tuple[int, ...]:
         """Return the shape of a level in axis order from its space shape."""
         return (*(axis.size for axis in self.axes if not axis.is_space), *space)
+
+
+@dataclass(frozen=True, slots=True)
+class CollectionPlan:
+    """Several images in one store, such as a plate: NGFF metadata by group path ("" is the root), images by path."""
+
+    name: str
+    source: str
+    kind: str
+    groups: Mapping[str, JsonObject]
+    images: Mapping[str, ImagePlan]
+    dropped: tuple[str, ...] = ()
+    files: Mapping[str, bytes] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class CopyPlan:
+    """A valid store at ``root`` that is copied without encoding it again; the rest is what its report says."""
+
+    name: str
+    source: str
+    kind: str
+    root: Path
+    axes: tuple[str, ...]
+    shape: tuple[int, ...]
+    dtype: str
+    levels: int
+    labels: tuple[str, ...]
+    instances: int
+    image_index: int | None
+    dropped: tuple[str, ...]
+
+
+type StorePlan = ImagePlan | CollectionPlan | CopyPlan

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import hashlib
 import resource
 import time
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Final
 
 from fairlead.convert.decode import decode_frame, forget_files
+from fairlead.convert.finished import Finished
 from fairlead.convert.headers import READ_ELSEWHERE, Header, read_header
 from fairlead.convert.jobs import FRACTIONS, Job, dicom_jobs, segmentation_job
 from fairlead.convert.ome_files import ome_plans, set_members
-from fairlead.convert.plan import ImagePlan
+from fairlead.convert.plan import StorePlan
 from fairlead.convert.slides import MAX_EXPANSION, SlideLimits
 from fairlead.convert.sources import Source, SourceKind, find_sources, kind_of, safe_stem
 from fairlead.convert.stores import check_version, write_store
@@ -36,11 +39,26 @@ class _Run:
     ngff: str
     policy: Policy
     progress: Progress
+    finished: Finished | None = None
     stores: list[StoreReport] = field(default_factory=list)
     refused: list[Refusal] = field(default_factory=list)
 
-    def write(self, plan: ImagePlan) -> None:
+    def write(self, plan: StorePlan) -> None:
         self.stores.append(write_store(plan, self.out, ngff=self.ngff, progress=self.progress))
+
+    def once(self, name: str, files: Iterable[Path], work: Callable[[], None]) -> None:
+        """Do the work, or take over what an earlier run made of the same bytes."""
+        if self.finished is None:
+            work()
+            return
+        note = self.finished.note_of(name, files)
+        if (report := self.finished.read(note)) is not None:
+            self.stores += report.stores
+            self.refused += report.refused
+            return
+        stores, refused = len(self.stores), len(self.refused)
+        work()
+        self.finished.write(note, self.stores[stores:], self.refused[refused:])
 
     def refuse(self, source: str, error: FairleadError) -> None:
         self.refused.append(Refusal(source=source, code=error.code, reason=str(error)))
@@ -52,8 +70,9 @@ def convert(
     *,
     ngff: str = "0.5",
     geometry: str = "strict",
-    compact: bool = False,
     max_expansion: float = MAX_EXPANSION,
+    part: tuple[int, int] = (0, 1),
+    resume: bool = False,
     progress: Progress | None = None,
 ) -> ConvertReport:
     """Convert files and folders to OME-Zarr stores ``<out>/<name>.ome.zarr``; DICOM is grouped by series.
@@ -64,8 +83,10 @@ def convert(
     out : made when it does not exist; stores of earlier runs that come out the same are left untouched.
     ngff : "0.5", or "0.6" with coordinate systems and the affine inside the specification.
     geometry : "strict" refuses an irregular lattice, "split" writes its regular runs, "annotate" writes it with a positions table.
-    compact : keep the JPEG tiles of slides as they are.
     max_expansion : how many times larger than its files a slide may become in memory; larger ones are refused.
+    part : (k, n) converts the k-th of n shares of the sources, counted from 0; a DICOM study, and so a segmentation with its
+        image, is never divided.
+    resume : stores that an earlier run made of the same bytes with the same options are recognised and not made again.
 
     Raises
     ------
@@ -73,22 +94,25 @@ def convert(
     UnsupportedInput : an unknown version or policy.
     """
     begun = time.monotonic()
-    run = _Run(out, check_version(ngff), parse_policy(geometry), progress or Silent())
+    finished = Finished(out, (ngff, geometry, f"{max_expansion:g}")) if resume else None
+    run = _Run(out, check_version(ngff), parse_policy(geometry), progress or Silent(), finished)
     paths = [sources] if isinstance(sources, Path) else list(sources)
     out.mkdir(parents=True, exist_ok=True)
     found = list(find_sources(paths))
-    limits = SlideLimits(compact=compact, max_expansion=max_expansion)
-    jobs = dicom_jobs(_headers(run, found), run.policy, limits=limits, refuse=run.refuse, refused=run.refused)
+    limits = SlideLimits(max_expansion)
+    jobs = dicom_jobs(_headers(run, found, part), run.policy, limits=limits, refuse=run.refuse, refused=run.refused)
     members = set_members(found)
     others = [source for source in found if source.kind is not SourceKind.DICOM and source.path not in members]
+    names = _unique_stems(others)
+    others = [source for source in others if _share(source.name, part[1]) == part[0]]
     run.progress.start("convert", len(jobs) + len(others))
     try:
         for job in jobs:
-            _convert_job(run, job)
+            run.once(job.name, job.files, partial(_convert_job, run, job))
             run.progress.step()
-        names = _unique_stems(others)
         for source in others:
-            _convert_ome(run, source, names[source.name])
+            files = [source.path, *set_members([source])]
+            run.once(names[source.name], files, partial(_convert_ome, run, source, names[source.name]))
             run.progress.step()
     finally:
         forget_files()
@@ -114,7 +138,7 @@ def convert_ome(file: Path, out: Path, *, ngff: str = "0.5", progress: Progress 
     """
     run = _Run(out, check_version(ngff), "strict", progress or Silent())
     source = Source(file, file.name, kind_of(file))
-    for plan in ome_plans(source, safe_stem(file.name), run.policy):
+    for plan in ome_plans(source, safe_stem(file.name), run.policy, run.ngff):
         run.stores.append(write_store(plan, out, ngff=run.ngff, progress=run.progress))
     return tuple(run.stores)
 
@@ -124,7 +148,12 @@ def peak_rss_mb() -> float:
     return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / MEGABYTE, 1)
 
 
-def _headers(run: _Run, found: Sequence[Source]) -> list[Header]:
+def _share(key: str, shares: int) -> int:
+    """Return which of the shares a key belongs to: the same on every machine."""
+    return int.from_bytes(hashlib.sha256(key.encode()).digest()[:8]) % shares
+
+
+def _headers(run: _Run, found: Sequence[Source], part: tuple[int, int]) -> list[Header]:
     """Read all headers. Files with one SOPInstanceUID: the first that decodes is taken, equal copies are passed over, others refused."""
     claims: dict[tuple[str, str], list[tuple[Source, Header]]] = {}
     for source in found:
@@ -133,9 +162,11 @@ def _headers(run: _Run, found: Sequence[Source]) -> list[Header]:
         try:
             header = read_header(source.path)
         except FairleadError as error:
-            run.refuse(source.name, error)
+            if _share(source.name, part[1]) == part[0]:  # one share names it, not all
+                run.refuse(source.name, error)
             continue
-        claims.setdefault((header.series_uid, header.sop_instance_uid), []).append((source, header))
+        if _share(header.study_uid or header.series_uid, part[1]) == part[0]:
+            claims.setdefault((header.series_uid, header.sop_instance_uid), []).append((source, header))
     return [_settled(run, rivals) for rivals in claims.values()]
 
 
@@ -185,7 +216,7 @@ def _convert_job(run: _Run, job: Job) -> None:
 
 def _convert_ome(run: _Run, source: Source, stem: str) -> None:
     try:
-        for plan in ome_plans(source, stem, run.policy):
+        for plan in ome_plans(source, stem, run.policy, run.ngff):
             run.write(plan)
     except StorageFull:
         raise

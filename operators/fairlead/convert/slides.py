@@ -38,7 +38,6 @@ ON_GLASS: Final = GeometryVerdict(verdict="none", reason="A slide: sampling as e
 class SlideLimits:
     """What the caller allows for slides."""
 
-    compact: bool = False
     max_expansion: float = MAX_EXPANSION
 
 

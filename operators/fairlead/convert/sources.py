@@ -96,4 +96,6 @@ def _walk(path: Path) -> Iterator[Path]:
 def _is_zarr(folder: Path) -> bool:
     if folder.name.endswith(".staging"):
         return False
-    return any((folder / mark).is_file() for mark in ZARR_MARKS) or folder.name.lower().endswith(".zarr")
+    if any((folder / mark).is_file() for mark in ZARR_MARKS):
+        return True
+    return folder.name.lower().endswith(".zarr") and not any(_is_zarr(below) for below in folder.iterdir() if below.is_dir())

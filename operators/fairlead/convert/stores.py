@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
 from fairlead.convert.multiscale import labels_attributes, ome_attributes
-from fairlead.convert.plan import ImagePlan
+from fairlead.convert.plan import CollectionPlan, CopyPlan, ImagePlan, StorePlan
+from fairlead.convert.republish import copy_store
 from fairlead.convert.staging import publish_staged, staged, write_root
-from fairlead.convert.validate import LABELS, validate_store
+from fairlead.convert.validate import LABELS, ValidationResult, validate_store
 from fairlead.convert.writer import Levels, value_ranges, write_levels
 from fairlead.errors import CheckFailed, UnsupportedInput
 from fairlead.files import atomic_write
 from fairlead.progress import Progress
-from fairlead.records import StoreReport
+from fairlead.records import GeometryVerdict, StoreReport
 
 SUFFIX: Final = ".ome.zarr"
 VERSIONS: Final = ("0.5", "0.6")
+AS_STATED: Final = GeometryVerdict(verdict="none", reason="OME-Zarr: sampling as the source states it.")
 
 
-def write_store(plan: ImagePlan, out: Path, *, ngff: str, progress: Progress) -> StoreReport:
+def write_store(plan: StorePlan, out: Path, *, ngff: str, progress: Progress) -> StoreReport:
     """Write ``<out>/<plan.name>.ome.zarr``: arrays, verification, root metadata last, validation, rename.
 
     Raises
@@ -27,16 +30,39 @@ def write_store(plan: ImagePlan, out: Path, *, ngff: str, progress: Progress) ->
     CheckFailed : voxels or metadata did not pass; nothing is left behind.
     StorageFull : the disk is full; nothing is left behind.
     """
-    target = out / f"{plan.name}{SUFFIX}"
-    with staged(target) as folder:
-        levels = write_group(plan, folder, ngff=ngff, progress=progress)
-        result = validate_store(folder)
-        if not result.valid:
-            first = next(finding for finding in result.findings if finding.severity == "error")
-            raise CheckFailed(f"The new store does not pass {first.validator} at {first.path or '/'}: {first.message}")
-        digest, size = publish_staged(folder, target)
+    match plan:
+        case ImagePlan():
+            return _write_image(plan, out, ngff, progress)
+        case CollectionPlan():
+            return _write_collection(plan, out, ngff, progress)
+        case CopyPlan():
+            return _write_copy(plan, out)
+
+
+def write_group(plan: ImagePlan, folder: Path, *, ngff: str, progress: Progress) -> Levels:
+    """Write an image's arrays, its labels, and its ``zarr.json`` last."""
+    levels = write_levels(plan, folder, progress)
+    for label in plan.labels:
+        write_group(label, folder / LABELS / label.name, ngff=ngff, progress=progress)
+    if plan.labels:
+        write_root(folder / LABELS, {"ome": labels_attributes([label.name for label in plan.labels], ngff)})
+    for name, data in plan.files.items():
+        with atomic_write(folder / name) as handle:
+            handle.write(data)
+    count = sum(axis.is_space for axis in plan.axes)
+    space = [array.shape[-count:] for array in levels.arrays]
+    ranges = value_ranges(plan, levels) if plan.image_label is None else []
+    write_root(folder, {"ome": ome_attributes(plan, space, ranges, ngff), **plan.attributes})
+    return levels
+
+
+def _write_image(plan: ImagePlan, out: Path, ngff: str, progress: Progress) -> StoreReport:
+    def fill(folder: Path) -> Levels:
+        return write_group(plan, folder, ngff=ngff, progress=progress)
+
+    levels, result, digest, size = _published(out / f"{plan.name}{SUFFIX}", fill)
     return StoreReport(
-        path=target.name,
+        path=f"{plan.name}{SUFFIX}",
         source=plan.source,
         kind=plan.kind,
         shape=plan.shape,
@@ -55,21 +81,74 @@ def write_store(plan: ImagePlan, out: Path, *, ngff: str, progress: Progress) ->
     )
 
 
-def write_group(plan: ImagePlan, folder: Path, *, ngff: str, progress: Progress) -> Levels:
-    """Write an image's arrays, its labels, and its ``zarr.json`` last."""
-    levels = write_levels(plan, folder, progress)
-    for label in plan.labels:
-        write_group(label, folder / LABELS / label.name, ngff=ngff, progress=progress)
-    if plan.labels:
-        write_root(folder / LABELS, {"ome": labels_attributes([label.name for label in plan.labels], ngff)})
-    for name, data in plan.files.items():
-        with atomic_write(folder / name) as handle:
-            handle.write(data)
-    count = sum(axis.is_space for axis in plan.axes)
-    space = [array.shape[-count:] for array in levels.arrays]
-    ranges = value_ranges(plan, levels) if plan.image_label is None else []
-    write_root(folder, {"ome": ome_attributes(plan, space, ranges, ngff), **plan.attributes})
-    return levels
+def _write_collection(plan: CollectionPlan, out: Path, ngff: str, progress: Progress) -> StoreReport:
+    def fill(folder: Path) -> list[Levels]:
+        written = [write_group(image, folder / path, ngff=ngff, progress=progress) for path, image in plan.images.items()]
+        for row in sorted({path.rpartition("/")[0] for path in plan.groups} - {""} - set(plan.groups)):
+            write_root(folder / row, {})
+        for path, ome in sorted(plan.groups.items(), reverse=True):  # the root, "", comes last
+            if path:
+                write_root(folder / path, {"ome": {"version": ngff, **ome}})
+        for name, data in plan.files.items():
+            with atomic_write(folder / name) as handle:
+                handle.write(data)
+        root = plan.groups[""]
+        stated = {"plate": root["plate"] | {"version": ngff}} if "plate" in root else root  # ome-zarr-models asks for it there too
+        write_root(folder, {"ome": {"version": ngff, **stated}})
+        return written
+
+    written, result, digest, size = _published(out / f"{plan.name}{SUFFIX}", fill)
+    first = next(iter(plan.images.values()))
+    return StoreReport(
+        path=f"{plan.name}{SUFFIX}",
+        source=plan.source,
+        kind=plan.kind,
+        shape=first.shape,
+        dtype=str(first.dtype),
+        axes=tuple(axis.name for axis in first.axes),
+        geometry=first.geometry,
+        levels=len(written[0].arrays),
+        size_bytes=size,
+        manifest_sha256=digest,
+        verified_voxels=all(levels.verified for levels in written),
+        valid=result.validity,
+        dropped=(*plan.dropped, *sorted({text for image in plan.images.values() for text in image.dropped})),
+        instances=len(plan.images),
+    )
+
+
+def _write_copy(plan: CopyPlan, out: Path) -> StoreReport:
+    _, result, digest, size = _published(out / f"{plan.name}{SUFFIX}", lambda folder: copy_store(plan, folder))
+    return StoreReport(
+        path=f"{plan.name}{SUFFIX}",
+        source=plan.source,
+        kind=plan.kind,
+        shape=plan.shape,
+        dtype=plan.dtype,
+        axes=plan.axes,
+        geometry=AS_STATED,
+        levels=plan.levels,
+        size_bytes=size,
+        manifest_sha256=digest,
+        verified_voxels=True,
+        valid=result.validity,
+        dropped=plan.dropped,
+        instances=plan.instances,
+        labels=plan.labels,
+        image_index=plan.image_index,
+    )
+
+
+def _published[T](target: Path, fill: Callable[[Path], T]) -> tuple[T, ValidationResult, str, int]:
+    """Fill a staging folder, validate it and move it to ``target``; return manifest digest and size with the rest."""
+    with staged(target) as folder:
+        filled = fill(folder)
+        result = validate_store(folder)
+        if not result.valid:
+            first = next(finding for finding in result.findings if finding.severity == "error")
+            raise CheckFailed(f"The new store does not pass {first.validator} at {first.path or '/'}: {first.message}")
+        digest, size = publish_staged(folder, target)
+    return filled, result, digest, size
 
 
 def check_version(ngff: str) -> str:

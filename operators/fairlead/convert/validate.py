@@ -56,7 +56,7 @@ def validate_store(store: Path) -> ValidationResult:
     except (OSError, ValueError) as error:
         return ValidationResult("OME-NGFF", (ValidationFinding("error", "", f"No OME-Zarr image: {_kind(error)}.", MODELS),))
     found = [*_by_models(store), *_by_schema(attributes, version), *_arrays(store, attributes)]
-    for below in _groups_below(store, attributes):
+    for below in groups_below(store, attributes):
         found += _below(store, below)
     return ValidationResult(f"OME-NGFF {version}", tuple(found))
 
@@ -66,9 +66,9 @@ def _below(store: Path, below: str) -> list[ValidationFinding]:
     return [replace(finding, path=f"{below}/{finding.path}".rstrip("/")) for finding in inner.findings]
 
 
-def _groups_below(store: Path, attributes: JsonObject) -> list[str]:
+def groups_below(store: Path, attributes: JsonObject) -> list[str]:
     """Return the groups that a group's metadata name: label images, wells of a plate, images of a well or collection."""
-    found = [f"{LABELS}/{name}" for name in _labels_of(store)] if "multiscales" in attributes else []
+    found = [f"{LABELS}/{name}" for name in labels_of(store)] if "multiscales" in attributes else []
     plate, well = attributes.get("plate"), attributes.get("well")
     found += (
         [str(item.get("path", "")) for item in (plate or {}).get("wells", []) if isinstance(item, dict)] if isinstance(plate, dict) else []
@@ -81,7 +81,8 @@ def _groups_below(store: Path, attributes: JsonObject) -> list[str]:
     return [path for path in found if path and not path.startswith("/") and ".." not in Path(path).parts]
 
 
-def _labels_of(store: Path) -> list[str]:
+def labels_of(store: Path) -> list[str]:
+    """Return the names that the ``labels`` group of an image lists."""
     try:
         names = read_group(store / LABELS).get("labels")
     except (OSError, ValueError):

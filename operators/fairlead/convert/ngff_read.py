@@ -1,0 +1,138 @@
+"""Understand the metadata of an OME-Zarr image of any released version: 0.1 to 0.3 (axes implied or named), 0.4, 0.5 and 0.6.
+
+Only axes, scales, translations and channels are taken. Transforms that NGFF 0.5 cannot hold are named, never guessed at.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+
+from fairlead.convert.plan import AXIS_ORDER, AXIS_TYPES, Channel
+from fairlead.errors import UnreadableImage, UnsupportedInput
+from fairlead.records import JsonObject
+
+READ: Final = ("0.1", "0.2", "0.3", "0.4", "0.5", "0.6")
+IMPLIED: Final = frozenset({"0.1", "0.2"})
+"""Versions whose images always have the axes t, c, z, y, x, and no scales."""
+PLAIN: Final = frozenset({"scale", "translation", "identity", "sequence"})
+LABEL_KEYS: Final = frozenset({"colors", "properties"})
+
+
+@dataclass(frozen=True, slots=True)
+class NgffImage:
+    """One multiscale image: axis names and units, the paths of its levels, and scale and translation of each."""
+
+    names: tuple[str, ...]
+    units: tuple[str | None, ...]
+    paths: tuple[str, ...]
+    scales: tuple[tuple[float, ...], ...]
+    shifts: tuple[tuple[float, ...], ...]
+    left_out: tuple[str, ...] = ()
+
+
+def read_image(ome: JsonObject, version: str) -> NgffImage:
+    """Return the first multiscale of a group's NGFF metadata.
+
+    Raises
+    ------
+    UnsupportedInput : another version, or axes and transforms that are not converted.
+    UnreadableImage : metadata that lack what an image needs.
+    """
+    family = known_version(version)
+    try:
+        image = ome["multiscales"][0]
+        names, units = _axes(image, family)
+        found = [_transform(dataset, image, family, len(names)) for dataset in image["datasets"]]
+        paths = tuple(str(dataset["path"]) for dataset in image["datasets"])
+    except (KeyError, IndexError, TypeError, AttributeError, ValueError) as error:
+        raise UnreadableImage("The NGFF metadata lack what an image needs (axes, datasets, scale).") from error
+    if not all(math.isfinite(value) and value > 0 for scale, _ in found for value in scale):
+        raise UnreadableImage("The scale of a level is no positive number.")
+    left_out = ("transforms to other coordinate systems",) if _has_other_transforms(image) else ()
+    return NgffImage(names, units, paths, tuple(scale for scale, _ in found), tuple(shift for _, shift in found), left_out)
+
+
+def known_version(version: str) -> str:
+    """Return the released version that a version string belongs to ("0.4-dev-x" counts as 0.4).
+
+    Raises
+    ------
+    UnsupportedInput : any other.
+    """
+    family = re.match(r"0\.[0-9](?=$|[.-])", version)
+    if family is None or family.group() not in READ:
+        shown = version if re.fullmatch(r"[0-9a-z.-]{1,12}", version) else "of an unstated version"
+        raise UnsupportedInput(f"OME-NGFF {shown} is not read.", remedy=f"Read are {READ[0]} to {READ[-1]}.")
+    return family.group()
+
+
+def channels_of(ome: JsonObject, count: int) -> tuple[Channel, ...]:
+    """Return how the channels are shown, as ``omero`` says."""
+    stated = (ome.get("omero") or {}).get("channels") or []
+    return tuple(_channel(stated[number] if number < len(stated) else {}) for number in range(count))
+
+
+def image_label_of(ome: JsonObject) -> JsonObject:
+    """Return ``image-label`` with what the specification names: colours, properties and the image it belongs to."""
+    stated = ome.get("image-label")
+    stated = stated if isinstance(stated, dict) else {}
+    found: JsonObject = {key: value for key, value in stated.items() if key in LABEL_KEYS and isinstance(value, list)}
+    return found | {"source": {"image": "../../"}}
+
+
+def _axes(image: JsonObject, family: str) -> tuple[tuple[str, ...], tuple[str | None, ...]]:
+    if family in IMPLIED:
+        return tuple(AXIS_ORDER), (None,) * len(AXIS_ORDER)
+    axes = image["coordinateSystems"][0]["axes"] if family == "0.6" else image["axes"]
+    named = [{"name": axis} if isinstance(axis, str) else axis for axis in axes]
+    names = [str(axis["name"]) for axis in named]
+    types_fit = all(axis.get("type", AXIS_TYPES.get(name)) == AXIS_TYPES.get(name) for axis, name in zip(named, names, strict=True))
+    if not types_fit or names != sorted(names, key=lambda name: AXIS_ORDER.find(name)) or not {"y", "x"} <= set(names):
+        raise UnsupportedInput("Axes other than t, c, z, y, x in this order are not converted.", remedy="Reorder the axes first.")
+    units = [axis.get("unit") for axis in named]
+    return tuple(names), tuple(unit if isinstance(unit, str) and re.fullmatch("[a-z]+", unit) else None for unit in units)
+
+
+def _transform(dataset: JsonObject, image: JsonObject, family: str, count: int) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Return scale and translation of a level; 0.4 and 0.5 apply the multiscale's own transform after the level's."""
+    scale, shift = np.ones(count), np.zeros(count)
+    if family in {"0.4", "0.5", "0.6"}:
+        steps = _flat(dataset["coordinateTransformations"])
+        if not steps or any(step["type"] not in PLAIN for step in steps):
+            raise UnsupportedInput("A level has a transform that is not converted.", remedy="Converted are scale and translation.")
+        after = _flat(image.get("coordinateTransformations") or []) if family != "0.6" else []
+        for step in [*steps, *(step for step in after if "output" not in step)]:
+            if step["type"] == "scale":
+                scale, shift = scale * np.asarray(step["scale"], float), shift * np.asarray(step["scale"], float)
+            elif step["type"] == "translation":
+                shift = shift + np.asarray(step["translation"], float)
+    if scale.shape != (count,) or shift.shape != (count,):
+        raise ValueError("a transform of another length")
+    return tuple(float(value) for value in scale), tuple(float(value) for value in shift)
+
+
+def _flat(steps: Sequence[JsonObject]) -> list[JsonObject]:
+    return [inner for step in steps for inner in (_flat(step["transformations"]) if step["type"] == "sequence" else [step])]
+
+
+def _has_other_transforms(image: JsonObject) -> bool:
+    return any(step.get("type") != "identity" and "output" in step for step in image.get("coordinateTransformations") or [])
+
+
+def _channel(entry: Any) -> Channel:
+    entry = entry if isinstance(entry, dict) else {}
+    label, color, window = entry.get("label"), str(entry.get("color", "")), entry.get("window") or {}
+    ends = (window.get("start"), window.get("end")) if isinstance(window, dict) else (None, None)
+    known = all(isinstance(end, (int, float)) and math.isfinite(end) for end in ends)
+    return Channel(
+        label=str(label)[:200] if label else None,
+        color=color.upper() if re.fullmatch(r"[0-9A-Fa-f]{6}", color) else "FFFFFF",
+        window=(float(ends[0]), float(ends[1])) if known else None,  # type: ignore[arg-type]  # numbers, checked above
+        inverted=entry.get("inverted") is True,
+    )
