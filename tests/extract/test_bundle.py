@@ -14,6 +14,8 @@ from typing import Any
 
 import pydicom
 import pytest
+import tifffile
+from lxml import etree
 
 from extract.builders import KEY, outcomes, received, the_record
 from fairlead.extract import FieldCatalogue, read_file
@@ -288,6 +290,32 @@ def test_no_name_id_birth_date_or_accession_number_is_in_any_record(dicom: list[
         found = list(texts(document))
         known = {text for path in record.core.source.paths for text in told(path)}
         leaks += [(Path(record.core.source.paths[0]).name, text) for text in known if any(text in one for one in found)]
+    assert leaks == []
+
+
+def named_in_ome(file: Path) -> set[str]:
+    """Return every text of the experimenters that the OME-XML of a file names, four characters or longer."""
+    if file.is_dir():
+        xml = (file / "OME/METADATA.ome.xml").read_bytes() if (file / "OME/METADATA.ome.xml").is_file() else b"<OME/>"
+    elif file.suffix in (".tif", ".tiff"):
+        with tifffile.TiffFile(file) as tiff:
+            xml = tiff.pages.first.description.encode()
+    else:
+        xml = file.read_bytes()
+    people = [one for one in etree.fromstring(xml).iter("{*}Experimenter", "{*}Person")]
+    stated = [text for one in people for part in one.iter("{*}*") for text in (*part.attrib.values(), part.text or "")]
+    return {text.strip().casefold() for text in stated if len(text.strip()) >= 4 and ":" not in text}
+
+
+def test_no_experimenter_is_in_any_record_of_an_ome_file(ome: list[ImagingRecord | Refusal]) -> None:
+    people, leaks = set(), []
+    for record in records(ome):
+        file = Path(record.core.source.paths[0])
+        document = list(texts(record.model_dump(mode="json", exclude={"core": OWN_KEYS})))
+        known = named_in_ome(file)
+        people |= known
+        leaks += [(file.name, text) for text in known if any(text in one for one in document)]
+    assert {"smith", "john@example.org"} <= people
     assert leaks == []
 
 

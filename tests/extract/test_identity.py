@@ -58,3 +58,28 @@ def test_an_identity_is_found_in_any_text_around_it(name: str) -> None:
     scrubber = Scrubber(spellings(name))
     for form in spellings(name):
         assert scrubber.repeats(f"before {form} after")
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "repeated"),
+    [
+        ("Li^Bo", "chest Bo", True),
+        ("Li^Bo", "Bo Li 2021", True),
+        ("Li^Bo", "libo_chest", True),
+        ("Li^Bo", "lib bold", False),
+        ("Doe^J", "J", False),
+        ("X^Y", "scan of Y X", True),
+        ("X^Y", "X-ray", False),
+        ("Wang^XiaoDong=王^小東", "王小東 CT", True),
+        ("Yamada^Tarou=山田^太郎=やまだ^たろう", "山田様", True),
+        ("Yamada^Tarou=山田^太郎", "山と田", False),
+        ("CT^Ng", "CT chest", True),
+    ],
+)
+def test_short_parts_of_a_name_are_found_as_words_and_in_the_whole_name(name: str, text: str, repeated: bool) -> None:
+    assert Scrubber(identities(an_instance(PatientName=name, SpecificCharacterSet="ISO_IR 192"))).repeats(text) == repeated
+
+
+def test_a_code_is_never_taken_for_a_name_of_two_letters() -> None:
+    scrubber = Scrubber(identities(an_instance(PatientName="CT^Ng")))
+    assert not scrubber.equals("CT")

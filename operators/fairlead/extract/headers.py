@@ -100,6 +100,17 @@ class _WhileQuiet(logging.Filter):
         return False
 
 
+class _InQuietThread(type):
+    """Makes a category of every warning, but only in a thread that reads headers."""
+
+    def __subclasscheck__(cls, category: type) -> bool:
+        return getattr(_quiet, "told", None) is not None
+
+
+class _AnyWarning(Warning, metaclass=_InQuietThread):
+    """Category of a filter that stays for good: nothing is changed and restored, so threads cannot undo each other's silence."""
+
+
 _quiet = threading.local()
 for _name in ("pydicom", "tifffile"):
     logging.getLogger(_name).addFilter(_WhileQuiet())
@@ -107,13 +118,13 @@ for _name in ("pydicom", "tifffile"):
 
 @contextmanager
 def quiet_readers() -> Iterator[Told]:
-    """Silence warnings and log lines of pydicom and tifffile, which quote header values; set once around the reading of a series."""
+    """Silence warnings and log lines of pydicom and tifffile, which quote header values, in this thread; set once around a series."""
+    if not warnings.filters or warnings.filters[0][2] is not _AnyWarning:
+        warnings.simplefilter("ignore", category=_AnyWarning)
     before: Told | None = getattr(_quiet, "told", None)
     _quiet.told = Told()
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield _quiet.told
+        yield _quiet.told
     finally:
         _quiet.told = before
 

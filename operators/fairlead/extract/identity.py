@@ -41,14 +41,18 @@ _SEPARATORS: Final = re.compile(r"[\^=\\,;\s]+")
 
 
 @cache
-def is_identifying(tag: int) -> bool:
-    """Return whether an attribute identifies a person: listed, or a person name by its VR (PS3.5 section 6.2)."""
-    if Tag(tag) in IDENTITY_TAGS:
-        return True
+def is_name(tag: int) -> bool:
+    """Return whether an attribute is a person name by its VR."""
     try:
         return str(dictionary_VR(tag)) == "PN"
     except KeyError:
         return False
+
+
+@cache
+def is_identifying(tag: int) -> bool:
+    """Return whether an attribute identifies a person: listed, or a person name by its VR (PS3.5 section 6.2)."""
+    return Tag(tag) in IDENTITY_TAGS or is_name(tag)
 
 
 def identities(dataset: Dataset, *, tags: Iterable[int] | None = None) -> set[str]:
@@ -70,7 +74,7 @@ def _gather(dataset: Dataset, found: set[str], tags: Iterable[int] | None = None
                 if depth:
                     _gather(value, found, depth=depth - 1)
             elif identifying:
-                found |= spellings(str(value))
+                found |= (name_spellings if is_name(int(tag)) else spellings)(str(value))
 
 
 @cache
@@ -102,24 +106,47 @@ def spellings(text: str) -> set[str]:
     return {form for form in parts if len(form) >= MIN_LENGTH} | {form for form in whole if len(form) > MIN_LENGTH}
 
 
+def name_spellings(text: str) -> set[str]:
+    """Return the forms in which a person's name may be repeated: also turned round, run together, and its parts of two letters.
+
+    A single letter is no identity of its own, only within the whole name (PS3.5 section 6.2.1: groups by ``=``, components by ``^``).
+
+    >>> sorted(name_spellings("Li^Bo"))
+    ['bo', 'bo li', 'boli', 'li', 'li bo', 'li^bo', 'libo']
+    """
+    found = spellings(text)
+    for group in text.casefold().split("="):
+        parts = [part for part in _SEPARATORS.split(group.strip()) if part]
+        found |= {part for part in parts if len(part) == 2 and part.isalpha()}
+        for ordered in (parts, parts[::-1]) if len(parts) > 1 else ():
+            found |= {" ".join(ordered), "".join(ordered)}
+    return {form for form in found if len(form) > 1}
+
+
 class Scrubber:
     """Decides whether a text of the record repeats an identity of the source."""
 
     def __init__(self, known: Iterable[str] = ()) -> None:
-        self._known = {text for text in known if len(text) >= MIN_LENGTH}
+        self._known = set(known)
 
     def learn(self, texts: Iterable[str]) -> None:
         """Add identities, already folded (:func:`identities`, :func:`spellings`)."""
         self._known.update(texts)
 
     def repeats(self, text: str) -> bool:
-        """Return whether free text contains an identity: a long one anywhere, one of three characters as a whole word."""
+        """Return whether free text contains an identity: a long one or one of another script anywhere, a short one as a whole word."""
         folded = text.casefold()
         if folded in self._known:
             return True
-        words = frozenset(_SEPARATORS.split(folded)) | frozenset(re.split(r"\W+", folded))
-        return any(known in folded if len(known) > MIN_LENGTH else known in words for known in self._known)
+        plain = re.split(r"\W+", folded)
+        words = frozenset(_SEPARATORS.split(folded)) | frozenset(plain)
+        spaced = f" {' '.join(plain)} "
+        return any(
+            known in words or f" {known} " in spaced if len(known) <= MIN_LENGTH and known.isascii() else known in folded
+            for known in self._known
+        )
 
     def equals(self, value: Any) -> bool:
         """Return whether a coded or numeric value is, as a whole, an identity."""
-        return str(value).strip().casefold() in self._known
+        text = str(value).strip().casefold()
+        return len(text) >= MIN_LENGTH and text in self._known

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
-from fairlead.extract.identity import spellings
+from fairlead.extract.identity import name_spellings
 from fairlead.extract.ome_xml import OmeDocument, below, children, stated
 from fairlead.extract.readings import as_float
 from fairlead.records import JsonObject
@@ -102,8 +102,9 @@ def people(document: OmeDocument) -> set[str]:
     """Return the spellings of everybody the document names, to keep them out of the record."""
     found: set[str] = set()
     for person in (*below(document.root, "Experimenter"), *below(document.root, "Person")):
-        for name in PERSON_ATTRIBUTES:
-            found |= spellings(stated(person, name) or "")
+        names = [stated(person, name) or "" for name in PERSON_ATTRIBUTES]
+        for name in (*names, f"{names[2]}^{names[0]}"):
+            found |= name_spellings(name)
     return found
 
 
