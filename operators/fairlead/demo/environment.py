@@ -194,7 +194,7 @@ class DemoEnvironment:
             "unit": "series",
             "include": {
                 "any": [
-                    {"field": "modality", "op": "in", "value": ["CT", "MR"]},
+                    {"field": "modality", "op": "in", "value": ["CT", "MR", "PT"]},
                     {"field": "kind", "op": "=", "value": "ome-image"},
                 ]
             },

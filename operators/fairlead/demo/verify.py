@@ -156,21 +156,26 @@ def is_valid_store(url: str) -> bool:
 
 
 def match_voxels(arrays: Mapping[str, NDArray[Any]], samples: Any, demo: Demo) -> dict[str, bool]:
-    """Return for each store whether its planes are consecutive planes of one source, decoded by pydicom and tifffile."""
+    """Return for each store whether every stack of it holds planes of one source, in order; pydicom and tifffile decode the source."""
     from fairlead.demo.sources import plane_digests, source_planes
 
     sources = source_planes(samples.dicom, samples.ome, progress=demo.progress)
-    return {url: any(is_run_of(plane_digests(array), planes) for planes in sources) for url, array in arrays.items()}
+
+    def is_from(array: NDArray[Any], planes: Sequence[str]) -> bool:
+        stacks = array.reshape(-1, *array.shape[-3:]) if array.ndim > 2 else [array]
+        return all(is_selection(plane_digests(stack), planes) for stack in stacks)
+
+    return {url: any(is_from(array, planes) for planes in sources) for url, array in arrays.items()}
 
 
-def is_run_of(part: Sequence[str], whole: Sequence[str]) -> bool:
-    """Return whether ``part`` stands in ``whole`` without a gap.
+def is_selection(part: Sequence[str], whole: Sequence[str]) -> bool:
+    """Return whether ``part`` stands in ``whole`` in the same order, other planes (another echo, another run) between them or not.
 
-    >>> is_run_of("bc", "abcd"), is_run_of("bd", "abcd")
+    >>> is_selection("ac", "abcd"), is_selection("ca", "abcd")
     (True, False)
     """
-    starts = range(len(whole) - len(part) + 1)
-    return any(list(whole[start : start + len(part)]) == list(part) for start in starts)
+    rest = iter(whole)
+    return all(plane in rest for plane in part)
 
 
 def check_manifest(http: httpx.Client, stores: Sequence[str]) -> int:
