@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import pytest
+from pydicom.sr.codedict import codes
 
 from fairlead.errors import InvalidConfiguration
 from fairlead.extract import concept_label, vocabulary
@@ -73,6 +74,39 @@ def test_every_vocabulary_file_holds_and_no_term_has_two_meanings() -> None:
             for term in entry["terms"]:
                 found = vocabulary(file.stem).terms[term.casefold().translate({ord(c): None for c in " _.,^()/-"}).strip('"')]
                 assert found[0] == code, f"{file.name}: {term}"
+
+
+@pytest.mark.parametrize(
+    ("name", "above", "below", "beside"),
+    [
+        ("body_part", "SCT:816094009", ["SCT:39607008", "SCT:86598002", "SCT:80891009"], ["SCT:818981001", "SCT:416775004"]),
+        ("body_part", "SCT:416775004", ["SCT:816094009", "SCT:10200004", "SCT:41216001"], ["SCT:69536005"]),
+        ("body_part", "SCT:69536005", ["SCT:12738006", "SCT:42575006"], ["SCT:45048000"]),
+        ("body_part", "SCT:66019005", ["SCT:76505004", "SCT:29707007"], ["SCT:816094009"]),
+        ("imaging_method", "FBbi:00000251", ["FBbi:00000253"], ["FBbi:00000256"]),
+        ("organism", "NCBITaxon:9606", [], ["NCBITaxon:10090"]),
+        ("modality", "DCM:CT", [], ["DCM:MR"]),
+    ],
+)
+def test_a_concept_covers_what_lies_below_it(name: str, above: str, below: list[str], beside: list[str]) -> None:
+    found = vocabulary(name).descendants(above)
+    assert {above, *below} <= found
+    assert not set(beside) & found
+
+
+def test_every_region_of_cid_4031_lies_in_the_body_and_none_in_itself() -> None:
+    words = vocabulary("body_part")
+    regions = {f"SCT:{code.value}" for code in codes.cid4031.concepts.values()}
+    assert regions - words.descendants("SCT:38266002") == {"SCT:706342009"}
+    assert all(curie not in words.descendants(below) for curie in regions for below in words.children.get(curie, ()))
+    assert set(words.children) | {below for found in words.children.values() for below in found} <= set(words.labels)
+
+
+def test_species_codes_of_cid_7454_mean_the_species_of_the_same_name() -> None:
+    for code in codes.cid7454.concepts.values():
+        concept = vocabulary("organism").concept(str(code.value))
+        assert concept is not None
+        assert concept.label in (None, code.meaning)
 
 
 def test_a_vocabulary_that_does_not_hold_is_refused(tmp_path) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any, Final
@@ -51,6 +51,7 @@ class _File(BaseModel):
     scheme: str | None
     closed: bool = False
     aliases: Mapping[str, _Entry]
+    parents: Mapping[str, tuple[str, ...]] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +62,7 @@ class Vocabulary:
     closed: bool
     terms: Mapping[str, tuple[str, str]]
     labels: Mapping[str, str]
+    children: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
     def concept(self, raw: str) -> Concept | None:
         """Return the concept of a raw term, with ``curie`` None while it is to map; None for an unknown term of a closed vocabulary."""
@@ -69,6 +71,19 @@ class Vocabulary:
             return None if self.closed else Concept(raw=raw)
         code, label = found
         return Concept(raw=raw, curie=f"{self.scheme}:{code}" if self.scheme else None, label=label)
+
+    def descendants(self, curie: str) -> frozenset[str]:
+        """Return the concept and all that lie below it: parts of a region, kinds of a method; only itself where nothing is known.
+
+        >>> sorted(vocabulary("body_part").descendants("SCT:303270005"))[:2]
+        ['SCT:10200004', 'SCT:28231008']
+        """
+        found, waiting = {curie}, [curie]
+        while waiting:
+            new = self.children.get(waiting.pop(), frozenset()) - found
+            found |= new
+            waiting.extend(new)
+        return frozenset(found)
 
     def knows(self, raw: str) -> bool:
         """Return whether the term is one of the vocabulary's."""
@@ -167,7 +182,16 @@ def _from_file(file: Path, terms: dict[str, tuple[str, str]]) -> Vocabulary:
         label = entry.label or code
         terms |= {folded(term): (code, label) for term in (code, label, *entry.terms)}
     prefix = f"{content.scheme}:" if content.scheme else ""
-    return Vocabulary(content.scheme, content.closed, terms, {prefix + code: label for code, label in terms.values()})
+    labels = {prefix + code: label for code, label in terms.values()}
+    return Vocabulary(content.scheme, content.closed, terms, labels, _children(content.parents, prefix))
+
+
+def _children(parents: Mapping[str, tuple[str, ...]], prefix: str) -> dict[str, frozenset[str]]:
+    found: dict[str, set[str]] = {}
+    for child, above in parents.items():
+        for parent in above:
+            found.setdefault(prefix + parent, set()).add(prefix + child)
+    return {parent: frozenset(below) for parent, below in found.items()}
 
 
 def _parsed(file: Path) -> _File:
