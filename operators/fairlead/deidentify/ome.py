@@ -7,19 +7,16 @@ from __future__ import annotations
 
 import struct
 from pathlib import Path
-from typing import Final
 
 from fairlead.deidentify.engine import Deidentifier
 from fairlead.deidentify.identity import Identity
 from fairlead.deidentify.instance import Outcome
-from fairlead.deidentify.ome_xml import LIMIT_BYTES, CleanedOme, clean_ome
+from fairlead.deidentify.ome_xml import LIMIT_BYTES, CleanedOme, clean_ome, is_document
 from fairlead.deidentify.parts import Parts
 from fairlead.deidentify.table import Option
 from fairlead.deidentify.tiff import MAGIC, ZEROS, TiffStructure, bare_parts
 from fairlead.errors import FairleadError, ResidualIdentity, UnreadableImage, UnsupportedInput
 from fairlead.files import sha256_file
-
-XML_SUFFIXES: Final = (".companion.ome", ".ome.xml", ".ome")
 
 
 def is_ome(path: Path) -> bool:
@@ -31,13 +28,13 @@ def is_ome(path: Path) -> bool:
         return False
     if begin[128:] == b"DICM":
         return False  # a preamble that is a TIFF header too (PS3.10 section 7.1)
-    return begin[:4] in MAGIC or (path.name.casefold().endswith(XML_SUFFIXES) and begin[:1] in (b"<", b"\xef"))
+    return begin[:4] in MAGIC or (is_document(path.name) and begin[:1] in (b"<", b"\xef"))
 
 
 def deidentify_ome(path: Path, deidentifier: Deidentifier) -> Outcome:
     """Return the outcome for one OME file; every refusal is a reason in it, no error leaves."""
     try:
-        return _tiff(path, deidentifier) if not path.name.casefold().endswith(XML_SUFFIXES) else _xml(path, deidentifier)
+        return _tiff(path, deidentifier) if not is_document(path.name) else _xml(path, deidentifier)
     except FairleadError as error:
         return Outcome(reason=f"{error.code}: {error.message}")
     except (struct.error, ValueError, OverflowError, MemoryError) as error:

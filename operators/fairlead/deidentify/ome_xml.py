@@ -21,6 +21,7 @@ from fairlead.deidentify.values import REMOVED, shift_date
 from fairlead.deidentify.words import clean_words, remove_words, words_of
 from fairlead.errors import UnreadableImage, UnsupportedInput
 
+XML_SUFFIXES: Final = (".companion.ome", ".ome.xml", ".ome")
 LIMIT_BYTES: Final = 64 * 1024 * 1024
 STRUCTURE: Final = frozenset({
     "OME", "Image", "AcquisitionDate", "Pixels", "Channel", "TiffData", "UUID", "Plane", "MetadataOnly", "BinaryOnly", "Instrument",
@@ -142,6 +143,11 @@ def _identity(root: Any, file_name: str, profile: Profile) -> Identity:
     return identity
 
 
+def is_document(file_name: str) -> bool:
+    """Return whether a file holds OME-XML alone, by its name."""
+    return file_name.casefold().endswith(XML_SUFFIXES)
+
+
 class Names:
     """New names of the files of a set: by UUID where there is one, so that the files find each other after they were renamed one by one."""
 
@@ -149,8 +155,11 @@ class Names:
         self._key = key
         uuids = {str(uuid.get("FileName")): str(uuid.text or "").strip() for uuid in root.iter("{*}UUID") if uuid.get("FileName")}
         self._uuids = {name: uuid for name, uuid in uuids.items() if uuid}
-        stated = str(root.get("UUID") or "").strip() or self._uuids.get(file_name, "")
         self._ours = file_name
+        if is_document(file_name) and uuids:
+            self.own = self._name(f"name\x1f{file_name}")  # those that refer to a companion know its name only
+            return
+        stated = str(root.get("UUID") or "").strip() or self._uuids.get(file_name, "")
         self.own = self._name(stated or (f"name\x1f{file_name}" if file_name in uuids else f"content\x1f{content_id}"))
 
     def _name(self, identity: str) -> str:
@@ -158,7 +167,7 @@ class Names:
 
     def file(self, name: str) -> str:
         """Return the new name of a file, with the suffix that says what it is."""
-        suffix = ".companion.ome" if name.casefold().endswith((".companion.ome", ".ome.xml")) else ".ome.tif"
+        suffix = ".companion.ome" if is_document(name) else ".ome.tif"
         return (self.own if name == self._ours else self._name(self._uuids.get(name) or f"name\x1f{name}")) + suffix
 
     def uuid(self, text: str) -> str:

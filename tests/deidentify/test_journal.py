@@ -1,0 +1,167 @@
+"""A killed run goes on where it was: finished files are recognised by content, and nothing else counts."""
+
+from __future__ import annotations
+
+import hashlib
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from deidentify.ct_builders import KEY, a_ct, as_file
+from fairlead.deidentify import Plan, Profile, deidentify_folder, read_lookup
+from fairlead.deidentify.journal import Entry, Journal
+from fairlead.errors import InvalidInput
+from fairlead.files import relative_files
+from fairlead.records import DeidentifyReport
+
+QUIET = Profile(name="quiet", title="t", dciodvfy="off")
+FILES = 6
+
+
+@pytest.fixture
+def scans(tmp_path: Path) -> Path:
+    place = tmp_path / "scans"
+    place.mkdir()
+    for number in range(FILES - 1):
+        (place / f"{number}.dcm").write_bytes(as_file(a_ct(SOPInstanceUID=f"1.3.6.1.4.1.99999.5.{number}")))
+    (place / "notes.txt").write_text("no image")
+    return place
+
+
+def run(scans: Path, *, profile: Profile = QUIET, key: bytes = KEY, chunk: tuple[int, int] = (0, 1)) -> DeidentifyReport:
+    plan = Plan(journal=scans.parent / "journal", chunk=chunk)
+    return deidentify_folder(scans, scans.parent / "safe", profile=profile, key=key, plan=plan)
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from fairlead.deidentify import Plan, Profile, deidentify_folder
+from fairlead.progress import Silent
+
+class Fatal(Silent):
+    steps = 0
+    def step(self, count=1, size_bytes=0):
+        self.steps += 1
+        if self.steps == 3:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+folder = Path(sys.argv[1])
+deidentify_folder(folder / "scans", folder / "safe", profile=Profile(name="quiet", title="t", dciodvfy="off"), key=bytes(range(32)),
+                  progress=Fatal(), plan=Plan(journal=folder / "journal"))
+"""
+
+
+def test_a_killed_run_goes_on_and_repeats_nothing(scans: Path) -> None:
+    done = subprocess.run([sys.executable, "-c", KILLED, str(scans.parent)], check=False)
+    assert done.returncode == -signal.SIGKILL
+    safe = scans.parent / "safe"
+    before = {name: (safe / name).stat().st_mtime_ns for name in relative_files(safe)}
+    assert len(before) == 3
+    report = run(scans)
+    assert (report.files, report.written, len(report.quarantined), report.already) == (FILES, FILES - 1, 1, 3)
+    assert {name: (safe / name).stat().st_mtime_ns for name in before} == before
+    assert [path for path in safe.rglob("*") if path.suffix == ".part"] == []
+
+
+def test_a_second_run_says_the_same_and_does_no_file_again(scans: Path) -> None:
+    first, again = run(scans), run(scans)
+    assert again.already == FILES
+    ignored = {"seconds", "already"}
+    assert first.model_dump(exclude=ignored) == again.model_dump(exclude=ignored)
+
+
+def test_an_output_that_is_gone_or_damaged_is_made_again(scans: Path) -> None:
+    run(scans)
+    safe = scans.parent / "safe"
+    lost, damaged, *_ = [safe / name for name in relative_files(safe)]
+    good = lost.read_bytes()
+    lost.unlink()
+    damaged.write_bytes(b"bits have rotted")
+    report = run(scans)
+    assert report.already == FILES - 2
+    assert lost.read_bytes() == good
+    assert [entry.reason.split(":")[0] for entry in report.quarantined if entry.path != "notes.txt"] == ["conflict"]
+
+
+@pytest.mark.parametrize("change", [{"key": bytes(32)}, {"profile": QUIET.model_copy(update={"name": "other"})}], ids=["key", "profile"])
+def test_another_key_or_profile_finds_nothing_finished(scans: Path, change: dict[str, object]) -> None:
+    run(scans)
+    if "profile" in change:
+        change["profile"] = Profile(name="other", title="t", dciodvfy="off", oldest_age=80)
+    assert run(scans, **change).already == 0  # type: ignore[arg-type]
+
+
+def test_a_source_that_changed_is_done_again(scans: Path) -> None:
+    run(scans)
+    (scans / "0.dcm").write_bytes(as_file(a_ct(SOPInstanceUID="1.3.6.1.4.1.99999.5.77")))
+    report = run(scans)
+    assert (report.already, report.written) == (FILES - 1, FILES - 1)
+
+
+def test_an_entry_that_was_cut_off_does_not_count(scans: Path) -> None:
+    run(scans)
+    for file in (scans.parent / "journal").rglob("*.json"):
+        file.write_bytes(file.read_bytes()[:20])
+    assert run(scans).already == 0
+
+
+def test_the_journal_does_not_say_which_files_were_done(scans: Path) -> None:
+    run(scans)
+    journal = scans.parent / "journal"
+    written = " ".join(str(path) for path in relative_files(journal)) + "".join(path.read_text() for path in journal.rglob("*.json"))
+    for source in scans.iterdir():
+        assert hashlib.sha256(source.read_bytes()).hexdigest()[2:] not in written
+    assert "notes" not in written
+    assert "1.3.6.1.4.1" not in written
+
+
+def test_the_journal_may_not_lie_among_the_safe_files(scans: Path) -> None:
+    safe = scans.parent / "safe"
+    with pytest.raises(InvalidInput, match="journal lies in the output"):
+        deidentify_folder(scans, safe, profile=QUIET, key=KEY, plan=Plan(journal=safe / "journal"))
+
+
+def test_chunks_cover_every_file_once(scans: Path) -> None:
+    reports = [run(scans, chunk=(number, 4)) for number in range(4)]
+    assert [report.files for report in reports] == [2, 2, 1, 1]
+    assert sum(report.written for report in reports) == FILES - 1
+    assert run(scans).already == FILES
+
+
+def test_an_entry_is_found_by_those_who_have_the_key_only(tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(b"content")
+    mine, theirs = (Journal.open(tmp_path / "j", key=key, profile_sha256="0", compared=False) for key in (KEY, bytes(32)))
+    mine.keep(mine.work_id(tmp_path / "a"), Entry(reason="not-dicom: no"))
+    assert mine.find(mine.work_id(tmp_path / "a"), tmp_path) == Entry(reason="not-dicom: no")
+    assert theirs.find(theirs.work_id(tmp_path / "a"), tmp_path) is None
+
+
+# --- lookup table --------------------------------------------------------------------------------------------------------
+
+
+def test_the_lookup_table_leads_back_with_the_key_and_is_unreadable_without(scans: Path) -> None:
+    (scans / "other.dcm").write_bytes(
+        as_file(a_ct(PatientID="MRN-0815", IssuerOfPatientID="North", SOPInstanceUID="1.3.6.1.4.1.99999.5.99"))
+    )
+    file = scans.parent / "lookup"
+    for number in range(2):
+        deidentify_folder(scans, scans.parent / f"safe{number}", profile=QUIET, key=KEY, plan=Plan(lookup=file))
+    rows = read_lookup(file, KEY)
+    assert sorted(rows.values()) == [("MRN-0815", "North"), ("MRN-4711-X", "")]
+    assert all(name.startswith("P") for name in rows)
+    assert b"MRN" not in file.read_bytes()
+    with pytest.raises(InvalidInput, match="cannot be opened"):
+        read_lookup(file, bytes(32))
+
+
+@pytest.mark.parametrize("content", ["", "AAAA", "no base64 at all!"])
+def test_a_damaged_lookup_table_is_refused_before_anything_is_written(scans: Path, content: str) -> None:
+    file = scans.parent / "lookup"
+    file.write_text(content)
+    with pytest.raises(InvalidInput, match="cannot be opened"):
+        deidentify_folder(scans, scans.parent / "safe", profile=QUIET, key=KEY, plan=Plan(lookup=file))
+    assert not (scans.parent / "safe").exists()
