@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from threading import Lock
@@ -11,7 +12,7 @@ from fastapi import Request
 from fastapi.responses import Response
 from rdflib import DCTERMS, PROV, RDF, RDFS, Graph, Literal, Namespace, URIRef
 
-from fairlead.catalog.documents import PROFILES, Documents, etag_of, represent, signposts
+from fairlead.catalog.documents import DOCUMENTS, PROFILES, Documents, etag_of, represent, signposts
 from fairlead.catalog.entries import Entry, EntryState, iri_of
 from fairlead.catalog.negotiation import HTML, OFFERED, choose, is_fresh
 from fairlead.catalog.pages import POLICY, Pages
@@ -45,6 +46,8 @@ class Answers:
 
     def node(self, request: Request, find: Callable[[], Node]) -> Response:
         """Answer with a node: negotiate first, so that 406 costs nothing; find and render it only when it is not kept."""
+        if (profile := request.query_params.get("profile", "")) in DOCUMENTS:
+            return self._document(request, find(), profile)
         media_type, profile = self._wanted(request)
         key = (self._documents.generation(), request.url.path, profile, media_type)
         kept = self._recall(key)
@@ -54,6 +57,17 @@ class Answers:
             links = signposts(self.site, node.record, profile=profile) if isinstance(node, DatasetNode) else []
             kept = self._keep(key, (body, links))
         return self._respond(request, kept[0], media_type, links=kept[1])
+
+    def _document(self, request: Request, node: Node, profile: str) -> Response:
+        """Answer with a view that is one JSON document; only datasets have them."""
+        offered = DOCUMENTS[profile]
+        media_type = choose(request.headers.get("accept"), offered=offered)
+        wants_page = choose(request.headers.get("accept"), offered=(HTML,)) is not None
+        if not isinstance(node, DatasetNode) or (media_type is None and not wants_page):
+            raise NotAcceptable(f"Datasets have the profile {profile}, as {offered[0]}.", remedy="Leave ?profile= out, or accept that.")
+        document = self._documents.document(node.record, profile)
+        body = (json.dumps(document, ensure_ascii=False, indent=2) + "\n").encode()
+        return self._respond(request, body, media_type or offered[0], links=signposts(self.site, node.record, profile="fdp"))
 
     def graph(self, request: Request, graph: Graph, links: Sequence[str] = ()) -> Response:
         """Answer with a graph that has no page of its own (profiles, containers, pages of children): RDF only, Turtle for browsers."""
@@ -94,7 +108,8 @@ class Answers:
         profile = request.query_params.get("profile", "fdp")
         if profile not in PROFILES:
             raise NotAcceptable(
-                f"There is no view of this record in that profile; there are: {', '.join(PROFILES)}.", remedy="Use ?profile=."
+                f"There is no view of this record in that profile; there are: {', '.join((*PROFILES, *DOCUMENTS))}.",
+                remedy="Use ?profile=.",
             )
         return media_type, profile
 

@@ -18,8 +18,10 @@ from fairlead import __version__
 from fairlead.catalog.accounts import Accounts, User
 from fairlead.catalog.answers import Answers, dataset_of
 from fairlead.catalog.bytes import serve_file
+from fairlead.catalog.corpus import Corpus
 from fairlead.catalog.documents import MAX_PAGE_SIZE, PAGE_SIZE, Documents, Page, page_of
 from fairlead.catalog.entries import Entries, iri_of
+from fairlead.catalog.find_api import add_find_routes
 from fairlead.catalog.metrics import Metrics
 from fairlead.catalog.pages import HERE
 from fairlead.catalog.problems import add_handlers
@@ -33,7 +35,7 @@ from fairlead.settings import Settings
 READ: Final = ["GET", "HEAD"]
 WRITE: Final = ["POST", "PUT", "PATCH", "DELETE"]
 EXPOSED: Final = ["ETag", "Link", "Location", "Content-Length", "Content-Range", "Accept-Ranges", "Last-Modified"]
-LATER: Final = ("search", "sparql", "oai", "api-keys", "index/entries")
+LATER: Final = ("api-keys", "index/entries")
 PageSize = Annotated[int, Query(ge=1, le=MAX_PAGE_SIZE)]
 
 
@@ -59,6 +61,7 @@ def create_app(settings: Settings, engine: Engine) -> FastAPI:
     _add_profiles(app, documents, answers)
     _add_bytes(app, documents.store)
     _add_service(app, documents.store, metrics)
+    add_find_routes(app, documents, Corpus(documents, engine))
     add_write_routes(app, Writer(documents, answers, accounts))
     _add_later(app)
     return app

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -13,6 +14,7 @@ from rdflib.namespace import DCTERMS
 
 from fairlead import __version__
 from fairlead.catalog.entries import Entries, Entry, entry_graph, iri_of
+from fairlead.catalog.linkset import linkset_address
 from fairlead.catalog.writing import written_shapes
 from fairlead.errors import NotFound
 from fairlead.publish import (
@@ -28,9 +30,11 @@ from fairlead.publish import (
     serialise,
     shapes_graph,
 )
+from fairlead.publish.crate import CRATE, detached
 from fairlead.publish.graph import Child, add_container, new_graph
+from fairlead.publish.schemaorg import croissant, datacite, schema_org
 from fairlead.publish.vocabulary import DCAT, FDP
-from fairlead.records import DatasetRecord
+from fairlead.records import DatasetRecord, JsonObject
 
 PAGE_SIZE: Final = 10
 MAX_PAGE_SIZE: Final = 1000
@@ -116,6 +120,19 @@ class Documents:
     def _exported(self, *, offset: int, limit: int) -> list[Child]:
         return [(self.site.dataset(record.id), record.title) for record in self.store.published(offset=offset, limit=limit)]
 
+    def document(self, record: DatasetRecord, profile: str) -> JsonObject:
+        """Return a view of a dataset that is one JSON document."""
+        match profile:
+            case "schemaorg":
+                return schema_org(record, site=self.site)
+            case "croissant":
+                return croissant(record, site=self.site)
+            case "datacite":
+                return datacite(record, site=self.site)
+            case _:
+                crate = json.loads((self.store.folder(record.id, record.version) / CRATE).read_text())
+                return detached(crate, root=self.site.data(record))
+
     def profile(self, profile: str) -> Graph:
         """Return a profile as one document: its PROF description, and the SHACL shapes that it leads to."""
         graph = Graph()
@@ -170,6 +187,7 @@ def signposts(site: Site, record: DatasetRecord, *, profile: str) -> list[str]:
     links = [f'<{here}>; rel="cite-as"', f'<{record.license}>; rel="license"', '<https://schema.org/Dataset>; rel="type"']
     links.append('<https://schema.org/AboutPage>; rel="type"')
     links += [f'<{here}?format={name}>; rel="describedby"; type="{kind}"' for name, kind in DESCRIBED_BY]
+    links.append(f'<{linkset_address(site, record.id)}>; rel="linkset"; type="application/linkset+json"')
     links.append(f'<{site.profile(profile)}>; rel="profile"')
     links += [f'<{creator.iri}>; rel="author"' for creator in record.creators if creator.iri]
     if record.access_rights == "public":
@@ -177,6 +195,13 @@ def signposts(site: Site, record: DatasetRecord, *, profile: str) -> list[str]:
     return links
 
 
+DOCUMENTS: Final[Mapping[str, tuple[str, ...]]] = {
+    "schemaorg": ("application/ld+json", "application/json"),
+    "croissant": ("application/ld+json", "application/json"),
+    "datacite": ("application/vnd.datacite.datacite+json", "application/json"),
+    "ro-crate": ("application/ld+json", "application/json"),
+}
+"""Views that are JSON documents, and their media types."""
 DESCRIBED_BY: Final = (("ttl", "text/turtle"), ("jsonld", "application/ld+json"))
 MAX_ITEMS: Final = 20
 """Header lines stay short; the record itself lists every distribution."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -9,13 +11,16 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
+from markupsafe import Markup
 from rdflib import DCTERMS, RDF, BNode, Graph, URIRef
 from rdflib.term import Node as Term
 
+from fairlead.catalog.corpus import Hit
 from fairlead.catalog.entries import Entry
 from fairlead.publish import AccessRights, CatalogNode, DatasetNode, DistributionNode, Node, RootNode, Site, Tombstone
+from fairlead.publish.schemaorg import schema_org
 from fairlead.publish.vocabulary import LICENCES, PREFIXES, concept_iri
-from fairlead.records import Concept, DatasetRecord, Distribution
+from fairlead.records import Concept, DatasetRecord, Distribution, JsonObject
 
 HERE: Final = Path(__file__).parent
 POLICY: Final = "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
@@ -62,6 +67,18 @@ def licence_name(iri: str) -> str:
     return next((name for name, known in LICENCES.items() if known == iri), iri)
 
 
+def as_script(document: JsonObject) -> Markup:
+    r"""Return JSON that may stand inside a script element: nothing in it can end the element or begin another.
+
+    >>> as_script({"name": "</script><b>"})
+    Markup('{"name": "\\u003c/script\\u003e\\u003cb\\u003e"}')
+    """
+    text = json.dumps(document, ensure_ascii=False)
+    for character in "<>&\u2028\u2029":
+        text = text.replace(character, f"\\u{ord(character):04x}")
+    return Markup(text)  # noqa: S704  (escaped above, for the place where it stands)
+
+
 def known_concepts(concepts: tuple[Concept, ...]) -> list[dict[str, str]]:
     """Return label and IRI of the concepts that have a meaning; words of headers without one are not shown."""
     return [{"label": item.label or item.raw, "iri": iri} for item in concepts if (iri := concept_iri(item.curie))]
@@ -103,6 +120,10 @@ class Pages:
         """Return the page that stands where a dataset was withdrawn."""
         return self._render("tombstone.html", here=iri, stone=stone)
 
+    def search(self, query: str, hits: Sequence[Hit], *, total: int) -> bytes:
+        """Return the page of a search."""
+        return self._render("search.html", here=f"{self.site.base}/search", query=query, hits=hits, total=total)
+
     def entry(self, entry: Entry, graph: Graph, iri: str) -> bytes:
         """Return the page of a written record: what it says, property by property."""
         node = URIRef(iri)
@@ -113,7 +134,8 @@ class Pages:
     def _dataset(self, record: DatasetRecord) -> dict[str, Any]:
         items = [self._item(record, item) for item in record.distributions]
         stores = [item for item in items if item["distribution"].store is not None]
-        return {"record": record, "items": items, "pictures": stores[:SHOWN], "first": stores[0] if stores else None}
+        data = as_script(schema_org(record, site=self.site))
+        return {"record": record, "items": items, "pictures": stores[:SHOWN], "first": stores[0] if stores else None, "data": data}
 
     def _item(self, record: DatasetRecord, item: Distribution) -> dict[str, Any]:
         public = record.access_rights == AccessRights.PUBLIC

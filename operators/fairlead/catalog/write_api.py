@@ -89,7 +89,7 @@ class Writer:
     def change_state(self, request: Request, name: str, identifier: str, body: bytes) -> Response:
         """Publish a draft; there is no way back."""
         entry = self._mine(request, name, identifier)
-        wanted = _field(_json(body), "current")
+        wanted = text_field(json_of(body), "current")
         if wanted != "PUBLISHED":
             raise InvalidInput(
                 "You can not change state to DRAFT." if wanted == "DRAFT" else "There is no such state.", remedy="PUBLISHED."
@@ -186,14 +186,16 @@ class Writer:
         return graph
 
 
-def _json(body: bytes) -> Any:
+def json_of(body: bytes) -> Any:
+    """Return a JSON body; raise InvalidInput."""
     try:
         return json.loads(body)
     except (ValueError, RecursionError) as error:
         raise InvalidInput("The request is not JSON.", remedy="Send a JSON document.") from error
 
 
-def _field(document: Any, name: str) -> str:
+def text_field(document: Any, name: str) -> str:
+    """Return a text field of a JSON body; raise InvalidInput when it is missing or empty."""
     value = document.get(name) if isinstance(document, dict) else None
     if not isinstance(value, str) or not value:
         raise InvalidInput(f"The request names no {name!r}.", remedy=f'Send {{"{name}": …}}.')
@@ -206,8 +208,8 @@ def add_write_routes(app: FastAPI, writer: Writer) -> None:
     @app.post("/tokens")
     def tokens(body: Body) -> Response:
         """Return a token for an e-mail address and its password."""
-        asked = _json(body)
-        token = writer.accounts.token(_field(asked, "email"), _field(asked, "password"))
+        asked = json_of(body)
+        token = writer.accounts.token(text_field(asked, "email"), text_field(asked, "password"))
         return JSONResponse({"token": token}, headers={"Cache-Control": "no-store"})
 
     for kind in KINDS:

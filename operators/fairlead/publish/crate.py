@@ -112,6 +112,25 @@ def _term(crate: Any, iri: str, name: str) -> Any:
     return _entity(crate, iri, "DefinedTerm", name=name)
 
 
+def detached(document: JsonObject, *, root: str) -> JsonObject:
+    """Return the crate as a detached one: every address is absolute, so that it may be served from anywhere (RO-Crate 1.2)."""
+
+    def absolute(value: Any) -> Any:
+        if isinstance(value, list):
+            return [absolute(item) for item in value]
+        if not isinstance(value, dict):
+            return value
+        return {key: _address(item, root) if key == "@id" else absolute(item) for key, item in value.items()}
+
+    return {"@context": document["@context"], "@graph": absolute(document["@graph"])}
+
+
+def _address(identifier: str, root: str) -> str:
+    if identifier == CRATE or identifier.startswith("#") or "://" in identifier or identifier.startswith("mailto:"):
+        return identifier
+    return root if identifier == "./" else root + identifier
+
+
 def check_crate(document: JsonObject, *, folder: Path) -> None:
     """Check what RO-Crate 1.2 demands and can be checked without its validator: descriptor, root, and that data entities exist.
 

@@ -1,0 +1,104 @@
+"""Read-only SPARQL, bounded by the kernel: each query runs in a process of its own with limits of time, memory and output.
+
+A query engine inside the server cannot be stopped from outside; a process can. Updates, SERVICE and FROM are refused before.
+Source: SPARQL 1.1 Query, Protocol and Results.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from threading import BoundedSemaphore
+from typing import Final
+
+from fairlead.catalog.corpus import Corpus
+from fairlead.errors import InvalidInput, ServiceUnreachable
+
+MAX_QUERY: Final = 16_384
+TIME_S: Final = 20
+AT_ONCE: Final = 2
+WORKER: Final = Path(__file__).with_name("sparql_worker.py")
+"""Run as a file: the package's own imports are many, and a query needs none of them."""
+COMMENT: Final = re.compile(r"#[^\n]*")
+QUOTED: Final = re.compile(
+    r'"""(?:[^\\]|\\.)*?"""|\'\'\'(?:[^\\]|\\.)*?\'\'\'|"(?:[^"\\\n]|\\.)*"|\'(?:[^\'\\\n]|\\.)*\'|<[^<>\s]*>', re.DOTALL
+)
+REFUSED: Final = re.compile(
+    r"(?<![\w:?$])(SERVICE|FROM|INSERT|DELETE|LOAD|CLEAR|CREATE|DROP|COPY|MOVE|ADD\s+(?:SILENT|DEFAULT|GRAPH))\b", re.IGNORECASE
+)
+RESULTS: Final[Mapping[str, str]] = {
+    "application/sparql-results+json": "json",
+    "application/sparql-results+xml": "xml",
+    "text/csv": "csv",
+    "text/turtle": "turtle",
+    "application/n-triples": "nt",
+}
+"""Media types of results, and rdflib's names; tables have the first three, graphs the last two."""
+
+
+def check_query(query: str) -> None:
+    """Refuse what is no read-only query over this catalogue.
+
+    Raises
+    ------
+    InvalidInput : empty, too long, an update, or one that would reach other servers.
+    """
+    if not query.strip() or len(query) > MAX_QUERY:
+        raise InvalidInput(f"A query has 1 to {MAX_QUERY} characters.", remedy="Send ?query=SELECT …")
+    bare = COMMENT.sub(" ", QUOTED.sub(" ", query))
+    if found := REFUSED.search(bare):
+        raise InvalidInput(f"{found.group(1).upper()} is not allowed: queries read this catalogue only.", remedy="Leave it out.")
+
+
+class Queries:
+    """Runs queries over the corpus."""
+
+    def __init__(self, corpus: Corpus, *, time_s: int = TIME_S) -> None:
+        self._corpus = corpus
+        self._time_s = time_s
+        self._slots = BoundedSemaphore(AT_ONCE)
+
+    def run(self, query: str, media_type: str) -> tuple[str, bytes]:
+        """Return media type and body of the result.
+
+        Raises
+        ------
+        InvalidInput : the query does not parse, takes too long, or gives too much.
+        ServiceUnreachable : too many queries are running.
+        """
+        check_query(query)
+        statements = self._corpus.ntriples()
+        if not self._slots.acquire(timeout=5):
+            raise ServiceUnreachable("Too many queries are running.", remedy="Repeat later.")
+        try:
+            done = subprocess.run(
+                [sys.executable, "-I", str(WORKER)],
+                input=_request(query, media_type, self._time_s) + statements,
+                capture_output=True,
+                timeout=self._time_s + 5,
+                check=False,
+            )
+        except subprocess.TimeoutExpired as error:
+            raise _too_long() from error
+        finally:
+            self._slots.release()
+        if done.returncode < 0 or not done.stdout:
+            raise _too_long()
+        head, _, body = done.stdout.partition(b"\n")
+        answer = json.loads(head)
+        if "error" in answer:
+            raise InvalidInput(str(answer["error"]), remedy="Correct the query, or ask for less with LIMIT.")
+        return str(answer["media_type"]), body
+
+
+def _request(query: str, media_type: str, time_s: int) -> bytes:
+    """Return the first line that the worker reads; the statements follow it."""
+    return json.dumps({"query": query, "media_type": media_type, "time_s": time_s}).encode() + b"\n"
+
+
+def _too_long() -> InvalidInput:
+    return InvalidInput("The query takes too long or needs too much memory.", remedy="Make it more specific, or add LIMIT.")
