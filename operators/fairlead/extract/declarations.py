@@ -14,8 +14,9 @@ NO_UNIT: Final = frozenset({"keyword", "text", "date", "boolean"})
 
 FieldType = Literal["keyword", "integer", "float", "date", "boolean", "text"]
 Derived = Literal[
-    "age", "count", "findings", "format", "frames", "kind", "mixed", "patient", "plane", "positions", "route", "schema", "transfer_syntax"
-]
+    "age", "count", "findings", "format", "frames", "kind", "measurements", "mixed", "patient", "plane", "positions", "rembi", "route",
+    "schema", "transfer_syntax", "verdict",
+]  # fmt: skip
 """What a reader works out itself: the catalogue says that a field is derived, the code says how."""
 FieldId = Annotated[str, StringConstraints(pattern=FIELD_ID, max_length=100)]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 from datetime import date
+from itertools import islice
 from pathlib import Path
 from typing import Final
 
@@ -13,7 +14,7 @@ from pydicom import Dataset
 from fairlead.errors import FairleadError, UnreadableImage
 from fairlead.extract.catalogue import FieldCatalogue
 from fairlead.extract.consolidate import Consolidation
-from fairlead.extract.findings import findings_of
+from fairlead.extract.findings import SPACING_TOLERANCE, findings_of, verdict_of
 from fairlead.extract.frames import (
     FRAME_TAGS,
     PLACE_TAGS,
@@ -32,8 +33,12 @@ from fairlead.extract.headers import Header, decoded, quiet_readers
 from fairlead.extract.identity import Scrubber, identities
 from fairlead.extract.lattice import Lattice, lattice_of
 from fairlead.extract.longtail import LongTail
-from fairlead.extract.readings import age_between, as_age_years, as_date
+from fairlead.extract.modalities import contradicts
+from fairlead.extract.readings import age_between, as_age_years, as_date, as_text
+from fairlead.extract.reports import CONTENT_TREE, MAX_MEASURED, measured_concepts
 from fairlead.extract.stream import HeaderStream
+from fairlead.extract.tagpaths import Coded
+from fairlead.extract.vocabulary import curie_of
 from fairlead.keys import patient_key
 from fairlead.records import (
     Community,
@@ -52,8 +57,12 @@ EARLIEST: Final = date(1895, 11, 8)
 """Roentgen's first radiograph: an earlier date is no acquisition date."""
 
 
-PATIENT_TAGS: Final = frozenset({0x00100020, 0x00100021, 0x00101010, 0x00100030, 0x00080020, 0x00080060})
-"""PatientID and its issuer, age, birth date, study date, modality: what :meth:`SeriesReader.observe` asks once."""
+PATIENT_TAGS: Final = frozenset({0x00100020, 0x00100021, 0x00101010, 0x00100030, 0x00080020, 0x00080060, 0x00080016})
+"""PatientID and its issuer, age, birth date, study date, modality, SOP class: what :meth:`SeriesReader.observe` asks once."""
+
+
+AGE_TOLERANCE_YEARS: Final = 1.5
+"""PatientAge is in whole years, months or weeks, and some scanners round it up."""
 
 
 class SeriesReader:
@@ -70,6 +79,7 @@ class SeriesReader:
         self.ages: Counter[float] = Counter()
         self.syntaxes: set[str] = set()
         self.modalities: Counter[str] = Counter()
+        self.measured: set[Coded] = set()
         self.notes: dict[str, int] = {}
         self.seen = self.frame_total = self.timed = 0
         self.stated_times: int | None = None
@@ -97,6 +107,8 @@ class SeriesReader:
             self.planes[plane] += 1
         self.frame_total += frames
         self.syntaxes |= {uid for uid in (header.transfer_syntax_uid or transfer_syntax_uid,) if uid}
+        if changed is None or CONTENT_TREE in changed:
+            self.measured.update(islice(measured_concepts(dataset), MAX_MEASURED))
         if changed is None or changed & PATIENT_TAGS:
             self._last_patient = self._patient(header)
         self._count_patient(*self._last_patient)
@@ -119,10 +131,17 @@ class SeriesReader:
     def _patient(self, header: Header) -> tuple[tuple[str, str] | None, float | None, tuple[str, ...]]:
         """Return (patient and issuer, age in years, findings) of a header."""
         patient, issuer, stated_age = (_stated(header, keyword) for keyword in ("PatientID", "IssuerOfPatientID", "PatientAge"))
+        computed = age_between(as_date(_stated(header, "PatientBirthDate")), as_date(_stated(header, "StudyDate")))
         age = as_age_years(stated_age)
         if age is None and not stated_age:
-            age = age_between(as_date(_stated(header, "PatientBirthDate")), as_date(_stated(header, "StudyDate")))
-        notes = {"no-modality": not _stated(header, "Modality"), "odd-age": age is None and bool(stated_age)}
+            age = computed
+        notes = {
+            "no-modality": not _stated(header, "Modality"),
+            "no-study-date": as_date(_stated(header, "StudyDate")) is None,
+            "odd-age": age is None and bool(stated_age),
+            "age-contradicts": bool(stated_age) and age is not None and computed is not None and abs(age - computed) > AGE_TOLERANCE_YEARS,
+            "modality-contradicts": contradicts(_stated(header, "Modality"), _stated(header, "SOPClassUID")),
+        }
         return (patient, issuer) if patient else None, age, tuple(code for code, holds in notes.items() if holds)
 
     def _count_patient(self, patient: tuple[str, str] | None, age: float | None, notes: tuple[str, ...]) -> None:
@@ -170,13 +189,13 @@ def build_record(reader: SeriesReader, series: ReceivedSeries, *, source: Source
     """Return the record of what the reader has seen; pydicom still decodes here, so warnings must be quiet."""
     reader.consolidation.finish()
     lattice = reader.lattice
-    geometry = _geometry(reader, lattice)
+    geometry, findings = _geometry(reader, lattice), _findings(reader, lattice)
     return ImagingRecord(
         core=_core(reader, series, geometry=geometry, source=source, key=key),
-        community=Community(dicom=_metadata(reader)),
+        community=Community(dicom=_metadata(reader, findings)),
         custom=reader.consolidation.promoted("custom.", reader.scrubber),
         vendor=reader.tail.vendor(reader.scrubber),
-        findings=_findings(reader, lattice),
+        findings=findings,
     )
 
 
@@ -242,12 +261,14 @@ def main_plane(planes: Counter[Plane]) -> Plane | None:
     return max(planes, key=lambda plane: (planes[plane], plane.columns * plane.rows))
 
 
-def _metadata(reader: SeriesReader) -> DicomMetadata:
+def _metadata(reader: SeriesReader, findings: tuple[Finding, ...]) -> DicomMetadata:
     gathered = reader.consolidation
     derived: dict[str, Value | None] = {
         "patient.age_years": max(reader.ages, key=lambda age: reader.ages[age]) if reader.ages else None,
         "series.frames": reader.frame_total or None,
         "transfer_syntax": _one_or_all(reader.syntaxes),
+        "sr.measurement": _one_or_all({name for concept in reader.measured if (name := _measured(concept, reader.scrubber))}),
+        "quality.verdict": _one_or_all(set(verdict_of(finding.code for finding in findings))),
     }
     attributes = gathered.promoted("community.", reader.scrubber) | {name: value for name, value in derived.items() if value is not None}
     promoted = {path.first for one in gathered.fields.values() for path in one.paths if len(path.steps) == 1}
@@ -270,7 +291,19 @@ def _findings(reader: SeriesReader, lattice: Lattice) -> tuple[Finding, ...]:
     seen |= {"several-patients": len(reader.patients)} if len(reader.patients) > 1 else {}
     seen |= {"several-sizes": len(reader.planes)} if len(reader.planes) > 1 else {}
     seen |= {"body-part-to-map": 0} if _to_map(reader) else {}
+    seen |= {"spacing-contradicts": 0} if _stated_otherwise(reader, lattice) else {}
     return findings_of(seen, lattice)
+
+
+def _stated_otherwise(reader: SeriesReader, lattice: Lattice) -> bool:
+    stated = reader.consolidation.number("series.stated_spacing_mm")
+    return bool(stated and lattice.spacing_mm and abs(abs(stated) - lattice.spacing_mm) > SPACING_TOLERANCE * lattice.spacing_mm)
+
+
+def _measured(concept: Coded, scrubber: Scrubber) -> str | None:
+    """Return the CURIE of a measured concept, else its meaning where that repeats no identity."""
+    meaning = as_text(concept.meaning)
+    return curie_of(concept.code, concept.scheme) or (meaning if meaning and not scrubber.repeats(meaning) else None)
 
 
 def _to_map(reader: SeriesReader) -> bool:

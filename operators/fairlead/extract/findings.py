@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
 from fairlead.extract.lattice import Lattice
 from fairlead.records import Finding
 
 MESSAGES: Final[Mapping[str, str]] = {
+    "age-contradicts": "{count} instances state an age and a birth date that differ by more than a year and a half.",
     "body-part-to-map": "The body part is a text that no vocabulary knows; add it to configs/vocabularies/body_part.yaml.",
     "duplicate-positions": "{count} frames lie where another one lies, and nothing tells them apart.",
     "irregular-spacing": "The slices have no common spacing.",
     "missing-files": "{count} image files that the metadata names are not there.",
     "missing-slices": "{count} slices are missing in an otherwise even stack.",
+    "modality-contradicts": "The modality {count} instances state is not the one of their SOP class.",
     "mosaic": "{count} instances hold many slices tiled in one frame; positions of the slices are not stated.",
     "no-chunks": "No chunk is stored: every pixel reads as the fill value.",
     "no-modality": "{count} instances state no modality.",
     "no-patient-id": "No patient is stated; one subject per study or file is assumed.",
+    "no-study-date": "{count} instances state no valid study date.",
     "odd-age": "{count} instances state an age that is none (000Y, or no age string).",
     "metadata-only": "The file describes an image and holds no pixels.",
     "pixels-cut": "{count} files end before their pixel data does.",
@@ -28,8 +31,32 @@ MESSAGES: Final[Mapping[str, str]] = {
     "several-patients": "The instances state {count} different patients; the first in order of ids stands for the series.",
     "several-volumes": "Up to {count} frames share a position: echoes, b-values, segments or repetitions.",
     "several-sizes": "The instances have {count} different matrix sizes or pixel spacings.",
+    "spacing-contradicts": "The slice spacing that the header states is not the measured one.",
     "sheared": "The slices are shifted against each other (gantry tilt).",
 }
+
+MISSING, ODD, CONTRADICTORY = "missing", "odd", "contradictory"
+COMPLETE: Final = "complete"
+CONTRADICTIONS: Final = frozenset(
+    {"age-contradicts", "duplicate-positions", "modality-contradicts", "schema-invalid", "several-patients", "spacing-contradicts"}
+)
+ABSENCES: Final = frozenset(
+    {"metadata-only", "missing-files", "missing-images", "missing-slices", "no-chunks", "no-modality", "no-patient-id", "no-study-date",
+     "pixels-cut", "schema-unchecked"}
+)  # fmt: skip
+"""What is not there; every other finding is odd: possible, and worth a look."""
+
+SPACING_TOLERANCE: Final = 0.01
+
+
+def verdict_of(codes: Iterable[str]) -> tuple[str, ...]:
+    """Return what a record's findings come to: ``complete``, or the kinds of findings there are.
+
+    >>> verdict_of(["no-modality", "sheared"]), verdict_of([])
+    (('missing', 'odd'), ('complete',))
+    """
+    kinds = {CONTRADICTORY if code in CONTRADICTIONS else MISSING if code in ABSENCES else ODD for code in codes}
+    return tuple(sorted(kinds)) or (COMPLETE,)
 
 
 def findings_of(seen: Mapping[str, int], lattice: Lattice) -> tuple[Finding, ...]:

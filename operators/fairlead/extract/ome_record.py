@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Any, Final
@@ -10,7 +10,7 @@ from typing import Any, Final
 from fairlead.extract.catalogue import FieldCatalogue
 from fairlead.extract.consolidate import concept_of, tidy
 from fairlead.extract.declarations import FieldDeclaration
-from fairlead.extract.findings import finding
+from fairlead.extract.findings import finding, verdict_of
 from fairlead.extract.identity import Scrubber
 from fairlead.extract.readings import READINGS, as_date
 from fairlead.extract.vocabulary import vocabulary
@@ -29,6 +29,14 @@ from fairlead.records import (
 )
 
 MICROMETRES_PER_MM: Final = 1000.0
+
+RECOMMENDED: Final[Mapping[str, str]] = {
+    "organism": "", "imaging_method": "", "acquired_on": "", "licence": "", "pixel_size": "", "z_step": "",
+    "instrument": "model", "objective_magnification": "ome.objective_magnification", "objective_na": "ome.objective_na",
+    "channel_name": "ome.channel_name", "fluorophore": "ome.fluorophore", "emission": "ome.emission_nm",
+    "pixel_type": "ome.pixel_type",
+}  # fmt: skip
+"""Facts that REMBI (Sarkans et al. 2021) and QUAREP-LiMi recommend and that a file can state -> field that holds it, "" for core facts."""
 
 type Reading = Callable[[FieldDeclaration], Sequence[Any]]
 
@@ -58,10 +66,14 @@ def build_record(file: ReceivedFile, number: int, facts: OmeFacts, *, catalogue:
     custom = {name: _tidied(by_id[name], values, facts) for name, values in raw.items() if by_id[name].path.startswith("custom")}
     core = _core(file, number, facts, raw=raw, by_id=by_id, key=key)
     notes = facts.notes if facts.subject else {**facts.notes, "no-patient-id": 0}
+    verdict = verdict_of(notes)
+    attributes["quality.verdict"] = verdict[0] if len(verdict) == 1 else verdict
+    absent = lacking(core, {name for name, value in attributes.items() if value is not None})
+    attributes["quality.rembi_percent"] = round(100 * (1 - len(absent) / len(RECOMMENDED)))
     stated = {name: value for name, value in sorted(attributes.items()) if value is not None}
     return ImagingRecord(
         core=core,
-        community=Community(ome=OmeMetadata(attributes=stated, rembi=_rembi(core, stated, facts))),
+        community=Community(ome=OmeMetadata(attributes=stated, rembi=_rembi(core, stated, facts, absent))),
         custom={name: value for name, value in custom.items() if value is not None},
         findings=tuple(finding(code, notes[code]) for code in sorted(notes)),
     )
@@ -135,7 +147,7 @@ def _geometry(raw: dict[str, list[Any]]) -> Geometry:
     )
 
 
-def _rembi(core: Core, attributes: dict[str, Value], facts: OmeFacts) -> JsonObject:
+def _rembi(core: Core, attributes: dict[str, Value], facts: OmeFacts, absent: Sequence[str]) -> JsonObject:
     """Return the REMBI groups of what the file states (Sarkans et al. 2021), empty ones left out; physical sizes in micrometres."""
     geometry = core.geometry
     spacing = {axis: getattr(geometry, f"spacing_{axis}_mm") for axis in "xyz"}
@@ -158,7 +170,21 @@ def _rembi(core: Core, attributes: dict[str, Value], facts: OmeFacts) -> JsonObj
         },
     }
     full = {name: {key: value for key, value in group.items() if value} for name, group in groups.items()}
-    return {name: group for name, group in full.items() if group}
+    return {name: group for name, group in full.items() if group} | {"completeness": {"lacking": list(absent)}}
+
+
+def lacking(core: Core, attributes: Set[str]) -> tuple[str, ...]:
+    """Return which of the recommended facts a record does not hold, in the order of the recommendation."""
+    geometry = core.geometry
+    held = {
+        "organism": core.organism,
+        "imaging_method": core.imaging_method or "ome.acquisition_mode" in attributes,
+        "acquired_on": core.acquired_on,
+        "licence": core.licence,
+        "pixel_size": geometry.spacing_x_mm and geometry.spacing_y_mm,
+        "z_step": geometry.spacing_z_mm or geometry.size_z in (None, 1),
+    }
+    return tuple(name for name, field_id in RECOMMENDED.items() if not (field_id in attributes if field_id else held[name]))
 
 
 def _chosen(attributes: dict[str, Value], **names: str) -> JsonObject:
