@@ -21,7 +21,7 @@ def main() -> None:
     resource.setrlimit(resource.RLIMIT_CPU, (request["time_s"], request["time_s"] + 1))
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
-    socket.socket = _no_socket  # type: ignore[misc,assignment]  # whatever a query may talk the engine into, it reaches nobody
+    socket.socket = _NoSocket  # type: ignore[misc]  # whatever a query may talk the engine into, it reaches nobody
     try:
         media_type, body = answer(request["query"], sys.stdin.buffer, request["media_type"])
         head = {"media_type": media_type}
@@ -33,8 +33,11 @@ def main() -> None:
     sys.stdout.buffer.write(json.dumps(head).encode() + b"\n" + body)
 
 
-def _no_socket(*_: object, **__: object) -> None:
-    raise PermissionError("queries reach no other server")
+class _NoSocket(socket.socket):
+    """A socket that cannot be opened."""
+
+    def __init__(self, *_: Any, **__: Any) -> None:
+        raise PermissionError("queries reach no other server")
 
 
 def answer(query: str, data: IO[bytes], wanted: str) -> tuple[str, bytes]:

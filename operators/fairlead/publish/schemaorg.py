@@ -13,6 +13,7 @@ from fairlead.publish.members import COLUMNS
 from fairlead.publish.vocabulary import AccessRights, concept_iri
 from fairlead.records import Agent, DatasetRecord, Distribution, JsonObject
 
+CONTEXT: Final[JsonObject] = {"@vocab": "https://schema.org/"} | {name: {"@type": "@id"} for name in ("license", "url", "contentUrl")}
 CROISSANT: Final = "http://mlcommons.org/croissant/1.0"
 CROISSANT_CONTEXT: Final[JsonObject] = {
     "@language": "en",
@@ -57,7 +58,7 @@ def schema_org(record: DatasetRecord, *, site: Site) -> JsonObject:
     here = site.dataset(record.id)
     public = record.access_rights == AccessRights.PUBLIC
     document: JsonObject = {
-        "@context": {"@vocab": "https://schema.org/"},
+        "@context": CONTEXT,
         "@type": "Dataset",
         "@id": here,
         "identifier": here,
