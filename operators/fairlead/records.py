@@ -250,11 +250,11 @@ class Counts(Record):
     size_bytes: int
 
 
-class CohortVersion(Record):
-    """An immutable version: the definition, what it meant on the day, and exactly who was in it.
+class CohortSummary(Record):
+    """What a list of cohorts shows of a version: everything but who is in it.
 
-    ``members`` are record ids, sorted. ``members_sha256`` is the sha256 of them joined by newlines, UTF-8.
-    ``revisions`` are their content hashes, in the same order; ``catalogue_sha256`` is the field catalogue they were read with.
+    ``members_sha256`` is the sha256 of the sorted record ids joined by newlines, UTF-8; ``catalogue_sha256`` is the field
+    catalogue they were read with.
     """
 
     id: str
@@ -263,7 +263,6 @@ class CohortVersion(Record):
     unit: Grain
     definition: JsonObject
     definition_sha256: Sha256
-    members: tuple[str, ...]
     members_sha256: Sha256
     counts: Counts
     sentence: str
@@ -271,13 +270,22 @@ class CohortVersion(Record):
     author: str
     purpose: str = ""
     created_at: datetime
-    revisions: tuple[Sha256, ...] = ()
     catalogue_sha256: str = ""
 
     @property
     def ref(self) -> str:
         """The pinned reference, ``ID@N``."""
         return f"{self.id}@{self.version}"
+
+
+class CohortVersion(CohortSummary):
+    """An immutable version: the definition, what it meant on the day, and exactly who was in it.
+
+    ``members`` are record ids, sorted; ``revisions`` are their content hashes, in the same order.
+    """
+
+    members: tuple[str, ...]
+    revisions: tuple[Sha256, ...] = ()
 
 
 # --- deidentify, convert -----------------------------------------------------------------------------------------------

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -70,13 +71,14 @@ def test_project_and_centre_are_part_of_the_record(fairlead, data: Path) -> None
     [
         (["ingest", "nowhere"], "There is no file or folder"),
         (["ingest", ".", "--project", "../evil"], "A project or centre name is not usable"),
-        (["index", "load-idc", "x.parquet"], "cannot be loaded in this version"),
+        (["index", "load-idc", "x.parquet"], "Parquet tables need pyarrow"),
     ],
 )
 def test_a_refusal_says_what_to_do(
     arguments: list[str], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("FAIRLEAD_HOME", str(tmp_path / "home"))
+    monkeypatch.setitem(sys.modules, "pyarrow", None)  # as where the extra is not installed
     assert run(arguments) == 1
     assert message in capsys.readouterr().err
 
@@ -94,10 +96,11 @@ def test_without_json_people_read_a_line(
     assert capsys.readouterr().out.count("embedded: 1 records, generation ") == 2
 
 
-def test_the_other_backend_is_refused_with_the_supported_one(
+def test_an_opensearch_that_is_not_there_is_an_unreachable_service(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("FAIRLEAD_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("FAIRLEAD_INDEX__BACKEND", "opensearch")
-    assert run(["index", "status"]) == 1
-    assert "supported: embedded" in capsys.readouterr().err
+    monkeypatch.setenv("FAIRLEAD_INDEX__URL", "http://127.0.0.1:9")
+    assert run(["index", "status"]) == 3
+    assert "OpenSearch does not answer." in capsys.readouterr().err

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from live.servers import OpenSearch, free_port
+from fairlead.database import open_engine, upgrade
+from live.servers import OpenSearch, Postgres, free_port
 
 
 @pytest.fixture(scope="session")
@@ -18,3 +19,22 @@ def opensearch(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OpenSearch]
         yield server
     finally:
         server.stop()
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """Return a running PostgreSQL."""
+    server = Postgres()
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def migrated(postgres: Postgres) -> str:
+    """Return the name of a database with Fairlead's schema, to copy."""
+    address = postgres.new_database()
+    engine = open_engine(address)
+    upgrade(engine)
+    engine.dispose()
+    return address.rpartition("/")[2]

@@ -4,13 +4,22 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
+from opensearchpy.exceptions import RequestError
 
 from conformance.index_contract import CATALOGUE, IndexContract, MakeIndex
-from fairlead.index.criteria import All
+from fairlead.errors import ServiceUnreachable, UnsupportedInput
+from fairlead.index.criteria import All, MembersOf, Term, Text
 from fairlead.index.opensearch import OpenSearchIndex
-from fairlead.settings import IndexSettings
+from fairlead.index.opensearch_client import connect
+from fairlead.records import Community, DicomMetadata
+from fairlead.settings import IndexSettings, Settings
+from index.builders import a_series
+from live.ingesting import Ingest, killed_half_way, write_series
 from live.servers import OpenSearch
 
 pytestmark = pytest.mark.live
@@ -36,3 +45,101 @@ class TestOpenSearchIndex(IndexContract):
     @pytest.fixture
     def make_index(self, emptied: MakeIndex) -> MakeIndex:
         return emptied
+
+
+# --- what only a server shows ------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def here(opensearch: OpenSearch, request: pytest.FixtureRequest) -> IndexSettings:
+    """Return settings of an index that no other test uses."""
+    return IndexSettings(backend="opensearch", url=opensearch.url, name=f"only-{abs(hash(request.node.name)):x}")
+
+
+def behind(here: IndexSettings) -> list[str]:
+    return sorted(connect(here).indices.get_alias(name=here.name))
+
+
+def test_a_changed_catalogue_moves_the_alias_to_a_new_index_and_keeps_the_generation(here: IndexSettings) -> None:
+    fields = {name: field for name, field in CATALOGUE.fields.items() if name != "patient.sex"}
+    before = OpenSearchIndex(here, replace(CATALOGUE, fields=fields, sha256="0" * 64))
+    before.put([a_series("1", patient__sex="F"), a_series("2")])
+    old, generation = behind(here), before.generation()
+    assert before.members(Term("patient.sex", "F")).ids == ()
+    after = OpenSearchIndex(here, CATALOGUE)
+    assert after.members(Term("patient.sex", "F")).ids == ("local:default:1.2.1",)
+    assert after.generation() == generation
+    assert after.put([a_series("1", patient__sex="F")]).unchanged == 1
+    assert behind(here) != old
+    assert not connect(here).indices.exists(index=old[0])
+    with pytest.raises(ServiceUnreachable, match="made anew for another field catalogue"):
+        before.put([a_series("3")])
+
+
+def test_a_record_that_the_server_refuses_does_not_stop_the_others(here: IndexSettings) -> None:
+    index = OpenSearchIndex(here, CATALOGUE)
+    report = index.put([a_series("1"), a_series("2", body_part="X" * 40_000), a_series("3")])
+    assert (report.added, [refusal.source for refusal in report.refused]) == (2, ["local:default:1.2.2"])
+    assert "X" not in report.refused[0].reason
+    assert index.members(All()).ids == ("local:default:1.2.1", "local:default:1.2.3")
+
+
+def test_several_processes_write_the_same_records_and_agree_on_patients(here: IndexSettings) -> None:
+    records = [a_series(str(number), patient=f"p{number % 7}") for number in range(60)]
+    indexes = [OpenSearchIndex(here, CATALOGUE) for _ in range(4)]
+    with ThreadPoolExecutor(4) as writers:
+        reports = list(writers.map(lambda index: index.put(records), indexes))
+    assert sum(report.added for report in reports) == 60
+    assert all(report.added + report.unchanged == 60 for report in reports)
+    counts = indexes[0].count(All())
+    assert (counts.patients, counts.studies, counts.series) == (7, 7, 60)
+
+
+def test_the_mapping_is_strict_and_the_long_tail_can_be_searched(here: IndexSettings) -> None:
+    index = OpenSearchIndex(here, CATALOGUE)
+    record = a_series("1")
+    tail = DicomMetadata(attributes={}, other={"00081140": {"vr": "SQ", "Value": [{"00081155": {"vr": "UI", "Value": ["1.2.3"]}}]}})
+    index.put([record.model_copy(update={"community": Community(dicom=tail)})])
+    client = connect(here)
+    assert client.count(index=here.name, body={"query": {"term": {"other.dicom/00081140/00081155": "1.2.3"}}})["count"] == 1
+    with pytest.raises(RequestError, match="strict_dynamic_mapping_exception"):
+        client.index(index=here.name, body={"nobody_declared": 1})
+
+
+def test_more_members_than_a_terms_query_takes_are_found(here: IndexSettings) -> None:
+    index = OpenSearchIndex(here, CATALOGUE)
+    index.put([a_series("1"), a_series("2")])
+    many = frozenset(f"local:default:1.2.{number}" for number in range(2, 70_000))
+    assert index.members(MembersOf(many)).ids == ("local:default:1.2.2",)
+
+
+def test_a_text_is_searched_by_words_and_has_no_buckets(here: IndexSettings) -> None:
+    index = OpenSearchIndex(here, CATALOGUE)
+    index.put([a_series("1", series__description=("thorax thin", "head b30f")), a_series("2", series__description="thorax b30f")])
+    assert index.members(Text("series.description", ("thorax", "B30f"))).ids == ("local:default:1.2.2",)
+    for refused in (
+        lambda: index.facets(All(), ["series.description"]),
+        lambda: index.members(Term("series.description", "x")),
+        lambda: index.members(Text("modality", ("CT",))),
+    ):
+        with pytest.raises(UnsupportedInput, match=r"series\.description|modality"):
+            refused()
+
+
+# --- outage --------------------------------------------------------------------------------------------------------------
+
+
+def test_a_killed_server_loses_nothing(opensearch: OpenSearch, tmp_path: Path) -> None:
+    (tmp_path / "series").mkdir()
+    server = {"backend": "opensearch", "url": opensearch.url, "name": "outage"}
+    ingest = Ingest(Settings(home=tmp_path / "home", index=server))
+    ingest.receive(write_series(tmp_path / "series"))
+    said = killed_half_way(ingest, lambda _: opensearch.kill())
+    assert "ServiceUnreachable: OpenSearch does not answer." in said
+    assert ingest.ledger().waiting() > 0
+    with pytest.raises(ServiceUnreachable, match="OpenSearch does not answer"):
+        ingest.drain(hours=1)
+    opensearch.start()
+    assert ingest.drain(hours=2).quarantined == ()
+    ingest.check()
+    ingest.close()

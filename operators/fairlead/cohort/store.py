@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import Connection, Engine, Row, insert, select
+from sqlalchemy import ColumnElement, Connection, Engine, Row, func, insert, select, tuple_
 from sqlalchemy.exc import IntegrityError
 
 from fairlead.cohort.compile import compile_definition
@@ -24,7 +24,7 @@ from fairlead.database import database_errors, utc_now
 from fairlead.errors import Conflict, EmptyCohort, InvalidDefinition, NotFound
 from fairlead.extract import FieldCatalogue
 from fairlead.index import Index, Members
-from fairlead.records import CohortVersion, Counts, Grain, JsonObject
+from fairlead.records import CohortSummary, CohortVersion, Counts, Grain, JsonObject
 
 REFERENCE: Final = re.compile(r"([0-9a-fA-F-]{36})(?:@([1-9][0-9]{0,8}|latest))?")
 NAMESPACE: Final = uuid.UUID("6f0c7cb6-6c4b-5d0e-9c0d-0d6f6e2b7a51")
@@ -132,16 +132,14 @@ class CohortStore:
             raise NotFound(f"There is no cohort {ref[:60]!r}.", remedy="`fairlead cohort list` shows every ID@N.")
         return version
 
-    def list(self) -> tuple[CohortVersion, ...]:
-        """Return the newest version of every cohort, newest first."""
-        newest: dict[str, CohortVersion] = {}
-        for version in self._all():
-            newest.setdefault(version.id, version)
-        return tuple(newest.values())
+    def list(self) -> tuple[CohortSummary, ...]:
+        """Return the newest version of every cohort, newest first; member lists are not read."""
+        newest = select(cohort_versions.c.cohort_id, func.max(cohort_versions.c.version)).group_by(cohort_versions.c.cohort_id)
+        return self._summaries(tuple_(cohort_versions.c.cohort_id, cohort_versions.c.version).in_(newest))
 
-    def versions(self, identity: str) -> tuple[CohortVersion, ...]:
-        """Return every version of one cohort, newest first; raise NotFound when there is none."""
-        found = tuple(version for version in self._all() if version.id == identity)
+    def versions(self, identity: str) -> tuple[CohortSummary, ...]:
+        """Return every version of one cohort, newest first, without member lists; raise NotFound when there is none."""
+        found = self._summaries(cohort_versions.c.cohort_id == identity)
         if not found:
             raise NotFound(f"There is no cohort {identity[:60]!r}.", remedy="`fairlead cohort list` shows every ID@N.")
         return found
@@ -158,10 +156,11 @@ class CohortStore:
             stored = connection.execute(select(cohort_versions.c.attrition).where(*here)).scalar_one()
         return tuple(Attrition(**step) for step in stored)
 
-    def _all(self) -> Sequence[CohortVersion]:
+    def _summaries(self, which: ColumnElement[bool]) -> tuple[CohortSummary, ...]:
         order = (cohort_versions.c.created_at.desc(), cohort_versions.c.version.desc())
+        wanted = select(*(column for column in cohort_versions.c if column.name != "members")).where(which).order_by(*order)
         with database_errors(), self.engine.begin() as connection:
-            return [_version(row) for row in connection.execute(select(cohort_versions).order_by(*order))]
+            return tuple(CohortSummary(**_summary(row)) for row in connection.execute(wanted))
 
     @staticmethod
     def _newest(connection: Connection, identity: str) -> CohortVersion | None:
@@ -218,13 +217,11 @@ def _columns(version: CohortVersion) -> dict[str, Any]:
 
 def _version(row: Row[Any]) -> CohortVersion:
     lines = [line.split("\t") for line in zlib.decompress(row.members).decode().splitlines()]
-    counts = {name: getattr(row, name) for name in Counts.model_fields}
-    same = {name: getattr(row, name) for name in CohortVersion.model_fields if name not in {"id", "unit", "members", "revisions", "counts"}}
-    return CohortVersion(
-        **same,
-        id=row.cohort_id,
-        unit=Grain(row.unit),
-        members=tuple(record_id for record_id, _ in lines),
-        revisions=tuple(revision for _, revision in lines),
-        counts=Counts(**counts),
-    )
+    members, revisions = tuple(record_id for record_id, _ in lines), tuple(revision for _, revision in lines)
+    return CohortVersion(**_summary(row), members=members, revisions=revisions)
+
+
+def _summary(row: Row[Any]) -> dict[str, Any]:
+    counts = Counts(**{name: getattr(row, name) for name in Counts.model_fields})
+    same = {name: getattr(row, name) for name in CohortSummary.model_fields if name not in {"id", "unit", "counts"}}
+    return same | {"id": row.cohort_id, "unit": Grain(row.unit), "counts": counts}

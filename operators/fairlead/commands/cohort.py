@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from fairlead.cohort import CohortDiff, CohortStore, Definition, SetOperation
     from fairlead.extract import FieldCatalogue
     from fairlead.index import Index
-    from fairlead.records import CohortVersion, JsonObject
+    from fairlead.records import CohortSummary, JsonObject
 
 cohort = typer.Typer(help="Cohorts: count, freeze, compare, combine.", no_args_is_help=True)
 
@@ -124,7 +124,7 @@ def _freeze(opened: _Opened, definition: Definition, *, title: str | None, autho
     )
 
 
-def _frozen(version: CohortVersion) -> JsonObject:
+def _frozen(version: CohortSummary) -> JsonObject:
     return {
         "id": version.id,
         "version": version.version,
@@ -158,7 +158,7 @@ def list_cohorts(context: typer.Context, as_json: JsonFlag = False) -> None:
     emit(document, as_json=as_json, text=lambda: "\n".join(_line(version) for version in versions) or "no cohort is frozen yet")
 
 
-def _line(version: CohortVersion) -> str:
+def _line(version: CohortSummary) -> str:
     return f"{version.ref}  {version.counts.patients:>7} patients {version.counts.series:>7} series  {version.title}"
 
 

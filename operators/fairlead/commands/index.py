@@ -65,15 +65,23 @@ def load_idc(
     limit: Annotated[int | None, typer.Option(min=1, help="Rows to load.")] = None,
     as_json: JsonFlag = False,
 ) -> None:
-    """Load the public IDC table as records; not in this version, says so.
+    """Load the public IDC table as records that can be searched and counted; their bytes stay in the public bucket.
 
-    Example: fairlead index load-idc idc_index.parquet
+    Example: fairlead index load-idc idc_index.parquet --limit 10000
     """
-    from fairlead.errors import UnsupportedInput
+    from fairlead.extract import load_catalogue
+    from fairlead.index import load_idc as load
+    from fairlead.index import open_index
+    from fairlead.progress import default_progress
 
-    raise UnsupportedInput(
-        f"Parquet tables ({parquet.name}) cannot be loaded in this version.", remedy="Supported: `fairlead ingest` of DICOM and OME files."
-    )
+    settings, began = settings_of(context), time.monotonic()
+    opened = open_index(settings, load_catalogue(settings.fields_file))
+    done = load(opened, parquet, limit=limit, progress=default_progress())
+    for refusal in done.refused:
+        complain(f"left out: {refusal.source}: {refusal.reason}")
+    records = done.added + done.changed + done.unchanged
+    document = {"records": records, "seconds": _since(began), "added": done.added, "changed": done.changed, "unchanged": done.unchanged}
+    emit(document, as_json=as_json, text=lambda: f"{records} records, {done.unchanged} of them unchanged ({_since(began)} s)")
 
 
 def _since(began: float) -> float:

@@ -20,6 +20,7 @@ from fairlead.index.criteria import (
     fields_of,
 )
 from fairlead.index.draining import DrainReport, drain, drain_all, rebuild
+from fairlead.index.idc import load_idc
 from fairlead.index.ingesting import IngestReport, WitnessLedger, ingest
 from fairlead.index.opening import open_index
 from fairlead.index.port import Facets, FacetValue, Index, IndexStatus, Members, PutReport
@@ -54,6 +55,7 @@ __all__ = [
     "fields_of",
     "ingest",
     "label_of",
+    "load_idc",
     "open_index",
     "rebuild",
 ]

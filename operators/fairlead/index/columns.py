@@ -1,7 +1,9 @@
-"""The embedded engine's columns: one Roaring bitmap of ordinals per (field, value), and the keys that make counts exact.
+"""The embedded engine's columns: who states which value, and the keys that make counts exact.
 
-Ordinals only grow: a revised record gets a new one and its old one leaves ``alive``, so readers catch up from where
-they stopped. Bitmaps may hold dead ordinals; every answer is masked by ``alive``.
+Words and dates are one Roaring bitmap of ordinals per value; numbers are sorted arrays, because nearly every record has its
+own. Ordinals only grow: a revised record gets a new one and its old one leaves ``alive``, so readers catch up from where
+they stopped. Columns may hold dead ordinals; every answer is masked by ``alive``. What is derived (sorted values, buckets
+of facets) is worked out at first need and thrown away at the next change.
 """
 
 from __future__ import annotations
@@ -9,20 +11,20 @@ from __future__ import annotations
 import re
 from array import array
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable
-from typing import Final
+from collections.abc import Callable, Iterable
+from typing import Any, Final, cast
 
 import numpy as np
 from numpy.typing import NDArray
 from pyroaring import BitMap
 
-from fairlead.extract import FieldDeclaration
 from fairlead.index.criteria import Range
-from fairlead.index.port import FacetValue
-from fairlead.index.rows import UNKNOWN_LABEL, Row, label_of
+from fairlead.index.rows import Row
 from fairlead.records import Counts, Scalar
 
 WORD: Final = re.compile(r"\w+")
+
+type Ints = NDArray[np.int64]
 
 
 def words_of(text: str) -> frozenset[str]:
@@ -32,6 +34,16 @@ def words_of(text: str) -> frozenset[str]:
     ['b30f', 'chest', 'ct']
     """
     return frozenset(WORD.findall(text.casefold()))
+
+
+def positions(chosen: BitMap) -> Ints:
+    """Return the ordinals of a bitmap as an index array."""
+    return np.array(chosen.to_array(), dtype=np.int64)
+
+
+def is_number(value: Scalar) -> bool:
+    """Return whether a value is kept as a number; yes/no is not one."""
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 class Key:
@@ -50,30 +62,50 @@ class Key:
         self._of.extend([0] * (ordinal + 1 - len(self._of)))
         self._of[ordinal] = code
 
-    def codes(self) -> NDArray[np.int64]:
+    def codes(self) -> Ints:
         """Return the code by ordinal, shape (highest ordinal + 1,); a copy, because the array may grow meanwhile."""
         return np.array(self._of, dtype=np.int64)
 
 
-class Columns:
-    """All columns of one index file up to an ordinal. Not thread-safe: the adapter holds its lock."""
+class Numbers:
+    """The stated numbers of one field as parallel columns of values and ordinals."""
 
     def __init__(self) -> None:
+        self.values, self.ordinals = array("d"), array("q")
+
+    def add(self, ordinal: int, value: float) -> None:
+        """Note one value."""
+        self.values.append(value)
+        self.ordinals.append(ordinal)
+
+    def sorted(self) -> tuple[NDArray[np.float64], Ints]:
+        """Return values in growing order, and the ordinal of each."""
+        values, ordinals = np.array(self.values, dtype=np.float64), np.array(self.ordinals, dtype=np.int64)
+        order = np.argsort(values, kind="stable")
+        return values[order], ordinals[order]
+
+
+class Columns:
+    """All columns of one index file up to an ordinal. Not thread-safe: the adapter holds its lock.
+
+    ``listed`` finds the ordinals of record ids; ids themselves stay in the file.
+    """
+
+    def __init__(self, listed: Callable[[Iterable[str]], Iterable[int]] = lambda ids: ()) -> None:
         self.alive = BitMap()
         self.patient, self.study = Key(), Key()
-        self.ids: dict[int, tuple[str, str]] = {}
-        self.ordinal_of: dict[str, int] = {}
-        self._values: dict[str, dict[Scalar, BitMap]] = {}
+        self._listed = listed
+        self.values: dict[str, dict[Scalar, BitMap]] = {}
+        self.numbers: dict[str, Numbers] = {}
         self._stated: dict[str, BitMap] = {}
         self._images: array[int] = array("q", [0])
         self._bytes: array[int] = array("q", [0])
-        self._frozen: dict[str, NDArray[np.int64]] = {}
+        self._derived: dict[tuple[str, str], Any] = {}
 
     def add(self, ordinal: int, row: Row) -> None:
         """Add one row under an ordinal higher than all before."""
-        self._frozen.clear()
+        self._derived.clear()
         self.alive.add(ordinal)
-        self.ids[ordinal], self.ordinal_of[row.id] = (row.id, row.revision), ordinal
         self.patient.add(ordinal, row.patient)
         self.study.add(ordinal, row.study)
         for numbers, amount in ((self._images, row.images), (self._bytes, row.size_bytes)):
@@ -82,14 +114,22 @@ class Columns:
         for field, values in row.values.items():
             self._stated.setdefault(field, BitMap()).add(ordinal)
             for value in values:
-                self._values.setdefault(field, {}).setdefault(value, BitMap()).add(ordinal)
+                if is_number(value):
+                    self.numbers.setdefault(field, Numbers()).add(ordinal, float(value))
+                else:
+                    self.values.setdefault(field, {}).setdefault(value, BitMap()).add(ordinal)
 
     def drop(self, ordinal: int) -> None:
         """Forget one ordinal."""
+        self._derived.clear()
         self.alive.discard(ordinal)
-        record_id, _ = self.ids.pop(ordinal, ("", ""))
-        if self.ordinal_of.get(record_id) == ordinal:
-            del self.ordinal_of[record_id]
+
+    def derive[T](self, what: str, name: str, make: Callable[[], T]) -> T:
+        """Return what follows from the columns, made once until the next change."""
+        key = (what, name)
+        if key not in self._derived:
+            self._derived[key] = make()
+        return cast("T", self._derived[key])
 
     # --- selection ---------------------------------------------------------------------------------------------------
 
@@ -99,79 +139,85 @@ class Columns:
 
     def equal(self, field: str, values: Iterable[Scalar]) -> BitMap:
         """Return who states one of the values."""
-        known = self._values.get(field, {})
-        return self._any(known[value] for value in values if value in known)
+        asked, known = list(values), self.values.get(field, {})
+        found = self._any(known[value] for value in asked if not is_number(value) and value in known)
+        for value in asked:
+            if is_number(value) and field in self.numbers:
+                found |= self._between_numbers(field, Range(field, gte=value, lte=value))
+        return found
 
     def between(self, field: str, bounds: Range) -> BitMap:
         """Return who states a value within the bounds."""
-        known = self._values.get(field, {})
-        ordered = sorted(known)
+        if field in self.numbers:
+            return self._between_numbers(field, bounds)
+        known = self.values.get(field, {})
+        ordered = self.derive("sorted", field, lambda: sorted(known))
         low = 0 if bounds.gte is None else bisect_left(ordered, bounds.gte)
         low = low if bounds.gt is None else max(low, bisect_right(ordered, bounds.gt))
         high = len(ordered) if bounds.lte is None else bisect_right(ordered, bounds.lte)
         high = high if bounds.lt is None else min(high, bisect_left(ordered, bounds.lt))
         return self._any(known[value] for value in ordered[low:high])
 
+    def _between_numbers(self, field: str, bounds: Range) -> BitMap:
+        values, ordinals = self.derive("numbers", field, self.numbers[field].sorted)
+        low, high = 0, len(values)
+        for bound, side, is_low in (
+            (bounds.gte, "left", True),
+            (bounds.gt, "right", True),
+            (bounds.lte, "right", False),
+            (bounds.lt, "left", False),
+        ):
+            if bound is not None:
+                at = int(np.searchsorted(values, float(bound), side=cast("Any", side)))
+                low, high = (max(low, at), high) if is_low else (low, min(high, at))
+        return BitMap(np.unique(ordinals[low:high]).astype(np.uint32)) & self.alive
+
     def text(self, field: str, words: Iterable[str]) -> BitMap:
         """Return who states a value with all the words."""
         wanted = frozenset(word.casefold() for word in words)
-        return self._any(found for value, found in self._values.get(field, {}).items() if wanted <= words_of(str(value)))
+        known = self.values.get(field, {})
+        if not wanted:
+            return self.stated(field)
+        places = self.derive("words", field, lambda: _places(list(known)))
+        found = set.intersection(*(places.get(word, set()) for word in wanted))
+        return self._any(known[value] for value in found)
 
     def listed(self, ids: Iterable[str]) -> BitMap:
         """Return those of the ids that exist."""
-        return BitMap([self.ordinal_of[record_id] for record_id in ids if record_id in self.ordinal_of])
+        return BitMap(self._listed(ids)) & self.alive
 
     def _any(self, bitmaps: Iterable[BitMap]) -> BitMap:
         return BitMap().union(*bitmaps) & self.alive
 
     # --- counting ----------------------------------------------------------------------------------------------------
 
-    def codes(self, group: str) -> NDArray[np.int64]:
-        """Return the patient or study code by ordinal, cached until the next row."""
-        if group not in self._frozen:
-            self._frozen[group] = self.patient.codes() if group == "patient" else self.study.codes()
-        return self._frozen[group]
+    def codes(self, group: str) -> Ints:
+        """Return the patient or study code by ordinal."""
+        return self.derive("codes", group, (self.patient if group == "patient" else self.study).codes)
 
-    def numbers(self, which: str) -> NDArray[np.int64]:
-        """Return images or bytes by ordinal, cached until the next row."""
-        if which not in self._frozen:
-            self._frozen[which] = np.array(self._images if which == "images" else self._bytes, dtype=np.int64)
-        return self._frozen[which]
+    def amounts(self, which: str) -> Ints:
+        """Return images or bytes by ordinal."""
+        return self.derive("amounts", which, lambda: np.array(self._images if which == "images" else self._bytes, dtype=np.int64))
 
-    def distinct(self, group: str, ordinals: NDArray[np.int64]) -> int:
-        """Return how many patients or studies stand behind the ordinals, exactly."""
-        key = self.patient if group == "patient" else self.study
-        seen = np.zeros(len(key.names), dtype=np.bool_)
-        seen[self.codes(group)[ordinals]] = True
-        return int(seen.sum())
-
-    def counts(self, chosen: BitMap) -> Counts:
+    def counts(self, ordinals: Ints) -> Counts:
         """Return exact numbers at the four grains."""
-        ordinals = positions(chosen)
         return Counts(
-            patients=self.distinct("patient", ordinals),
-            studies=self.distinct("study", ordinals),
-            series=len(chosen),
-            images=int(self.numbers("images")[ordinals].sum()),
-            size_bytes=int(self.numbers("bytes")[ordinals].sum()),
+            patients=self._distinct("patient", ordinals),
+            studies=self._distinct("study", ordinals),
+            series=len(ordinals),
+            images=int(self.amounts("images")[ordinals].sum()),
+            size_bytes=int(self.amounts("bytes")[ordinals].sum()),
         )
 
-    def facet(self, field: FieldDeclaration, chosen: BitMap) -> tuple[FacetValue, ...]:
-        """Return the buckets of one field, most series first, the unknown ones last; dates by year."""
-        buckets: dict[Scalar, BitMap] = {}
-        for value, found in self._values.get(field.id, {}).items():
-            name = str(value)[:4] if field.type == "date" else value
-            buckets[name] = buckets[name] | found if name in buckets else found
-        cut = {value: found & chosen for value, found in buckets.items()}
-        shown = [self._bucket(value, label_of(value, field.vocabulary), hit) for value, hit in cut.items() if hit]
-        shown.sort(key=lambda bucket: (-bucket.series, bucket.label))
-        unknown = chosen - self.stated(field.id)
-        return (*shown, *([self._bucket(None, UNKNOWN_LABEL, unknown)] if unknown else []))
-
-    def _bucket(self, value: Scalar | None, label: str, hit: BitMap) -> FacetValue:
-        return FacetValue(value, label, self.distinct("patient", positions(hit)), len(hit))
+    def _distinct(self, group: str, ordinals: Ints) -> int:
+        seen = np.zeros(len((self.patient if group == "patient" else self.study).names), dtype=np.bool_)
+        seen[self.codes(group)[ordinals]] = True
+        return int(np.count_nonzero(seen))
 
 
-def positions(chosen: BitMap) -> NDArray[np.int64]:
-    """Return the ordinals of a bitmap as an index array."""
-    return np.array(chosen.to_array(), dtype=np.int64)
+def _places(texts: list[Scalar]) -> dict[str, set[Scalar]]:
+    found: dict[str, set[Scalar]] = {}
+    for text in texts:
+        for word in words_of(str(text)):
+            found.setdefault(word, set()).add(text)
+    return found

@@ -13,11 +13,14 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from itertools import batched
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
+
+from pyroaring import BitMap
 
 from fairlead.errors import InvalidConfiguration, NotFound, ServiceUnreachable, StorageFull
 from fairlead.extract import FieldCatalogue
-from fairlead.index.columns import Columns
+from fairlead.index.buckets import facet
+from fairlead.index.columns import Columns, Ints, positions
 from fairlead.index.criteria import Criterion, without_field
 from fairlead.index.port import Facets, IndexStatus, Members, PutReport
 from fairlead.index.rows import Row, flat_values, generation_of, rows_of
@@ -26,10 +29,15 @@ from fairlead.records import Counts, ImagingRecord, Refusal
 
 BUSY_S: Final = 30.0
 PAGE: Final = 1_000
+FLAT: Final = json.JSONEncoder(separators=(",", ":"), check_circular=False)
+MANY: Final = 5
+"""Above one in so many, members are named by walking through all ids in order."""
+
 SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS records (
-    ord INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, revision TEXT NOT NULL, patient TEXT NOT NULL, study TEXT NOT NULL,
+    ord INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL, revision TEXT NOT NULL, patient TEXT NOT NULL, study TEXT NOT NULL,
     images INTEGER NOT NULL, size_bytes INTEGER NOT NULL, catalogue TEXT NOT NULL, flat TEXT NOT NULL, document TEXT NOT NULL);
+CREATE INDEX IF NOT EXISTS members ON records (id, revision);
 CREATE TABLE IF NOT EXISTS removed (seq INTEGER PRIMARY KEY AUTOINCREMENT, ord INTEGER NOT NULL);
 """
 
@@ -45,11 +53,12 @@ class EmbeddedIndex:
         self._forget()
         file.parent.mkdir(parents=True, exist_ok=True)
         with self._connection() as connection:
+            connection.execute("PRAGMA page_size=8192")  # a record is a few kB; smaller pages would hold one each
             connection.execute("PRAGMA journal_mode=WAL")
             connection.executescript(SCHEMA)
 
     def _forget(self) -> None:
-        self._columns, self._ordinal, self._removal = Columns(), 0, 0
+        self._columns, self._ordinal, self._removal = Columns(self._ordinals), 0, 0
         self._generation: tuple[tuple[int, int], str] | None = None
 
     @contextmanager
@@ -96,8 +105,9 @@ class EmbeddedIndex:
         return PutReport(**tally, refused=tuple(refused))
 
     def _put(self, connection: sqlite3.Connection, rows: Mapping[str, Row], tally: dict[str, int]) -> None:
-        known = {record_id: rest for record_id, *rest in _known(connection, rows)}
-        old, new = [], []
+        known = {record_id: (ordinal, revision, catalogue) for record_id, ordinal, revision, catalogue in _known(connection, rows)}
+        old: list[int] = []
+        new: list[Row] = []
         for record_id, row in rows.items():
             ordinal, revision, catalogue = known.get(record_id, (0, "", ""))
             same = revision == row.revision  # under a new catalogue only the columns are new
@@ -108,13 +118,13 @@ class EmbeddedIndex:
         _delete(connection, old)
         connection.executemany(
             "INSERT INTO records (id, revision, patient, study, images, size_bytes, catalogue, flat, document) VALUES (?,?,?,?,?,?,?,?,?)",
-            [(*_columns_of(row), self._catalogue.sha256, json.dumps(row.values), row.document) for row in new],
+            [(*_columns_of(row), self._catalogue.sha256, FLAT.encode(row.values), row.document) for row in new],
         )
 
     def remove(self, ids: Iterable[str]) -> int:
         """Remove by id and return how many were there."""
         with self._writing() as connection:
-            ordinals = [ordinal for page in batched(dict.fromkeys(ids), PAGE) for _, ordinal, *_ in _known(connection, page)]
+            ordinals = [ordinal for page in batched(dict.fromkeys(ids), PAGE) for _, ordinal, _, _ in _known(connection, page)]
             _delete(connection, ordinals)
         return len(ordinals)
 
@@ -139,29 +149,29 @@ class EmbeddedIndex:
         with self._current() as columns:
             chosen = select(criterion, columns).sure
             patients, studies = columns.codes("patient"), columns.codes("study")
-            found = sorted((columns.ids[ordinal], ordinal) for ordinal in chosen)
+            named = self._ids(chosen)
             return Members(
-                ids=tuple(record_id for (record_id, _), _ in found),
-                revisions=tuple(revision for (_, revision), _ in found),
-                patients=tuple(columns.patient.names[patients[ordinal]] for _, ordinal in found),
-                studies=tuple(columns.study.names[studies[ordinal]] for _, ordinal in found),
+                ids=tuple(record_id for record_id, _, _ in named),
+                revisions=tuple(revision for _, revision, _ in named),
+                patients=tuple(columns.patient.names[patients[ordinal]] for _, _, ordinal in named),
+                studies=tuple(columns.study.names[studies[ordinal]] for _, _, ordinal in named),
             )
 
     def count(self, criterion: Criterion) -> Counts:
         """Return exact numbers at the four grains."""
         with self._current() as columns:
-            return columns.counts(select(criterion, columns).sure)
+            return columns.counts(positions(select(criterion, columns).sure))
 
     def facets(self, criterion: Criterion, fields: Sequence[str]) -> Facets:
         """Return the buckets per field, each counted without the field's own conditions; dates by year."""
         with self._current() as columns:
-            chosen = {criterion: select(criterion, columns).sure}  # most fields leave the criterion as it is
+            chosen: dict[Criterion, Ints] = {}  # most fields leave the criterion as it is
             found = {}
             for field in fields:
                 others = without_field(criterion, field)
                 if others not in chosen:
-                    chosen[others] = select(others, columns).sure
-                found[field] = columns.facet(self._catalogue.get(field), chosen[others])
+                    chosen[others] = positions(select(others, columns).sure)
+                found[field] = facet(self._catalogue.get(field), columns, chosen[others])
             return found
 
     def missing(self, criterion: Criterion, fields: Sequence[str]) -> Mapping[str, int]:
@@ -174,7 +184,8 @@ class EmbeddedIndex:
         """Return the hash of the content, computed once per change."""
         with self._current() as columns:
             if self._generation is None or self._generation[0] != (self._ordinal, self._removal):
-                self._generation = (self._ordinal, self._removal), generation_of(sorted(columns.ids[ordinal] for ordinal in columns.alive))
+                named = self._ids(columns.alive)
+                self._generation = (self._ordinal, self._removal), generation_of((record_id, revision) for record_id, revision, _ in named)
             return self._generation[1]
 
     def status(self) -> IndexStatus:
@@ -187,12 +198,24 @@ class EmbeddedIndex:
 
     @contextmanager
     def _current(self) -> Iterator[Columns]:
-        with self._lock:
-            with self._connection() as connection:
-                connection.execute("BEGIN")  # one snapshot for both tables
-                self._catch_up(connection)
-                connection.execute("COMMIT")
+        with self._lock, self._connection() as connection:
+            connection.execute("BEGIN")  # one snapshot for columns and ids, also while another process writes
+            self._catch_up(connection)
+            self._reading = connection
             yield self._columns
+            connection.execute("COMMIT")
+
+    def _ordinals(self, ids: Iterable[str]) -> Iterable[int]:
+        return [ordinal for page in batched(ids, PAGE) for _, ordinal, _, _ in _known(self._reading, page)]
+
+    def _ids(self, chosen: BitMap) -> list[tuple[str, str, int]]:
+        """Return (id, content hash, ordinal) of everybody chosen, sorted by id."""
+        if len(chosen) * MANY > len(self._columns.alive):
+            everybody = self._reading.execute("SELECT id, revision, ord FROM records ORDER BY id")
+            return [one for one in everybody if one[2] in chosen]
+        wanted = json.dumps(chosen.to_array().tolist())
+        asked = "SELECT id, revision, ord FROM records WHERE ord IN (SELECT value FROM json_each(?)) ORDER BY id"
+        return self._reading.execute(asked, (wanted,)).fetchall()
 
     def _catch_up(self, connection: sqlite3.Connection) -> None:
         highest = connection.execute("SELECT coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'records'), 0)").fetchone()[0]
@@ -201,22 +224,22 @@ class EmbeddedIndex:
         for (ordinal,) in connection.execute("SELECT ord FROM removed WHERE seq > ?", (self._removal,)):
             self._columns.drop(ordinal)
         fresh = connection.execute(
-            "SELECT ord, id, revision, patient, study, images, size_bytes, catalogue, flat, document"
+            "SELECT ord, id, revision, patient, study, images, size_bytes, flat, CASE catalogue WHEN ? THEN NULL ELSE document END"
             " FROM records WHERE ord > ? ORDER BY ord",
-            (self._ordinal,),
+            (self._catalogue.sha256, self._ordinal),
         )
         for ordinal, *rest in fresh:
             self._columns.add(ordinal, self._row(*rest))
         self._ordinal = highest
         self._removal = connection.execute("SELECT coalesce(max(seq), 0) FROM removed").fetchone()[0]
 
-    def _row(self, *stored: str | int) -> Row:
-        record_id, revision, patient, study, images, size_bytes, catalogue, flat, document = stored
-        if catalogue == self._catalogue.sha256:
-            values = {field: tuple(found) for field, found in json.loads(str(flat)).items()}
+    def _row(self, *stored: Any) -> Row:
+        record_id, revision, patient, study, images, size_bytes, flat, document = stored
+        if document is None:
+            values = json.loads(flat)
         else:  # written under another catalogue: the document is the truth
-            values = flat_values(ImagingRecord.model_validate_json(str(document)), self._catalogue)
-        return Row(str(record_id), str(revision), str(patient), str(study), int(images), int(size_bytes), values, "")
+            values = flat_values(ImagingRecord.model_validate_json(document), self._catalogue)
+        return Row(record_id, revision, patient, study, images, size_bytes, values, "")
 
 
 def _columns_of(row: Row) -> tuple[str | int, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import logging
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Final, NamedTuple
@@ -47,6 +48,7 @@ def connect(settings: IndexSettings) -> OpenSearch:
         raise InvalidConfiguration(
             "index.url would send records and password in the clear.", remedy="Use https; http is for this machine only."
         )
+    logging.getLogger("opensearch").setLevel(logging.ERROR)  # it would print every failed try with a stack; errors reach the caller
     password = settings.password.get_secret_value()
     return OpenSearch(
         hosts=[settings.url],

@@ -15,6 +15,7 @@ from fairlead.records import ImagingRecord, Refusal, Scalar
 SOURCE_FIELD: Final = "@source"
 """Hidden field: the path of a record that is read in place, so that a file's older records are found without the ledger."""
 
+CANONICAL: Final = json.JSONEncoder(sort_keys=True, ensure_ascii=False, separators=(",", ":"), check_circular=False)
 UNKNOWN_LABEL: Final = "Unknown"
 """What people read for records that do not state a field."""
 
@@ -34,8 +35,8 @@ class Row:
 
 
 def canonical_document(record: ImagingRecord) -> str:
-    """Return the record as JSON with sorted keys: equal records give equal text."""
-    return json.dumps(record.model_dump(mode="json"), sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    """Return the record as JSON with sorted keys and without what is not stated: equal records give equal text."""
+    return CANONICAL.encode(record.model_dump(mode="json", exclude_none=True))
 
 
 def revision_of(document: str) -> str:

@@ -156,7 +156,7 @@ def _per_group(found: BitMap, node: Has, columns: Columns) -> NDArray[np.int64]:
         _, first = np.unique(columns.codes("study")[ordinals], return_index=True)
         ordinals = ordinals[first]
     tally = np.zeros(size, dtype=np.int64)
-    np.add.at(tally, groups[ordinals], columns.numbers("images")[ordinals] if node.grain == "image" else 1)
+    np.add.at(tally, groups[ordinals], columns.amounts("images")[ordinals] if node.grain == "image" else 1)
     return tally
 
 

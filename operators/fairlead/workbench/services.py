@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Final, Protocol
 
 from fairlead.extract import FieldCatalogue
-from fairlead.records import CohortVersion, Counts, ImagingRecord, JsonObject, Scalar
+from fairlead.records import CohortSummary, CohortVersion, Counts, ImagingRecord, JsonObject, Scalar
 
 EXPORT_DAG: Final = "export_cohort"
 STATE_WORDS: Final[Mapping[str, str]] = {
@@ -115,11 +115,11 @@ class VersionSource(Protocol):
         """Freeze the members of a definition as the next version."""
         ...
 
-    def newest(self) -> tuple[CohortVersion, ...]:
+    def newest(self) -> tuple[CohortSummary, ...]:
         """Return the newest version of every cohort, newest first."""
         ...
 
-    def history(self, identity: str) -> tuple[CohortVersion, ...]:
+    def history(self, identity: str) -> tuple[CohortSummary, ...]:
         """Return every version of one cohort, newest first."""
         ...
 

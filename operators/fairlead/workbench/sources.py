@@ -11,7 +11,7 @@ from fairlead.database import open_database
 from fairlead.extract import FieldCatalogue, load_catalogue
 from fairlead.index import Index, open_index
 from fairlead.keys import load_project_key, pseudonym
-from fairlead.records import CohortVersion, ImagingRecord, JsonObject
+from fairlead.records import CohortSummary, CohortVersion, ImagingRecord, JsonObject
 from fairlead.resources import configs_folder
 from fairlead.settings import Settings
 from fairlead.workbench.services import Answer, Bucket, ExportState, Step, Workbench
@@ -66,11 +66,11 @@ class StoredVersions:
         parsed = parse_definition(definition, self.catalogue)
         return self.cohorts.freeze(parsed, index=self.index, catalogue=self.catalogue, author=author, title=title, purpose=purpose)
 
-    def newest(self) -> tuple[CohortVersion, ...]:
+    def newest(self) -> tuple[CohortSummary, ...]:
         """Return the newest version of every cohort, newest first."""
         return self.cohorts.list()
 
-    def history(self, identity: str) -> tuple[CohortVersion, ...]:
+    def history(self, identity: str) -> tuple[CohortSummary, ...]:
         """Return every version of one cohort, newest first."""
         return self.cohorts.versions(identity)
 

@@ -10,7 +10,7 @@ from typing import Final
 
 from fairlead.extract import FieldCatalogue
 from fairlead.index import label_of
-from fairlead.records import CohortVersion, ImagingRecord, JsonObject, Scalar
+from fairlead.records import CohortSummary, CohortVersion, ImagingRecord, JsonObject, Scalar
 from fairlead.workbench.cards import Card, CardKind, cards_for, short_label
 from fairlead.workbench.definition import definition_of, funnel_of
 from fairlead.workbench.services import Answer, Bucket, ExportState, Step, Workbench
@@ -96,7 +96,7 @@ class VersionView:
     """The frozen version in view, with its exports."""
 
     version: CohortVersion
-    history: tuple[CohortVersion, ...]
+    history: tuple[CohortSummary, ...]
     exports: tuple[ExportState, ...]
 
 
@@ -114,7 +114,7 @@ class PageView:
     guilty: str
     table: tuple[TableRow, ...]
     pages: int
-    versions: tuple[CohortVersion, ...]
+    versions: tuple[CohortSummary, ...]
     selected: VersionView | None
 
 
