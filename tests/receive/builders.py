@@ -147,7 +147,7 @@ def association(port: int, *contexts: tuple[str, str], called: str = "FAIRLEAD",
         ae.add_requested_context(abstract, syntax)
     found = ae.associate("127.0.0.1", port, ae_title=called)
     connection = found.dul.socket.socket if found.dul.socket else None
-    _keep_answers(found)
+    keep_answers(found)
     try:
         yield found
     finally:
@@ -157,7 +157,7 @@ def association(port: int, *contexts: tuple[str, str], called: str = "FAIRLEAD",
             connection.close()  # pynetdicom leaves it open when the peer was first
 
 
-def _keep_answers(found: Association) -> None:
+def keep_answers(found: Association) -> None:
     """Let only who waits for an answer take it: pynetdicom's own thread polls the same queue, and its pause has a gap."""
     take = found.dimse.get_msg
     found.dimse.get_msg = lambda block=False: take(block) if block else (None, None)

@@ -1,6 +1,7 @@
 """The node on loopback: pynetdicom as an independent sender, raw sockets as the attackers of the facts file."""
 
 import hashlib
+import json
 import logging
 import re
 from collections import Counter
@@ -16,6 +17,7 @@ from fairlead.receive.sink import dataset_sha256
 from fairlead.records import SeriesState
 from receive.builders import (
     CT,
+    ECHO,
     EXPLICIT,
     IMPLICIT,
     STUDY,
@@ -257,3 +259,57 @@ def _description(path: Path):
         if image.SOPClassUID == "1.2.840.10008.1.3.10":  # a DICOMDIR is not a storage object
             return None
         return str(image.SOPClassUID), str(image.SOPInstanceUID), str(meta.TransferSyntaxUID), file.read()
+
+
+# --- routes read again, limits of a route, audit
+
+
+def test_routes_are_read_again_on_request_and_broken_ones_change_nothing(tmp_path):
+    routes, rule = (
+        tmp_path / "routes.yaml",
+        "routes: [{{name: ct, project: p, center: c, calling_ae: [{}], from_networks: [127.0.0.1/32]}}]",
+    )
+    routes.write_text(rule.format("CT1"))
+    with running(quick(tmp_path / "home", routes=routes)) as (node, port):
+        assert rejection(port, calling=b"CT2") == (1, 1, 3)
+        routes.write_text(rule.format("CT2"))
+        node.reload()
+        wait_for(lambda: "CT2" in node._doorway.routes.rules[0].calling_ae)
+        assert rejection(port, calling=b"CT1") == (1, 1, 3)
+        routes.write_text("routes: 7")
+        node.reload()
+        wait_for(lambda: not node._reload.is_set())
+        assert rejection(port, calling=b"CT1") == (1, 1, 3)
+
+
+def test_a_route_may_name_the_classes_it_takes(tmp_path):
+    routes = tmp_path / "routes.yaml"
+    routes.write_text(f"routes: [{{name: ct, project: p, center: c, from_networks: [127.0.0.0/8], sop_classes: [{CT}]}}]")
+    ae = AE("SCANNER")
+    for sop_class in (CT, "1.2.840.10008.5.1.4.1.1.4"):
+        ae.add_requested_context(sop_class, EXPLICIT)
+    with running(quick(tmp_path / "home", routes=routes)) as (_, port):
+        peer = ae.associate("127.0.0.1", port, ae_title="FAIRLEAD")
+        accepted = [str(context.abstract_syntax) for context in peer.accepted_contexts]
+        peer.release()
+    assert accepted == [CT]
+
+
+def test_the_audit_trail_tells_who_was_refused_and_who_broke_off(node, settings):
+    rejection(node.port, called=b"OTHER")
+    established(node.port).close()
+    trail = settings.archive_folder / "audit"
+    wait_for(lambda: sum(len(file.read_text().splitlines()) for file in trail.glob("*.jsonl")) == 2)
+    lines = [json.loads(line) for file in trail.glob("*.jsonl") for line in file.read_text().splitlines()]
+    assert [(line["result"], line["calling_ae"], line["called_ae"]) for line in lines] == [
+        ("rejected", "SCANNER", "OTHER"),
+        ("aborted", "SCANNER", "FAIRLEAD"),
+    ]
+
+
+def test_the_port_of_the_health_check_serves_nobody_else_and_only_echoes(node):
+    node._doorway.health_title = "A-SECRET"
+    with association(node.port, (ECHO, IMPLICIT), (CT, EXPLICIT), calling="A-SECRET") as peer:
+        assert [str(context.abstract_syntax) for context in peer.accepted_contexts] == [ECHO]
+        assert peer.send_c_echo().Status == 0
+        assert node.ledger.open_associations() == 0

@@ -1,8 +1,9 @@
-"""``fairlead node`` and ``fairlead node status``: the DICOM node in the foreground, and what it has received."""
+"""``fairlead node`` and what belongs to it: the node in the foreground, its status, its quarantine."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -12,6 +13,10 @@ if TYPE_CHECKING:
     from fairlead.receive import NodeStatus
 
 node = typer.Typer(invoke_without_command=True)
+quarantine = typer.Typer(no_args_is_help=True)
+node.add_typer(quarantine, name="quarantine", help="What was refused, and what to do about it. Example: fairlead node quarantine list")
+
+Numbers = Annotated[list[int] | None, typer.Argument(help="Numbers as `quarantine list` shows them; none: all.")]
 
 
 @node.callback()
@@ -52,6 +57,46 @@ def show_status(context: typer.Context, as_json: JsonFlag = False) -> None:
         "waiting": status.waiting,
     }
     emit(document, as_json=as_json, text=lambda: _text(status))
+
+
+@quarantine.command("list")
+def list_refusals(context: typer.Context, as_json: JsonFlag = False) -> None:
+    """List what was refused, why, and whether its bytes are kept. Example: fairlead node quarantine list --json."""
+    from fairlead.receive import list_quarantine
+
+    rows = list_quarantine(settings_of(context))
+    document = [
+        {"id": row.id, "path": row.source, "code": row.code, "reason": row.reason, "times": row.times, "kept": row.path is not None}
+        for row in rows
+    ]
+    emit(
+        {"quarantine": document},
+        as_json=as_json,
+        text=lambda: "\n".join(f"{row.id:>6} {row.source}: {row.reason} [{row.code}]" for row in rows),
+    )
+
+
+@quarantine.command("retry")
+def retry_refusals(context: typer.Context, ids: Numbers = None, as_json: JsonFlag = False) -> None:
+    """Try refused objects and series again; without numbers all of them. Example: fairlead node quarantine retry 3 4."""
+    from fairlead.receive import retry_quarantine
+
+    report = retry_quarantine(settings_of(context), ids or ())
+    document = {"retried": report.retried, "mended": report.mended, "refused": report.refused}
+    lines = [f"{report.mended} of {report.retried} mended", *(f"{one['id']:>6} {one['reason']} [{one['code']}]" for one in report.refused)]
+    emit(document, as_json=as_json, text=lambda: "\n".join(lines))
+    if report.refused:
+        raise typer.Exit(1)
+
+
+@quarantine.command("export")
+def export_refusals(context: typer.Context, folder: Path, ids: Numbers = None, as_json: JsonFlag = False) -> None:
+    """Copy refused objects (they hold patient data) and the reasons to FOLDER. Example: fairlead node quarantine export review."""
+    from fairlead.receive import export_quarantine
+
+    rows = export_quarantine(settings_of(context), folder, ids or ())
+    files = sum(row["file"] is not None for row in rows)
+    emit({"exported": rows}, as_json=as_json, text=lambda: f"{files} files, {len(rows)} reasons in {folder}")
 
 
 def _text(status: NodeStatus) -> str:

@@ -9,6 +9,7 @@ from fairlead.receive.file_ledger import Recorded
 from fairlead.receive.importing import ImportReport, import_paths
 from fairlead.receive.ledger import Ledger
 from fairlead.receive.node import DicomNode
+from fairlead.receive.quarantining import export_quarantine, list_quarantine, retry_quarantine
 from fairlead.receive.routes import RouteTable, load_routes
 from fairlead.receive.series_ledger import Arrival, RelationConflict, Stored
 from fairlead.receive.sink import Announced, InstanceSink, StoreOutcome
@@ -29,8 +30,11 @@ __all__ = [
     "RouteTable",
     "StoreOutcome",
     "Stored",
+    "export_quarantine",
     "generation_of",
     "import_paths",
+    "list_quarantine",
     "load_routes",
     "node_status",
+    "retry_quarantine",
 ]

@@ -94,7 +94,7 @@ class SeriesClaims(SeriesLedger):
         self._finish(done, SeriesEvent.REFUSED, {})
         with database_errors(), self.engine.begin() as connection:
             refusal = Refusal(source=f"series {done.series_uid}", code=code, reason=reason)
-            note_refusal(connection, refusal, now=self.clock(), sha256=done.generation)
+            note_refusal(connection, refusal, now=self.clock(), sha256=done.generation, route=done.route)
 
     def _finish(self, done: ReceivedSeries, event: SeriesEvent, values: dict[str, Any]) -> None:
         with database_errors(), self.engine.begin() as connection:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from fairlead.errors import InvalidInput, ServiceUnreachable
 from fairlead.receive.commitments import Commitment, Verdict
 from fairlead.receive.heads import EXPLICIT_BE, EXPLICIT_LE, IMPLICIT_LE
+from fairlead.receive.listening import require_listener
 from fairlead.receive.negotiation import COMMITMENT
 from fairlead.receive.routes import Peer
 from fairlead.records import is_uid
@@ -104,6 +105,7 @@ def send_report(event: int, report: Dataset, *, peer: Peer, own_title: str, tls:
     caller.dimse_timeout = caller.network_timeout = ANSWER_S
     caller.add_requested_context(COMMITMENT, [EXPLICIT_LE, IMPLICIT_LE])
     role = build_role(COMMITMENT, scp_role=True)
+    require_listener(peer.host, peer.port, within_s=CONNECT_S)
     secured = (tls, peer.host) if tls is not None else None
     association = caller.associate(peer.host, peer.port, ae_title=peer.ae_title, ext_neg=[role], tls_args=secured)
     if not association.is_established:

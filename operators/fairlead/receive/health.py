@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from fairlead.errors import ServiceUnreachable
 from fairlead.receive.heads import IMPLICIT_LE
+from fairlead.receive.listening import require_listener
 from fairlead.receive.metrics import Labels
 from fairlead.receive.negotiation import VERIFICATION
 
@@ -31,8 +32,9 @@ def echo(address: tuple[str, int], *, calling: str, called: str) -> float:
     caller = AE(ae_title=calling)
     caller.connection_timeout = caller.acse_timeout = caller.dimse_timeout = caller.network_timeout = WAIT_S
     caller.add_requested_context(VERIFICATION, IMPLICIT_LE)
-    host, port = address
-    association = caller.associate(ANY.get(host, host), port, ae_title=called)
+    host, port = ANY.get(address[0], address[0]), address[1]
+    require_listener(host, port, within_s=WAIT_S)
+    association = caller.associate(host, port, ae_title=called)
     if not association.is_established:
         raise ServiceUnreachable("The node takes no association.")
     status = association.send_c_echo().get("Status")

@@ -10,8 +10,8 @@ from sqlalchemy import delete, func, insert, select
 from fairlead.database import database_errors
 from fairlead.receive.commitments import CommitmentLedger
 from fairlead.receive.completion import Ending
-from fairlead.receive.refusals import note_refusal
-from fairlead.receive.tables import associations, counters, quarantine
+from fairlead.receive.refusals import Quarantined, note_refusal, quarantined_rows
+from fairlead.receive.tables import associations, audits, counters, quarantine
 from fairlead.records import Refusal, Route
 
 
@@ -51,6 +51,18 @@ class Ledger(CommitmentLedger):
         wanted = select(quarantine.c.source, quarantine.c.code, quarantine.c.reason).order_by(quarantine.c.id)
         with database_errors(), self.engine.begin() as connection:
             return tuple(Refusal(source=row.source, code=row.code, reason=row.reason) for row in connection.execute(wanted))
+
+    def quarantined(self) -> tuple[Quarantined, ...]:
+        """Return every refusal with its number, bytes and route, oldest first."""
+        with database_errors(), self.engine.begin() as connection:
+            return quarantined_rows(connection)
+
+    def release_quarantined(self, row: Quarantined) -> None:
+        """Strike out a refusal that was mended; the audit table keeps that it was."""
+        detail = {"source": row.source, "code": row.code, "reason": row.reason, "times": row.times}
+        with database_errors(), self.engine.begin() as connection:
+            connection.execute(delete(quarantine).where(quarantine.c.id == row.id))
+            connection.execute(insert(audits), {"at": self.clock(), "event": "quarantine-released", "detail": detail})
 
     def counter(self, name: str) -> int:
         """Return a counter, 0 when nothing was counted."""

@@ -1,4 +1,4 @@
-"""Sockets that a node listens on."""
+"""Sockets that a node listens on, and whether a peer does."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
-from fairlead.errors import InvalidConfiguration, PortInUse
+from fairlead.errors import InvalidConfiguration, PortInUse, ServiceUnreachable
 
 BACKLOG: Final = 128
 
@@ -57,3 +57,11 @@ def listen(host: str, port: int) -> socket.socket:
             raise PortInUse(f"Port {port} of {host} is in use.", remedy="Stop the other process, or set FAIRLEAD_NODE__PORT.") from error
         raise InvalidConfiguration(f"The node cannot listen on {host}:{port}: {error.strerror}.") from error
     return listener
+
+
+def require_listener(host: str, port: int, *, within_s: float) -> None:
+    """Raise ServiceUnreachable when nobody listens there; asked first, because pynetdicom leaves a refused connection's socket open."""
+    try:
+        socket.create_connection((host, port), timeout=within_s).close()
+    except OSError as error:
+        raise ServiceUnreachable(f"Nothing answers at {host}:{port}.", remedy="Start the peer or correct its address.") from error

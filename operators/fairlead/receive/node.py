@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import secrets
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Callable
@@ -21,7 +22,7 @@ from fairlead.receive.ledger import Ledger
 from fairlead.receive.listening import Listener, listen
 from fairlead.receive.metrics import NodeMetrics
 from fairlead.receive.reporter import Reporter
-from fairlead.receive.routes import load_routes
+from fairlead.receive.routes import RouteTable, load_routes
 from fairlead.receive.sink import InstanceSink
 from fairlead.receive.sweep import sweep
 from fairlead.receive.tls import client_context, server_context
@@ -64,22 +65,26 @@ class DicomNode:
         try:
             self._bind()
             self.ledger = Ledger(open_database(self.settings))
-            sink = InstanceSink(self.settings, self.ledger)
-            sweep(sink.archive, self.ledger)
-            audit, metrics = AuditTrail(sink.archive.root / "audit"), NodeMetrics()
-            sink.on_durable = metrics.synced
-            self._doorway = Doorway(
-                node, routes, self.ledger, sink, audit, metrics, self._admits, self._leaves, health_title=secrets.token_hex(8)
-            )
-            self._reporter = Reporter(self._doorway, tls)
-            if node.web.port is not None:
-                self._web = Web(self.settings, self._doorway, self._listeners[-1].address)
-                self._web.start()
+            self._build(routes, tls)
         except BaseException:
             self._close_listeners()
+            if hasattr(self, "ledger"):
+                self.ledger.engine.dispose()
             raise
         self._begin()
         return self._listeners[0].address
+
+    def _build(self, routes: RouteTable, tls: ssl.SSLContext | None) -> None:
+        node, sink = self.settings.node, InstanceSink(self.settings, self.ledger)
+        sweep(sink.archive, self.ledger)
+        audit, metrics = AuditTrail(sink.archive.root / "audit"), NodeMetrics()
+        sink.on_durable = metrics.synced
+        own = secrets.token_hex(8)
+        self._doorway = Doorway(node, routes, self.ledger, sink, audit, metrics, self._admits, self._leaves, health_title=own)
+        self._reporter = Reporter(self._doorway, tls)
+        if node.web.port is not None:
+            self._web = Web(self.settings, self._doorway, self._listeners[-1].address)
+            self._web.start()
 
     def _bind(self) -> None:
         node = self.settings.node

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import Connection, insert, select, update
@@ -10,6 +11,27 @@ from sqlalchemy import Connection, insert, select, update
 from fairlead.receive.series_ledger import increase
 from fairlead.receive.tables import quarantine
 from fairlead.records import Refusal, Route
+
+
+@dataclass(frozen=True, slots=True)
+class Quarantined:
+    """One row of the quarantine."""
+
+    id: int
+    source: str
+    code: str
+    reason: str
+    path: str | None
+    route: Route | None
+    times: int
+    first_at: datetime
+    last_at: datetime
+
+
+def quarantined_rows(connection: Connection) -> tuple[Quarantined, ...]:
+    """Return every row, oldest first."""
+    rows = connection.execute(select(*(quarantine.c[name] for name in Quarantined.__slots__)).order_by(quarantine.c.id))
+    return tuple(Quarantined(**dict(row._mapping) | {"route": Route.model_validate(row.route) if row.route else None}) for row in rows)
 
 
 def note_refusal(
