@@ -119,4 +119,6 @@ def _cleared(plane: Pixels, pixels: PixelFormat) -> Pixels:
     spare = pixels.bits_allocated - pixels.bits_stored
     if spare <= 0 or plane.dtype.kind not in "iu" or plane.dtype.itemsize * 8 != pixels.bits_allocated:
         return plane
+    if plane.dtype.kind == "u" and int(plane.max()) >> pixels.bits_stored == 0:
+        return plane  # nothing to clear: one fast look instead of two copies
     return (plane << spare) >> spare

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -17,6 +18,7 @@ from fairlead.records import JsonObject, Validity
 
 MODELS: Final = "ome-zarr-models"
 SCHEMA: Final = "schema"
+MODELLED: Final[Mapping[str, Literal["0.4", "0.5", "0.6"]]] = {"0.4": "0.4", "0.5": "0.5", "0.6": "0.6"}
 LABELS: Final = "labels"
 
 
@@ -55,7 +57,7 @@ def validate_store(store: Path) -> ValidationResult:
         attributes, version = read_ome(store)
     except (OSError, ValueError) as error:
         return ValidationResult("OME-NGFF", (ValidationFinding("error", "", f"No OME-Zarr image: {_kind(error)}.", MODELS),))
-    found = [*_by_models(store), *_by_schema(attributes, version), *_arrays(store, attributes)]
+    found = [*_by_models(store, version), *_by_schema(attributes, version), *_arrays(store, attributes)]
     for below in groups_below(store, attributes):
         found += _below(store, below)
     return ValidationResult(f"OME-NGFF {version}", tuple(found))
@@ -143,13 +145,14 @@ def _object(value: Any) -> JsonObject:
     return value
 
 
-def _by_models(store: Path) -> list[ValidationFinding]:
+def _by_models(store: Path, version: str) -> list[ValidationFinding]:
     from ome_zarr_models import open_ome_zarr
 
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            open_ome_zarr(zarr.open_group(str(store), mode="r"))
+            # The stated version only: the package would try every kind of group of every version it knows.
+            open_ome_zarr(zarr.open_group(str(store), mode="r"), version=MODELLED.get(version))
     except ValidationError as error:
         return [
             ValidationFinding("error", "/".join(map(str, item["loc"])), item["msg"], MODELS) for item in error.errors(include_input=False)

@@ -47,11 +47,16 @@ class ValueScale:
         limits = np.iinfo(self.dtype)
         if ends[0] < limits.min or ends[1] > limits.max:
             raise DoesNotFit
-        wide = stored.astype(np.int32)
+        # Integer arithmetic wraps around modulo 2**16: exact, because both ends fit. A wider type would cost three copies.
+        scaled = stored.astype(self.dtype)
         if slope != 1:
-            wide *= slope
-        wide += intercept
-        return wide.astype(self.dtype)
+            scaled *= _wrapped(slope, self.dtype)
+        scaled += _wrapped(intercept, self.dtype)
+        return scaled
+
+
+def _wrapped(number: int, dtype: np.dtype[Any]) -> Any:
+    return np.array(number, np.int64).astype(dtype)
 
 
 def value_scale(frames: Iterable[Frame], stored: np.dtype[Any], *, exact: bool = True) -> ValueScale:

@@ -21,13 +21,14 @@ from zarr.codecs import BloscCodec
 
 from fairlead.convert.plan import ImagePlan
 from fairlead.convert.pyramid import halve, halve_labels, level_shapes
-from fairlead.errors import CheckFailed
+from fairlead.convert.shards import ShardLayout, write_shard
 from fairlead.progress import Progress
 
 CHUNK_3D: Final = 64
 CHUNK_2D: Final = 512
 SLAB_2D: Final = 1024
 SAMPLES: Final = 3
+ENCODING_THREADS: Final = 2
 WINDOW_PERCENTILES: Final = (1.0, 99.5)
 SLAB_BYTES: Final = 96 * 1024**2
 """A slab never holds more than this, as long as it keeps at least two planes or rows."""
@@ -39,6 +40,8 @@ class Levels:
 
     arrays: list[zarr.Array[Any]]
     slab: int
+    layouts: list[ShardLayout]
+    pool: ThreadPoolExecutor
     low: list[float] = field(default_factory=list)
     high: list[float] = field(default_factory=list)
     verified: bool = True
@@ -89,9 +92,11 @@ def write_levels(plan: ImagePlan, folder: Path, progress: Progress) -> Levels:
     """
     shapes = list(plan.levels) or _computed_shapes(plan)
     slab = slab_length(plan)
-    levels = Levels([_create(plan, folder / str(number), shape, slab) for number, shape in enumerate(shapes)], slab)
-    levels.low, levels.high = ([np.inf] * _channel_count(plan), [-np.inf] * _channel_count(plan))
-    with _one_writer() as writer:
+    arrays = [_create(plan, folder / str(number), shape, slab) for number, shape in enumerate(shapes)]
+    layouts = [ShardLayout(folder / str(number), array.shards or (), array.chunks) for number, array in enumerate(arrays)]
+    with ThreadPoolExecutor(ENCODING_THREADS, thread_name_prefix="compress") as pool, _one_writer() as writer:
+        levels = Levels(arrays, slab, layouts, pool)
+        levels.low, levels.high = ([np.inf] * _channel_count(plan), [-np.inf] * _channel_count(plan))
         for lead in itertools.product(*(range(size) for size in plan.lead)):
             state = [_Level() for _ in shapes]
             for planes in _slabs(plan, 0, lead, slab):
@@ -188,7 +193,7 @@ def _feed(plan: ImagePlan, levels: Levels, state: list[_Level], number: int, lea
     total = array.shape[[axis.name for axis in plan.axes].index(plan.slab_axes[0])]
     while level.held and (level.held >= levels.slab or level.written + level.held == total):
         ready = _take(level, min(levels.slab, level.held))
-        _write_slab(plan, array, lead, level.written, ready)
+        _write_slab(plan, levels, number, lead=lead, start=level.written, planes=ready)
         level.written += ready.shape[0]
         if not plan.levels and number + 1 < len(levels.arrays):
             _feed(plan, levels, state, number + 1, lead, _smaller(plan, ready))
@@ -207,17 +212,25 @@ def _take(level: _Level, count: int) -> NDArray[Any]:
     return planes[:count]
 
 
-def _write_slab(plan: ImagePlan, array: zarr.Array[Any], lead: tuple[int, ...], start: int, planes: NDArray[Any]) -> None:
-    index: dict[str, int | slice] = dict(zip((axis.name for axis in plan.lead_axes), lead, strict=True))
-    index[plan.slab_axes[0]] = slice(start, start + planes.shape[0])
-    where = tuple(index.get(axis.name, slice(None)) for axis in plan.axes)
+def _write_slab(plan: ImagePlan, levels: Levels, number: int, *, lead: tuple[int, ...], start: int, planes: NDArray[Any]) -> None:
+    """Write one slab of a level: it is exactly one shard, or two where a level's slabs are smaller than its chunks."""
+    layout = levels.layouts[number]
+    index = dict(zip((axis.name for axis in plan.lead_axes), lead, strict=True))
+    along = plan.slab_axes[0]
+    names = [axis.name for axis in plan.axes]
+    index[along] = start // layout.shard[names.index(along)]
     if plan.slab_axes == "ycx":
         planes = planes.transpose(1, 0, 2)
-    array[where] = planes
-    stored = np.asarray(array[where])
-    raw = f"u{array.dtype.itemsize}"  # compared as bits, so that NaN equals itself
-    if not np.array_equal(stored.view(raw), planes.view(raw)):
-        raise CheckFailed("Voxels read back from the new store differ from the source.", remedy="Check the disk and convert again.")
+    block = planes.reshape([1 if name not in plan.slab_axes else size for name, size in zip(names, _sizes(plan, planes), strict=True)])
+    write_shard(layout, [index.get(name, 0) for name in names], block, levels.pool)
+
+
+def _sizes(plan: ImagePlan, planes: NDArray[Any]) -> list[int]:
+    """Return the sizes of the block in axis order, with ones for the axes that are read one index at a time."""
+    names = [axis.name for axis in plan.axes]
+    ordered = [name for name in names if name in plan.slab_axes]
+    found = dict(zip(ordered, planes.shape, strict=True))
+    return [found.get(name, 1) for name in names]
 
 
 def _create(plan: ImagePlan, folder: Path, space: tuple[int, ...], slab: int) -> zarr.Array[Any]:
