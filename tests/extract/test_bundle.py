@@ -15,10 +15,11 @@ from typing import Any
 import pydicom
 import pytest
 import tifffile
+from jsonschema import Draft202012Validator
 from lxml import etree
 
 from extract.builders import KEY, outcomes, received, the_record
-from fairlead.extract import FieldCatalogue, read_file
+from fairlead.extract import FieldCatalogue, read_file, record_schema
 from fairlead.records import ImagingRecord, Refusal
 
 OWN_KEYS = {"id", "source", "study_uid", "series_uid", "generation", "patient_key"}
@@ -173,8 +174,50 @@ GOLDEN: list[tuple[str, dict[str, Any]]] = [
     ("dicom/mr/philips_dti", {"mr.b_value": (0.0, 1000.0)}),
     ("dicom/mr_enhanced/emri_small.dcm", {"modality": ("DCM:MR",), "series.frames": (10,)}),
     ("dicom/seg/dcmqi_liver.dcm", {"segmentation.property": ("SCT:10200004",), "segmentation.algorithm_type": ("SEMIAUTOMATIC",)}),
-    ("dicom/sr/highdicom_tid1500.dcm", {"modality": ("DCM:SR",), "sr.title": ("DCM:126000",)}),
-    ("dicom/rt/rtstruct.dcm", {"modality": ("DCM:RTSTRUCT",), "series.geometry": ("none",)}),
+    (
+        "dicom/seg/dcmqi_liver.dcm",
+        {
+            "segmentation.category": ("SCT:85756007",),
+            "segmentation.label": ("Liver",),
+            "segmentation.algorithm": ("SlicerEditor",),
+            "segmentation.type": ("BINARY",),
+            "quality.verdict": ("complete",),
+        },
+    ),
+    (
+        "dicom/sr/highdicom_tid1500.dcm",
+        {
+            "modality": ("DCM:SR",),
+            "sr.title": ("DCM:126000",),
+            "sr.template": ("1500",),
+            "sr.completion": ("PARTIAL",),
+            "sr.measurement": ("SRT:G-A16A",),
+        },
+    ),
+    (
+        "dicom/rt/rtstruct.dcm",
+        {
+            "modality": ("DCM:RTSTRUCT",),
+            "series.geometry": ("none",),
+            "rt.roi_name": ("Isocenter 1", "Isocenter 2", "patient"),
+            "rt.roi_type": ("EXTERNAL", "ISOCENTER"),
+        },
+    ),
+    ("dicom/rt/rtdose.dcm", {"modality": ("DCM:RTDOSE",), "rt.dose_type": ("PHYSICAL",), "rt.dose_summation": ("BEAM",)}),
+    (
+        "dicom/pt/siemens_quadra_fdg",
+        {
+            "pt.half_life_s": (23410100.0,),
+            "pt.decay_correction": ("START",),
+            "pt.corrected_image": ("ATTN", "DECY", "DTIM", "NORM", "RAN", "SCAT"),
+            "pt.radionuclide": ("SCT:53315004",),
+        },
+    ),
+    (
+        "dicom/sm/camelyon_jpeg",
+        {"slide.illumination": ("DCM:111741",), "slide.label_in_image": ("NO",), "quality.finding": ("no-patient-id", "no-study-date")},
+    ),
+    ("ome/tiff/cardio_left_pyramid.ome.tif", {"quality.rembi_percent": (31,), "quality.verdict": ("missing",)}),
     ("dicom/dx/highdicom_dx_dog.dcm", {"modality": ("DCM:DX",), "body_part": ("SCT:816094009",), "series.photometric": ("MONOCHROME1",)}),
     ("dicom/sm/camelyon_jpeg", {"modality": ("DCM:SM",), "patient.basis": ("assumed",), "series.frames": (23,), "series.lossy": ("01",)}),
     ("dicom/transfer_syntax/J2K_pixelrep_mismatch.dcm", {"transfer_syntax": ("1.2.840.10008.1.2.4.90",)}),
@@ -291,6 +334,14 @@ def test_no_name_id_birth_date_or_accession_number_is_in_any_record(dicom: list[
         known = {text for path in record.core.source.paths for text in told(path)}
         leaks += [(Path(record.core.source.paths[0]).name, text) for text in known if any(text in one for one in found)]
     assert leaks == []
+
+
+def test_every_record_holds_against_the_schema(
+    dicom: list[ImagingRecord | Refusal], ome: list[ImagingRecord | Refusal], catalogue: FieldCatalogue
+) -> None:
+    validator = Draft202012Validator(record_schema(catalogue))
+    for record in records([*dicom, *ome]):
+        assert validator.is_valid(record.model_dump(mode="json")), record.id
 
 
 def named_in_ome(file: Path) -> set[str]:

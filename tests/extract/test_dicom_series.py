@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from pydicom import Dataset
 
 from extract.builders import (
     KEY,
@@ -318,3 +319,42 @@ def test_a_value_of_an_unknown_representation_is_no_value_and_no_error(tmp_path:
     file = write(an_instance(SpecificCharacterSet="ISO_IR 100", ImageType=["ORIGINAL", "PRIMARY"]), tmp_path / "a.dcm")
     file.write_bytes(file.read_bytes().replace(b"\x08\x00\x08\x00CS", b"\x08\x00\x08\x00C\x60"))
     assert "image_type" not in attributes(the_record(file, catalogue))
+
+
+@pytest.mark.parametrize(
+    ("attributes", "code", "verdict"),
+    [
+        ({"Modality": "CT"}, "modality-contradicts", "contradictory"),
+        ({"PatientAge": "020Y"}, "age-contradicts", "contradictory"),
+        ({"PatientAge": "060Y"}, None, "complete"),
+        ({"StudyDate": "20211301"}, "no-study-date", "missing"),
+        ({"PatientID": None}, "no-patient-id", "missing"),
+        ({"BodyPartExamined": "PARTIALBODY"}, "body-part-to-map", "odd"),
+        ({}, None, "complete"),
+    ],
+)
+def test_what_is_missing_odd_or_contradictory_is_told_and_judged(
+    tmp_path: Path, catalogue: FieldCatalogue, attributes: dict[str, str | None], code: str | None, verdict: str
+) -> None:
+    record = the_record(write(an_instance(**attributes), tmp_path / "a.dcm"), catalogue)
+    assert codes(record) == ([code] if code else [])
+    assert catalogue.values(record)["quality.verdict"] == (verdict,)
+
+
+def test_a_stated_spacing_that_is_not_the_measured_one_is_told(tmp_path: Path, catalogue: FieldCatalogue) -> None:
+    for stated, expected in ((2.5, []), (5.0, ["spacing-contradicts"])):
+        series = [an_instance(number, SpacingBetweenSlices=stated) for number in (1, 2, 3)]
+        assert codes(the_record(write_series(tmp_path / str(stated), series), catalogue)) == expected
+
+
+def test_a_report_says_what_it_measures_at_any_depth_and_no_number(tmp_path: Path, catalogue: FieldCatalogue) -> None:
+    def measured(*name: str) -> Dataset:
+        value = an_item(NumericValue="12.5")
+        return an_item(ValueType="NUM", ConceptNameCodeSequence=items(a_code(*name)), MeasuredValueSequence=items(value))
+
+    volume, told = measured("118565006", "SCT", "Volume"), measured("1", "99ME", "Zelda's size")
+    group = an_item(ValueType="CONTAINER", ContentSequence=items(volume, told, an_item(ValueType="NUM")))
+    report = an_instance(Modality="SR", Rows=None, PixelData=None, ContentSequence=items(an_item(ContentSequence=items(group)), group))
+    record = the_record(write(report, tmp_path / "a.dcm"), catalogue)
+    assert attributes(record)["sr.measurement"] == "SCT:118565006"
+    assert "12.5" not in record.model_dump_json()

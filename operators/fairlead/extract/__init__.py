@@ -6,6 +6,7 @@ from fairlead.extract.dicom_series import read_series
 from fairlead.extract.loose import DUPLICATE, read_paths
 from fairlead.extract.ome_file import read_file
 from fairlead.extract.readings import as_age_years, as_date, as_integer, as_text
+from fairlead.extract.schema import filtering_terms, record_schema
 from fairlead.extract.vocabulary import Vocabulary, concept_label, vocabulary
 
 __all__ = [
@@ -19,9 +20,11 @@ __all__ = [
     "as_integer",
     "as_text",
     "concept_label",
+    "filtering_terms",
     "load_catalogue",
     "read_file",
     "read_paths",
     "read_series",
+    "record_schema",
     "vocabulary",
 ]

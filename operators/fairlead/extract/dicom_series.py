@@ -289,7 +289,8 @@ def _findings(reader: SeriesReader, lattice: Lattice) -> tuple[Finding, ...]:
     seen = dict(reader.notes)
     seen |= {"no-patient-id": 0} if not reader.patients else {}
     seen |= {"several-patients": len(reader.patients)} if len(reader.patients) > 1 else {}
-    seen |= {"several-sizes": len(reader.planes)} if len(reader.planes) > 1 else {}
+    sizes = sum(not plane.is_tiled for plane in reader.planes)  # the levels of a slide differ on purpose
+    seen |= {"several-sizes": sizes} if sizes > 1 else {}
     seen |= {"body-part-to-map": 0} if _to_map(reader) else {}
     seen |= {"spacing-contradicts": 0} if _stated_otherwise(reader, lattice) else {}
     return findings_of(seen, lattice)

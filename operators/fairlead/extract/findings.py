@@ -15,7 +15,7 @@ MESSAGES: Final[Mapping[str, str]] = {
     "irregular-spacing": "The slices have no common spacing.",
     "missing-files": "{count} image files that the metadata names are not there.",
     "missing-slices": "{count} slices are missing in an otherwise even stack.",
-    "modality-contradicts": "The modality {count} instances state is not the one of their SOP class.",
+    "modality-contradicts": "{count} instances state another modality than their SOP class is for.",
     "mosaic": "{count} instances hold many slices tiled in one frame; positions of the slices are not stated.",
     "no-chunks": "No chunk is stored: every pixel reads as the fill value.",
     "no-modality": "{count} instances state no modality.",

@@ -79,6 +79,8 @@ if __name__ == "__main__":
     import sys
 
     from fairlead.extract.catalogue import load_catalogue
+    from fairlead.extract.schema import render_schema
     from fairlead.resources import configs_folder
 
-    sys.stdout.write(render_fields(load_catalogue(configs_folder() / "fields.yaml")))
+    render = render_schema if sys.argv[1:] == ["schema"] else render_fields
+    sys.stdout.write(render(load_catalogue(configs_folder() / "fields.yaml")))
