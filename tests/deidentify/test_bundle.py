@@ -136,8 +136,14 @@ def test_references_between_files_resolve_after_mapping_as_they_did_before(data:
             assert output.FrameOfReferenceUID == keys.pseudonym_uid(KEY, source.FrameOfReferenceUID)
     segmentations = [output for output in done if output.Modality == "SEG" and references(output) & here]
     reports = [output for output in done if output.Modality == "SR" and references(output) & here]
+    structures = [output for output in done if output.Modality == "RTSTRUCT" and references(output) & here]
     assert len(segmentations) >= 4
     assert len(reports) >= 1
+    assert len(structures) >= 1
+    for output in structures:
+        source = dcmread(original(data, output.SOPInstanceUID)[0], force=True)
+        frames = [keys.pseudonym_uid(KEY, item.FrameOfReferenceUID) for item in source.ReferencedFrameOfReferenceSequence]
+        assert [item.FrameOfReferenceUID for item in output.ReferencedFrameOfReferenceSequence] == frames
 
 
 def test_highdicom_still_reads_segmentations_and_reports(bundle: tuple[DeidentifyReport, Path]) -> None:

@@ -44,6 +44,7 @@ CASES = [
     ({"Modality": "SM", "ImageType": ["ORIGINAL", "PRIMARY", "LABEL", "NONE"]}, "quarantine", "slide-photo"),
     ({"Modality": "SM", "ImageType": ["DERIVED", "PRIMARY", "VOLUME", "RESAMPLED"]}, "pass", "slide-volume"),
     ({"Modality": "US"}, "quarantine", "ultrasound"),
+    ({"Modality": "AU", "SOPClassUID": STORAGE + "9.4.1"}, "quarantine", "audio"),
     ({"Modality": ""}, "quarantine", "modality"),
 ]
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from io import BytesIO
 from pathlib import Path
 
 import pytest
+from pydicom import dcmread
 
-from fairlead.deidentify import Profile, load_profile, profile_names
+from deidentify.ct_builders import KEY, a_ct, as_file
+from fairlead.deidentify import Deidentifier, Profile, deidentify_file, load_profile, profile_names
 from fairlead.deidentify.profile import tag_of
 from fairlead.deidentify.table import Option
 from fairlead.errors import InvalidConfiguration
@@ -38,6 +41,9 @@ def test_a_profile_is_its_file_or_its_name(tmp_path: Path) -> None:
         ("name: x\ntitle: t\nunknown: 1", "unknown"),
         ("name: x\ntitle: t\ndates: {span_days: 1}", "dates.span_days"),
         ("name: X Y\ntitle: t", "name"),
+        ("name: x\ntitle: t\nconditions: [{where: {NoSuchKeyword: [CT]}, overrides: {KVP: X}}]", "no DICOM keyword"),
+        ("name: x\ntitle: t\nconditions: [{where: {Modality: [CT]}, overrides: {Kvp: X}}]", "Kvp"),
+        ("name: x\ntitle: t\nconditions: [{where: {}, overrides: {KVP: X}}]", "conditions"),
         ("name: [x", "not YAML"),
         ("just text", "profile"),
     ],
@@ -47,6 +53,39 @@ def test_a_profile_that_does_not_hold_is_refused_with_the_place(tmp_path: Path, 
     file.write_text(text)
     with pytest.raises(InvalidConfiguration, match=message):
         load_profile(file)
+
+
+CONDITIONS = """
+name: c
+title: t
+dciodvfy: "off"
+overrides: {StationName: K}
+conditions:
+  - {where: {Modality: [ct, PT]}, overrides: {KVP: X, StationName: D}}
+  - {where: {Modality: [CT], Manufacturer: [ACME]}, overrides: {KVP: K, InstitutionName: K}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"Modality": "CT"}, (None, "REMOVED", None)),
+        ({"Modality": "CT", "Manufacturer": "acme"}, ("120", "REMOVED", "North")),
+        ({"Modality": "MR", "Manufacturer": "ACME"}, ("120", "CT01", None)),
+    ],
+    ids=["one-holds", "both-hold", "none-holds"],
+)
+def test_conditions_lay_their_overrides_over_the_general_ones(
+    tmp_path: Path, changes: dict[str, str], expected: tuple[str | None, ...]
+) -> None:
+    (tmp_path / "c.yaml").write_text(CONDITIONS)
+    profile = load_profile(tmp_path / "c.yaml")
+    (tmp_path / "a.dcm").write_bytes(as_file(a_ct(**{"KVP": "120", "StationName": "CT01", "InstitutionName": "North"} | changes)))
+    outcome = deidentify_file(tmp_path / "a.dcm", Deidentifier(profile, KEY))
+    output = dcmread(BytesIO(outcome.content))
+    found = tuple(str(output[name].value) if name in output else None for name in ("KVP", "StationName", "InstitutionName"))
+    assert (outcome.reason, found) == ("", expected)
+    assert output.DeidentificationMethod[1] == profile.sha256
 
 
 def test_an_unknown_name_is_answered_with_the_known_ones() -> None:

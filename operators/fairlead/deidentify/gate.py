@@ -55,9 +55,15 @@ def header_bytes(content: bytes, output: Dataset) -> bytes:
     return body.lower()
 
 
-def residue(content: bytes, output: Dataset, identity: Identity, profile: Profile) -> list[Finding]:
-    """Return where values of the old identity occur: whole header first, the attribute only when there is a hit."""
-    hits = identity.found_in(header_bytes(content, output), with_dates=Option.RETAIN_FULL_DATES not in profile.options)
+def residue(content: bytes, output: Dataset, identity: Identity, profile: Profile, *, heads: bytes = b"") -> list[Finding]:
+    """Return where values of the old identity occur: whole header first, the attribute only when there is a hit.
+
+    ``heads`` are the beginnings of compressed frames, which may hold comments.
+    """
+    header = header_bytes(content, output)
+    hits = identity.found_in(header, with_dates=Option.RETAIN_FULL_DATES not in profile.options)
+    if heads and identity.found_in(heads.lower(), with_dates=False):
+        return [Finding(PIXEL_TAGS[-1], "holds identity in the comments of compressed frames")]
     if not hits:
         return []
     found: dict[int, Finding] = {}

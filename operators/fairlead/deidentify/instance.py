@@ -18,7 +18,17 @@ from fairlead.deidentify.deface import defaced, find_deface
 from fairlead.deidentify.engine import Deidentifier, Person, Result
 from fairlead.deidentify.masks import Masked, masked
 from fairlead.deidentify.ocr import words_in
-from fairlead.deidentify.part10 import DAMAGE, NAMED_BY, Source, Written, read_source, with_pixels, without_old_offsets, write_parts
+from fairlead.deidentify.part10 import (
+    DAMAGE,
+    NAMED_BY,
+    Source,
+    Written,
+    frame_heads,
+    read_source,
+    with_pixels,
+    without_old_offsets,
+    write_parts,
+)
 from fairlead.deidentify.parts import Parts, Span, blocks_of
 from fairlead.deidentify.pictures import pictures_of
 from fairlead.deidentify.pixels import Decision, Verdict, judge, shows_face
@@ -89,7 +99,8 @@ def _outcome(path: Path, deidentifier: Deidentifier, *, program: str | None, ext
     new = _cleaned(path, source, verdict, deidentifier.profile)
     without_face = new is not None and verdict.decision is not Decision.MASK
     result = deidentifier.process(source.dataset, verdict=verdict, defaced=without_face)
-    written = _through_the_gate(result, _pixels(source, result, new), syntax=new.syntax if new else source.syntax)
+    heads = frame_heads(source) if new is None else b""
+    written = _through_the_gate(result, _pixels(source, result, new), syntax=new.syntax if new else source.syntax, heads=heads)
     new_errors, checked, reason = _compared(path, written.parts, program)
     if reason:
         return Outcome(reason=reason, new_errors=new_errors, checked=checked, rule=verdict.rule)
@@ -124,7 +135,7 @@ def _pixels(source: Source, result: Result, new: Masked | None) -> dict[int, Spa
     return without_old_offsets(result.dataset, source.pixels)
 
 
-def _through_the_gate(result: Result, pixels: dict[int, Span], *, syntax: str) -> Written:
+def _through_the_gate(result: Result, pixels: dict[int, Span], *, syntax: str, heads: bytes) -> Written:
     """Return the file once nothing of the old identity is in it; free text that repeats it is emptied on the way.
 
     Raises
@@ -134,7 +145,7 @@ def _through_the_gate(result: Result, pixels: dict[int, Span], *, syntax: str) -
     for attempt in (1, 2):
         written = write_parts(result.dataset, syntax=syntax, pixels=pixels)
         output = dcmread(BytesIO(written.header))
-        findings = gate.residue(written.header, output, result.identity, result.profile)
+        findings = gate.residue(written.header, output, result.identity, result.profile, heads=heads)
         if not findings or attempt == 2 or not gate.scrubbed(result.dataset, frozenset(finding.tag for finding in findings)):
             break
     findings += gate.breaches(output, result.identity, result.profile)

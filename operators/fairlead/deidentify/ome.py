@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import struct
 from pathlib import Path
+from typing import Final
 
 from fairlead.deidentify.engine import Deidentifier
 from fairlead.deidentify.identity import Identity
@@ -17,6 +18,11 @@ from fairlead.deidentify.table import Option
 from fairlead.deidentify.tiff import MAGIC, ZEROS, TiffStructure, bare_parts
 from fairlead.errors import FairleadError, ResidualIdentity, UnreadableImage, UnsupportedInput
 from fairlead.files import sha256_file
+
+COMPRESSION: Final = 259
+WITH_COMMENTS: Final = frozenset({6, 7, 33003, 33005, 34712})
+"""JPEG and JPEG 2000: their strips begin with segments that may hold comments."""
+HEAD_BYTES: Final = 1024
 
 
 def is_ome(path: Path) -> bool:
@@ -50,6 +56,9 @@ def _tiff(path: Path, deidentifier: Deidentifier) -> Outcome:
             raise UnsupportedInput("The TIFF holds no OME-XML; written are OME-TIFF files only.")
         cleaned = _cleaned(structure.description, path, deidentifier)
         parts = bare_parts(structure, file, cleaned.xml)
+        if any(set(ifd.integers(COMPRESSION, structure.order)) & WITH_COMMENTS for ifd in structure.ifds):
+            heads = b"\0".join(part.head(HEAD_BYTES) for part in parts if not isinstance(part, bytes))
+            check(cleaned.identity, (heads,), with_dates=False)
     return _through_the_gate(cleaned, parts, deidentifier, suffix=".ome.tif")
 
 

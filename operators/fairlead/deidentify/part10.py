@@ -30,6 +30,7 @@ from fairlead.records import is_uid
 MEDIA_DIRECTORY: Final = "1.2.840.10008.1.3.10"
 NAMED_BY: Final = ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID")
 UNDEFINED_LENGTH: Final = 0xFFFFFFFF
+HEAD_BYTES: Final = 4096
 DEFER_BYTES: Final = 64 * 1024
 LONG_VRS: Final = frozenset({"OB", "OD", "OF", "OL", "OV", "OW", "UN"})
 CUT_OFF: Final = "The file ends in the middle of an element."
@@ -129,8 +130,17 @@ def _pixel_spans(dataset: FileDataset, file: BinaryIO) -> dict[int, Span]:
 
 
 def _fragments_size(file: BinaryIO, start: int, *, little: bool) -> int | None:
-    """Return the size of encapsulated pixel data without the closing delimiter (PS3.5 section A.4), None when it is no chain of items."""
+    """Return the size of encapsulated pixel data without the closing delimiter, None when it is no chain of items."""
+    fragments = _fragments(file, start, little=little)
+    if fragments is None:
+        return None
+    return fragments[-1][0] + fragments[-1][1] - start if fragments else 0
+
+
+def _fragments(file: BinaryIO, start: int, *, little: bool) -> list[tuple[int, int]] | None:
+    """Return offset and size of every item of encapsulated pixel data (PS3.5 section A.4), None when they are no chain."""
     unpack, at = struct.Struct("<HHL" if little else ">HHL").unpack, start
+    found: list[tuple[int, int]] = []
     while True:
         file.seek(at)
         header = file.read(8)
@@ -138,10 +148,31 @@ def _fragments_size(file: BinaryIO, start: int, *, little: bool) -> int | None:
             return None
         group, element, length = unpack(header)
         if (group, element) == DELIMITER:
-            return at - start
+            return found
         if (group, element) != ITEM or length == UNDEFINED_LENGTH:
             return None
+        found.append((at + 8, length))
         at += 8 + length
+
+
+def frame_heads(source: Source) -> bytes:
+    """Return the beginning of every compressed fragment: JPEG and JPEG 2000 have room for comments there."""
+    heads = []
+    little = source.dataset.original_encoding[1]
+    for tag, span in source.pixels.items():
+        if getattr(element_of(source.dataset, tag), "length", 0) == UNDEFINED_LENGTH:
+            with span.path.open("rb") as file:
+                heads += [
+                    _read_at(file, at, min(size, HEAD_BYTES)) for at, size in _fragments(file, span.offset, little=bool(little)) or ()
+                ]
+    small = [element_of(source.dataset, tag) for tag in PIXEL_TAGS if tag in source.dataset and tag not in source.pixels]
+    heads += [bytes(raw.value) for raw in small if getattr(raw, "length", 0) == UNDEFINED_LENGTH and isinstance(raw.value, bytes)]
+    return b"\0".join(heads)
+
+
+def _read_at(file: BinaryIO, at: int, size: int) -> bytes:
+    file.seek(at)
+    return file.read(size)
 
 
 def with_pixels(source: Source) -> FileDataset:

@@ -52,6 +52,12 @@ class Span:
                 left -= len(block)
                 yield block
 
+    def head(self, size: int) -> bytes:
+        """Return the first bytes, at most ``size``."""
+        with self.path.open("rb") as file:
+            file.seek(self.offset)
+            return file.read(min(size, self.size))
+
 
 type Part = bytes | Span
 type Parts = tuple[Part, ...]

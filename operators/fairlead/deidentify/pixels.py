@@ -21,6 +21,8 @@ PIXEL_TAGS: Final = (0x7FE00010, 0x7FE00008, 0x7FE00009)
 COMPUTED: Final = frozenset({STORAGE + "66.4", STORAGE + "66.7", STORAGE + "30", STORAGE + "481.2", STORAGE + "66.2"})
 """Segmentation, label map, parametric map, RT dose, deformable grid: arrays that a program computed, no screen behind them."""
 DOCUMENTS: Final = STORAGE + "104."
+AUDIO: Final = STORAGE + "9.4."
+"""Basic Voice Audio and General Audio waveforms."""
 SECONDARY_CAPTURE: Final = STORAGE + "7"
 SLICES: Final = frozenset({"CT", "MR", "PT"})
 SELDOM_TEXT: Final = frozenset({"CT", "MR", "PT", "NM", "CR", "DX", "MG", "SM", "XA", "RF", "PX", "IO", "OCT"})
@@ -86,7 +88,7 @@ def _refuse(rule: str, reason: str) -> Verdict:
 
 def judge(dataset: Dataset, profile: Profile, *, transfer_syntax: str) -> Verdict:
     """Return the verdict on one instance; the first rule that knows the case decides."""
-    for rule in (_documents, _nothing, _known_model, _stated, _sources, _photos):
+    for rule in (_documents, _audio, _nothing, _known_model, _stated, _sources, _photos):
         verdict = rule(dataset, profile)
         if verdict is not None:
             return _possible(verdict, transfer_syntax)
@@ -143,6 +145,12 @@ def _documents(dataset: Dataset, profile: Profile) -> Verdict | None:
 def _stated(dataset: Dataset, _profile: Profile) -> Verdict | None:
     if "YES" in _words(dataset, "BurnedInAnnotation"):
         return _refuse("burned-in", "the header says that text is burned into the pixels (0028,0301)")
+    return None
+
+
+def _audio(dataset: Dataset, _profile: Profile) -> Verdict | None:
+    if str(dataset.get("SOPClassUID") or "").startswith(AUDIO) or str(dataset.get("Modality") or "") == "AU":
+        return _refuse("audio", "a recorded voice identifies its speaker")
     return None
 
 
