@@ -1,7 +1,7 @@
 """The JSON Schema of a record and the Beacon filtering terms, both generated from the catalogue.
 
-Schema: JSON Schema 2020-12 (``python -m fairlead.extract.reference schema > configs/schemas/imaging-record-v1.schema.json``); a test keeps it
-current. Filtering terms: GA4GH Beacon v2.1, ``/filtering_terms``.
+Schema: JSON Schema 2020-12, stored as ``configs/schemas/imaging-record-v1.schema.json``; ``python -m fairlead.extract.reference schema``
+writes it, and a test keeps it current. Filtering terms: GA4GH Beacon v2.1, ``/filtering_terms``.
 """
 
 from __future__ import annotations

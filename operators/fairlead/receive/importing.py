@@ -14,7 +14,7 @@ from fairlead.errors import Conflict, FairleadError, InvalidInput, ServiceUnreac
 from fairlead.progress import Progress
 from fairlead.receive.file_ledger import Recorded
 from fairlead.receive.finder import Found, content_sha256, find, fingerprint
-from fairlead.receive.formats import Kind, recognise, recognise_file
+from fairlead.receive.formats import OME_KINDS, Kind, recognise, recognise_file
 from fairlead.receive.heads import read_head
 from fairlead.receive.ledger import Ledger
 from fairlead.receive.part10 import read_layout
@@ -76,6 +76,7 @@ class _Door:
     route: Route
     holder: str = ""
     report: ImportReport = field(default_factory=ImportReport)
+    known: set[str] | None = None
 
     def take(self, found: Found) -> int:
         """Take one thing and return its size in bytes; only what stops the whole import is raised."""
@@ -84,6 +85,8 @@ class _Door:
             return 0
         try:
             kind = recognise(found.path)
+            if kind not in OME_KINDS:
+                self._forget(found.path)
             if kind is Kind.ZIP:
                 self._take_zip(found)
             elif kind is Kind.DICOM:
@@ -94,6 +97,7 @@ class _Door:
                 self._take_ome(found)
             return found.path.stat().st_size
         except (InvalidInput, Conflict) as error:
+            self._forget(found.path)
             self._refuse(found.name, error.code, error.message)
         except OSError as error:
             self._refuse(found.name, "unreadable", f"The file cannot be read: {error.strerror}.")
@@ -139,6 +143,13 @@ class _Door:
                 self.report.files_unchanged += 1
             case Recorded.CHANGED:
                 self.report.files_changed += 1
+
+    def _forget(self, path: Path) -> None:
+        """Let the records go that stand for an older content of a path, which holds no OME image any more."""
+        if self.known is None:
+            self.known = set(self.ledger.fingerprints(self.route))
+        if str(path) in self.known:
+            self.ledger.file_gone(str(path), self.route)
 
     def _take_zip(self, found: Found) -> None:
         guard = ZipGuard(archive_bytes=found.path.stat().st_size)

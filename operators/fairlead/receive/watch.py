@@ -75,9 +75,11 @@ class FolderWatch:
         try:
             kind = recognise(found.path)
         except FairleadError as error:
+            self.ledger.file_gone(str(found.path), self.route)  # the records of an older content leave the index
             self.ledger.refuse(Refusal(source=found.name, code=error.code, reason=error.message), sha256=digest)
             return False
         if kind not in OME_KINDS:
+            self.ledger.file_gone(str(found.path), self.route)
             self._explain(found, kind, digest)
             return False
         sha256 = content_sha256(found.path)
