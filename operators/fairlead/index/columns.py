@@ -49,29 +49,30 @@ def is_number(value: Scalar) -> bool:
 class Key:
     """A grouping key (patient, study) as a small code per ordinal."""
 
-    def __init__(self) -> None:
-        self.names: list[str] = []
-        self._codes: dict[str, int] = {}
-        self._of: array[int] = array("q", [0])
+    def __init__(self, names: list[str] | None = None, of: array[int] | None = None) -> None:
+        self.names: list[str] = names or []
+        self.of: array[int] = array("q", [0]) if of is None else of
+        self._codes = {name: code for code, name in enumerate(self.names)}
 
     def add(self, ordinal: int, name: str) -> None:
         """Note the name of one ordinal; ordinals come in growing order, with gaps."""
         code = self._codes.setdefault(name, len(self.names))
         if code == len(self.names):
             self.names.append(name)
-        self._of.extend([0] * (ordinal + 1 - len(self._of)))
-        self._of[ordinal] = code
+        self.of.extend([0] * (ordinal + 1 - len(self.of)))
+        self.of[ordinal] = code
 
     def codes(self) -> Ints:
         """Return the code by ordinal, shape (highest ordinal + 1,); a copy, because the array may grow meanwhile."""
-        return np.array(self._of, dtype=np.int64)
+        return np.array(self.of, dtype=np.int64)
 
 
 class Numbers:
     """The stated numbers of one field as parallel columns of values and ordinals."""
 
-    def __init__(self) -> None:
-        self.values, self.ordinals = array("d"), array("q")
+    def __init__(self, values: array[float] | None = None, ordinals: array[int] | None = None) -> None:
+        self.values: array[float] = array("d") if values is None else values
+        self.ordinals: array[int] = array("q") if ordinals is None else ordinals
 
     def add(self, ordinal: int, value: float) -> None:
         """Note one value."""
@@ -97,9 +98,9 @@ class Columns:
         self._listed = listed
         self.values: dict[str, dict[Scalar, BitMap]] = {}
         self.numbers: dict[str, Numbers] = {}
-        self._stated: dict[str, BitMap] = {}
-        self._images: array[int] = array("q", [0])
-        self._bytes: array[int] = array("q", [0])
+        self.present: dict[str, BitMap] = {}
+        self.images: array[int] = array("q", [0])
+        self.sizes: array[int] = array("q", [0])
         self._derived: dict[tuple[str, str], Any] = {}
 
     def add(self, ordinal: int, row: Row) -> None:
@@ -108,11 +109,11 @@ class Columns:
         self.alive.add(ordinal)
         self.patient.add(ordinal, row.patient)
         self.study.add(ordinal, row.study)
-        for numbers, amount in ((self._images, row.images), (self._bytes, row.size_bytes)):
+        for numbers, amount in ((self.images, row.images), (self.sizes, row.size_bytes)):
             numbers.extend([0] * (ordinal + 1 - len(numbers)))
             numbers[ordinal] = amount
         for field, values in row.values.items():
-            self._stated.setdefault(field, BitMap()).add(ordinal)
+            self.present.setdefault(field, BitMap()).add(ordinal)
             for value in values:
                 if is_number(value):
                     self.numbers.setdefault(field, Numbers()).add(ordinal, float(value))
@@ -135,7 +136,7 @@ class Columns:
 
     def stated(self, field: str) -> BitMap:
         """Return who states the field."""
-        return self._stated.get(field, BitMap()) & self.alive
+        return self.present.get(field, BitMap()) & self.alive
 
     def equal(self, field: str, values: Iterable[Scalar]) -> BitMap:
         """Return who states one of the values."""
@@ -197,7 +198,7 @@ class Columns:
 
     def amounts(self, which: str) -> Ints:
         """Return images or bytes by ordinal."""
-        return self.derive("amounts", which, lambda: np.array(self._images if which == "images" else self._bytes, dtype=np.int64))
+        return self.derive("amounts", which, lambda: np.array(self.images if which == "images" else self.sizes, dtype=np.int64))
 
     def counts(self, ordinals: Ints) -> Counts:
         """Return exact numbers at the four grains."""

@@ -25,10 +25,14 @@ from fairlead.index.criteria import Criterion, without_field
 from fairlead.index.port import Facets, IndexStatus, Members, PutReport
 from fairlead.index.rows import Row, flat_values, generation_of, rows_of
 from fairlead.index.select import select
+from fairlead.index.snapshot import Place, read_snapshot, write_snapshot
 from fairlead.records import Counts, ImagingRecord, Refusal
 
 BUSY_S: Final = 30.0
 PAGE: Final = 1_000
+WORTH_A_SNAPSHOT: Final = 50_000
+"""Rows whose reading takes seconds."""
+
 FLAT: Final = json.JSONEncoder(separators=(",", ":"), check_circular=False)
 MANY: Final = 5
 """Above one in so many, members are named by walking through all ids in order."""
@@ -38,6 +42,8 @@ CREATE TABLE IF NOT EXISTS records (
     ord INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL, revision TEXT NOT NULL, patient TEXT NOT NULL, study TEXT NOT NULL,
     images INTEGER NOT NULL, size_bytes INTEGER NOT NULL, catalogue TEXT NOT NULL, flat TEXT NOT NULL, document TEXT NOT NULL);
 CREATE INDEX IF NOT EXISTS members ON records (id, revision);
+CREATE TABLE IF NOT EXISTS identity (id TEXT NOT NULL);
+INSERT INTO identity SELECT lower(hex(randomblob(16))) WHERE NOT EXISTS (SELECT 1 FROM identity);
 CREATE TABLE IF NOT EXISTS removed (seq INTEGER PRIMARY KEY AUTOINCREMENT, ord INTEGER NOT NULL);
 """
 
@@ -49,7 +55,9 @@ class EmbeddedIndex:
 
     def __init__(self, file: Path, catalogue: FieldCatalogue) -> None:
         self._file, self._catalogue = file, catalogue
+        self._snapshot = file.with_name(f"{file.name}-columns")
         self._lock = threading.Lock()
+        self._identity = ""
         self._forget()
         file.parent.mkdir(parents=True, exist_ok=True)
         with self._connection() as connection:
@@ -206,7 +214,9 @@ class EmbeddedIndex:
             connection.execute("COMMIT")
 
     def _ordinals(self, ids: Iterable[str]) -> Iterable[int]:
-        return [ordinal for page in batched(ids, PAGE) for _, ordinal, _, _ in _known(self._reading, page)]
+        asked = "SELECT ord FROM records WHERE id IN (SELECT value FROM json_each(?))"
+        pages = (json.dumps(page) for page in batched(sorted(ids), PAGE))  # sorted: neighbours share pages of the file
+        return [ordinal for page in pages for (ordinal,) in self._reading.execute(asked, (page,))]
 
     def _ids(self, chosen: BitMap) -> list[tuple[str, str, int]]:
         """Return (id, content hash, ordinal) of everybody chosen, sorted by id."""
@@ -219,8 +229,13 @@ class EmbeddedIndex:
 
     def _catch_up(self, connection: sqlite3.Connection) -> None:
         highest = connection.execute("SELECT coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'records'), 0)").fetchone()[0]
-        if highest < self._ordinal:  # the file was replaced
+        identity = connection.execute("SELECT id FROM identity").fetchone()[0]
+        if identity != self._identity:  # the first look, or the file was replaced
             self._forget()
+            self._identity = identity
+        if not self._ordinal and highest >= WORTH_A_SNAPSHOT:
+            self._resume(identity, highest)
+        began = self._ordinal
         for (ordinal,) in connection.execute("SELECT ord FROM removed WHERE seq > ?", (self._removal,)):
             self._columns.drop(ordinal)
         fresh = connection.execute(
@@ -232,14 +247,21 @@ class EmbeddedIndex:
             self._columns.add(ordinal, self._row(*rest))
         self._ordinal = highest
         self._removal = connection.execute("SELECT coalesce(max(seq), 0) FROM removed").fetchone()[0]
+        if highest - began >= WORTH_A_SNAPSHOT:
+            write_snapshot(self._snapshot, self._columns, Place(identity, self._catalogue.sha256, self._ordinal, self._removal))
+
+    def _resume(self, identity: str, highest: int) -> None:
+        place = read_snapshot(self._snapshot, self._columns, identity=identity, catalogue=self._catalogue.sha256)
+        if place is None or place.ordinal > highest:
+            self._forget()
+        else:
+            self._ordinal, self._removal = place.ordinal, place.removal
 
     def _row(self, *stored: Any) -> Row:
         record_id, revision, patient, study, images, size_bytes, flat, document = stored
-        if document is None:
-            values = json.loads(flat)
-        else:  # written under another catalogue: the document is the truth
-            values = flat_values(ImagingRecord.model_validate_json(document), self._catalogue)
-        return Row(record_id, revision, patient, study, images, size_bytes, values, "")
+        if document is not None:  # written under another catalogue: the document is the truth
+            flat = FLAT.encode(flat_values(ImagingRecord.model_validate_json(document), self._catalogue))
+        return Row(record_id, revision, patient, study, images, size_bytes, json.loads(flat), "")
 
 
 def _columns_of(row: Row) -> tuple[str | int, ...]:
