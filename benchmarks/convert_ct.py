@@ -116,7 +116,8 @@ def child(name: str, source: str, out: str) -> None:
     wall = time.perf_counter() - began
     after = resource.getrusage(resource.RUSAGE_SELF)
     cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    print(json.dumps({"wall_s": wall, "cpu_s": cpu, "peak_mb": after.ru_maxrss / 1024, "before_mb": before.ru_maxrss / 1024}))
+    peak = next(line.split()[1] for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM:"))
+    print(json.dumps({"wall_s": wall, "cpu_s": cpu, "peak_mb": int(peak) / 1024}))
 
 
 def run(name: str, source: Path, scratch: Path) -> dict[str, float]:

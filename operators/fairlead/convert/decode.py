@@ -26,7 +26,7 @@ COLOUR: Final = frozenset({"RGB", "YBR_FULL", "YBR_FULL_422", "YBR_RCT", "YBR_IC
 
 def stored_dtype(pixels: PixelFormat) -> np.dtype[Any]:
     """Return the integer type of stored values."""
-    return np.dtype(f"{'i' if pixels.signed else 'u'}{pixels.bits_allocated // 8}")
+    return np.dtype(f"{'f' if pixels.floating else 'i' if pixels.signed else 'u'}{pixels.bits_allocated // 8}")
 
 
 def decode_frame(path: Path, pixels: PixelFormat, index: int) -> Pixels:

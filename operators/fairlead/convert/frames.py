@@ -32,6 +32,7 @@ class PixelFormat:
     signed: bool
     frames: int
     offset: int | None = None
+    floating: bool = False
 
     @property
     def kind(self) -> tuple[int, int, int, str, int, int, bool]:

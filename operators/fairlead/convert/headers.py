@@ -16,6 +16,7 @@ from typing import Any, BinaryIO, Final
 import pydicom
 from pydicom.dataset import Dataset, FileDataset
 
+from fairlead.convert.doses import dose_frames, map_frames
 from fairlead.convert.frames import Frame, PixelFormat, classic_frame, enhanced_frames, planar_frames
 from fairlead.convert.sop_classes import UNCOMPRESSED, Layout, decoders_of, layout_of
 from fairlead.errors import NotDicom, UnreadableImage, UnsupportedInput
@@ -26,7 +27,7 @@ FACTS: Final = (
     "PatientPosition", "KVP", "ConvolutionKernel", "SliceThickness", "GantryDetectorTilt", "ScanningSequence", "SequenceVariant",
     "MRAcquisitionType", "RepetitionTime", "EchoTime", "InversionTime", "FlipAngle", "MagneticFieldStrength", "Units",
     "DecayCorrection", "RescaleType", "PhotometricInterpretation", "BitsStored", "PixelPaddingValue", "PixelPaddingRangeLimit",
-    "LossyImageCompression", "LossyImageCompressionRatio", "LossyImageCompressionMethod",
+    "DoseUnits", "DoseType", "DoseSummationType", "LossyImageCompression", "LossyImageCompressionRatio", "LossyImageCompressionMethod",
 )  # fmt: skip
 """Acquisition facts that go into the store; coded or numeric, none of them identifies anybody (PS3.15 Table E.1-1: not listed)."""
 GEOMETRY: Final = (
@@ -37,6 +38,7 @@ GEOMETRY: Final = (
     "InstanceNumber", "TemporalPositionIdentifier", "TriggerTime", "FrameReferenceTime", "AcquisitionTime", "AcquisitionNumber",
     "EchoNumbers", "DiffusionBValue", "DiffusionGradientOrientation", "FrameTime", "FrameTimeVector", "CineRate",
     "SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence", "NumberOfTemporalPositions",
+    "GridFrameOffsetVector", "DoseGridScaling",
 )  # fmt: skip
 TAGS: Final[list[Any]] = [*FACTS, *GEOMETRY, 0x00431039, 0x0019100C]
 """The two numbers are the b-values of GE (0043,1039) and Siemens (0019,100C), present only where private blocks were kept."""
@@ -47,6 +49,9 @@ MAX_PLANE_BYTES: Final = 1024**3
 READ_ELSEWHERE: Final = frozenset({Layout.SEGMENTATION, Layout.SLIDE})
 """Their frames are read by the modules that know them; here they only get their identity."""
 NO_FORMAT: Final = PixelFormat("", 0, 0, 0, "", 0, 0, signed=False, frames=0)
+FLOAT_PIXELS: Final = {"FloatPixelData": 32, "DoubleFloatPixelData": 64}
+PIXEL_TAGS: Final = frozenset({b"\xe0\x7f\x10\x00", b"\xe0\x7f\x08\x00", b"\xe0\x7f\x09\x00"})
+"""(7FE0,0010) PixelData, (7FE0,0008) FloatPixelData, (7FE0,0009) DoubleFloatPixelData as little-endian bytes."""
 MEDIA_DIRECTORY: Final = "1.2.840.10008.1.3.10"
 
 
@@ -120,7 +125,7 @@ def _header(path: Path, dataset: FileDataset, offset: int | None) -> Header:
     facts = {name: plain(dataset[name].value) for name in FACTS if name in dataset and dataset[name].value not in (None, "", [])}
     if layout in READ_ELSEWHERE:
         return Header(path, layout, sop_class, instance, study, series, reference, image_type, NO_FORMAT, facts, ())
-    pixels = _format(dataset, offset)
+    pixels = _format(dataset, offset, floats=_floats(path) if layout is Layout.MAP else 0)
     if pixels.frames > min(path.stat().st_size, MAX_FRAMES):
         raise UnreadableImage(f"The header claims {pixels.frames} frames, more than the file can hold.")
     frames = _frames(dataset, layout, pixels)
@@ -130,21 +135,35 @@ def _header(path: Path, dataset: FileDataset, offset: int | None) -> Header:
 def _frames(dataset: Dataset, layout: Layout, pixels: PixelFormat) -> tuple[Frame, ...]:
     if layout is Layout.ENHANCED:
         return enhanced_frames(dataset, pixels.frames)
+    if layout is Layout.DOSE:
+        return dose_frames(dataset, pixels.frames)
+    if layout is Layout.MAP:
+        return map_frames(dataset, pixels.frames)
     if layout is Layout.SLICES and pixels.frames == 1:
         return (classic_frame(dataset),)
     return planar_frames(dataset, pixels.frames)
 
 
-def _format(dataset: FileDataset, offset: int | None) -> PixelFormat:
+def _floats(path: Path) -> int:
+    """Return how many bits a floating-point pixel of a parametric map has, 0 when its pixels are integers."""
+    present = pydicom.dcmread(path, force=True, specific_tags=list(FLOAT_PIXELS), defer_size=64)
+    return next((bits for name, bits in FLOAT_PIXELS.items() if name in present), 0)
+
+
+def _format(dataset: FileDataset, offset: int | None, *, floats: int = 0) -> PixelFormat:
     syntax = str(dataset.file_meta.get("TransferSyntaxUID", "")) if hasattr(dataset, "file_meta") else ""
     if not syntax:
         raise UnreadableImage("The file does not say its transfer syntax.")
     decoders_of(syntax)
+    if floats:
+        dataset.BitsStored, dataset.PixelRepresentation = dataset.get("BitsAllocated"), 1
+        if offset is None or int(dataset.get("BitsAllocated") or 0) != floats:
+            raise UnsupportedInput("Floating-point pixels in this encoding are not converted.", remedy="Send them in little-endian order.")
     missing = [name for name in ("Rows", "Columns", "BitsAllocated", "BitsStored", "PixelRepresentation") if dataset.get(name) is None]
     if missing:
         raise UnreadableImage(f"There is no image in the file: {', '.join(missing)} absent.")
     allocated = int(dataset.BitsAllocated)
-    if allocated not in {8, 16, 32}:
+    if allocated not in {8, 16, 32} and not floats:
         raise UnsupportedInput(f"Pixels of {allocated} bits are not converted.", remedy="Converted are 8, 16 and 32 bits.")
     if not 1 <= int(dataset.BitsStored) <= allocated:
         raise UnreadableImage(f"BitsStored {int(dataset.BitsStored)} does not fit BitsAllocated {allocated}.")
@@ -164,6 +183,7 @@ def _format(dataset: FileDataset, offset: int | None) -> PixelFormat:
         signed=int(dataset.PixelRepresentation) == 1,
         frames=max(int(dataset.get("NumberOfFrames") or 1), 1),
         offset=offset,
+        floating=bool(floats),
     )
 
 
@@ -174,7 +194,7 @@ def pixel_offset(handle: BinaryIO, dataset: FileDataset) -> int | None:
         return None
     at = handle.tell()
     start = handle.read(12)
-    if start[:4] != b"\xe0\x7f\x10\x00":
+    if start[:4] not in PIXEL_TAGS:
         return None
     return at + (8 if syntax == "1.2.840.10008.1.2" else 12)
 

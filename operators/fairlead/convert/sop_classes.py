@@ -24,6 +24,10 @@ class Layout(StrEnum):
     """Many planes per instance, placed by functional groups (PS3.3 C.7.6.16)."""
     PLANAR = "planar"
     """One picture, or pictures over time, per instance."""
+    DOSE = "dose"
+    """Planes of one grid, placed by offsets from the first (PS3.3 C.8.8.3)."""
+    MAP = "map"
+    """Like enhanced images, but of real numbers (PS3.3 A.75)."""
     SEGMENTATION = "segmentation"
     """Segments on the lattice of other images (PS3.3 A.51)."""
     SLIDE = "slide"
@@ -61,15 +65,19 @@ IMAGES: Final[Mapping[str, Layout]] = {
     "1.2.840.10008.5.1.4.1.1.77.1.4": Layout.PLANAR,  # VL photographic
     "1.2.840.10008.5.1.4.1.1.77.1.5.1": Layout.PLANAR,  # ophthalmic photography 8 bit
     "1.2.840.10008.5.1.4.1.1.77.1.5.2": Layout.PLANAR,  # ophthalmic photography 16 bit
+    "1.2.840.10008.5.1.4.1.1.481.2": Layout.DOSE,  # RT dose
+    "1.2.840.10008.5.1.4.1.1.30": Layout.MAP,  # parametric map
     "1.2.840.10008.5.1.4.1.1.77.1.6": Layout.SLIDE,  # VL whole slide microscopy
     "1.2.840.10008.5.1.4.1.1.66.4": Layout.SEGMENTATION,  # segmentation
     "1.2.840.10008.5.1.4.1.1.66.7": Layout.SEGMENTATION,  # label map segmentation
 }
 
 SUPPORTED: Final = (
-    "CT, MR and PET (classic and enhanced), CR, DX, MG, US, XA, XRF, secondary capture, visible-light photographs, OME-TIFF and OME-Zarr"
+    "CT, MR and PET (classic and enhanced), CR, DX, MG, US, XA, XRF, secondary capture, visible-light photographs, whole slides, "
+    "segmentations, RT dose, parametric maps, OME-TIFF and OME-Zarr"
 )
 
+STRUCTURE_SET: Final = "1.2.840.10008.5.1.4.1.1.481.3"
 UNCOMPRESSED: Final = frozenset(
     {"1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.1.99", "1.2.840.10008.1.2.2"}  # ILE, ELE, deflated, EBE
 )
@@ -98,6 +106,10 @@ def layout_of(sop_class_uid: str) -> Layout:
     """
     if sop_class_uid in IMAGES:
         return IMAGES[sop_class_uid]
+    if sop_class_uid == STRUCTURE_SET:
+        raise UnsupportedInput(
+            f"{registered_name(sop_class_uid)} holds contours, not an image.", remedy="It stays DICOM: publish it beside the images."
+        )
     raise UnsupportedInput(f"{registered_name(sop_class_uid)} is not converted.", remedy=f"Converted are {SUPPORTED}.")
 
 

@@ -64,6 +64,8 @@ def value_scale(frames: Iterable[Frame], stored: np.dtype[Any], *, exact: bool =
     scales = {(frame.slope, frame.intercept) for frame in frames}
     if scales == {(1.0, 0.0)}:
         return ValueScale(stored.newbyteorder("="), identity=True)
+    if stored.kind == "f":
+        return ValueScale(stored.newbyteorder("="), identity=False)
     integral = all(slope.is_integer() and intercept.is_integer() and slope != 0 for slope, intercept in scales)
     small = stored.itemsize <= 2 and all(abs(slope) < 2**15 and abs(intercept) < 2**30 for slope, intercept in scales)
     return ValueScale(INT16 if exact and integral and small else FLOAT32, identity=False)

@@ -17,6 +17,8 @@ from fairlead.records import GeometryVerdict
 type Policy = Literal["strict", "split", "annotate"]
 
 NAME_DIGITS: Final = 16
+SINGLES: Final = frozenset({Layout.ENHANCED, Layout.DOSE, Layout.MAP})
+"""Layouts whose instances are volumes by themselves."""
 NO_PLACE: Final = GeometryVerdict(verdict="none", reason="The source states no place in the patient for this image.")
 
 
@@ -86,7 +88,7 @@ def _volumes(headers: Sequence[Header]) -> Iterator[tuple[str, list[Member]]]:
     if classic:
         yield store_stem(classic[0].series_uid), [Member(header, frame) for header in classic for frame in header.frames]
     for header in headers:
-        if header.layout is Layout.ENHANCED:
+        if header.layout in SINGLES:
             yield store_stem(header.sop_instance_uid), [Member(header, frame) for frame in header.frames]
 
 
