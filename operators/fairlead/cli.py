@@ -24,6 +24,7 @@ COMMAND_MODULES: Final = (
     "publish",
     "catalog",
     "harvest",
+    "tier",
     "admin",
 )
 """Modules of ``fairlead.commands``; each has ``register(app)``."""

@@ -1,20 +1,27 @@
-"""``fairlead catalog``."""
+"""``fairlead catalog`` and ``fairlead catalog user``: serve, and who may write."""
 
 from __future__ import annotations
 
+import secrets
+import sys
 from typing import Annotated
 
 import typer
 
-from fairlead.commands.shared import settings_of
+from fairlead.commands.shared import JsonFlag, complain, emit, settings_of
+
+catalog = typer.Typer(invoke_without_command=True)
 
 
+@catalog.callback()
 def serve_catalog(
     context: typer.Context,
     host: Annotated[str | None, typer.Option(help="Address to listen on; the default opens it to this machine only.")] = None,
     port: Annotated[int | None, typer.Option(min=0, max=65535, help="Port; 0 takes a free one.")] = None,
 ) -> None:
-    """Serve the FAIR Data Point until SIGTERM. Example: fairlead catalog --port 8000"""
+    """Serve the FAIR Data Point until SIGTERM. Example: fairlead catalog --port 8000."""
+    if context.invoked_subcommand is not None:
+        return
     from fairlead.catalog import serve
 
     settings = settings_of(context)
@@ -23,6 +30,34 @@ def serve_catalog(
     serve(settings.model_copy(update={"catalog": section}), ready=lambda address: typer.echo(f"listening {address}"))
 
 
+@catalog.command("user")
+def add_user(
+    context: typer.Context,
+    email: Annotated[str, typer.Argument(help="E-mail address of the user.")],
+    admin: Annotated[bool, typer.Option("--admin", help="May change and delete records of others.")] = False,
+    password_stdin: Annotated[bool, typer.Option("--password-stdin", help="Read the password from stdin instead of making one.")] = False,
+    as_json: JsonFlag = False,
+) -> None:
+    """Add a user who may write records, or give one a new password. Example: fairlead catalog user ada@example.org --admin.
+
+    Without --password-stdin a password is made and printed once; only its scrypt hash is stored.
+    """
+    from fairlead.catalog.accounts import Accounts
+    from fairlead.database import open_database
+
+    settings = settings_of(context)
+    password = sys.stdin.readline().rstrip("\r\n") if password_stdin else secrets.token_urlsafe(18)
+    engine = open_database(settings)
+    user = Accounts(settings, engine).add(email, password, "admin" if admin else "user")
+    engine.dispose()
+    document = {"email": user.email, "role": user.role} | ({} if password_stdin else {"password": password})
+    if not password_stdin:
+        complain("The password is shown this once.")
+    emit(document, as_json=as_json, text=lambda: " ".join(document.values()))
+
+
 def register(app: typer.Typer) -> None:
-    """Add the command to the tree."""
-    app.command("catalog")(serve_catalog)
+    """Add the commands to the tree."""
+    app.add_typer(
+        catalog, name="catalog", help="The FAIR Data Point; without a subcommand it serves. Example: fairlead catalog --port 8000"
+    )

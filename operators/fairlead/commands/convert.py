@@ -88,8 +88,8 @@ def _told(report: ConvertReport) -> str:
 
 def validate_command(
     context: typer.Context,
-    target: Annotated[str, typer.Argument(metavar="PATH|URL", help="OME-Zarr store.")],
-    profile: Annotated[str | None, typer.Option(help="Profile of a record, e.g. fdp; not used for stores.")] = None,
+    target: Annotated[str, typer.Argument(metavar="PATH|URL", help="OME-Zarr store, record in RDF, RO-Crate, or address.")],
+    profile: Annotated[str | None, typer.Option(help="Profile of a record: fdp, dcat-ap or health-ri; not used for stores.")] = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Validate a store, a record or a crate; exit 1 when it is not valid. Example: fairlead validate stores/image.ome.zarr."""
@@ -102,16 +102,17 @@ def validate_command(
 
 def _validate(target: str, profile: str | None) -> dict[str, Any]:
     """Hand the target to the room that knows its kind: a folder with Zarr metadata is a store; others come here as they are built."""
-    from fairlead.errors import NotFound, UnsupportedInput
+    from fairlead.errors import NotFound
 
     path = Path(target)
-    if target.startswith(("http://", "https://")):
-        raise UnsupportedInput("Records behind a URL are not validated yet.", remedy="Download the record or store and give its path.")
-    if not path.exists():
+    is_url = target.startswith(("http://", "https://"))
+    if not is_url and not path.exists():
         raise NotFound(f"There is no file or folder {target}.", remedy="Correct the path.")
-    if is_store(path):
+    if not is_url and is_store(path):
         return _validate_store(path)
-    raise UnsupportedInput(f"{path.name} is no OME-Zarr store.", remedy="Give a folder that holds zarr.json or .zattrs.")
+    from fairlead.catalog.validating import validate_record
+
+    return validate_record(target, profile)
 
 
 def is_store(path: Path) -> bool:

@@ -30,7 +30,7 @@ def publish_cohort(
     ngff: Annotated[str | None, typer.Option(help="OME-Zarr version: 0.5 or 0.6.")] = None,
     as_json: JsonFlag = False,
 ) -> None:
-    """Publish a cohort version as a FAIR dataset. Example: fairlead publish 5e2c…@1 --approved-by stewart --title "Chest CT"
+    """Publish a cohort version as a FAIR dataset. Example: fairlead publish 5e2c…@1 --approved-by stewart --title "Chest CT".
 
     Repeating the command after an interruption goes on where it stopped.
     """
@@ -122,7 +122,7 @@ def withdraw_dataset(
     reason: Annotated[str, typer.Option(help="Why; the tombstone shows it to everybody.")],
     as_json: JsonFlag = False,
 ) -> None:
-    """Withdraw a dataset: a tombstone in its place, its bytes moved away. Example: fairlead withdraw ds-1f… --reason "consent withdrawn" """
+    """Withdraw a dataset: a tombstone in its place, its bytes moved away. Example: fairlead withdraw ds-1f… --reason "no consent"."""
     from fairlead.database import open_database
     from fairlead.publish import withdraw
 
