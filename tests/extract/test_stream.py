@@ -218,3 +218,12 @@ def test_names_that_only_a_later_instance_states_are_kept_out_too(tmp_path: Path
         community = the_record(tmp_path / folder, catalogue).community.dicom
         assert community is not None
         assert "series.description" not in community.attributes
+
+
+def test_the_same_bytes_in_another_character_set_are_another_text(tmp_path: Path, catalogue: FieldCatalogue) -> None:
+    latin, cyrillic = (an_instance(number, SpecificCharacterSet=name) for number, name in ((1, "ISO_IR 100"), (2, "ISO_IR 144")))
+    for dataset in (latin, cyrillic):
+        dataset[0x0008103E] = RawDataElement(Tag(0x0008103E), "LO", 4, b"\xd0\xd1\xd2 ", 0, False, True)
+    community = the_record(write_series(tmp_path, [latin, cyrillic]), catalogue).community.dicom
+    assert community is not None
+    assert community.attributes["series.description"] == ("ÐÑÒ", "абв")

@@ -55,6 +55,10 @@ class Gathered:
                 self._count(found)
                 return
 
+    def forget(self) -> None:
+        """Forget what bytes meant: in another encoding or character set they may mean something else."""
+        self._known.clear()
+
     def settle(self, count: int) -> None:
         """Count the instances before ``count`` that were passed over, because nothing that the field reads differed in them."""
         for value in self._last if count > self._asked else ():
@@ -110,12 +114,16 @@ class Consolidation:
             for tag in gathered.tags or ():
                 self._by_tag.setdefault(tag, []).append(gathered)
         self._count = 0
+        self._encoding: tuple[Any, str] | None = None
 
     def observe(self, dataset: Dataset, changed: frozenset[int] | None = None) -> None:
         """Take one header; ``changed`` are the tags that differ from the one before, None for any."""
+        encoding = (dataset.original_encoding, str(dataset.original_character_set))
         for gathered in self._affected(changed):
+            if encoding != self._encoding:
+                gathered.forget()
             gathered.observe(dataset, self._count)
-        self._count += 1
+        self._count, self._encoding = self._count + 1, encoding
 
     def _affected(self, changed: frozenset[int] | None) -> Iterable[Gathered]:
         if changed is None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -81,7 +82,8 @@ class HeaderStream:
         header = read_header(file)
         implicit, little = header.dataset.original_encoding
         if little is True:
-            self._base = _base_of(file, header, implicit=bool(implicit))
+            with suppress(OSError):  # gone since it was read: the next one is read as a whole
+                self._base = _base_of(file, header, implicit=bool(implicit))
         return header
 
     def _next(self, buffer: bytes, size: int, base: _Base) -> Header | None:
