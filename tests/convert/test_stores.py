@@ -231,16 +231,9 @@ def test_validate_accepts_our_store_and_names_what_is_wrong_with_others(series, 
     assert "NOT valid" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("target", ["nowhere", "https://example.org/record"])
-def test_validate_says_what_it_cannot_judge(tmp_path, capsys, target):
-    assert run(["validate", target]) == 1
-    assert "error" in capsys.readouterr().err
-
-
-def test_validate_refuses_a_plain_file(tmp_path, capsys):
-    (tmp_path / "x.txt").write_text("x")
-    assert run(["validate", str(tmp_path / "x.txt")]) == 1
-    assert "no OME-Zarr store" in capsys.readouterr().err
+def test_validate_says_what_is_not_there(capsys):
+    assert run(["validate", "nowhere"]) == 1
+    assert "There is no file or folder nowhere" in capsys.readouterr().err
 
 
 def broken(document, change):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -12,9 +13,10 @@ import tifffile
 import zarr
 from numpy.typing import NDArray
 
-from fairlead.convert.ome_xml import HEX_COLORS, OmeImage, binary_only_target, read_ome_xml
+from fairlead.convert.ome_xml import HEX_COLORS, OmeImage, binary_only_target, read_ome_xml, read_plate
 from fairlead.convert.ome_zarr import zarr_plans
 from fairlead.convert.plan import AXIS_ORDER, Axis, Channel, ImagePlan, StorePlan, rgb_channels
+from fairlead.convert.plates import in_plate
 from fairlead.convert.sources import Source, SourceKind
 from fairlead.convert.volumes import Policy
 from fairlead.errors import UnreadableImage, UnsupportedInput
@@ -105,7 +107,7 @@ def ome_plans(source: Source, stem: str, policy: Policy, ngff: str) -> Iterator[
             raise UnsupportedInput("Neither DICOM, nor OME-TIFF, nor OME-Zarr.", remedy="Remove the file, or convert it first.")
 
 
-def _tiff_plans(source: Source, stem: str) -> Iterator[ImagePlan]:
+def _tiff_plans(source: Source, stem: str) -> Iterator[StorePlan]:
     with _opened(source.path) as tiff:
         xml = tiff.ome_metadata
         if not xml:
@@ -120,8 +122,11 @@ def _tiff_plans(source: Source, stem: str) -> Iterator[ImagePlan]:
         series = _series(tiff)
         if len(series) != len(images):
             raise UnreadableImage(f"The OME-XML describes {len(images)} images, the TIFF holds {len(series)}.")
-        for number, (one, image) in enumerate(zip(series, images, strict=True)):
-            yield _tiff_plan(source, stem if len(series) == 1 else f"{stem}-{number}", one, image)
+        plans = {
+            image.id or str(number): _tiff_plan(source, name, one, image, number=number)
+            for number, (name, one, image) in enumerate(zip(_names(stem, len(series)), series, images, strict=True))
+        }
+        yield from in_plate(source, stem, read_plate(xml), plans)
 
 
 def _companion_of(source: Source, name: str) -> Source:
@@ -162,7 +167,7 @@ def _series(tiff: tifffile.TiffFile) -> list[tifffile.TiffPageSeries]:
     return [series for series in found if series.kind == "ome"] or found[:1]
 
 
-def _tiff_plan(source: Source, name: str, series: tifffile.TiffPageSeries, image: OmeImage) -> ImagePlan:
+def _tiff_plan(source: Source, name: str, series: tifffile.TiffPageSeries, image: OmeImage, *, number: int) -> ImagePlan:
     axes = str(series.axes)
     if set(axes) - TIFF_AXES or not {"Y", "X"} <= set(axes):
         raise UnsupportedInput(f"TIFF axes {axes!r} are not converted.", remedy="Converted are subsets of TCZYX with colour samples.")
@@ -178,7 +183,8 @@ def _tiff_plan(source: Source, name: str, series: tifffile.TiffPageSeries, image
     sizes = _sizes(axes, tuple(series.shape))
     levels = tuple(_space(axes, array.shape) for array in arrays) if len(arrays) > 1 else ()
     channels = rgb_channels(dtype) if "S" in axes and sizes["c"] == RGB else _channels(image, sizes.get("c", 1))
-    return _plan(source, name, sizes, image, dtype=dtype, voxels=TiffVoxels(arrays, axes), levels=levels, channels=channels)
+    plan = _plan(source, name, sizes, image, dtype=dtype, voxels=TiffVoxels(arrays, axes), levels=levels, channels=channels)
+    return replace(plan, image_index=number)
 
 
 def _plan(
@@ -256,20 +262,26 @@ def _inside_folder(images: tuple[OmeImage, ...]) -> None:
         raise UnreadableImage("The OME-XML points to files outside its folder.", remedy="Keep all files of the set in one folder.")
 
 
-def _companion_plans(source: Source, stem: str) -> Iterator[ImagePlan]:
+def _companion_plans(source: Source, stem: str) -> Iterator[StorePlan]:
     images = read_ome_xml(source.path.read_bytes())
     if not images:
         raise UnreadableImage("The companion describes no image.")
     _inside_folder(images)
-    for number, image in enumerate(images):
+    plans: dict[str, ImagePlan] = {}
+    for number, (name, image) in enumerate(zip(_names(stem, len(images)), images, strict=True)):
         planes = _planes(source.path.parent, image)
         first, page = planes[0, 0, 0]
         with _opened(first) as tiff:
             dtype = np.dtype(tiff.pages[page].dtype).newbyteorder("=")
         sizes = {axis: size for axis, size in image.sizes.items() if size > 1 or axis in "yx"}
-        name = stem if len(images) == 1 else f"{stem}-{number}"
         channels = _channels(image, image.sizes["c"])
-        yield _plan(source, name, sizes, image, dtype=dtype, voxels=PlaneFiles(planes, image, dtype), levels=(), channels=channels)
+        plan = _plan(source, name, sizes, image, dtype=dtype, voxels=PlaneFiles(planes, image, dtype), levels=(), channels=channels)
+        plans[image.id or str(number)] = replace(plan, image_index=number)
+    yield from in_plate(source, stem, read_plate(source.path.read_bytes()), plans)
+
+
+def _names(stem: str, count: int) -> list[str]:
+    return [stem] if count == 1 else [f"{stem}-{number}" for number in range(count)]
 
 
 def _planes(folder: Path, image: OmeImage) -> dict[tuple[int, int, int], tuple[Path, int]]:

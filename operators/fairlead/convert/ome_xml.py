@@ -24,6 +24,7 @@ UNITS: Final[Mapping[str, str | None]] = {
 """OME unit symbols to the unit names NGFF recommends (UDUNITS-2); None: no physical unit."""
 HEX_COLORS: Final = ("0000FF", "00FF00", "FF0000", "FF00FF", "00FFFF", "FFFF00", "FFFFFF")
 """Colours for channels without one: blue, green, red as fluorescence usually runs, then mixtures."""
+MAX_WELLS: Final = 10_000
 MAX_XML_BYTES: Final = 64 * 1024**2
 
 
@@ -56,6 +57,26 @@ class OmeImage:
     steps: Mapping[str, tuple[float, str | None]]
     channels: tuple[OmeChannel, ...]
     blocks: tuple[PlaneBlock, ...]
+    id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PlateField:
+    """One field of a well: rows and columns count from 0, fields in the order of the WellSamples."""
+
+    row: int
+    column: int
+    field: int
+    image: str
+
+
+@dataclass(frozen=True, slots=True)
+class OmePlate:
+    """The first plate of an OME-XML; ``rows`` and ``columns`` are the names of its rows and columns."""
+
+    rows: tuple[str, ...]
+    columns: tuple[str, ...]
+    fields: tuple[PlateField, ...]
 
 
 def read_ome_xml(text: str | bytes) -> tuple[OmeImage, ...]:
@@ -65,6 +86,60 @@ def read_ome_xml(text: str | bytes) -> tuple[OmeImage, ...]:
     ------
     UnreadableImage : not well formed, no OME, a document type declaration, or sizes that are no positive numbers.
     """
+    root = _root(text)
+    return tuple(_image(image, pixels) for image in _children(root, "Image") for pixels in _children(image, "Pixels")[:1])
+
+
+def read_plate(text: str | bytes) -> OmePlate | None:
+    """Return the first plate that an OME-XML describes, with the fields that have an image; None without one.
+
+    Raises
+    ------
+    UnreadableImage : as :func:`read_ome_xml`, or wells without a place.
+    """
+    plates = _children(_root(text), "Plate")
+    if not plates:
+        return None
+    fields = [
+        PlateField(_count(well.get("Row")), _count(well.get("Column")), number, str(image.get("ID", "")))
+        for well in _children(plates[0], "Well")
+        for number, (_, image) in enumerate(
+            (sample, image) for sample in _children(well, "WellSample") for image in _children(sample, "ImageRef")[:1]
+        )
+    ]
+    if not fields:
+        return None
+    rows, columns = max(field.row for field in fields) + 1, max(field.column for field in fields) + 1
+    return OmePlate(
+        tuple(_place_name(number, plates[0].get("RowNamingConvention", "letter")) for number in range(rows)),
+        tuple(_place_name(number, plates[0].get("ColumnNamingConvention", "number")) for number in range(columns)),
+        tuple(fields),
+    )
+
+
+def _count(value: str | None) -> int:
+    if value is None or not value.strip().isdigit() or int(value) >= MAX_WELLS:
+        raise UnreadableImage("A well of the plate does not say its row and column.")
+    return int(value)
+
+
+def _place_name(number: int, convention: str) -> str:
+    """Return the name of a row or column counted from 0.
+
+    >>> _place_name(0, "letter"), _place_name(27, "letter"), _place_name(0, "number")
+    ('A', 'AB', '1')
+    """
+    if convention != "letter":
+        return str(number + 1)
+    name = ""
+    number += 1
+    while number:
+        number, letter = divmod(number - 1, 26)
+        name = chr(ord("A") + letter) + name
+    return name
+
+
+def _root(text: str | bytes) -> Any:
     data = text.encode() if isinstance(text, str) else text
     if len(data) > MAX_XML_BYTES:
         raise UnreadableImage(f"The OME-XML has {len(data) / 1e6:.0f} MB; at most {MAX_XML_BYTES / 1e6:.0f} MB are read.")
@@ -79,7 +154,7 @@ def read_ome_xml(text: str | bytes) -> tuple[OmeImage, ...]:
         raise UnreadableImage("The XML is no OME document.")
     if not _is_ome_namespace(root):
         raise UnreadableImage("The XML's namespace is none of the OME model.")
-    return tuple(_image(pixels) for image in _children(root, "Image") for pixels in _children(image, "Pixels")[:1])
+    return root
 
 
 def binary_only_target(text: str | bytes) -> str | None:
@@ -88,7 +163,7 @@ def binary_only_target(text: str | bytes) -> str | None:
     return match.group(1).decode("utf-8", "replace") if match else None
 
 
-def _image(pixels: Any) -> OmeImage:
+def _image(image: Any, pixels: Any) -> OmeImage:
     sizes = {name: _positive(pixels.get(f"Size{name.upper()}"), f"Size{name.upper()}") for name in "tczyx"}
     order = str(pixels.get("DimensionOrder", ""))
     if sorted(order) != sorted("XYZCT") or order[:2] != "XY":
@@ -100,6 +175,7 @@ def _image(pixels: Any) -> OmeImage:
         steps=_steps(pixels),
         channels=tuple(_channel(channel) for channel in _children(pixels, "Channel")),
         blocks=tuple(_block(block) for block in _children(pixels, "TiffData")),
+        id=str(image.get("ID", "")),
     )
 
 

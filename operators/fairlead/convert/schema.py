@@ -127,3 +127,39 @@ IMAGE_06: Final = _ome(
     },
 )  # fmt: skip
 SCHEMAS: Final = {"0.5": IMAGE_05, "0.6": IMAGE_06}
+NAMED: Final[JsonObject] = {
+    "type": "array", "minItems": 1,
+    "items": {"type": "object", "required": ["name"], "properties": {"name": {"type": "string", "pattern": "^[A-Za-z0-9]+$"}}},
+}  # fmt: skip
+PLATE: Final[JsonObject] = {
+    "type": "object",
+    "required": ["rows", "columns", "wells"],
+    "properties": {
+        "rows": NAMED,
+        "columns": NAMED,
+        "wells": {
+            "type": "array", "minItems": 1,
+            "items": {
+                "type": "object", "required": ["path", "rowIndex", "columnIndex"],
+                "properties": {
+                    "path": {"type": "string", "pattern": "^[A-Za-z0-9]+/[A-Za-z0-9]+$"},
+                    "rowIndex": {"type": "integer", "minimum": 0},
+                    "columnIndex": {"type": "integer", "minimum": 0},
+                },
+            },
+        },
+        "field_count": {"type": "integer", "minimum": 1},
+    },
+}  # fmt: skip
+WELL: Final[JsonObject] = {
+    "type": "object",
+    "required": ["images"],
+    "properties": {
+        "images": {
+            "type": "array", "minItems": 1,
+            "items": {"type": "object", "required": ["path"], "properties": {"path": {"type": "string", "pattern": "^[A-Za-z0-9]+$"}}},
+        },
+    },
+}  # fmt: skip
+GROUPS: Final = {"plate": PLATE, "well": WELL}
+"""Groups without an image of their own, by the key that tells what they are (NGFF 0.5 "plate", "well"; the same in 0.6)."""

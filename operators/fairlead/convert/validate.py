@@ -13,7 +13,7 @@ import zarr
 from jsonschema import Draft202012Validator
 from pydantic import ValidationError
 
-from fairlead.convert.schema import SCHEMAS
+from fairlead.convert.schema import GROUPS, SCHEMAS
 from fairlead.records import JsonObject, Validity
 
 MODELS: Final = "ome-zarr-models"
@@ -168,10 +168,17 @@ def _by_schema(attributes: JsonObject, version: str) -> list[ValidationFinding]:
         return [
             ValidationFinding("warning", "ome/version", f"No schema for NGFF {version[:10]!r}; known are {', '.join(SCHEMAS)}.", SCHEMA)
         ]
+    for key, group in GROUPS.items():
+        if key in attributes:
+            return _judged(group, attributes[key], f"ome/{key}/")
     if "multiscales" not in attributes:
         return [ValidationFinding("warning", "ome", "No image at the root of this group; its images are not checked by schema.", SCHEMA)]
-    errors = Draft202012Validator(schema).iter_errors(attributes)
-    return [ValidationFinding("error", "ome/" + "/".join(map(str, error.absolute_path)), _said(error.message), SCHEMA) for error in errors]
+    return _judged(schema, attributes, "ome/")
+
+
+def _judged(schema: JsonObject, value: Any, at: str) -> list[ValidationFinding]:
+    errors = Draft202012Validator(schema).iter_errors(value)
+    return [ValidationFinding("error", at + "/".join(map(str, error.absolute_path)), _said(error.message), SCHEMA) for error in errors]
 
 
 def _arrays(store: Path, attributes: JsonObject) -> list[ValidationFinding]:
