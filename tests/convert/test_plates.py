@@ -12,7 +12,7 @@ import tifffile
 import zarr
 from ome_zarr_models import open_ome_zarr
 
-from fairlead.convert import convert, validate_store
+from fairlead.convert import convert, render_preview, validate_store
 
 IMAGE = """<Image ID="Image:{n}" Name="Doe"><Pixels ID="Pixels:{n}" DimensionOrder="XYCZT" Type="uint8" SizeX="8" SizeY="6"
 SizeC="1" SizeZ="1" SizeT="1" PhysicalSizeX="0.5" PhysicalSizeY="0.5"><Channel ID="Channel:{n}:0"/>
@@ -62,6 +62,12 @@ def test_images_of_wells_become_a_plate(tmp_path):
     assert type(open_ome_zarr(zarr.open_group(str(path), mode="r"))).__name__ == "HCS"
     assert validate_store(path).findings == ()
     assert b"Who" not in (path / "zarr.json").read_bytes()
+
+
+def test_a_plate_is_drawn_by_its_first_field(tmp_path):
+    (store,) = convert(a_plate(tmp_path / "a.ome.tif", [(0, 0, ["Image:0"])], images=1), tmp_path / "out").stores
+    render_preview(tmp_path / "out" / store.path, tmp_path / "a.png")
+    assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_images_outside_the_plate_are_stores_of_their_own(tmp_path):

@@ -19,7 +19,7 @@ import zarr
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from fairlead.convert.validate import read_ome
+from fairlead.convert.validate import groups_below, read_ome
 from fairlead.errors import InvalidInput
 from fairlead.files import atomic_write
 from fairlead.records import JsonObject
@@ -73,6 +73,7 @@ def _is_thick(view: _View) -> bool:
 
 def _load(store: Path) -> _View:
     try:
+        store = _first_image(store)
         ome, _ = read_ome(store)
         image = ome["multiscales"][0]
         axes = image.get("axes") or image["coordinateSystems"][0]["axes"]
@@ -86,6 +87,15 @@ def _load(store: Path) -> _View:
     voxels = _czyx(array, names)
     channels = (ome.get("omero") or {}).get("channels") or [_default_channel(voxels)] * voxels.shape[0]
     return _View(voxels, (steps.get("z", 1.0), steps["y"], steps["x"]), units["x"], channels, _head_last(store, axes))
+
+
+def _first_image(store: Path) -> Path:
+    """Return the image to draw: the store itself, or the first field of a plate."""
+    ome, _ = read_ome(store)
+    if "multiscales" in ome:
+        return store
+    below = groups_below(store, ome)
+    return _first_image(store / below[0]) if below else store
 
 
 def _head_last(store: Path, axes: list[JsonObject]) -> bool:
