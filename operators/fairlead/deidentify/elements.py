@@ -19,7 +19,10 @@ PIXEL_TAGS: Final = (0x7FE00008, 0x7FE00009, 0x7FE00010)
 
 def element_of(source: Dataset, tag: int) -> Element:
     """Return an element as it was read, not converted; pixel data that were left in the file stay there."""
-    return source.get_item(tag, keep_deferred=tag in PIXEL_TAGS)
+    raw: Element = source._dict[tag]  # type: ignore[index]  # get_item builds a tag each time: a tenth of the engine's time
+    if raw.value is None and isinstance(raw, RawDataElement) and raw.length and tag not in PIXEL_TAGS:
+        return source.get_item(tag)  # was too large to be read at once
+    return raw
 
 
 def empty(tag: int) -> DataElement:

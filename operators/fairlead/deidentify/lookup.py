@@ -9,12 +9,15 @@ import base64
 import json
 import secrets
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from fairlead.deidentify.engine import Person
 from fairlead.errors import InvalidConfiguration, InvalidInput
 from fairlead.files import write_text
 from fairlead.keys import pseudonym
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 FORMAT: Final = b"fairlead-lookup-1"
 NONCE_BYTES: Final = 12
@@ -56,7 +59,7 @@ def read_lookup(file: Path, key: bytes) -> dict[str, tuple[str, str]]:
     return {name: (str(patient), str(issuer)) for name, (patient, issuer) in rows.items()}
 
 
-def _cipher(key: bytes):  # type: ignore[no-untyped-def]  # noqa: ANN202
+def _cipher(key: bytes) -> AESGCM:
     try:
         from cryptography.hazmat.primitives.ciphers.aead import AESGCM
     except ImportError as error:

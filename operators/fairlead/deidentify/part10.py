@@ -16,7 +16,7 @@ from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset, FileDataset
 from pydicom.errors import BytesLengthException, InvalidDicomError
 from pydicom.filebase import DicomBytesIO
-from pydicom.filewriter import write_dataset
+from pydicom.filewriter import write_dataset, write_file_meta_info
 from pydicom.tag import BaseTag, Tag
 from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
@@ -199,7 +199,7 @@ class Written:
 def write_parts(dataset: Dataset, *, syntax: str, pixels: dict[int, Span]) -> Written:
     """Return the Part 10 file: empty preamble, our own meta, the data set in the given transfer syntax, pixel values by reference."""
     if syntax == DeflatedExplicitVRLittleEndian:
-        whole = _part10(dataset, syntax)
+        whole = _deflated(dataset)
         return Written(whole, (whole,))
     tags = sorted(dataset.keys())
     large = [tag for tag in tags if tag in PIXEL_TAGS]
@@ -207,7 +207,7 @@ def write_parts(dataset: Dataset, *, syntax: str, pixels: dict[int, Span]) -> Wr
         whole = _part10(dataset, syntax)
         return Written(whole, (whole,))
     head = _part10(_some(dataset, [tag for tag in tags if tag < PIXEL_TAGS[0]]), syntax)
-    tail = _tail(_some(dataset, [tag for tag in tags if tag > PIXEL_TAGS[-1]]))
+    tail = _encoded(_some(dataset, [tag for tag in tags if tag > PIXEL_TAGS[-1]]))
     middle = [part for tag in large for part in _pixel_parts(dataset, tag, pixels.get(tag))]
     return Written(head + tail, (head, *middle, *([tail] if tail else [])))
 
@@ -217,15 +217,20 @@ def _some(dataset: Dataset, tags: list[BaseTag]) -> Dataset:
 
 
 def _part10(dataset: Dataset, syntax: str) -> bytes:
-    file = FileDataset("", dataset, file_meta=new_meta(dataset, transfer_syntax=syntax), preamble=PREAMBLE)
-    implicit, little = dataset.original_encoding
-    file.set_original_encoding(implicit, little, dataset.original_character_set or None)
+    buffer = DicomBytesIO()
+    buffer.write(PREAMBLE + b"DICM")
+    write_file_meta_info(buffer, new_meta(dataset, transfer_syntax=syntax), enforce_standard=True)
+    return buffer.getvalue() + _encoded(dataset)
+
+
+def _deflated(dataset: Dataset) -> bytes:
+    meta = new_meta(dataset, transfer_syntax=str(DeflatedExplicitVRLittleEndian))
     buffer = BytesIO()
-    dcmwrite(buffer, file, enforce_file_format=True)
+    dcmwrite(buffer, FileDataset("", dataset, file_meta=meta, preamble=PREAMBLE), enforce_file_format=True)
     return buffer.getvalue()
 
 
-def _tail(dataset: Dataset) -> bytes:
+def _encoded(dataset: Dataset) -> bytes:
     if not len(dataset):
         return b""
     buffer = DicomBytesIO()
