@@ -205,6 +205,35 @@ class IndexContract:
         assert found["modality"] == (FacetValue("CT", "CT", 1, 2), FacetValue("MR", "MR", 1, 1), FacetValue(None, "Unknown", 1, 1))
         assert found["patient.sex"] == (FacetValue("F", "F", 1, 2),)
 
+    def test_a_record_is_in_the_bucket_of_each_of_its_values(self, make_index: MakeIndex) -> None:
+        index = filled(
+            make_index,
+            an_image("a", patient="m1", ome__channel_name=("DAPI", "GFP")),
+            an_image("b", patient="m1", ome__channel_name=("GFP",)),
+            an_image("c", patient="m2", ome__channel_name=("GFP", "DAPI")),
+            an_image("d", patient="m3"),
+        )
+        (found,) = index.facets(All(), ["ome.channel_name"]).values()
+        assert found == (FacetValue("GFP", "GFP", 2, 3), FacetValue("DAPI", "DAPI", 2, 2), FacetValue(None, "Unknown", 1, 1))
+
+    def test_numbers_and_truth_values_are_buckets_too(self, make_index: MakeIndex) -> None:
+        index = filled(
+            make_index,
+            a_series("1", patient="p1", instances=40, series__slice_thickness_mm=2.5, series__regular=True),
+            a_series("2", patient="p1", instances=40, series__slice_thickness_mm=2.5, series__regular=False),
+            a_series("3", patient="p2", instances=2, series__slice_thickness_mm=1.25, series__regular=True),
+        )
+        index.remove(["local:default:1.2.9"])
+        found = index.facets(All(), ["series.slice_thickness_mm", "series.instances", "series.regular"])
+        assert found["series.slice_thickness_mm"] == (FacetValue(2.5, "2.5", 1, 2), FacetValue(1.25, "1.25", 1, 1))
+        assert found["series.instances"] == (FacetValue(40, "40", 1, 2), FacetValue(2, "2", 1, 1))
+        assert found["series.regular"] == (FacetValue(True, "yes", 2, 2), FacetValue(False, "no", 1, 1))
+
+    def test_text_that_is_no_unicode_is_refused_and_stops_nobody(self, make_index: MakeIndex) -> None:
+        report = (index := make_index()).put([a_series("1"), a_series("2", modality="C\ud800T"), a_series("3")])
+        assert (report.added, [refusal.source for refusal in report.refused]) == (2, ["local:default:1.2.2"])
+        assert uids(index, All()) == ["1", "3"]
+
     def test_a_date_facet_counts_by_year(self, make_index: MakeIndex) -> None:
         index = filled(make_index, a_series("1", study_date="2019-06-01"), a_series("2", study_date="2019-07-01"), a_series("3"))
         assert index.facets(All(), ["study_date"])["study_date"] == (FacetValue("2019", "2019", 1, 2), FacetValue(None, "Unknown", 1, 1))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import batched
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from opensearchpy.exceptions import NotFoundError as Absent
 
@@ -31,7 +31,8 @@ CREATED: Final = 201
 DELETED: Final = 200
 CONFLICT: Final = 409
 TRIES: Final = 5
-KEYS: Final = ("id", "patient.key", "study.key")
+KEYS: Final = ("id", "revision", "patient.key", "study.key")
+REMEMBERED: Final = 512
 
 
 class OpenSearchIndex:
@@ -47,6 +48,7 @@ class OpenSearchIndex:
         self.codes = Codes(self.client, self._generations.codes)
         self._compiler = Compiler(catalogue, self._tally)
         self._generation: tuple[str, str] | None = None
+        self._remembered: tuple[str, dict[object, object]] = "", {}
         self._lock = threading.Lock()
         self._ensure()
 
@@ -107,33 +109,31 @@ class OpenSearchIndex:
 
     def members(self, criterion: Criterion) -> Members:
         """Return who matches, sorted by id, all from one point in time."""
-        asked = {"query": self._sure(criterion), "_source": ["revision"], "docvalue_fields": list(KEYS)}
-        found = sorted(
-            (*(hit["fields"][name][0] for name in KEYS), hit["_source"]["revision"]) for hit in scan(self.client, self._alias, asked)
-        )
-        return Members(
-            ids=tuple(one[0] for one in found),
-            revisions=tuple(one[3] for one in found),
-            patients=tuple(one[1] for one in found),
-            studies=tuple(one[2] for one in found),
-        )
+        asked = {"query": self._sure(criterion), "_source": False, "docvalue_fields": list(KEYS)}
+        found = sorted(tuple(hit["fields"][name][0] for name in KEYS) for hit in scan(self.client, self._alias, asked))
+        ids, revisions, patients, studies = zip(*found, strict=True) if found else ((), (), (), ())
+        return Members(ids=ids, revisions=revisions, patients=patients, studies=studies)
 
     def count(self, criterion: Criterion) -> Counts:
         """Return exact numbers at the four grains."""
-        return counts_of(self._search({"query": self._sure(criterion), "aggs": TOTALS}))
+        answers = self._answers()
+        if criterion not in answers:
+            answers[criterion] = counts_of(self._search({"query": self._sure(criterion), "aggs": TOTALS}))
+        return cast("Counts", answers[criterion])
 
     def facets(self, criterion: Criterion, fields: Sequence[str]) -> Facets:
         """Return the buckets per field, each counted without the field's own conditions; fields under one criterion share a question."""
-        together: dict[Criterion, list[str]] = {}
-        for field in fields:
-            together.setdefault(without_field(criterion, field), []).append(field)
-        found: dict[str, tuple[FacetValue, ...]] = {}
+        answers, together = self._answers(), dict[Criterion, list[str]]()
+        wanted = {field: (without_field(criterion, field), field) for field in fields}
+        for others, field in wanted.values():
+            if (others, field) not in answers:
+                together.setdefault(others, []).append(field)
         for others, names in together.items():
-            declared = {name: self.catalogue.get(name) for name in names}
-            aggregations = {key: one for field in declared.values() for key, one in facet_aggregations(field).items()}
-            answer = self._search({"query": self._sure(others), "aggs": aggregations})["aggregations"]
-            found |= {name: facet_of(field, answer) for name, field in declared.items()}
-        return {name: found[name] for name in fields}
+            declared = [self.catalogue.get(name) for name in names]
+            aggregations = {key: one for field in declared for key, one in facet_aggregations(field).items()}
+            found = self._search({"query": self._sure(others), "aggs": aggregations})["aggregations"]
+            answers |= {(others, name): facet_of(field, found) for name, field in zip(names, declared, strict=True)}
+        return {field: cast("tuple[FacetValue, ...]", answers[key]) for field, key in wanted.items()}
 
     def missing(self, criterion: Criterion, fields: Sequence[str]) -> Mapping[str, int]:
         """Return how many matching records do not state each field."""
@@ -161,6 +161,14 @@ class OpenSearchIndex:
         return IndexStatus(self.backend, self.count(All()).series, self.generation())
 
     # --- inside ------------------------------------------------------------------------------------------------------
+
+    def _answers(self) -> dict[object, object]:
+        """Return what was asked since the last change of the index; whole-index facets are the slow case, and the usual one."""
+        token = self._generations.change_token()
+        if token != self._remembered[0] or len(self._remembered[1]) > REMEMBERED:
+            self._refresh(1)  # what another process has written and not shown yet belongs to this token too
+            self._remembered = token, {}
+        return self._remembered[1]
 
     def _sure(self, criterion: Criterion) -> Query:
         return {"bool": {"filter": [self._compiler.filters(criterion).sure]}}

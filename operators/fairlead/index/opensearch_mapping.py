@@ -7,7 +7,6 @@ headers is one ``flat_object`` (``other``): it can be searched by path, not coun
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
@@ -15,7 +14,7 @@ from fairlead.errors import InvalidConfiguration
 from fairlead.extract import FieldCatalogue, FieldDeclaration
 from fairlead.index.columns import WORD
 from fairlead.index.rows import SOURCE_FIELD, Row
-from fairlead.records import Scalar
+from fairlead.records import ImagingRecord, Scalar
 
 LAYOUT: Final = 1
 """Number of this module's document; another one is a new generation, as another catalogue is."""
@@ -61,7 +60,7 @@ def mapping_of(catalogue: FieldCatalogue) -> dict[str, Any]:
         **texts,
         **numbers,
         **objects,
-        "revision": {"type": "keyword", "index": False},
+        "revision": {"type": "keyword", "index": False, "doc_values": True},
         "other": {"type": "flat_object"},
         "document": KEPT,
     }
@@ -103,7 +102,7 @@ def document_of(row: Row, catalogue: FieldCatalogue, *, ordinal: int, patient: i
         "stated": sorted(row.values),
         "values": _nested({name: list(found) for name, found in fields.items() if name not in texts}),
         "words": _nested({name: [in_words(str(value)) for value in fields[name]] for name in texts}),
-        "other": long_tail(row.document),
+        "other": {} if row.record is None else long_tail(row.record),
         "document": row.document,
     }
 
@@ -128,16 +127,15 @@ def _nested(flat: Mapping[str, list[Any]]) -> dict[str, Any]:
     return tree
 
 
-def long_tail(document: str) -> dict[str, list[str]]:
+def long_tail(record: ImagingRecord) -> dict[str, list[str]]:
     """Return what no field of the catalogue holds, by path: DICOM tags (``00081140/00081155``), REMBI groups, vendor blocks.
 
     A flat object takes neither deep nesting nor long values, so paths are joined and values over 4,000 characters stay in the record only.
     """
-    record = json.loads(document)
-    community = record["community"]
-    dicom, ome = community.get("dicom") or {}, community.get("ome") or {}
+    dicom, ome = record.community.dicom, record.community.ome
+    parts = {"dicom": dicom.other if dicom else {}, "rembi": ome.rembi if ome else {}, "vendor": record.vendor}
     tail: dict[str, list[str]] = {}
-    for path, value in _leaves({"dicom": dicom.get("other") or {}, "rembi": ome.get("rembi") or {}, "vendor": record["vendor"]}, ()):
+    for path, value in _leaves(parts, ()):
         text = str(value)
         if text and len(text) <= LONGEST_TAIL_VALUE:
             tail.setdefault("/".join(path), []).append(text)

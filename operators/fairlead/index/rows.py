@@ -32,6 +32,7 @@ class Row:
     size_bytes: int
     values: Mapping[str, tuple[Scalar, ...]]
     document: str
+    record: ImagingRecord | None = None
 
 
 def canonical_document(record: ImagingRecord) -> str:
@@ -71,6 +72,7 @@ def row_of(record: ImagingRecord, catalogue: FieldCatalogue) -> Row:
         size_bytes=core.size_bytes,
         values=flat_values(record, catalogue),
         document=document,
+        record=record,
     )
 
 

@@ -67,7 +67,7 @@ def write_snapshot(file: Path, columns: Columns, place: Place) -> None:
 def read_snapshot(file: Path, columns: Columns, *, identity: str, catalogue: str) -> Place | None:
     """Fill empty columns and return how far they go; None when there is no snapshot, or none that fits."""
     try:
-        with np.load(file, allow_pickle=False) as found:
+        with file.open("rb") as handle, np.load(handle, allow_pickle=False) as found:
             stated = _json(found["place"])
             if stated.pop("layout") != LAYOUT or (stated["identity"], stated["catalogue"]) != (identity, catalogue):
                 return None
