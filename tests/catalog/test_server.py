@@ -18,13 +18,11 @@ import pytest
 import zarr
 from obstore.store import HTTPStore
 from rdflib import DCAT, Graph, URIRef
-from sqlalchemy import Engine
 from zarr.storage import ObjectStore
 
 from catalog.conftest import Publish
-from fairlead.catalog import harvest
 from fairlead.cli import run
-from fairlead.errors import PortInUse, ServiceUnreachable, UnsupportedInput
+from fairlead.errors import PortInUse, ServiceUnreachable
 from fairlead.settings import CatalogSettings, Settings
 
 
@@ -110,9 +108,3 @@ def test_an_address_of_another_machine_is_refused(settings: Settings, monkeypatc
     monkeypatch.setenv("FAIRLEAD_HOME", str(settings.home))
     assert run(["catalog", "--host", "192.0.2.1", "--port", "0"]) == ServiceUnreachable.exit_status
     assert "cannot listen" in capfd.readouterr().err
-
-
-def test_harvesting_is_refused_in_so_many_words(settings: Settings, engine: Engine):
-    assert harvest(settings, []).seen == 0
-    with pytest.raises(UnsupportedInput, match="not built yet"):
-        harvest(settings, ["https://fdp.example.org/"])

@@ -1,0 +1,77 @@
+from __future__ import annotations
+
+import io
+import json
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from sqlalchemy import Engine, select
+
+from fairlead.catalog.accounts import Accounts, NotAuthenticated, check_password, hash_password
+from fairlead.catalog.tables import users
+from fairlead.cli import run
+from fairlead.database import open_database
+from fairlead.errors import InvalidInput
+from fairlead.settings import Settings
+
+PASSWORD = "correct horse battery"
+
+
+def test_a_hash_is_salted_and_holds_no_password():
+    one, two = hash_password(PASSWORD), hash_password(PASSWORD)
+    assert one != two
+    assert PASSWORD not in one
+    assert check_password(PASSWORD, one)
+    assert not check_password("other", one)
+
+
+@pytest.mark.parametrize(("email", "password"), [("ada", PASSWORD), ("a@b.c", "short"), ("a@b.c", "x" * 2000), ("a b@c.d", PASSWORD)])
+def test_bad_users_are_refused(settings: Settings, engine: Engine, email: str, password: str):
+    with pytest.raises(InvalidInput):
+        Accounts(settings, engine).add(email, password)
+
+
+def test_there_is_no_user_and_no_secret_until_somebody_makes_one(settings: Settings, engine: Engine):
+    accounts = Accounts(settings, engine)
+    for email in ("admin@example.org", "albert.einstein@example.com"):
+        with pytest.raises(NotAuthenticated):
+            accounts.token(email, "password")
+    assert not (settings.secrets_folder / "catalog-tokens.key").exists()
+
+
+def test_a_token_expires_and_belongs_to_one_installation(settings: Settings, engine: Engine, tmp_path):
+    now = [datetime(2026, 1, 1, tzinfo=UTC)]
+    accounts = Accounts(settings, engine, clock=lambda: now[0])
+    accounts.add("ada@example.org", PASSWORD)
+    token = accounts.token("ada@example.org", PASSWORD)
+    assert accounts.user_of(f"Bearer {token}").email == "ada@example.org"
+    assert (settings.secrets_folder / "catalog-tokens.key").stat().st_mode & 0o777 == 0o600
+    other = Accounts(settings.model_copy(update={"secrets": tmp_path / "other"}), engine, clock=lambda: now[0])
+    other._settings.__dict__.pop("secrets_folder", None)
+    with pytest.raises(NotAuthenticated):
+        other.user_of(f"Bearer {token}")
+    now[0] += timedelta(hours=13)
+    with pytest.raises(NotAuthenticated, match="expired"):
+        accounts.user_of(f"Bearer {token}")
+
+
+@pytest.mark.parametrize("header", ["Basic YTpi", "Bearer", "Bearer x", "Bearer a.b.c", "Bearer ..", "Bearer é.é.é", "x"])
+def test_other_credentials_are_refused(settings: Settings, engine: Engine, header: str):
+    with pytest.raises(NotAuthenticated):
+        Accounts(settings, engine).user_of(header)
+
+
+def test_the_command_makes_a_password_and_stores_its_hash(tmp_path, monkeypatch: pytest.MonkeyPatch, capfd):
+    monkeypatch.setenv("FAIRLEAD_HOME", str(tmp_path / "home"))
+    assert run(["catalog", "user", "ada@example.org", "--admin", "--json"]) == 0
+    document = json.loads(capfd.readouterr().out)
+    assert document.keys() == {"email", "role", "password"}
+    monkeypatch.setattr("sys.stdin", io.StringIO(f"{PASSWORD}\n"))
+    assert run(["catalog", "user", "ada@example.org", "--password-stdin"]) == 0
+    assert PASSWORD not in capfd.readouterr().out
+    engine = open_database(Settings())
+    with engine.connect() as connection:
+        (row,) = connection.execute(select(users)).all()
+    engine.dispose()
+    assert row.role == "user"
+    assert check_password(PASSWORD, row.password_hash)
