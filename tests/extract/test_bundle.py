@@ -203,6 +203,7 @@ GOLDEN: list[tuple[str, dict[str, Any]]] = [
             "rt.roi_type": ("EXTERNAL", "ISOCENTER"),
         },
     ),
+    ("dicom/odd/derived_rows_mismatch.dcm", {"quality.finding": ("odd-age", "pixels-contradict")}),
     ("dicom/rt/rtdose.dcm", {"modality": ("DCM:RTDOSE",), "rt.dose_type": ("PHYSICAL",), "rt.dose_summation": ("BEAM",)}),
     (
         "dicom/pt/siemens_quadra_fdg",

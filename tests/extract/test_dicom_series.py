@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -358,3 +359,21 @@ def test_a_report_says_what_it_measures_at_any_depth_and_no_number(tmp_path: Pat
     record = the_record(write(report, tmp_path / "a.dcm"), catalogue)
     assert attributes(record)["sr.measurement"] == "SCT:118565006"
     assert "12.5" not in record.model_dump_json()
+
+
+ODD_BYTES = {"Rows": 3, "Columns": 3, "BitsAllocated": 8, "PixelData": bytes(10)}
+
+
+@pytest.mark.parametrize(
+    ("attributes", "contradict"),
+    [
+        ({}, False),
+        ({"Rows": 5}, True),
+        ({"NumberOfFrames": 2}, True),
+        ({"Rows": 3, "Columns": 3, "BitsAllocated": 8, "PixelData": bytes(10)}, False),
+    ],
+)
+def test_pixels_that_do_not_fit_their_header_are_told(
+    tmp_path: Path, catalogue: FieldCatalogue, attributes: dict[str, Any], contradict: bool
+) -> None:
+    assert ("pixels-contradict" in codes(the_record(write(an_instance(**attributes), tmp_path / "a.dcm"), catalogue))) == contradict

@@ -182,3 +182,17 @@ def test_wavelengths_are_nanometres_whatever_their_unit(data: Path, catalogue: F
         found = ome(the_record(data / f"ome/xml/2015-01/{name}.ome.xml", catalogue))
         assert found.rembi["image_data"]["channels"][0]["emission_nm"] == found.attributes["ome.emission_nm"]
         assert 300 < float(str(found.attributes["ome.emission_nm"])) < 800
+
+
+@pytest.mark.parametrize("key", ["Patient Name", "patient_id", "Donor", "Date of birth", "MRN", "Last Name"])
+def test_whoever_a_map_annotation_names_is_in_no_text_of_the_record(tmp_path: Path, catalogue: FieldCatalogue, key: str) -> None:
+    note = (
+        '<StructuredAnnotations><MapAnnotation ID="Annotation:0"><Value>'
+        f'<M K="{key}">Quibbleworth</M><M K="Organism">mouse</M></Value></MapAnnotation></StructuredAnnotations>'
+    )
+    text = an_ome_xml(image='<AnnotationRef ID="Annotation:0"/>', after=note).replace('Name="sample"', 'Name="slide of quibbleworth"')
+    file = tmp_path / "a.ome.xml"
+    file.write_text(text)
+    record = the_record(file, catalogue)
+    assert "quibbleworth" not in record.model_dump_json().casefold()
+    assert record.core.organism is not None

@@ -1,13 +1,16 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from extract.builders import KEY, an_ome_xml, received, the_record, the_refusal
-from fairlead.errors import UnreadableImage, UnsupportedInput
+from fairlead.errors import FairleadError, UnreadableImage, UnsupportedInput
 from fairlead.extract import FieldCatalogue, read_file
 
 AXES = [
@@ -237,3 +240,47 @@ def test_label_images_are_named(tmp_path: Path, catalogue: FieldCatalogue) -> No
     assert catalogue.values(the_record(store, catalogue))["ome.labels"] == ("cells", "nuclei")
     (store / "labels" / ".zattrs").write_text("[")
     assert "ome.labels" not in catalogue.values(the_record(store, catalogue))
+
+
+KEYS = [
+    *("multiscales", "version", "axes", "datasets", "path", "plate", "well", "wells", "images", "bioformats2raw.layout", "series", "name"),
+    *("coordinateSystems", "coordinateTransformations", "type", "scale", "transformations", "output", "omero", "channels", "label", "unit"),
+]
+JUNK = st.recursive(
+    st.none() | st.booleans() | st.integers(-1, 3) | st.floats() | st.sampled_from(["0", "..", "0.4", "0.6", "x", "A/1", "intrinsic"]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(KEYS), inner, max_size=4),
+    max_leaves=12,
+)
+
+
+def spoilt(document: Any, at: int, junk: Any) -> Any:
+    """Return a document with one of its values, in the order of a walk, replaced."""
+    places: list[tuple[Any, Any]] = []
+
+    def walk(value: Any) -> None:
+        for key in list(value) if isinstance(value, dict) else range(len(value)) if isinstance(value, list) else ():
+            places.append((value, key))
+            walk(value[key])
+
+    document = json.loads(json.dumps(document))
+    walk(document)
+    owner, key = places[at % len(places)]
+    owner[key] = junk
+    return document
+
+
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@given(at=st.integers(0, 100), junk=JUNK, which=st.sampled_from(["0.4", "0.6", "plate", "any"]))
+def test_no_metadata_is_ever_more_than_a_refusal(
+    tmp_path_factory: pytest.TempPathFactory, catalogue: FieldCatalogue, *, at: int, junk: Any, which: str
+) -> None:
+    folder = tmp_path_factory.mktemp("store") / "a.zarr"
+    if which == "plate":
+        store = a_plate(folder)
+        (store / ".zattrs").write_text(json.dumps(spoilt(json.loads((store / ".zattrs").read_text()), at, junk)))
+    elif which == "0.6":
+        store = a_store(folder, spoilt({"version": "0.6", "multiscales": [SYSTEM_06]}, at, junk), version=3)
+    else:
+        store = a_store(folder, spoilt({"multiscales": [MULTISCALE]}, at, junk) if which == "0.4" else {"multiscales": junk, "plate": junk})
+    with suppress(FairleadError):
+        assert read_file(received(store), catalogue=catalogue, key=KEY)

@@ -27,6 +27,7 @@ MESSAGES: Final[Mapping[str, str]] = {
     "missing-images": "{count} images that the plate, the well or the collection lists cannot be read.",
     "schema-invalid": "The XSD of the OME-XML's own schema version rejects it; what a record needs is there.",
     "schema-unchecked": "The OME-XML states a schema version whose XSD is not at hand: read, but not validated.",
+    "pixels-contradict": "{count} instances have more or fewer bytes of pixels than rows, columns and frames come to.",
     "several-orientations": "The slices have {count} orientations.",
     "several-patients": "The instances state {count} different patients; the first in order of ids stands for the series.",
     "several-volumes": "Up to {count} frames share a position: echoes, b-values, segments or repetitions.",
@@ -38,7 +39,15 @@ MESSAGES: Final[Mapping[str, str]] = {
 MISSING, ODD, CONTRADICTORY = "missing", "odd", "contradictory"
 COMPLETE: Final = "complete"
 CONTRADICTIONS: Final = frozenset(
-    {"age-contradicts", "duplicate-positions", "modality-contradicts", "schema-invalid", "several-patients", "spacing-contradicts"}
+    {
+        "age-contradicts",
+        "duplicate-positions",
+        "modality-contradicts",
+        "pixels-contradict",
+        "schema-invalid",
+        "several-patients",
+        "spacing-contradicts",
+    }
 )
 ABSENCES: Final = frozenset(
     {"metadata-only", "missing-files", "missing-images", "missing-slices", "no-chunks", "no-modality", "no-patient-id", "no-study-date",
@@ -55,8 +64,12 @@ def verdict_of(codes: Iterable[str]) -> tuple[str, ...]:
     >>> verdict_of(["no-modality", "sheared"]), verdict_of([])
     (('missing', 'odd'), ('complete',))
     """
-    kinds = {CONTRADICTORY if code in CONTRADICTIONS else MISSING if code in ABSENCES else ODD for code in codes}
-    return tuple(sorted(kinds)) or (COMPLETE,)
+    return tuple(sorted({kind_of_finding(code) for code in codes})) or (COMPLETE,)
+
+
+def kind_of_finding(code: str) -> str:
+    """Return whether a finding is of something missing, odd or contradictory."""
+    return CONTRADICTORY if code in CONTRADICTIONS else MISSING if code in ABSENCES else ODD
 
 
 def findings_of(seen: Mapping[str, int], lattice: Lattice) -> tuple[Finding, ...]:

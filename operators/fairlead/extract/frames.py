@@ -39,6 +39,7 @@ PLANE_TAGS: Final = frozenset(
     for keyword in (
         *("Columns", "Rows", "SamplesPerPixel", "PixelSpacing", TILED, "TotalPixelMatrixRows", "NumberOfFrames"),
         *("FrameTime", "FrameTimeVector", "CineRate", "NumberOfTemporalPositions", "ImageType"),
+        *("BitsAllocated", "PhotometricInterpretation"),
     )
     if (tag := tag_for_keyword(keyword)) is not None
 ) | {SHARED_GROUPS, FRAME_GROUPS}  # fmt: skip
@@ -90,6 +91,16 @@ def frame_count(dataset: Dataset) -> int:
     if not whole(dataset, "Rows"):
         return 0
     return max(whole(dataset, "NumberOfFrames") or 1, 1)
+
+
+def native_bytes(dataset: Dataset) -> int | None:
+    """Return how long native pixel data must be (PS3.3 C.7.6.3.1), None where the header does not say all that it takes."""
+    stated = [whole(dataset, keyword) for keyword in ("Rows", "Columns", "BitsAllocated")]
+    photometric = decoded(dataset, "PhotometricInterpretation")
+    if None in stated or (photometric is not None and "422" in str(photometric.value)):
+        return None
+    bits = math.prod(number for number in stated if number is not None)
+    return (bits * (whole(dataset, "SamplesPerPixel") or 1) * frame_count(dataset) + 7) // 8
 
 
 def timed_frames(dataset: Dataset) -> int:

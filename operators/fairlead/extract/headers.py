@@ -58,6 +58,7 @@ DIRECTORY_CLASS: Final = "1.2.840.10008.1.3.10"
 class Header:
     """A parsed header. ``pixels_cut`` says that the file ends before its pixel data does.
 
+    ``pixel_bytes`` is the stated length of native pixel data, None for encapsulated or absent ones.
     ``changed`` are the tags with other bytes than in the header before it in a stream, None when it was read as a whole.
     """
 
@@ -66,6 +67,7 @@ class Header:
     size_bytes: int
     pixels_cut: bool
     changed: frozenset[int] | None = None
+    pixel_bytes: int | None = None
 
     def uid(self, keyword: str) -> str:
         """Return a UID attribute, or "" when it is absent or no UID (PS3.5 section 9.1)."""
@@ -153,7 +155,8 @@ def _read(handle: BinaryIO, *, size_bytes: int, tags: list[str] | None) -> Heade
         dataset = _forced(handle, tags)
     meta = getattr(dataset, "file_meta", None)
     syntax = str(meta.get("TransferSyntaxUID", "")).strip() if meta is not None else ""
-    return Header(dataset, syntax if is_uid(syntax) else "", size_bytes, _pixels_cut(handle, dataset, size_bytes))
+    stated, cut = _pixels(handle, dataset, size_bytes)
+    return Header(dataset, syntax if is_uid(syntax) else "", size_bytes, cut, pixel_bytes=stated)
 
 
 def _forced(handle: BinaryIO, tags: list[str] | None) -> Dataset:
@@ -182,23 +185,23 @@ def _check_inflation(handle: BinaryIO) -> None:
             raise UnreadableImage("The deflated data set grows beyond 1 GiB.", remedy="Send it in another transfer syntax.")
 
 
-def _pixels_cut(handle: BinaryIO, dataset: Dataset, size_bytes: int) -> bool:
-    """Return whether the pixels are cut off; the handle stands before the element at which pydicom stopped."""
+def _pixels(handle: BinaryIO, dataset: Dataset, size_bytes: int) -> tuple[int | None, bool]:
+    """Return what the element says at which pydicom stopped; the handle stands before it."""
     at = handle.tell()
     implicit, little = dataset.original_encoding
-    return native_pixels_cut(handle.read(12), at=at, size_bytes=size_bytes, implicit=bool(implicit), little=little is not False)
+    return native_pixels(handle.read(12), at=at, size_bytes=size_bytes, implicit=bool(implicit), little=little is not False)
 
 
-def native_pixels_cut(head: bytes, *, at: int, size_bytes: int, implicit: bool, little: bool = True) -> bool:
-    """Return whether a native PixelData element, of which ``head`` is the beginning, claims more bytes than the file still has."""
+def native_pixels(head: bytes, *, at: int, size_bytes: int, implicit: bool, little: bool = True) -> tuple[int | None, bool]:
+    """Return (stated length, whether the file ends before) of a native PixelData element, of which ``head`` is the beginning."""
     order = "<" if little else ">"
     if len(head) < 12:
-        return False
+        return None, False
     group, element = struct.unpack(order + "HH", head[:4])
-    if (group << 16 | element) not in PIXEL_TAGS:
-        return False
     length = struct.unpack(order + "L", head[4:8] if implicit else head[8:12])[0]
-    return bool(length != UNDEFINED_LENGTH and at + (8 if implicit else 12) + length > size_bytes)
+    if (group << 16 | element) not in PIXEL_TAGS or length == UNDEFINED_LENGTH:
+        return None, False
+    return length, at + (8 if implicit else 12) + length > size_bytes
 
 
 def decoded(dataset: Dataset, tag: str | int | BaseTag) -> DataElement | None:

@@ -15,9 +15,10 @@ from typing import Final
 
 from fairlead.errors import FairleadError, NotDicom
 from fairlead.extract.catalogue import FieldCatalogue
-from fairlead.extract.dicom_series import SeriesReader, build_record
+from fairlead.extract.dicom_series import build_record
 from fairlead.extract.headers import Header, decoded, quiet_readers, read_header, require_uids, values_of
 from fairlead.extract.ome_file import read_file
+from fairlead.extract.series_reader import SeriesReader
 from fairlead.extract.sniffing import InputKind, kind_of
 from fairlead.extract.stream import HeaderStream
 from fairlead.files import manifest_lines, manifest_sha256, relative_files, sha256_file

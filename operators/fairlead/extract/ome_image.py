@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
@@ -34,6 +35,11 @@ CHANNEL: Final[Mapping[str, tuple[str, str | None]]] = {
 """REMBI name of a channel's fact -> OME attribute and unit."""
 
 SUBJECT_KEYS: Final = ("Patient ID", "PatientID", "Subject ID", "SubjectID", "subject_id", "Donor", "Donor ID", "Individual")
+IDENTITY_KEY: Final = re.compile(
+    r"\b(patient|donor|subject[ _]?(id|name)|birth|dob|mrn|medical record|surname|(first|last|family|given)[ _]?name)", re.IGNORECASE
+)
+"""Keys of map annotations whose values name or number a person; such a value is looked for everywhere, and never recorded."""
+
 PERSON_ATTRIBUTES: Final = ("FirstName", "MiddleName", "LastName", "DisplayName", "Email", "UserName", "OMEName")
 
 
@@ -99,12 +105,15 @@ class OmeImage:
 
 
 def people(document: OmeDocument) -> set[str]:
-    """Return the spellings of everybody the document names, to keep them out of the record."""
+    """Return the spellings of everybody the document names, experimenters and subjects, to keep them out of the record."""
     found: set[str] = set()
     for person in (*below(document.root, "Experimenter"), *below(document.root, "Person")):
         names = [stated(person, name) or "" for name in PERSON_ATTRIBUTES]
         for name in (*names, f"{names[2]}^{names[0]}"):
             found |= name_spellings(name)
+    for pair in below(document.root, "M"):
+        if IDENTITY_KEY.search(pair.get("K") or "") and pair.text:
+            found |= name_spellings(pair.text)
     return found
 
 

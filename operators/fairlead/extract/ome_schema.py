@@ -28,7 +28,10 @@ def schema_finding(root: Any, schema: str) -> str | None:
     validator = _validator(schema)
     if validator is None or sum(1 for _, _ in zip(range(LARGEST_ELEMENTS + 1), root.iter(), strict=False)) > LARGEST_ELEMENTS:
         return UNCHECKED
-    return None if validator.validate(root) else INVALID
+    try:
+        return None if validator.validate(root) else INVALID
+    except etree.LxmlError:  # the validator itself gave up: nobody knows
+        return UNCHECKED
 
 
 @cache

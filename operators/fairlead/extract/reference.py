@@ -7,7 +7,7 @@ from typing import Final
 
 from fairlead.extract.catalogue import FieldCatalogue
 from fairlead.extract.declarations import FieldDeclaration
-from fairlead.extract.findings import MESSAGES
+from fairlead.extract.findings import MESSAGES, kind_of_finding
 
 INTRODUCTION: Final = """# Fields
 
@@ -17,6 +17,13 @@ Every field of a record is declared once in the catalogue. Extraction reads what
 filter terms show it. Definitions use the id or an alias. A value that the source does not state is absent, and the column *Missing*
 says what that means. Identity is never a field: records carry a keyed patient key, and a text that repeats an identity of its
 source is dropped.
+
+Body regions and imaging methods have a hierarchy (`parents` in `configs/vocabularies/*.yaml`): a region covers its parts, a method its
+kinds. The JSON Schema of a record, `configs/schemas/imaging-record-v1.schema.json`, is generated from the same catalogue.
+
+OME-XML is validated by the XSD of its own schema version where an installed package brings it (2016-06). A document that its XSD
+rejects, but that says all a record needs, is read and flagged `schema-invalid`; other versions are read and flagged
+`schema-unchecked`. A document without sizes, dimension order or pixel type is refused.
 
 A centre or project adds fields in a file of its own, without code, and points `index.fields` (`FAIRLEAD_INDEX__FIELDS`) at it:
 
@@ -69,10 +76,10 @@ def _paths(field: FieldDeclaration) -> tuple[tuple[str, tuple[str, ...]], ...]:
 
 def _findings() -> Iterator[str]:
     yield "## Findings\n"
-    yield "Values of `quality.finding`: what is missing, odd or contradictory in a source.\n"
-    yield "| Code | Message |"
-    yield "|---|---|"
-    yield from (f"| `{code}` | {MESSAGES[code].replace('{count}', '*n*')} |" for code in sorted(MESSAGES))
+    yield "Values of `quality.finding`: what is missing, odd or contradictory in a source. `quality.verdict` says which kinds there are.\n"
+    yield "| Code | Kind | Message |"
+    yield "|---|---|---|"
+    yield from (f"| `{code}` | {kind_of_finding(code)} | {MESSAGES[code].replace('{count}', '*n*')} |" for code in sorted(MESSAGES))
 
 
 if __name__ == "__main__":

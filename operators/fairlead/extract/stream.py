@@ -21,7 +21,7 @@ from pydicom.dataelem import RawDataElement, empty_value_for_VR
 from pydicom.tag import BaseTag
 
 from fairlead.errors import UnreadableImage
-from fairlead.extract.headers import Header, native_pixels_cut, read_header
+from fairlead.extract.headers import Header, native_pixels, read_header
 from fairlead.extract.scanning import LONG_VRS, META_END, SHORT_VRS, Layout, layout_of
 
 FIRST_BYTES: Final = 64 * 1024
@@ -97,9 +97,9 @@ class HeaderStream:
         if None in changed.values():
             return None
         base.elements.update(changed)
-        cut = native_pixels_cut(buffer[layout.end : layout.end + 12], at=layout.end, size_bytes=size, implicit=layout.implicit)
+        stated, cut = native_pixels(buffer[layout.end : layout.end + 12], at=layout.end, size_bytes=size, implicit=layout.implicit)
         base.layout = layout
-        return Header(base.dataset, base.transfer_syntax_uid, size, cut, changed=frozenset(changed))
+        return Header(base.dataset, base.transfer_syntax_uid, size, cut, frozenset(changed), stated)
 
 
 def _base_of(file: Path, header: Header, *, implicit: bool) -> _Base | None:
