@@ -102,6 +102,22 @@ def test_a_source_that_changed_is_done_again(scans: Path) -> None:
     assert (report.already, report.written) == (FILES - 1, FILES - 1)
 
 
+def test_what_another_run_may_end_differently_is_not_remembered(scans: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (scans / "same-uid.dcm").write_bytes(as_file(a_ct(SOPInstanceUID="1.3.6.1.4.1.99999.5.0", KVP="99")))
+    checker = scans.parent / "bin" / "dciodvfy"
+    checker.parent.mkdir()
+    checker.write_text("#!/no/such/interpreter\n")
+    checker.chmod(0o755)
+    monkeypatch.setenv("PATH", str(checker.parent))
+    every = Profile(name="every", title="t")
+    assert "cannot be run" in run(scans, profile=every).quarantined[0].reason
+    checker.write_text("#!/bin/sh\nexit 0\n")
+    report = run(scans, profile=every)
+    assert (report.already, report.written) == (1, FILES - 1), "the text file only"
+    assert [entry.path for entry in report.quarantined] == ["notes.txt", "same-uid.dcm"]
+    assert run(scans, profile=every).already == FILES, "all but the conflict, which ends when the other object is gone"
+
+
 def test_an_entry_that_was_cut_off_does_not_count(scans: Path) -> None:
     run(scans)
     for file in (scans.parent / "journal").rglob("*.json"):

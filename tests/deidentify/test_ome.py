@@ -48,7 +48,6 @@ DOCUMENT = f"""<?xml version="1.0" encoding="UTF-8"?>
       <TiffData IFD="0" PlaneCount="2">
         <UUID FileName="Mustermann_Hans.ome.tif">urn:uuid:0f8fad5b-d9cb-469f-a165-70867728950e</UUID>
       </TiffData>
-      <Plane TheZ="0" TheC="0" TheT="0" DeltaT="0.5"/>
     </Pixels>
     <AnnotationRef ID="Annotation:0"/>
   </Image>

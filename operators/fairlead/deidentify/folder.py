@@ -145,8 +145,8 @@ def deidentify_folder(
     table = LookupTable(plan.lookup, key) if plan.lookup is not None else None
     outcomes = in_order(task, [path for _, path in jobs], workers=plan.workers if len(jobs) >= WORTH_PROCESSES else 1)
     with closing(outcomes):
-        for (name, path), outcome in zip(tracked(jobs, "de-identify", progress or Silent(), total=len(jobs)), outcomes, strict=True):
-            tally.add(name, outcome, _settle(outcome, path, task))
+        for (name, _), outcome in zip(tracked(jobs, "de-identify", progress or Silent(), total=len(jobs)), outcomes, strict=True):
+            tally.add(name, outcome, _settle(outcome, task))
             if table is not None and outcome.person is not None:
                 table.add(outcome.person)
     if table is not None:
@@ -204,28 +204,24 @@ def _jobs(sources: list[Path], out: Path) -> Iterator[tuple[str, Path]]:
             yield source.name, source
 
 
-def _settle(outcome: Outcome, path: Path, task: Task) -> str:
+def _settle(outcome: Outcome, task: Task) -> str:
     """Write the file and remember its end; return why it is not in the output, empty when it is."""
     if outcome.already:
         return outcome.reason
-    reason, sha256 = outcome.reason, ""
+    reason, sha256, lasting = outcome.reason, "", outcome.lasting
     if not reason:
         try:
             sha256 = _write(task.out / outcome.name, outcome.parts)
         except Conflict:
             reason = f"{Conflict.code}: another object with the same identifier and other content is in the output already"
+            lasting = False
         except FairleadError as error:
             if not isinstance(error, InvalidInput):
                 raise  # a full disk ends the run
-            reason = f"{error.code}: {error.message}"
-    if task.journal is not None and outcome.work_id and _is_lasting(outcome, path):
+            reason, lasting = f"{error.code}: {error.message}", False
+    if task.journal is not None and outcome.work_id and lasting:
         task.journal.keep(outcome.work_id, entry_of(outcome, reason=reason, sha256=sha256))
     return reason
-
-
-def _is_lasting(outcome: Outcome, path: Path) -> bool:
-    """Return whether the same bytes would end the same way; a file that could not be read now may be readable later."""
-    return not outcome.reason or path.is_file()
 
 
 def _write(path: Path, parts: Parts) -> str:

@@ -61,6 +61,8 @@ class Outcome:
     """How many words an OCR program believes to see in what is written; None when nobody looked."""
     work_id: str = ""
     already: bool = False
+    lasting: bool = True
+    """The same bytes would end the same way; false after an error of the machine."""
 
     @property
     def content(self) -> bytes:
@@ -86,9 +88,10 @@ def deidentify_file(path: Path, deidentifier: Deidentifier, *, program: str | No
         return Outcome(reason=f"{error.code}: {error.message}")
     except DAMAGE as error:
         logger.debug("A file could not be processed: %s.", type(error).__name__)
-        return Outcome(reason=f"{UnreadableImage.code}: the file is damaged ({type(error).__name__} while it was read or written)")
+        reason = f"{UnreadableImage.code}: the file is damaged ({type(error).__name__} while it was read or written)"
+        return Outcome(reason=reason, lasting=not isinstance(error, MemoryError))
     except OSError as error:
-        return Outcome(reason=f"{UnreadableImage.code}: the file cannot be read ({type(error).__name__})")
+        return Outcome(reason=f"{UnreadableImage.code}: the file cannot be read ({type(error).__name__})", lasting=False)
 
 
 def _outcome(path: Path, deidentifier: Deidentifier, *, program: str | None, extras: Extras) -> Outcome:
@@ -103,7 +106,7 @@ def _outcome(path: Path, deidentifier: Deidentifier, *, program: str | None, ext
     written = _through_the_gate(result, _pixels(source, result, new), syntax=new.syntax if new else source.syntax, heads=heads)
     new_errors, checked, reason = _compared(path, written.parts, program)
     if reason:
-        return Outcome(reason=reason, new_errors=new_errors, checked=checked, rule=verdict.rule)
+        return Outcome(reason=reason, new_errors=new_errors, checked=checked, rule=verdict.rule, lasting=checked)
     return Outcome(
         name="/".join(str(result.dataset[keyword].value) for keyword in NAMED_BY) + ".dcm",
         parts=written.parts,

@@ -46,7 +46,7 @@ def deidentify_ome(path: Path, deidentifier: Deidentifier) -> Outcome:
     except (struct.error, ValueError, OverflowError, MemoryError) as error:
         return Outcome(reason=f"{UnreadableImage.code}: the file is damaged ({type(error).__name__} while it was read)")
     except OSError as error:
-        return Outcome(reason=f"{UnreadableImage.code}: the file cannot be read ({type(error).__name__})")
+        return Outcome(reason=f"{UnreadableImage.code}: the file cannot be read ({type(error).__name__})", lasting=False)
 
 
 def _tiff(path: Path, deidentifier: Deidentifier) -> Outcome:
