@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,8 @@ import zarr
 from ome_zarr_models import open_ome_zarr
 
 from fairlead.convert import convert, render_preview, validate_store
+
+whole = partial(convert, whole_plates=True)
 
 IMAGE = """<Image ID="Image:{n}" Name="Doe"><Pixels ID="Pixels:{n}" DimensionOrder="XYCZT" Type="uint8" SizeX="8" SizeY="6"
 SizeC="1" SizeZ="1" SizeT="1" PhysicalSizeX="0.5" PhysicalSizeY="0.5"><Channel ID="Channel:{n}:0"/>
@@ -50,7 +53,7 @@ def a_plate(path: Path, wells: list[tuple[int, int, list[str]]], *, images: int,
 
 def test_images_of_wells_become_a_plate(tmp_path):
     wells = [(0, 1, ["Image:2", "Image:0"]), (1, 0, ["Image:1"])]
-    (store,) = convert(a_plate(tmp_path / "a.ome.tif", wells, images=3), tmp_path / "out").stores
+    (store,) = whole(a_plate(tmp_path / "a.ome.tif", wells, images=3), tmp_path / "out").stores
     path = tmp_path / "out" / store.path
     assert (store.kind, store.instances, store.path) == ("HCS", 3, "a.ome.zarr")
     plate = ome(path)["plate"]
@@ -65,13 +68,21 @@ def test_images_of_wells_become_a_plate(tmp_path):
 
 
 def test_a_plate_is_drawn_by_its_first_field(tmp_path):
-    (store,) = convert(a_plate(tmp_path / "a.ome.tif", [(0, 0, ["Image:0"])], images=1), tmp_path / "out").stores
+    (store,) = whole(a_plate(tmp_path / "a.ome.tif", [(0, 0, ["Image:0"])], images=1), tmp_path / "out").stores
     render_preview(tmp_path / "out" / store.path, tmp_path / "a.png")
     assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
 
 
+def test_fields_can_be_stores_of_their_own_numbered_as_the_index_does(tmp_path):
+    wells = [(0, 1, ["Image:2", "Image:0"]), (1, 0, ["Image:1"])]
+    report = convert(a_plate(tmp_path / "a.ome.tif", wells, images=3), tmp_path / "out")
+    assert {store.image_index: store.path for store in report.stores} == {number: f"a-{number}.ome.zarr" for number in range(3)}
+    for number in range(3):
+        assert np.array_equal(np.asarray(zarr.open_array(str(tmp_path / f"out/a-{number}.ome.zarr/0"), mode="r")[:]), plane(number))
+
+
 def test_images_outside_the_plate_are_stores_of_their_own(tmp_path):
-    report = convert(a_plate(tmp_path / "a.ome.tif", [(0, 0, ["Image:1"])], images=2), tmp_path / "out")
+    report = whole(a_plate(tmp_path / "a.ome.tif", [(0, 0, ["Image:1"])], images=2), tmp_path / "out")
     assert [(store.path, store.kind, store.image_index) for store in report.stores] == [
         ("a.ome.zarr", "HCS", None),
         ("a-0.ome.zarr", "OME", 0),
@@ -79,13 +90,13 @@ def test_images_outside_the_plate_are_stores_of_their_own(tmp_path):
 
 
 def test_fields_that_are_not_there_are_counted(tmp_path):
-    (store,) = convert(a_plate(tmp_path / "a.ome.tif", [(0, 0, ["Image:0", "Image:7"])], images=1), tmp_path / "out").stores
+    (store,) = whole(a_plate(tmp_path / "a.ome.tif", [(0, 0, ["Image:0", "Image:7"])], images=1), tmp_path / "out").stores
     assert store.dropped == ("1 fields of the plate are not among the sources",)
 
 
 def test_naming_conventions_are_kept(tmp_path):
     naming = 'RowNamingConvention="number" ColumnNamingConvention="letter"'
-    (store,) = convert(a_plate(tmp_path / "a.ome.tif", [(1, 2, ["Image:0"])], images=1, naming=naming), tmp_path / "out").stores
+    (store,) = whole(a_plate(tmp_path / "a.ome.tif", [(1, 2, ["Image:0"])], images=1, naming=naming), tmp_path / "out").stores
     assert ome(tmp_path / "out" / store.path)["plate"]["wells"][0]["path"] == "2/C"
 
 
@@ -94,4 +105,4 @@ def test_naming_conventions_are_kept(tmp_path):
     [([(0, 0, ["Image:0"]), (1, 1, ["Image:0"])], "in two wells"), ([(99999, 0, ["Image:0"])], "does not say its row")],
 )
 def test_a_plate_that_contradicts_itself_is_refused(tmp_path, wells, reason):
-    assert reason in convert(a_plate(tmp_path / "a.ome.tif", wells, images=1), tmp_path / "out").refused[0].reason
+    assert reason in whole(a_plate(tmp_path / "a.ome.tif", wells, images=1), tmp_path / "out").refused[0].reason

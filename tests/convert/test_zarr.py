@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,8 @@ import zarr
 from ome_zarr_models import open_ome_zarr
 
 from fairlead.convert import convert, validate_store
+
+whole = partial(convert, whole_plates=True)
 
 SCALE_2D = [{"type": "scale", "scale": [0.5, 0.5]}]
 YX = [{"name": "y", "type": "space", "unit": "micrometer"}, {"name": "x", "type": "space", "unit": "micrometer"}]
@@ -123,7 +126,7 @@ def test_what_we_write_as_06_can_be_read_again(data, tmp_path):
 )
 def test_a_plate_stays_a_plate(data, tmp_path, name, wells, images):
     source = data / "ome/zarr" / f"{name}.ome.zarr"
-    (store,) = convert(source, tmp_path).stores
+    (store,) = whole(source, tmp_path).stores
     path = tmp_path / store.path
     assert (store.kind, store.instances) == ("HCS", images)
     assert [well["path"] for well in ome(path)["plate"]["wells"]] == wells
@@ -138,8 +141,8 @@ def test_a_plate_stays_a_plate(data, tmp_path, name, wells, images):
 
 
 def test_a_plate_of_version_05_is_copied_whole(data, tmp_path):
-    (first,) = convert(data / "ome/zarr/plate_0.4.ome.zarr", tmp_path / "one").stores
-    (second,) = convert(tmp_path / "one" / first.path, tmp_path / "two").stores
+    (first,) = whole(data / "ome/zarr/plate_0.4.ome.zarr", tmp_path / "one").stores
+    (second,) = whole(tmp_path / "one" / first.path, tmp_path / "two").stores
     assert second.manifest_sha256 == first.manifest_sha256
     assert (second.kind, second.instances) == ("HCS", 2)
 
@@ -179,11 +182,11 @@ def test_a_plate_that_does_not_hold_together_is_refused(data, tmp_path, change, 
     attributes = json.loads((source / ".zattrs").read_text())
     change(attributes)
     (source / ".zattrs").write_text(json.dumps(attributes))
-    assert reason in convert(source, tmp_path / "out").refused[0].reason
+    assert reason in whole(source, tmp_path / "out").refused[0].reason
 
 
 def test_validation_looks_into_labels_and_wells(data, tmp_path):
-    (store,) = convert(data / "ome/zarr/plate_0.4.ome.zarr", tmp_path).stores
+    (store,) = whole(data / "ome/zarr/plate_0.4.ome.zarr", tmp_path).stores
     victim = tmp_path / store.path / "B/2/0/labels" / ome(tmp_path / store.path / "B/2/0/labels")["labels"][0]
     (victim / "0/zarr.json").write_text("{}")
     findings = validate_store(tmp_path / store.path).findings

@@ -67,6 +67,7 @@ class ConvertFolderOperator(BaseOperator):
                 geometry=self.geometry or settings.export.geometry,
                 part=(self.part, self.parts),
                 resume=True,
+                whole_plates=True,
                 progress=Logged(),
             )
         except (ServiceUnreachable, StorageFull):

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from fairlead.convert.ome_xml import HEX_COLORS, OmeImage, binary_only_target, read_ome_xml, read_plate
 from fairlead.convert.ome_zarr import zarr_plans
-from fairlead.convert.plan import AXIS_ORDER, Axis, Channel, ImagePlan, StorePlan, rgb_channels
+from fairlead.convert.plan import AXIS_ORDER, Axis, Channel, CollectionPlan, ImagePlan, StorePlan, rgb_channels
 from fairlead.convert.plates import in_plate
 from fairlead.convert.sources import Source, SourceKind
 from fairlead.convert.volumes import Policy
@@ -86,21 +86,29 @@ class PlaneFiles:
         return plane.astype(self._dtype, copy=False)
 
 
-def ome_plans(source: Source, stem: str, policy: Policy, ngff: str) -> Iterator[StorePlan]:
-    """Yield a plan per image of the source; several images get a number in the store's name.
+def ome_plans(source: Source, stem: str, policy: Policy, ngff: str, *, whole_plates: bool = False) -> Iterator[StorePlan]:
+    """Yield a plan per image of the source, numbered in the store's name when there are several; or a plate as one store.
 
     Raises
     ------
     UnreadableImage : damaged TIFF or XML.
     UnsupportedInput : a kind of file that is not converted.
     """
+    for plan in _plans(source, stem, policy, ngff, whole_plates=whole_plates):
+        if isinstance(plan, CollectionPlan) and not whole_plates:
+            yield from plan.images.values()
+        else:
+            yield plan
+
+
+def _plans(source: Source, stem: str, policy: Policy, ngff: str, *, whole_plates: bool) -> Iterator[StorePlan]:
     match source.kind:
         case SourceKind.TIFF:
             yield from _tiff_plans(source, stem)
         case SourceKind.COMPANION:
             yield from _companion_plans(source, stem)
         case SourceKind.ZARR:
-            yield from zarr_plans(source, stem, policy, ngff)
+            yield from zarr_plans(source, stem, policy, ngff, whole_plates=whole_plates)
         case SourceKind.OME_XML:
             raise UnsupportedInput("An OME-XML without its TIFF holds no pixels here.", remedy="Give the OME-TIFF or the .companion.ome.")
         case _:

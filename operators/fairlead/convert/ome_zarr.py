@@ -44,7 +44,7 @@ class ZarrVoxels:
             raise UnreadableImage(f"A chunk of level {level} cannot be decoded ({type(error).__name__}).") from error
 
 
-def zarr_plans(source: Source, stem: str, policy: Policy, ngff: str) -> Iterator[StorePlan]:
+def zarr_plans(source: Source, stem: str, policy: Policy, ngff: str, *, whole_plates: bool) -> Iterator[StorePlan]:
     """Yield the plan of an image or a plate, or one plan per image of a collection or well.
 
     Raises
@@ -56,7 +56,7 @@ def zarr_plans(source: Source, stem: str, policy: Policy, ngff: str) -> Iterator
         ome, version = read_ome(source.path)
     except (OSError, ValueError) as error:
         raise UnreadableImage("The folder is no OME-Zarr image: NGFF metadata are absent or broken.") from error
-    if version == ngff == "0.5" and (copy := copied(source, stem)) is not None:
+    if version == ngff == "0.5" and (whole_plates or "multiscales" in ome) and (copy := copied(source, stem)) is not None:
         yield copy
     elif "plate" in ome:
         yield _plate(source, stem, ome, policy)

@@ -40,6 +40,7 @@ class _Run:
     policy: Policy
     progress: Progress
     finished: Finished | None = None
+    whole_plates: bool = False
     stores: list[StoreReport] = field(default_factory=list)
     refused: list[Refusal] = field(default_factory=list)
 
@@ -73,6 +74,7 @@ def convert(
     max_expansion: float = MAX_EXPANSION,
     part: tuple[int, int] = (0, 1),
     resume: bool = False,
+    whole_plates: bool = False,
     progress: Progress | None = None,
 ) -> ConvertReport:
     """Convert files and folders to OME-Zarr stores ``<out>/<name>.ome.zarr``; DICOM is grouped by series.
@@ -86,6 +88,7 @@ def convert(
     max_expansion : how many times larger than its files a slide may become in memory; larger ones are refused.
     part : (k, n) converts the k-th of n shares of the sources, counted from 0; a DICOM study, and so a segmentation with its
         image, is never divided.
+    whole_plates : a plate becomes one store; otherwise every field is a store with its ``image_index``, as the index counts them.
     resume : stores that an earlier run made of the same bytes with the same options are recognised and not made again.
 
     Raises
@@ -94,8 +97,8 @@ def convert(
     UnsupportedInput : an unknown version or policy.
     """
     begun = time.monotonic()
-    finished = Finished(out, (ngff, geometry, f"{max_expansion:g}")) if resume else None
-    run = _Run(out, check_version(ngff), parse_policy(geometry), progress or Silent(), finished)
+    finished = Finished(out, (ngff, geometry, f"{max_expansion:g}", str(whole_plates))) if resume else None
+    run = _Run(out, check_version(ngff), parse_policy(geometry), progress or Silent(), finished, whole_plates)
     paths = [sources] if isinstance(sources, Path) else list(sources)
     out.mkdir(parents=True, exist_ok=True)
     found = list(find_sources(paths))
@@ -223,7 +226,7 @@ def _convert_job(run: _Run, job: Job) -> None:
 
 def _convert_ome(run: _Run, source: Source, stem: str) -> None:
     try:
-        for plan in ome_plans(source, stem, run.policy, run.ngff):
+        for plan in ome_plans(source, stem, run.policy, run.ngff, whole_plates=run.whole_plates):
             run.write(plan)
     except StorageFull:
         raise
