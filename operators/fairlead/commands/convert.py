@@ -66,6 +66,7 @@ def convert_command(
         geometry=str(geometry or settings.export.geometry),
         max_expansion=max_expansion,
         resume=resume,
+        whole_plates=True,
         progress=default_progress(),
     )
     for refusal in report.refused:
