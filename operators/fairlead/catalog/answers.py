@@ -83,9 +83,15 @@ class Answers:
         media_type, profile = self._wanted(request)
         if profile != "fdp":
             raise NotAcceptable("A written record has the profile fdp only.", remedy="Leave ?profile= out.")
-        graph = self._documents.entry(entry)
         iri = iri_of(self.site, entry.kind.name, entry.id)
-        body = self._pages.entry(entry, graph, iri) if media_type == HTML else represent(graph, media_type)
+        key = (self._documents.generation(), iri, str(entry.revision), media_type)
+        kept = self._recall(key)
+        if kept is None:
+            graph = self._documents.entry(entry)
+            kept = (self._pages.entry(entry, graph, iri) if media_type == HTML else represent(graph, media_type), [])
+            if entry.state == EntryState.PUBLISHED:
+                self._keep(key, kept)
+        body = kept[0]
         extra = {"Cache-Control": "private, no-store", "Vary": "Accept, Authorization"} if entry.state == EntryState.DRAFT else {}
         links = [f'<{iri}>; rel="cite-as"', f'<{iri}?format=ttl>; rel="describedby"; type="text/turtle"']
         return self._respond(request, body, media_type, links=links, status=status, extra={**extra, **(headers or {})})

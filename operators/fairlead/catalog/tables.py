@@ -35,6 +35,7 @@ entries: Final = Table(
     Column("published_at", UtcDateTime),
     Index("ix_catalog_entries_parent_state", "parent", "state"),
     Index("ix_catalog_entries_state", "state"),
+    Index("ix_catalog_entries_times", "changed_at", "revision"),
 )
 """One row a record that a client wrote: ``body`` is its N-Triples without the links that the server owns; ``words`` are for search."""
 
@@ -54,6 +55,7 @@ harvested: Final = Table(
     Column("seen_at", UtcDateTime, nullable=False),
     Column("changed_at", UtcDateTime, nullable=False),
     Index("ix_catalog_harvested_source", "source"),
+    Index("ix_catalog_harvested_times", "changed_at"),
 )
 """One row a record of another catalogue, under its own IRI; ``source`` is the address that was asked
 for, ``document`` the one whose answer described the record: often, but not always, the record's own."""

@@ -41,5 +41,8 @@ datasets: Final = Table(
     Column("withdrawn_at", UtcDateTime),
     Column("withdrawn_reason", Text, nullable=False, default=""),
     Index("ix_datasets_state", "state"),
+    Index("ix_datasets_state_id", "state", "id", "version"),
+    Index("ix_datasets_times", "published_at", "withdrawn_at"),
 )
-"""One row a published version; the row is written last, in the transaction that ends the export."""
+"""One row a published version; the row is written last, in the transaction that ends the export. The last two indexes answer "has
+anything changed" and "which are on this page" without touching the records, which are large."""

@@ -58,9 +58,15 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("iri", name="pk_catalog_harvested"),
     )
     op.create_index("ix_catalog_harvested_source", "catalog_harvested", ["source"])
+    op.create_index("ix_catalog_harvested_times", "catalog_harvested", ["changed_at"])
+    op.create_index("ix_catalog_entries_times", "catalog_entries", ["changed_at", "revision"])
+    op.create_index("ix_datasets_state_id", "datasets", ["state", "id", "version"])
+    op.create_index("ix_datasets_times", "datasets", ["published_at", "withdrawn_at"])
 
 
 def downgrade() -> None:
     """Drop the tables."""
+    op.drop_index("ix_datasets_times", "datasets")
+    op.drop_index("ix_datasets_state_id", "datasets")
     for name in ("catalog_harvested", "catalog_entries", "catalog_users"):
         op.drop_table(name)
