@@ -1,6 +1,8 @@
 """A synthetic benchmark in the answer format of MIDI-B: generated identities are planted into clean files, and required actions are scored.
 
-python benchmarks/deidentify_midi_b.py [--patients 12] [--seed 7] [--keep FOLDER] [--json]
+python benchmarks/deidentify_midi_b.py [--patients 12] [--seed 7] [--base FOLDER] [--keep FOLDER] [--json]
+
+With ``--base`` the CT instances are clean real files from that folder, with identity planted into them; otherwise they are made up.
 
 The answer key is an SQLite table ``answer_data`` (StudyInstanceUID, SeriesInstanceUID, SOPInstanceUID, scope, AnswerData) whose AnswerData
 is a JSON object of checks ``{action, action_text, tag, tag_ds, tag_name, value, answer_category_v2}``. The submission adds two CSV
@@ -23,6 +25,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from datetime import date, timedelta
+from functools import partial
 from io import BytesIO
 from pathlib import Path
 from typing import Any, Final
@@ -105,13 +108,14 @@ def check(action: str, path: str, *, text: str = "", value: Any = "", category: 
     }  # fmt: skip
 
 
-def generate(folder: Path, key_file: Path, *, patients: int, seed: int) -> int:
+def generate(folder: Path, key_file: Path, *, patients: int, seed: int, bases: list[Path]) -> int:
     """Write patients' files and the answer key; return the number of files."""
+    slices = partial(a_ct, bases=bases)
     chance, answers, files = random.Random(seed), Answers(key_file), 0  # noqa: S311 - reproducible, no secret
     for number in range(patients):
         person = Person(chance, number)
         for study in range(2):
-            for series, kind in enumerate((a_ct, a_masked_ultrasound, a_report)):
+            for series, kind in enumerate((slices, a_masked_ultrasound, a_report)):
                 for index in range(3):
                     uids = [f"{ROOT}.{number}.{study}", f"{ROOT}.{number}.{study}.{series}", f"{ROOT}.{number}.{study}.{series}.{index}"]
                     file, checks = kind(chance, person, uids, person.visit + timedelta(days=100 * study))
@@ -129,11 +133,21 @@ def _bytes(file: FileDataset) -> bytes:
     return buffer.getvalue()
 
 
-def a_header(person: Person, uids: list[str], day: date, sop_class: str, modality: str) -> tuple[FileDataset, list[dict[str, Any]]]:
-    """Return what every instance has, identity in its proper place, and the checks for it."""
+def a_file(base: Path | None = None) -> FileDataset:
+    """Return an empty file, or a clean real one without its private elements."""
+    if base is not None:
+        file = dcmread(base)
+        file.remove_private_tags()
+        return file
     meta = FileMetaDataset()
     meta.TransferSyntaxUID = UID("1.2.840.10008.1.2.1")
-    file = FileDataset("", Dataset(), file_meta=meta, preamble=b"\0" * 128)
+    return FileDataset("", Dataset(), file_meta=meta, preamble=b"\0" * 128)
+
+
+def fill(file: FileDataset, person: Person, uids: list[str], day: date, *, kind: tuple[str, str]) -> list[dict[str, Any]]:
+    """Put in what every instance has, identity in its proper place, and return the checks for it."""
+    sop_class, modality = kind
+    meta = file.file_meta
     file.SpecificCharacterSet = "ISO_IR 192"
     file.SOPClassUID, file.Modality = sop_class, modality
     meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID = sop_class, uids[2]
@@ -145,7 +159,7 @@ def a_header(person: Person, uids: list[str], day: date, sop_class: str, modalit
     file.StudyTime, file.AccessionNumber, file.StudyID = "101500", person.accession, "1"
     file.ReferringPhysicianName, file.InstitutionName, file.OperatorsName = "Eisenbart^Doktor", "St. Elsewhere Spital", "Operatrix^Olga"
     file.Manufacturer, file.ManufacturerModelName, file.DeviceSerialNumber = "ACME", "Ring 64", f"SN{person.phone[-5:]}"
-    checks = [
+    return [
         check("text_removed", "PatientName", text=person.last, category="hipaa"),
         check("text_notnull", "PatientName"),
         check("patid_consistent", "PatientID", value=person.id, category="hipaa"),
@@ -170,7 +184,6 @@ def a_header(person: Person, uids: list[str], day: date, sop_class: str, modalit
             for name in ("StudyInstanceUID", "SOPInstanceUID", "FrameOfReferenceUID")
         ),
     ]
-    return file, checks
 
 
 def plant(chance: random.Random, person: Person, file: Dataset) -> list[dict[str, Any]]:
@@ -211,17 +224,23 @@ def plant(chance: random.Random, person: Person, file: Dataset) -> list[dict[str
     ]
 
 
-def a_ct(chance: random.Random, person: Person, uids: list[str], day: date) -> tuple[FileDataset, list[dict[str, Any]]]:
+def a_ct(
+    chance: random.Random, person: Person, uids: list[str], day: date, *, bases: list[Path]
+) -> tuple[FileDataset, list[dict[str, Any]]]:
     """Return an original slice: its pixels have to stay."""
-    file, checks = a_header(person, uids, day, STORAGE + "2", "CT")
+    file = a_file(chance.choice(bases) if bases else None)
+    checks = fill(file, person, uids, day, kind=(STORAGE + "2", "CT"))
     file.ImageType = ["ORIGINAL", "PRIMARY", "AXIAL"]
-    _pixels(file, np.frombuffer(chance.randbytes(64 * 64 * 2), "<u2").reshape(64, 64))
-    return file, [*checks, *plant(chance, person, file), check("pixels_retained", "PixelData", value=[0, 0, 64, 64])]
+    if not bases:
+        _pixels(file, np.frombuffer(chance.randbytes(64 * 64 * 2), "<u2").reshape(64, 64))
+    whole = [0, 0, int(file.Columns), int(file.Rows)]
+    return file, [*checks, *plant(chance, person, file), check("pixels_retained", "PixelData", value=whole)]
 
 
 def a_masked_ultrasound(chance: random.Random, person: Person, uids: list[str], day: date) -> tuple[FileDataset, list[dict[str, Any]]]:
     """Return an ultrasound with the name burned in above its region: the text goes, the region stays."""
-    file, checks = a_header(person, uids, day, STORAGE + "6.1", "US")
+    file = a_file()
+    checks = fill(file, person, uids, day, kind=(STORAGE + "6.1", "US"))
     file.ImageType = ["ORIGINAL", "PRIMARY"]
     image = Image.fromarray(np.frombuffer(chance.randbytes(200 * 320), np.uint8).reshape(200, 320) // 4)
     ImageDraw.Draw(image).text((4, 4), f"{person.id} {person.born}", fill=255)
@@ -245,7 +264,8 @@ def _pixels(file: Dataset, values: np.ndarray) -> None:
 
 def a_report(chance: random.Random, person: Person, uids: list[str], day: date) -> tuple[FileDataset, list[dict[str, Any]]]:
     """Return a structured report that speaks of its patient, and points at an image of the study."""
-    file, checks = a_header(person, uids, day, STORAGE + "88.33", "SR")
+    file = a_file()
+    checks = fill(file, person, uids, day, kind=(STORAGE + "88.33", "SR"))
     text, name, image, reference = Dataset(), Dataset(), Dataset(), Dataset()
     text.RelationshipType, text.ValueType, text.TextValue = "CONTAINS", "TEXT", f"{person.first} {person.last}: lung without contrast"
     name.RelationshipType, name.ValueType, name.PersonName = "HAS OBS CONTEXT", "PNAME", person.name
@@ -357,18 +377,27 @@ def _box(dataset: Dataset, box: list[int]) -> np.ndarray:
     return dataset.pixel_array[top:bottom, left:right]
 
 
+def _clean_files(folder: Path | None) -> list[Path]:
+    """Return the readable CT slices of a folder, at most 50."""
+    found = sorted(folder.rglob("*.dcm")) if folder is not None else []
+    return [file for file in found if dcmread(file, stop_before_pixels=True, force=True).get("SOPClassUID") == STORAGE + "2"][:50]
+
+
 def main() -> int:
     """Generate, de-identify, score; exit status 1 below the budget."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--patients", type=int, default=12)
     parser.add_argument("--seed", type=int, default=7)
+    parser.add_argument("--base", type=Path, help="folder of clean CT files to plant identity into; default: made-up ones")
     parser.add_argument("--keep", type=Path, help="folder for the files, the key and the mappings; default: temporary")
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
         folder = arguments.keep or Path(temporary)
         (folder / "source").mkdir(parents=True)
-        files = generate(folder / "source", folder / "answers.db", patients=arguments.patients, seed=arguments.seed)
+        files = generate(
+            folder / "source", folder / "answers.db", patients=arguments.patients, seed=arguments.seed, bases=_clean_files(arguments.base)
+        )
         seconds = submit(folder / "source", folder)
         scorer = Scorer(folder / "source", folder / "files", (folder / "uids.csv", folder / "patients.csv"))
         done, right, missed = Counter[str](), Counter[str](), Counter[str]()

@@ -114,6 +114,23 @@ def test_what_describes_image_and_instrument_stays() -> None:
     assert image.id.startswith("Image:")
 
 
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [
+        ("Image:0", True),
+        ("Channel:0:1", True),
+        ("Mustermann:1", False),
+        ("urn:lsid:lab.example.org:Image:77", False),
+        ("Image:Hans", False),
+    ],
+)
+def test_identifiers_stay_only_when_they_are_numbers_of_a_known_kind(given: str, *, kept: bool) -> None:
+    document = DOCUMENT.replace("urn:lsid:lab.example.org:Image:77", given)
+    result = clean_ome(document.encode(), BASIC, KEY, file_name="x.ome.tif", content_id="0")
+    assert (given.encode() in result.xml) == kept
+    assert b"Hans" not in result.xml
+
+
 def test_options_of_the_profile_hold_for_microscopy_too() -> None:
     image = cleaned(LONGITUDINAL).images[0]
     assert image.name == "lung biopsy"

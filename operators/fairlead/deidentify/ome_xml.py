@@ -40,6 +40,8 @@ TOKEN: Final = re.compile(r"[\w .,+\-/%]{1,4000}")
 NUMBER: Final = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|true|false|NaN", re.IGNORECASE)
 PLAIN_ID: Final = re.compile(r"([A-Za-z]+)((:\d+)+)")
 KIND_IN_ID: Final = re.compile(r"(?:^|:)([A-Z][A-Za-z]+):")
+KINDS: Final = STRUCTURE | {"LightSource", "Shape", "Mask", "Annotation", "LogicalChannel"}
+"""What identifiers begin with; any other beginning could be a name."""
 NAMES: Final = frozenset({"Name", "Text", "Description"})
 TERMS: Final[Mapping[str, frozenset[str]]] = {"Channel": frozenset({"Name", "Fluor"}), "Filter": frozenset({"Manufacturer", "Model"})}
 """Names of things that are measured or bought: kept without the words of people and files."""
@@ -177,9 +179,10 @@ class Names:
 
     def id(self, text: str) -> str:
         """Return an identifier inside the document: plain ones stay, others (LSIDs with host names) become keyed."""
-        if PLAIN_ID.fullmatch(text):
+        plain = PLAIN_ID.fullmatch(text)
+        if plain and plain[1] in KINDS:
             return text
-        kinds = KIND_IN_ID.findall(text)
+        kinds = [kind for kind in KIND_IN_ID.findall(text) if kind in KINDS]
         return f"{kinds[-1] if kinds else 'Object'}:{int(keys.pseudonym(self._key, 'ome-id', text).hex()[:12], 16)}"
 
 
