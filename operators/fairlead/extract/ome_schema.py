@@ -1,7 +1,8 @@
 """Whether an OME-XML document holds against the XSD of the schema version it states.
 
-The ome-types package brings the XSD of 2016-06. Older versions have none in an installed package: their documents are read by local
-names and checked for what a record needs, and the record says that nobody validated them. A document that the XSD rejects but that
+The ome-types package brings the XSD of 2016-06. Older versions have none in an installed package; whoever puts the published files of
+one into ``configs/schemas/ome/<version>/`` (``ome.xsd`` and what it imports) has it validated. Other documents are read by local names
+and checked for what a record needs, and the record says that nobody validated them. A document that the XSD rejects but that
 says all a record needs is read, and flagged: real files of the field break the schema in places that mislead nobody.
 """
 
@@ -14,11 +15,18 @@ from typing import Any, Final
 
 from lxml import etree
 
+from fairlead.resources import configs_folder
+
 PACKAGED: Final = {"2016-06": ("ome_types", "ome-2016-06.xsd")}
 """Schema version -> package and file of its XSD."""
 
 UNCHECKED: Final = "schema-unchecked"
 INVALID: Final = "schema-invalid"
+XML_XSD: Final = """<xs:schema xmlns:xs="http://www.w3.org/2001/XMLSchema" targetNamespace="http://www.w3.org/XML/1998/namespace">
+<xs:attribute name="lang" type="xs:string"/><xs:attribute name="space" type="xs:NCName"/><xs:attribute name="base" type="xs:anyURI"/>
+</xs:schema>"""
+"""The attributes of the XML namespace (XML 1.0), which every published OME schema imports from the web."""
+
 LARGEST_ELEMENTS: Final = 500_000
 """Identity constraints are checked over the whole document; beyond this it would take longer than reading the images."""
 
@@ -36,12 +44,37 @@ def schema_finding(root: Any, schema: str) -> str | None:
 
 @cache
 def _validator(schema: str) -> Any | None:
-    if schema not in PACKAGED:
+    file = _xsd_of(schema)
+    if file is None:
         return None
-    package, name = PACKAGED[schema]
-    found = find_spec(package)  # the folder is enough: importing the package would build all of its models
+    parser = etree.XMLParser(no_network=True, resolve_entities=False)
+    parser.resolvers.add(_Beside(file.parent))
+    try:
+        return etree.XMLSchema(etree.parse(file, parser))
+    except etree.LxmlError:  # no schema, or one that imports what is not there
+        return None
+
+
+def _xsd_of(schema: str) -> Path | None:
+    local = configs_folder() / "schemas" / "ome" / schema / "ome.xsd"
+    if local.is_file():
+        return local
+    package, name = PACKAGED.get(schema, ("", ""))
+    found = find_spec(package) if package else None  # the folder is enough: importing the package would build all of its models
     folders = found.submodule_search_locations if found is not None else None
     file = Path(folders[0], name) if folders else None
-    if file is None or not file.is_file():
-        return None
-    return etree.XMLSchema(etree.fromstring(file.read_bytes(), etree.XMLParser(no_network=True, resolve_entities=False)))
+    return file if file is not None and file.is_file() else None
+
+
+class _Beside(etree.Resolver):  # type: ignore[misc]  # lxml has no types
+    """Finds what a schema imports beside it, by its last name: the published ones import each other by their web addresses."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def resolve(self, system_url: str, public_id: str | None, context: Any) -> Any:
+        """Return the file of that name, or nothing at all: the network is never asked."""
+        file = self._folder / system_url.rpartition("/")[2]
+        if file.is_file():
+            return self.resolve_filename(str(file), context)
+        return self.resolve_string(XML_XSD, context) if file.name == "xml.xsd" else self.resolve_empty(context)
