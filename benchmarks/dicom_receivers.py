@@ -72,7 +72,9 @@ def receiver(name: str, folder: Path) -> Iterator[Receiver]:
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     port = free_port()
-    environment = os.environ | NAGLE_OFF | {"FAIRLEAD_HOME": str(folder), "FAIRLEAD_NODE__PORT": str(port), "FAIRLEAD_LOG__LEVEL": "WARNING"}
+    environment = (
+        os.environ | NAGLE_OFF | {"FAIRLEAD_HOME": str(folder), "FAIRLEAD_NODE__PORT": str(port), "FAIRLEAD_LOG__LEVEL": "WARNING"}
+    )
     command = {
         "fairlead": lambda: [sys.executable, "-m", "fairlead.cli", "node"],
         "orthanc": lambda: _orthanc(folder, port),

@@ -1,8 +1,6 @@
 """Senders we did not write: DCMTK's tools and Orthanc."""
 
 import json
-import os
-import shutil
 import socket
 import subprocess
 import urllib.request
@@ -12,19 +10,11 @@ import pytest
 from pydicom import dcmread
 
 from fairlead.records import SeriesState
+from needs import program
 from receive.builders import quick, running, wait_for
 
 pytestmark = pytest.mark.live
-ORTHANC = shutil.which("Orthanc") or "/usr/sbin/Orthanc"
-
-
-def tool(name: str) -> str:
-    found = shutil.which(name)
-    if found is None:
-        if os.environ.get("CI"):
-            pytest.fail(f"{name} is missing; run make system-deps")
-        pytest.skip(f"{name} is not installed; run make system-deps")
-    return found
+ORTHANC = "/usr/sbin/Orthanc"  # Debian keeps it out of a user's PATH
 
 
 @pytest.fixture
@@ -41,7 +31,7 @@ def node(settings):
 
 def call(name: str, port: int, *arguments: str, called: str = "FAIRLEAD") -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [tool(name), "-aec", called, *arguments, "127.0.0.1", str(port)], capture_output=True, text=True, timeout=60, check=False
+        [program(name), "-aec", called, *arguments, "127.0.0.1", str(port)], capture_output=True, text=True, timeout=60, check=False
     )
 
 
@@ -55,7 +45,10 @@ def test_echoscu_is_answered_and_refused_under_another_title(node):
 def test_dcmsend_sends_a_series_that_completes(node, data):
     folder = data / "dicom/ct/philips_phantom_axial_1mm"
     done = subprocess.run(
-        [tool("dcmsend"), "-aec", "kp-heart", "127.0.0.1", str(node.port), "+sd", str(folder)], capture_output=True, text=True, timeout=60
+        [program("dcmsend"), "-aec", "kp-heart", "127.0.0.1", str(node.port), "+sd", str(folder)],
+        capture_output=True,
+        text=True,
+        timeout=60,
     )
     assert done.returncode == 0, done.stderr
     wait_for(lambda: node.ledger.counts()[SeriesState.COMPLETE] == 1)
@@ -66,7 +59,7 @@ def test_dcmsend_sends_a_series_that_completes(node, data):
 
 def test_an_aborted_storescu_leaves_what_was_acknowledged(node, data):
     files = sorted((data / "dicom/ct/dcmqi_ct3slice").iterdir())
-    command = [tool("storescu"), "--abort", "-aec", "FAIRLEAD", "127.0.0.1", str(node.port), *map(str, files)]
+    command = [program("storescu"), "--abort", "-aec", "FAIRLEAD", "127.0.0.1", str(node.port), *map(str, files)]
     assert subprocess.run(command, capture_output=True, timeout=60).returncode == 0
     wait_for(lambda: node.ledger.open_associations() == 0)
     assert node.ledger.settle(settle_after_s=0, quiet_after_s=1000) == 0
@@ -95,8 +88,7 @@ def answers(port: int) -> bool:
 
 @pytest.fixture
 def orthanc(tmp_path, node):
-    if not Path(ORTHANC).exists():
-        tool("Orthanc")
+    orthanc_program = ORTHANC if Path(ORTHANC).exists() else program("Orthanc")
     http = free_port()
     configuration = {
         "StorageDirectory": str(tmp_path / "orthanc"),
@@ -108,7 +100,7 @@ def orthanc(tmp_path, node):
         "DicomModalities": {"fairlead": ["FAIRLEAD", "127.0.0.1", node.port]},
     }
     (tmp_path / "orthanc.json").write_text(json.dumps(configuration))
-    process = subprocess.Popen([ORTHANC, str(tmp_path / "orthanc.json")], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    process = subprocess.Popen([orthanc_program, str(tmp_path / "orthanc.json")], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         wait_for(lambda: answers(http), within_s=30)
         yield http

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,7 +11,8 @@ import typer
 from fairlead.commands.shared import JsonFlag, emit, settings_of
 
 if TYPE_CHECKING:
-    from fairlead.receive import NodeStatus
+    from fairlead.receive import NodeStatus, PullReport
+    from fairlead.settings import Settings
 
 node = typer.Typer(invoke_without_command=True)
 quarantine = typer.Typer(no_args_is_help=True)
@@ -57,6 +59,53 @@ def show_status(context: typer.Context, as_json: JsonFlag = False) -> None:
         "waiting": status.waiting,
     }
     emit(document, as_json=as_json, text=lambda: _text(status))
+
+
+@node.command("pull")
+def pull_studies(
+    context: typer.Context,
+    peer: Annotated[str, typer.Option("--from", help="AE title of a peer in routes.yaml.")],
+    study: Annotated[list[str] | None, typer.Option("--study", help="Study Instance UID; repeatable.")] = None,
+    query: Annotated[list[str] | None, typer.Option("--query", help="KEYWORD=VALUE at study level; repeatable, all must match.")] = None,
+    project: Annotated[str | None, typer.Option(help="Project the studies belong to.")] = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Fetch studies from a peer (C-FIND, C-GET) unless they are here already. Example: fairlead node pull --from PACS --study 1.2.3."""
+    settings = settings_of(context)
+    keys = dict(_key(part) for part in query or ()) | ({"StudyInstanceUID": "\\".join(study)} if study else {})
+    if not keys:
+        raise typer.BadParameter("Name --study or --query.")
+    report = _pulled(settings, peer, keys, project or settings.project)
+    rows = [asdict(one) for one in report.series]
+    lines = [f"{one.series_uid} {one.present} here, {one.stored} fetched, {len(one.missing)} missing" for one in report.series]
+    emit({"complete": report.complete, "series": rows}, as_json=as_json, text=lambda: "\n".join(lines))
+    if not report.complete:
+        raise typer.Exit(1)
+
+
+def _key(part: str) -> tuple[str, str]:
+    name, separator, value = part.partition("=")
+    if not separator or not name.isidentifier():
+        raise typer.BadParameter(f"{part!r} is not KEYWORD=VALUE.")
+    return name, value
+
+
+def _pulled(settings: Settings, title: str, keys: dict[str, str], project: str) -> PullReport:
+    from fairlead.database import open_database
+    from fairlead.errors import NotFound
+    from fairlead.progress import default_progress
+    from fairlead.receive import Ledger, load_routes, pull
+    from fairlead.records import Route
+
+    peer = load_routes(settings.routes_file, own_title=settings.node.ae_title).peer(title)
+    if peer is None:
+        raise NotFound("No peer has that AE title.", remedy="List it under peers in routes.yaml.")
+    route = Route(project=project, center=settings.center, calling_ae=title, called_ae=settings.node.ae_title, peer=peer.host, door="dimse")
+    engine = open_database(settings)
+    try:
+        return pull(settings, Ledger(engine), peer, keys=keys, route=route, progress=default_progress())
+    finally:
+        engine.dispose()
 
 
 @quarantine.command("list")

@@ -9,6 +9,7 @@ from fairlead.receive.file_ledger import Recorded
 from fairlead.receive.importing import ImportReport, import_paths
 from fairlead.receive.ledger import Ledger
 from fairlead.receive.node import DicomNode
+from fairlead.receive.pulling import PullReport, pull
 from fairlead.receive.quarantining import export_quarantine, list_quarantine, retry_quarantine
 from fairlead.receive.routes import RouteTable, load_routes
 from fairlead.receive.series_ledger import Arrival, RelationConflict, Stored
@@ -25,6 +26,7 @@ __all__ = [
     "InstanceSink",
     "Ledger",
     "NodeStatus",
+    "PullReport",
     "Recorded",
     "RelationConflict",
     "RouteTable",
@@ -36,5 +38,6 @@ __all__ = [
     "list_quarantine",
     "load_routes",
     "node_status",
+    "pull",
     "retry_quarantine",
 ]
