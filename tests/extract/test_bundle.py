@@ -203,6 +203,29 @@ GOLDEN: list[tuple[str, dict[str, Any]]] = [
             "rt.roi_type": ("EXTERNAL", "ISOCENTER"),
         },
     ),
+    (
+        "dicom/ct_enhanced/CT0012.fragmented_no_bot_jpeg_lossless.57.dcm",
+        {
+            "modality": ("DCM:CT",),
+            "body_part": ("SCT:12738006",),
+            "series.frames": (2,),
+            "series.spacing_z_mm": (10.0,),
+            "transfer_syntax": ("1.2.840.10008.1.2.4.57",),
+        },
+    ),
+    (
+        "dicom/us/us_ybr_multiframe_jpeg.dcm",
+        {
+            "modality": ("DCM:US",),
+            "series.size_t": (30,),
+            "series.photometric": ("YBR_FULL_422",),
+            "sop_class": ("1.2.840.10008.5.1.4.1.1.3.1",),
+        },
+    ),
+    ("dicom/sc/SC_rgb_dcmtk_+eb+cr.dcm", {"modality": ("DCM:OT",), "series.photometric": ("RGB",), "series.geometry": ("none",)}),
+    ("dicom/pr/gsps_phantom.dcm", {"modality": ("DCM:PR",), "sop_class": ("1.2.840.10008.5.1.4.1.1.11.1",), "series.geometry": ("none",)}),
+    ("dicom/pm/parametric_map_float.dcm", {"sop_class": ("1.2.840.10008.5.1.4.1.1.30",), "series.geometry": ("single",)}),
+    ("dicom/private/wsi_private_tags.dcm", {"modality": ("DCM:SM",), "series.size_x": (234,), "quality.verdict": ("missing",)}),
     ("dicom/odd/derived_rows_mismatch.dcm", {"quality.finding": ("odd-age", "pixels-contradict")}),
     ("dicom/rt/rtdose.dcm", {"modality": ("DCM:RTDOSE",), "rt.dose_type": ("PHYSICAL",), "rt.dose_summation": ("BEAM",)}),
     (
