@@ -67,7 +67,7 @@ opensearch: setup ## Start a real OpenSearch on loopback without containers.
 
 lock: ## Refresh constraints.txt from pyproject.toml.
 	@test -x $(UV) || { $(PYTHON) -m venv $(VENV); $(BIN)/pip install --quiet uv; }
-	$(UV) pip compile --quiet --universal --python-version 3.12 --all-extras --no-emit-index-url --no-annotate --no-header --upgrade --output-file constraints.txt pyproject.toml
+	$(UV) pip compile --quiet --universal --python-version 3.12 --extra dev --no-emit-index-url --no-annotate --no-header --upgrade --output-file constraints.txt pyproject.toml
 
 docs: setup ## Build the documentation site into site/.
 	$(BIN)/mkdocs build --strict --quiet

@@ -13,6 +13,7 @@ with DAG(
     max_active_runs=1,
     is_paused_upon_creation=False,
     tags=["fairlead"],
+    render_template_as_native_obj=True,  # the operator takes a list
     params={"urls": Param([], type="array", items={"type": "string"}, title="FAIR Data Points", description="One root address a line")},
 ) as dag:
     HarvestCatalogsOperator(task_id="harvest", urls="{{ params.urls }}", retries=1)

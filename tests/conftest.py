@@ -14,6 +14,7 @@ from sqlalchemy import Engine
 
 from fairlead.database import open_database
 from fairlead.settings import Settings
+from needs import missing
 
 CHECKOUT = Path(__file__).parents[1]
 
@@ -46,7 +47,7 @@ def data() -> Path:
     """Return the folder of real files, read in place; skip with the reason when it is absent."""
     folder = data_folder()
     if not (folder / "MANIFEST.tsv").is_file():
-        pytest.skip(f"no test data at {folder}; set FAIRLEAD_TEST_DATA to the folder that holds MANIFEST.tsv")
+        missing(f"test data at {folder}", "set FAIRLEAD_TEST_DATA to the folder that holds MANIFEST.tsv")
     return folder
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from fairlead.demo.guard import end_groups, group_lives
-from fairlead.demo.processes import Servers, free_ports
+from fairlead.demo.processes import Servers, free_ports, uninterrupted
 from fairlead.errors import ServiceUnreachable
 
 # A server with a child of its own, as `airflow standalone` is; both ignore SIGTERM when told to.
@@ -51,6 +51,21 @@ def test_leaving_the_block_ends_servers_and_their_children(tmp_path: Path) -> No
     assert not group_lives(server.process.pid)
     with pytest.raises(ProcessLookupError):
         os.kill(child, 0)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupt_waits_until_the_guard_knows_the_server(tmp_path: Path, number: signal.Signals) -> None:
+    reached = []
+
+    def interrupted_half_way() -> None:
+        with uninterrupted():
+            signal.raise_signal(number)
+            reached.append("the guard was told")
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted_half_way()
+    assert reached == ["the guard was told"]
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
 def test_an_error_in_the_block_ends_them_too(tmp_path: Path) -> None:

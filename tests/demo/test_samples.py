@@ -11,7 +11,7 @@ from PIL import Image
 from pydicom import dcmread
 
 from fairlead.demo.samples import own_samples, packaged_samples
-from fairlead.demo.sources import dicom_images, plane_digests, source_planes
+from fairlead.demo.sources import dicom_images, plane_digests, source_stacks
 from fairlead.errors import InvalidInput
 from fairlead.progress import Silent
 
@@ -78,7 +78,7 @@ def test_slices_are_put_in_the_order_of_their_positions(folder: Path) -> None:
     expected = [dcmread(path) for path in ordered]
     heights = [float(dataset.ImagePositionPatient[2]) for dataset in expected]
     assert np.allclose(np.diff(heights), 2.5)
-    (stack,) = dicom_images(files)
+    ((_, stack),) = dicom_images(files)
     for plane, dataset in zip(stack, expected, strict=True):
         assert np.array_equal(plane, dataset.pixel_array.astype(int) * int(dataset.RescaleSlope) + int(dataset.RescaleIntercept))
 
@@ -91,6 +91,7 @@ def test_no_sample_is_an_empty_picture(folder: Path) -> None:
 
 def test_every_sample_with_pixels_is_a_source(folder: Path) -> None:
     samples = packaged_samples(folder)
-    sources = source_planes(samples.dicom, samples.ome, progress=Silent())
-    assert plane_digests(tifffile.imread(samples.ome[0])) in sources
-    assert max(map(len, sources)) == 5  # the axial CT
+    sources = source_stacks(samples.dicom, samples.ome, progress=Silent())
+    cell = next(source for source in sources if source.name == "cell.ome.tiff")
+    assert plane_digests(tifffile.imread(samples.ome[0])) == cell.planes
+    assert max(len(source.planes) for source in sources) == 5  # the axial CT

@@ -9,6 +9,7 @@ from airflow.sdk import BaseOperator
 
 from fairlead.airflow.hook import FairleadHook
 from fairlead.airflow.triggers import WorkKind
+from fairlead.errors import ServiceUnreachable
 
 
 class DrainReceivedOperator(BaseOperator):
@@ -58,12 +59,14 @@ class HarvestCatalogsOperator(BaseOperator):
         self.fairlead_conn_id = fairlead_conn_id
 
     def execute(self, context: Any) -> dict[str, int]:
-        """Harvest every address of the run's parameters."""
+        """Harvest every address; fail when none of them answered."""
         from fairlead.catalog import harvest
 
-        report = harvest(FairleadHook(self.fairlead_conn_id).settings, list(context["params"]["urls"]))
+        report = harvest(FairleadHook(self.fairlead_conn_id).settings, list(self.urls))
         for problem in report.errors:
             self.log.warning("%s: %s", problem.source, problem.reason)
+        if report.errors and not report.seen:
+            raise ServiceUnreachable(f"None of {len(self.urls)} catalogs could be harvested.", remedy="Read the reasons above.")
         return {
             "seen": report.seen,
             "stored": report.stored,

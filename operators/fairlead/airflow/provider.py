@@ -18,7 +18,12 @@ def get_provider_info() -> dict[str, Any]:
         "operators": [
             {
                 "integration-name": "Fairlead",
-                "python-modules": ["fairlead.airflow.operators", "fairlead.airflow.export", "fairlead.airflow.deidentify"],
+                "python-modules": [
+                    "fairlead.airflow.operators",
+                    "fairlead.airflow.export",
+                    "fairlead.airflow.deidentify",
+                    "fairlead.airflow.convert",
+                ],
             }
         ],
         "triggers": [{"integration-name": "Fairlead", "python-modules": ["fairlead.airflow.triggers"]}],

@@ -36,17 +36,15 @@ def demo(
 
     Example: fairlead demo --keep --workdir /tmp/fairlead-demo
     """
-    from fairlead.demo import DemoOptions, run_demo
+    from fairlead.demo import DemoOptions, DemoResult, StepFailed, run_demo
     from fairlead.logs import configure_logging
     from fairlead.progress import default_progress
 
     configure_logging("WARNING")
     signal.signal(signal.SIGTERM, _interrupt)
     signal.signal(signal.SIGINT, _interrupt)  # a shell without job control starts background commands with Ctrl-C ignored
-    printed: list[bool] = []
 
     def show(result: DemoResult) -> None:
-        printed.append(True)
         emit(result.document(), as_json=as_json, text=lambda: _text(result))
         sys.stdout.flush()
 
@@ -56,7 +54,15 @@ def demo(
             complain("The servers run until Ctrl-C.")
             _wait_for_interrupt()
 
-    result = run_demo(DemoOptions(workdir=workdir, data=data, timeout_s=timeout, keep=hold), tell=complain, progress=default_progress())
+    result = DemoResult()
+    try:
+        run_demo(
+            DemoOptions(workdir=workdir, data=data, timeout_s=timeout, keep=hold), tell=complain, progress=default_progress(), result=result
+        )
+    except StepFailed:
+        if as_json:
+            show(result)
+        raise
     if not result.ok:
         failed = ", ".join(name for name, passed in result.dataset["checks"].items() if not passed)
         complain(f"failed checks: {failed}")

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Final, Self
@@ -27,6 +30,23 @@ def free_ports(count: int) -> list[int]:
     finally:
         for opened in sockets:
             opened.close()
+
+
+@contextmanager
+def uninterrupted() -> Iterator[None]:
+    """Hold Ctrl-C and SIGTERM back until the block is done: a server that was started is always known to the guard."""
+    if threading.current_thread() is not threading.main_thread():
+        yield  # signals only ever interrupt the main thread
+        return
+    caught: list[int] = []
+    before = {number: signal.signal(number, lambda number, _: caught.append(number)) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    if caught:
+        raise KeyboardInterrupt
 
 
 @dataclass(slots=True)
@@ -82,7 +102,7 @@ class Servers:
         """Start one server in its own process group, its output in ``logs/<name>.log``."""
         guard = self._guard_input()
         log = self.logs / f"{name}.log"
-        with log.open("wb") as output:
+        with uninterrupted(), log.open("wb") as output:
             process = subprocess.Popen(
                 list(command),
                 env=dict(self.environment) | dict(environment or {}),
@@ -92,10 +112,10 @@ class Servers:
                 start_new_session=True,
                 cwd=self.logs.parent,
             )
-        guard.write(f"{process.pid}\n".encode())
-        guard.flush()
-        server = Server(name, process, log)
-        self._started.append(server)
+            guard.write(f"{process.pid}\n".encode())
+            guard.flush()
+            server = Server(name, process, log)
+            self._started.append(server)
         return server
 
     def _guard_input(self) -> IO[bytes]:
@@ -107,14 +127,15 @@ class Servers:
         """Close the guard's input and wait until it has ended every group; safe to call twice."""
         if self._guard is None or self._guard.stdin is None:
             return
-        self._guard.stdin.close()
-        while self._guard.poll() is None:
+        with uninterrupted():
+            self._guard.stdin.close()
+            while self._guard.poll() is None:
+                for server in self._started:
+                    server.process.poll()  # reap, or the group seems to live on as a zombie
+                time.sleep(POLL_S)
             for server in self._started:
-                server.process.poll()  # reap, or the group seems to live on as a zombie
-            time.sleep(POLL_S)
-        for server in self._started:
-            server.process.wait()
-        self._guard = None
+                server.process.wait()
+            self._guard = None
 
     def ended(self) -> Server | None:
         """Return a server that ended by itself, if any."""

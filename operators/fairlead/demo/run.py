@@ -74,6 +74,9 @@ class Demo:
             yield details.append
         except FairleadError as error:
             raise StepFailed(f"Step “{name}”: {error.message}", remedy=f"{error.remedy} Logs: {self.servers.logs}") from error
+        except Exception as error:
+            # Whatever a server answered or a library thought of it, the reader needs the step and the logs.
+            raise StepFailed(f"Step “{name}”: {type(error).__name__}: {error}", remedy=f"Logs: {self.servers.logs}") from error
         seconds = round(time.monotonic() - begun, 2)
         detail = "; ".join(details)
         self.result.steps.append({"name": name, "seconds": seconds, "detail": detail})
@@ -93,15 +96,19 @@ class Demo:
         return wait_until(condition, what=what, timeout_s=self.options.timeout_s, alive=self.check_servers)
 
 
-def run_demo(options: DemoOptions, *, tell: Callable[[str], None], progress: Progress | None = None) -> DemoResult:
+def run_demo(
+    options: DemoOptions, *, tell: Callable[[str], None], progress: Progress | None = None, result: DemoResult | None = None
+) -> DemoResult:
     """Run every step and return the result; whatever happens, no process and no port is left behind.
+
+    ``result`` is filled as the steps go, so that a caller keeps what was done when a step fails.
 
     Raises
     ------
     StepFailed : a step failed.
     """
     with DemoEnvironment.create(options.workdir) as environment, Servers(environment.logs, environment.variables()) as servers:
-        demo = Demo(options, environment, servers, tell, progress or Silent())
+        demo = Demo(options, environment, servers, tell, progress or Silent(), result or DemoResult())
         _run_steps(demo)
         demo.result.ok = all(demo.result.dataset["checks"].values())
         if options.keep is not None:
@@ -119,7 +126,7 @@ def _run_steps(demo: Demo) -> None:
         wait_for_index(demo, clinician)
         version = freeze_cohort(demo)
         export_id = export_cohort(demo, version, clinician=clinician, steward=steward)
-    verify_dataset(demo, export_id, samples)
+    verify_dataset(demo, export_id, samples, version)
 
 
 def collect_samples(demo: Demo) -> Any:

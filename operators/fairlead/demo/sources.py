@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,10 +16,18 @@ if TYPE_CHECKING:
     from pydicom import Dataset
 
 
-def source_planes(dicom: Sequence[Path], ome: Sequence[Path], *, progress: Progress) -> list[tuple[str, ...]]:
-    """Return the plane digests of every image that the sources hold: each series by orientation, each OME image."""
-    images = [*dicom_images(tracked(dicom, "decode sources", progress, total=len(dicom))), *ome_images(ome)]
-    return [plane_digests(image) for image in images]
+@dataclass(frozen=True, slots=True)
+class Source:
+    """One stack of a source image: the series UID or file name it belongs to, and the digest of each plane in order."""
+
+    name: str
+    planes: tuple[str, ...]
+
+
+def source_stacks(dicom: Sequence[Path], ome: Sequence[Path], *, progress: Progress) -> list[Source]:
+    """Return every stack that the sources hold: each series by orientation, each OME image."""
+    series = dicom_images(tracked(dicom, "decode sources", progress, total=len(dicom)))
+    return [Source(name, plane_digests(image)) for name, image in [*series, *ome_images(ome)]]
 
 
 def plane_digests(array: NDArray[Any]) -> tuple[str, ...]:
@@ -32,8 +41,8 @@ def plane_digests(array: NDArray[Any]) -> tuple[str, ...]:
     )
 
 
-def dicom_images(files: Iterable[Path]) -> list[NDArray[Any]]:
-    """Return series as stacks in the order of their positions, rescaled; slices of other orientations are stacks of their own."""
+def dicom_images(files: Iterable[Path]) -> list[tuple[str, NDArray[Any]]]:
+    """Return series UID and stack by orientation: slices in the order of their positions, rescaled."""
     from pydicom import dcmread
 
     groups: dict[tuple[Any, ...], list[Dataset]] = defaultdict(list)
@@ -41,8 +50,8 @@ def dicom_images(files: Iterable[Path]) -> list[NDArray[Any]]:
         dataset = dcmread(path)
         if "PixelData" in dataset:
             orientation = tuple(round(float(value), 4) for value in dataset.get("ImageOrientationPatient", ()))
-            groups[(dataset.SeriesInstanceUID, orientation, dataset.Rows, dataset.Columns)].append(dataset)
-    return [_stack(datasets) for datasets in groups.values()]
+            groups[(str(dataset.SeriesInstanceUID), orientation, dataset.Rows, dataset.Columns)].append(dataset)
+    return [(key[0], _stack(datasets)) for key, datasets in groups.items()]
 
 
 def _stack(datasets: list[Dataset]) -> NDArray[Any]:
@@ -108,8 +117,8 @@ def _group(item: Dataset, shared: Dataset, name: str) -> Dataset:
     return type(item)()
 
 
-def ome_images(files: Sequence[Path]) -> list[NDArray[Any]]:
-    """Return the full-resolution image of every series of every OME-TIFF, colour samples first."""
+def ome_images(files: Sequence[Path]) -> list[tuple[str, NDArray[Any]]]:
+    """Return file name and full-resolution image of every series of every OME-TIFF, colour samples first."""
     import numpy as np
     import tifffile
 
@@ -118,5 +127,5 @@ def ome_images(files: Sequence[Path]) -> list[NDArray[Any]]:
         with tifffile.TiffFile(path) as tiff:
             for series in tiff.series:
                 array = series.asarray()
-                images.append(np.moveaxis(array, -1, 0) if series.axes.endswith("S") else array)
+                images.append((path.name, np.moveaxis(array, -1, 0) if series.axes.endswith("S") else array))
     return images
