@@ -7,8 +7,8 @@ import logging
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Generator, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
-from contextlib import closing
+from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor, wait
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from multiprocessing import get_context
 from pathlib import Path
@@ -33,6 +33,9 @@ logger = logging.getLogger(__name__)
 
 WORTH_PROCESSES: Final = 48
 """Fewer files than this are done before a second process has started."""
+WRITERS: Final = 8
+"""Files that are being made durable at once; measured on a shared disk: 9 ms each alone, 3 ms with eight."""
+STALE_S: Final = 3600.0
 AHEAD: Final = 4
 """Files each worker may be ahead of the writer, so that memory stays bounded."""
 
@@ -142,11 +145,12 @@ def deidentify_folder(
     begun, tally = time.monotonic(), _Tally()
     jobs = list(_jobs([source] if isinstance(source, Path) else list(source), out))[plan.chunk[0] :: plan.chunk[1]]
     task = _task(out, profile, key, plan)
+    _sweep(out)
     table = LookupTable(plan.lookup, key) if plan.lookup is not None else None
     outcomes = in_order(task, [path for _, path in jobs], workers=plan.workers if len(jobs) >= WORTH_PROCESSES else 1)
-    with closing(outcomes):
-        for (name, _), outcome in zip(tracked(jobs, "de-identify", progress or Silent(), total=len(jobs)), outcomes, strict=True):
-            tally.add(name, outcome, _settle(outcome, task))
+    with closing(outcomes), closing(_settled(outcomes, task)) as settled:
+        for (name, _), (outcome, reason) in zip(tracked(jobs, "de-identify", progress or Silent(), total=len(jobs)), settled, strict=True):
+            tally.add(name, outcome, reason)
             if table is not None and outcome.person is not None:
                 table.add(outcome.person)
     if table is not None:
@@ -156,6 +160,14 @@ def deidentify_folder(
     if plan.page is not None:
         Page(report, profile.name, tuple(tally.pictures)).write(plan.page)
     return report
+
+
+def _sweep(out: Path) -> None:
+    """Remove what a killed run left half-written; what is younger than :data:`STALE_S` may be another task's that is at work."""
+    for part in out.rglob(".*.part"):
+        with suppress(FileNotFoundError):
+            if time.time() - part.stat().st_mtime > STALE_S:
+                part.unlink()
 
 
 def _task(out: Path, profile: Profile, key: bytes, plan: Plan) -> Task:
@@ -204,8 +216,32 @@ def _jobs(sources: list[Path], out: Path) -> Iterator[tuple[str, Path]]:
             yield source.name, source
 
 
-def _settle(outcome: Outcome, task: Task) -> str:
+def _settled(outcomes: Iterator[Outcome], task: Task) -> Generator[tuple[Outcome, str]]:
+    """Yield each outcome with the reason it is not in the output, in order; several are on their way to the disk at once.
+
+    Making a file durable is waiting, three times as long as the work itself; two of one name are written one after the other.
+    """
+    with ThreadPoolExecutor(WRITERS) as pool:
+        waiting: deque[tuple[Outcome, Future[str]]] = deque()
+        newest: dict[str, Future[str]] = {}
+        for outcome in outcomes:
+            future = pool.submit(_settle, outcome, task, newest.get(outcome.name))
+            newest[outcome.name] = future
+            waiting.append((outcome, future))
+            if len(waiting) >= 2 * WRITERS:
+                done, written = waiting.popleft()
+                yield done, written.result()
+                if newest.get(done.name) is written:
+                    del newest[done.name]
+        while waiting:
+            done, written = waiting.popleft()
+            yield done, written.result()
+
+
+def _settle(outcome: Outcome, task: Task, earlier: Future[str] | None) -> str:
     """Write the file and remember its end; return why it is not in the output, empty when it is."""
+    if earlier is not None and not outcome.reason:
+        wait([earlier])
     if outcome.already:
         return outcome.reason
     reason, sha256, lasting = outcome.reason, "", outcome.lasting
