@@ -38,9 +38,9 @@ def add_user(
     password_stdin: Annotated[bool, typer.Option("--password-stdin", help="Read the password from stdin instead of making one.")] = False,
     as_json: JsonFlag = False,
 ) -> None:
-    """Add a user who may write records, or give one a new password. Example: fairlead catalog user ada@example.org --admin.
+    """Add a user who may write records. Example: fairlead catalog user ada@example.org --admin.
 
-    Without --password-stdin a password is made and printed once; only its scrypt hash is stored.
+    An existing user gets a new password. Without --password-stdin it is made and printed once; only its scrypt hash is stored.
     """
     from fairlead.catalog.accounts import Accounts
     from fairlead.database import open_database
