@@ -44,10 +44,10 @@ def issue(folder: Path, name: str, authority: tuple | None = None) -> tuple:
 @pytest.fixture(scope="module")
 def keys(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("keys")
-    hospital, stranger = issue(folder, "hospital"), issue(folder, "elsewhere")
+    hospital, elsewhere = issue(folder, "hospital"), issue(folder, "elsewhere")
     for name in ("node", "ct", "mr"):
         issue(folder, name, hospital)
-    issue(folder, "evil", stranger)
+    issue(folder, "stranger", elsewhere)
     return folder
 
 
@@ -96,7 +96,7 @@ def test_the_certificate_decides_where_objects_belong(tmp_path, keys):
     assert found == {("ct", "trauma"), ("mr", "brain")}
 
 
-@pytest.mark.parametrize("name", [None, "evil"], ids=["no certificate", "a certificate of another authority"])
+@pytest.mark.parametrize("name", [None, "stranger"], ids=["no certificate", "a certificate of another authority"])
 def test_whoever_has_no_certificate_of_ours_gets_no_association(tmp_path, keys, name):
     with running(quick(tmp_path, tls=tls(keys))) as (_, port):
         said = b""
