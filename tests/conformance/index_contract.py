@@ -21,7 +21,7 @@ from index.builders import SmallCatalogue, a_series, an_image, small_catalogue
 type MakeIndex = Callable[[], Index]
 CATALOGUE: SmallCatalogue = small_catalogue()
 SHARED = settings(
-    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.differing_executors]
+    max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.differing_executors]
 )
 
 

@@ -98,7 +98,7 @@ def _translated(error: TransportError) -> Exception:
             return ServiceUnreachable("The index is closed for writing.", remedy="A change of the field catalogue is under way; repeat.")
         case AuthenticationException() | AuthorizationException():
             return NotPermitted(
-                "OpenSearch does not let this user in.", remedy="Check index.user, index.password and its role (docs/index.md)."
+                "OpenSearch does not let this user in.", remedy="Check index.user, index.password and its role (docs/search.md)."
             )
         case NotFoundError():
             return ServiceUnreachable("The index is not there.", remedy="Run `fairlead index rebuild`.")
