@@ -122,6 +122,11 @@ def shuffled(tree: Any, random: random.Random) -> Any:
     return copy
 
 
+def test_a_double_negation_behind_a_repetition_is_none(define: Define) -> None:
+    twice = {"not": {"atLeast": 2, "of": [{"not": CT}, {"not": CT}]}}
+    assert normal_form(define(twice)) == normal_form(define(CT))
+
+
 @QUIET
 @given(tree=TREES.filter(lambda tree: depth(tree) <= 6), seed=st.integers(0, 9))
 def test_order_never_shows_and_the_normal_form_is_its_own_normal_form(catalogue: FieldCatalogue, tree: Any, seed: int) -> None:

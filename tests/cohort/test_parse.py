@@ -151,6 +151,18 @@ def test_what_is_missing_or_no_mapping_is_named(catalogue: FieldCatalogue) -> No
         parse_definition([], catalogue)  # type: ignore[arg-type]
 
 
+def test_a_set_may_cover_a_region_and_leave_out_one_of_its_parts(define: Define) -> None:
+    sets = {
+        "thorax": [
+            {"id": "SCT:816094009", "includeDescendantTerms": True},
+            {"id": "SCT:72410000", "includeDescendantTerms": True, "exclude": True},
+        ]
+    }
+    text = str(define({"set": "thorax", "field": "body_part"}, conceptSets=sets))
+    assert "SCT:39607008" in text  # lung
+    assert "SCT:80891009" not in text  # heart, in the mediastinum
+
+
 def test_an_unknown_field_is_refused_with_the_nearest_names(define: Define) -> None:
     with pytest.raises(UnknownField, match=r"'modalty'.*Did you mean 'modality'"):
         define(leaf("modalty", "=", value="CT"))
@@ -160,7 +172,7 @@ def test_an_unknown_field_is_refused_with_the_nearest_names(define: Define) -> N
     ("include", "message"),
     [
         ({"has": "series", "same": "frameOfReference", "where": KIND}, "frames of reference are not indexed yet"),
-        ({"concept": "SCT:69536005", "includeDescendantTerms": True}, "descendants of SCT:69536005 are not known"),
+        ({"concept": "SCT:99999999", "includeDescendantTerms": True}, "descendants of SCT:99999999 are not known"),
     ],
 )
 def test_what_the_language_has_and_this_version_has_not_is_refused_by_name(define: Define, include: Any, message: str) -> None:
@@ -178,6 +190,11 @@ def test_what_the_language_has_and_this_version_has_not_is_refused_by_name(defin
         pytest.param({"concept": "DCM:CT", "field": "modality"}, Compare("modality", "in", ("DCM:CT",)), id="concept"),
         pytest.param(
             {"concept": "DCM:CT", "field": "modality", "includeDescendantTerms": True}, Compare("modality", "in", ("DCM:CT",)), id="flat"
+        ),
+        pytest.param(
+            {"concept": "SCT:110639002", "field": "body_part", "includeDescendantTerms": True},
+            Compare("body_part", "in", ("SCT:110639002", "SCT:35039007")),
+            id="a region with its parts",
         ),
         pytest.param({"concept": "SCT:51185008", "field": "body_part"}, Compare("body_part", "in", ("SCT:816094009",)), id="older code"),
         pytest.param(leaf("body_part", "=", value="WO INTER"), Compare("body_part", "in", ("WO INTER",)), id="term to map"),

@@ -42,10 +42,10 @@ def normal_node(node: Node) -> JsonObject:
             return _group("all", of)
         case AnyOf(of):
             return _group("any", of)
-        case NotOf(of=NotOf(of=inner)):
-            return normal_node(inner)
         case NotOf(of=inner):
-            return {"not": normal_node(inner)}
+            form = normal_node(inner)  # a double negation may only show when what is inside is in its normal form
+            denied: JsonObject | None = form.get("not")
+            return {"not": form} if denied is None else denied
         case AtLeastOf(count, of):
             return _at_least(count, of)
         case HasWhere():

@@ -5,14 +5,14 @@ from __future__ import annotations
 import difflib
 import re
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, cast
 
 from fairlead.cohort.nodes import AllOf, AnyOf, AtLeastOf, CohortRef, Compare, Counted, Group, HasWhere, Node, NotOf, Op
 from fairlead.cohort.values import ACCEPTED, period, scalar, spelling
 from fairlead.errors import InvalidDefinition, UnsupportedInput
-from fairlead.extract import FieldCatalogue, FieldDeclaration
+from fairlead.extract import FieldCatalogue, FieldDeclaration, vocabulary
 from fairlead.records import Grain, Scalar
 
 MAX_DEPTH: Final = 8
@@ -167,26 +167,35 @@ def _concept(given: Mapping[str, Any], reading: Reading, where: str, depth: int)
     if "set" in given and given["set"] not in reading.concept_sets:
         raise InvalidDefinition(f"At {where}.set: conceptSets has no {str(given['set'])[:60]!r}.", remedy="Name one of conceptSets.")
     wanted = reading.concept_sets[given["set"]] if "set" in given else ({**given, "id": given["concept"]},)
-    for concept in wanted:
-        _check_concept(concept, where)
-    dropped = {concept["id"] for concept in wanted if concept.get("exclude")}
-    kept = [concept["id"] for concept in wanted if concept["id"] not in dropped]
+    names = (given["field"],) if "field" in given else CONCEPT_FIELDS
+    fields = [reading.catalogue.get(str(name)) for name in names]
+    covered = [(bool(concept.get("exclude")), _covered(concept, fields, where)) for concept in wanted]
+    dropped = {curie for exclude, curies in covered if exclude for curie in curies}
+    kept = sorted({curie for exclude, curies in covered if not exclude for curie in curies} - dropped)
     if not kept:
         raise InvalidDefinition(f"At {where}: every concept of the set is excluded.")
-    names = (given["field"],) if "field" in given else CONCEPT_FIELDS
-    parts = tuple(_compare_in(reading.catalogue.get(str(name)), kept, where) for name in names)
+    parts = tuple(_compare_in(declared, kept, where) for declared in fields)
     return parts[0] if len(parts) == 1 else AnyOf(parts)
 
 
-def _check_concept(concept: Mapping[str, Any], where: str) -> None:
+def _covered(concept: Mapping[str, Any], fields: Sequence[FieldDeclaration], where: str) -> frozenset[str]:
+    """Return the concept, with ``includeDescendantTerms`` also all that lie below it in the vocabularies of the fields."""
     curie = concept["id"]
     if not isinstance(curie, str) or not CURIE.fullmatch(curie):
         raise InvalidDefinition(f"At {where}: {str(curie)[:60]!r} is no CURIE.", remedy="Write PREFIX:CODE, e.g. DCM:CT or SCT:816094009.")
-    if concept.get("includeDescendantTerms") and not curie.startswith("DCM:"):  # modality codes have no hierarchy
+    if not concept.get("includeDescendantTerms"):
+        return frozenset({curie})
+    found, known = {curie}, curie.startswith("DCM:")  # modality codes have no hierarchy: each covers itself
+    for declared in (one for one in fields if one.vocabulary is not None):
+        words, own = vocabulary(str(declared.vocabulary)), spelling(declared, curie, where=where)
+        if words.children and own in words.labels:
+            found, known = found | words.descendants(own), True
+    if not known:
         raise UnsupportedInput(
-            f"At {where}: descendants of {curie[:60]} are not known; there is no concept hierarchy yet.",
+            f"At {where}: descendants of {curie[:60]} are not known; no vocabulary here has it in a hierarchy.",
             remedy="List the concepts, or write `includeDescendantTerms: false`.",
         )
+    return frozenset(found)
 
 
 def _compare_in(declaration: FieldDeclaration, curies: list[str], where: str) -> Compare:

@@ -69,7 +69,7 @@ class _Plan:
 class FieldCatalogue:
     """Every declared field by id, and the digest that tells one catalogue from the next (a changed one is a new mapping generation)."""
 
-    fields: Mapping[str, FieldDeclaration]
+    fields: Mapping[str, FieldDeclaration] = field(repr=False)
     sha256: str
     _names: Mapping[str, str] = field(repr=False)
     _plans: dict[str, _Plan] = field(default_factory=dict, repr=False, compare=False)
