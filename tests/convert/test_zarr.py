@@ -191,3 +191,38 @@ def test_validation_looks_into_labels_and_wells(data, tmp_path):
     (victim / "0/zarr.json").write_text("{}")
     findings = validate_store(tmp_path / store.path).findings
     assert any(finding.severity == "error" and finding.path.startswith("B/2/0/labels/") for finding in findings)
+
+
+@pytest.mark.parametrize(
+    ("place", "value"),
+    [
+        (["attributes"], 7.0),
+        (["attributes", "ome"], []),
+        (["attributes", "ome", "multiscales"], {}),
+        (["attributes", "ome", "multiscales", 0], "x"),
+        (["attributes", "ome", "multiscales", 0, "datasets"], []),
+        (["attributes", "ome", "multiscales", 0, "datasets", 0, "path"], "."),
+        (["attributes", "ome", "multiscales", 0, "datasets", 0, "coordinateTransformations"], [{"type": "scale", "scale": ["wide", 1]}]),
+        (["attributes", "ome", "multiscales", 0, "datasets", 0, "coordinateTransformations"], [{"type": "rotation"}]),
+        (["attributes", "ome", "multiscales", 0, "axes"], [None, None]),
+    ],
+)
+def test_nonsense_in_the_metadata_is_refused_in_words(tmp_path, place, value):
+    source = an_image(tmp_path / "in.zarr", image_05(), picture())
+    document = json.loads((source / "zarr.json").read_text())
+    target = document
+    for key in place[:-1]:
+        target = target[key]
+    target[place[-1]] = value
+    (source / "zarr.json").write_text(json.dumps(document))
+    report = convert(source, tmp_path / "out")
+    assert report.stores == ()
+    assert report.refused[0].code in {"unreadable-image", "unsupported"}
+    assert not validate_store(source).valid
+
+
+def test_levels_that_differ_in_type_are_refused(tmp_path):
+    multiscale = {"version": "0.2", "datasets": [{"path": "0"}, {"path": "1"}]}
+    levels = [picture(shape=(1, 1, 1, 6, 8)), picture(shape=(1, 1, 1, 3, 4)).astype(np.uint16)]
+    source = an_image(tmp_path / "in.zarr", {"multiscales": [multiscale]}, *levels, version=2)
+    assert "differ in type" in convert(source, tmp_path / "out").refused[0].reason

@@ -261,7 +261,7 @@ def _pair(value: Any) -> tuple[float, float] | None:
     if value is None or isinstance(value, str) or not hasattr(value, "__len__") or len(value) != 2:
         return None
     pair = (float(value[0]), float(value[1]))
-    return pair if pair[0] > 0 and pair[1] > 0 else None
+    return pair if 0 < pair[0] <= FARTHEST_MM and 0 < pair[1] <= FARTHEST_MM else None
 
 
 def _rounded(value: Any) -> tuple[float, ...] | None:

@@ -18,6 +18,7 @@ from fairlead.records import GeometryVerdict
 ON_THE_LATTICE: Final = 0.02
 """Largest distance of a frame from a voxel of the lattice, in voxels (positions are rounded decimal strings)."""
 SAME_DIRECTION: Final = 1e-3
+SMALLEST_VOXEL_MM3: Final = 1e-15
 MAX_SLICES: Final = 100_000
 MILLIMETER: Final = "millimeter"
 NO_PATIENT: Final = GeometryVerdict(verdict="none", reason="Pixels of a slide; no place in a patient.")
@@ -153,9 +154,11 @@ def _patient_place(source: Segmentation, frame: SegmentFrame, geometry: Geometry
         and np.allclose(unit(row_step), frame.pose.along_column, rtol=0, atol=SAME_DIRECTION)
         and np.allclose(steps, frame.pose.spacing_mm, rtol=1e-4, atol=0)
     )
+    if not abs(float(np.linalg.det(matrix[:3, :3]))) > SMALLEST_VOXEL_MM3:
+        return None
     index = np.linalg.solve(matrix, [*frame.pose.position, 1.0])[:3]
     whole = np.rint(index)
-    if not same or np.abs(index - whole).max() > ON_THE_LATTICE:
+    if not same or not np.abs(index - whole).max() <= ON_THE_LATTICE:  # also when it is no number
         return None
     return int(whole[0]), int(whole[1]), int(whole[2])
 

@@ -99,8 +99,8 @@ def read_header(path: Path) -> Header:
             return _header(path, dataset, pixel_offset(handle, dataset))
     except (NotDicom, UnsupportedInput, UnreadableImage):
         raise
-    except MemoryError:
-        raise
+    except MemoryError as error:
+        raise UnreadableImage("The header claims more than fits in memory.") from error
     except Exception as error:  # pydicom raises a dozen kinds for damaged headers; the kind is enough, the text may quote values
         raise UnreadableImage(f"The header cannot be read ({type(error).__name__}).") from error
 

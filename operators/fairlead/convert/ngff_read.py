@@ -52,6 +52,8 @@ def read_image(ome: JsonObject, version: str) -> NgffImage:
         paths = tuple(str(dataset["path"]) for dataset in image["datasets"])
     except (KeyError, IndexError, TypeError, AttributeError, ValueError) as error:
         raise UnreadableImage("The NGFF metadata lack what an image needs (axes, datasets, scale).") from error
+    if not paths:
+        raise UnreadableImage("The NGFF metadata name no level.")
     if not all(math.isfinite(value) and value > 0 for scale, _ in found for value in scale):
         raise UnreadableImage("The scale of a level is no positive number.")
     left_out = ("transforms to other coordinate systems",) if _has_other_transforms(image) else ()

@@ -80,6 +80,7 @@ def _image(source: Source, folder: Path, name: str, policy: Policy, *, number: i
     arrays = [_open(folder, path) for path in image.paths]
     if any(array.ndim != len(image.names) for array in arrays):
         raise UnreadableImage(f"The metadata name {len(image.names)} axes, the array has {arrays[0].ndim}.")
+    _alike(image, arrays)
     dropped = _absent(arrays, policy)
     labels = tuple(_label(source, folder, label, policy) for label in labels_of(folder))
     axes = _axis_list(image, arrays[0])
@@ -102,6 +103,13 @@ def _image(source: Source, folder: Path, name: str, policy: Policy, *, number: i
         labels=labels,
         image_index=number,
     )
+
+
+def _alike(image: NgffImage, arrays: list[zarr.Array[Any]]) -> None:
+    """Refuse levels that differ in type, or in the size of an axis that is not space."""
+    fixed = [place for place, name in enumerate(image.names) if name in "tc"]
+    if any(array.dtype != arrays[0].dtype or any(array.shape[place] != arrays[0].shape[place] for place in fixed) for array in arrays):
+        raise UnreadableImage("Levels of one image differ in type, channels or time points.")
 
 
 def _states_levels(image: NgffImage) -> bool:

@@ -81,8 +81,10 @@ def read_slide_file(header: Header) -> SlideFile:
             warnings.simplefilter("ignore")
             dataset = pydicom.dcmread(handle, stop_before_pixels=True, force=True)
             return _slide_file(header, dataset, handle)
-    except (UnreadableImage, UnsupportedInput, MemoryError):
+    except (UnreadableImage, UnsupportedInput):
         raise
+    except MemoryError as error:
+        raise UnreadableImage("The header claims more than fits in memory.") from error
     except Exception as error:  # as in headers: the kind is enough, the text may quote values
         raise UnreadableImage(f"The slide's header cannot be read ({type(error).__name__}).") from error
 

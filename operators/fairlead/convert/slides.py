@@ -119,7 +119,16 @@ def slide_plans(headers: Sequence[Header], limits: SlideLimits, refuse: Callable
             continue
         pyramids[file.pyramid].append(file)
     for name, files in pyramids.items():
-        yield _plan(name, files, limits)
+        yield _planned(name, files, limits)
+
+
+def _planned(pyramid: str, files: list[SlideFile], limits: SlideLimits) -> ImagePlan:
+    try:
+        return _plan(pyramid, files, limits)
+    except FairleadError:
+        raise
+    except (ValueError, TypeError, AttributeError, ArithmeticError) as error:  # values that pydicom converts when they are asked for
+        raise UnreadableImage(f"The slide's header cannot be read ({type(error).__name__}).") from error
 
 
 def _plan(pyramid: str, files: list[SlideFile], limits: SlideLimits) -> ImagePlan:

@@ -71,16 +71,17 @@ def _below(store: Path, below: str) -> list[ValidationFinding]:
 def groups_below(store: Path, attributes: JsonObject) -> list[str]:
     """Return the groups that a group's metadata name: label images, wells of a plate, images of a well or collection."""
     found = [f"{LABELS}/{name}" for name in labels_of(store)] if "multiscales" in attributes else []
-    plate, well = attributes.get("plate"), attributes.get("well")
-    found += (
-        [str(item.get("path", "")) for item in (plate or {}).get("wells", []) if isinstance(item, dict)] if isinstance(plate, dict) else []
-    )
-    found += (
-        [str(item.get("path", "")) for item in (well or {}).get("images", []) if isinstance(item, dict)] if isinstance(well, dict) else []
-    )
-    if "bioformats2raw.layout" in attributes and plate is None:
+    found += [str(item.get("path", "")) for item in _listed(attributes, "plate", "wells") + _listed(attributes, "well", "images")]
+    if "bioformats2raw.layout" in attributes and "plate" not in attributes:
         found += series_of(store)
-    return [path for path in found if path and not path.startswith("/") and ".." not in Path(path).parts]
+    return [path for path in found if Path(path).parts and not path.startswith("/") and ".." not in Path(path).parts]
+
+
+def _listed(attributes: JsonObject, group: str, key: str) -> list[JsonObject]:
+    """Return the objects of a list inside a group's metadata; whatever else stands there is nothing."""
+    inner = attributes.get(group)
+    items = inner.get(key) if isinstance(inner, dict) else None
+    return [item for item in items if isinstance(item, dict)] if isinstance(items, list) else []
 
 
 def labels_of(store: Path) -> list[str]:
@@ -128,8 +129,8 @@ def read_ome(store: Path) -> tuple[JsonObject, str]:
     """
     root = store / "zarr.json"
     if root.is_file():
-        ome = _object(json.loads(root.read_text(encoding="utf-8"))).get("attributes", {}).get("ome")
-        found = _object(ome)
+        attributes = _object(_object(json.loads(root.read_text(encoding="utf-8"))).get("attributes", {}))
+        found = _object(attributes.get("ome"))
         return found, str(found.get("version", "unstated"))
     found = _object(json.loads((store / ".zattrs").read_text(encoding="utf-8")))
     scales = found.get("multiscales")
@@ -183,11 +184,11 @@ def _judged(schema: JsonObject, value: Any, at: str) -> list[ValidationFinding]:
 
 def _arrays(store: Path, attributes: JsonObject) -> list[ValidationFinding]:
     """Return levels that cannot be opened, and chunks that are not there: a reader would see the fill value without a word."""
+    scales = attributes.get("multiscales")
     found: list[ValidationFinding] = []
-    for scale in attributes.get("multiscales") or []:
-        for dataset in scale.get("datasets") or [] if isinstance(scale, dict) else []:
-            path = str(dataset.get("path", "")) if isinstance(dataset, dict) else ""
-            found += _array(store, path)
+    for scale in scales if isinstance(scales, list) else []:
+        for dataset in _listed({"scale": scale}, "scale", "datasets"):
+            found += _array(store, str(dataset.get("path", "")))
     return found
 
 
