@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from io import BytesIO
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -18,7 +19,7 @@ from pydicom.tag import Tag
 
 from deidentify.ct_builders import KEY, SHARED_GROUPS, a_ct, as_file, encode, reread
 from fairlead import keys
-from fairlead.deidentify import Deidentifier, Profile, load_profile
+from fairlead.deidentify import Deidentifier, Profile, deidentify_file, load_profile
 from fairlead.deidentify.table import Option
 from fairlead.errors import UnreadableImage
 
@@ -161,6 +162,9 @@ def test_an_age_that_is_none_is_removed() -> None:
         ("ISO_IR 126", "Διονυσιος", "Head Διονυσιος", "Head"),
         ("ISO_IR 138", "שרון^דבורה", "Spine שרון", "Spine"),
         ("ISO_IR 166", "สมชาย", "Knee สมชาย", "Knee"),
+        ("GB18030", "王^小东", "Brain 小东 T2", "Brain T2"),
+        (["", "ISO 2022 IR 149"], "Hong^Gildong=洪^吉洞=홍^길동", "Chest 길동 lung", "Chest lung"),
+        (["", "ISO 2022 IR 87"], "Yamada^Tarou=山田^太郎=やまだ^たろう", "Liver 山田 phase", "Liver phase"),
         ("ISO_IR 192", "Head^Erika", "Head Erika MRN-4711-X", "REMOVED"),
     ],
 )
@@ -168,6 +172,31 @@ def test_descriptions_keep_known_words_and_lose_names_in_every_script(charset: s
     source = a_ct(SpecificCharacterSet=charset, PatientName=name, SeriesDescription=text)
     output = Deidentifier(LONGITUDINAL, KEY).apply(reread(source))
     assert output.SeriesDescription == expected
+
+
+SCRIPTS = [
+    ("ISO_IR 144", "Люкceмбypг"),
+    ("ISO_IR 127", "قباني"),
+    ("ISO_IR 126", "Διονυσιος"),
+    ("ISO_IR 138", "דבורה"),
+    ("ISO_IR 166", "สมชาย"),
+    ("GB18030", "诸葛亮"),
+    (["", "ISO 2022 IR 149"], "길동길동"),
+    (["", "ISO 2022 IR 87"], "山田太郎"),
+]
+
+
+@pytest.mark.parametrize(("charset", "name"), SCRIPTS, ids=[str(charset) for charset, _ in SCRIPTS])
+def test_a_name_in_any_encoding_does_not_pass_the_gate_in_an_attribute_without_a_row(
+    tmp_path: Path, charset: str | list[str], name: str
+) -> None:
+    source = a_ct(SpecificCharacterSet=charset, PatientName=name, Manufacturer=f"ACME {name} Inc")
+    (tmp_path / "a.dcm").write_bytes(as_file(source))
+    outcome = deidentify_file(tmp_path / "a.dcm", Deidentifier(BASIC, KEY))
+    raw = dcmread(tmp_path / "a.dcm").get_item("PatientName").value.strip()
+    assert raw not in outcome.content
+    assert name.encode() not in outcome.content
+    assert outcome.content or outcome.reason.startswith("residual-identity")
 
 
 def test_words_that_a_profile_allows_stay_in_their_field_only() -> None:

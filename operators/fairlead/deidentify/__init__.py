@@ -8,9 +8,10 @@ from fairlead.deidentify.engine import Deidentifier, Person, Result
 from fairlead.deidentify.folder import Plan, deidentify_folder
 from fairlead.deidentify.instance import Outcome, deidentify_file
 from fairlead.deidentify.lookup import read_lookup
-from fairlead.deidentify.ome import deidentify_ome
+from fairlead.deidentify.ome import deidentify_ome, files_of_set, require_no_label
 from fairlead.deidentify.pixels import Decision, Verdict, judge
 from fairlead.deidentify.profile import Profile, load_profile, profile_names
+from fairlead.deidentify.traces import Traces
 from fairlead.deidentify.words import clean_words
 
 __all__ = [
@@ -21,13 +22,16 @@ __all__ = [
     "Plan",
     "Profile",
     "Result",
+    "Traces",
     "Verdict",
     "clean_words",
     "deidentify_file",
     "deidentify_folder",
     "deidentify_ome",
+    "files_of_set",
     "judge",
     "load_profile",
     "profile_names",
     "read_lookup",
+    "require_no_label",
 ]

@@ -7,6 +7,7 @@ only: no message, log line or report repeats one.
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -20,6 +21,7 @@ BOUNDED_BELOW: Final = 6
 """Shorter values count only as whole words: ``Lowe`` is not in ``slower``."""
 WELL_KNOWN_ROOT: Final = "1.2.840.10008"
 NAME_DELIMITERS: Final = re.compile(r"[\^= ,]+")
+ESCAPES: Final = re.compile(rb"\x1b(?:\$[()]?|[()*+,\-./])[@-~]")
 NOT_WORD: Final = (b"(?<![0-9a-z\x80-\xff])", b"(?![0-9a-z\x80-\xff])")
 NOT_UID: Final = (rb"(?<![0-9.])", rb"(?![0-9]|\.[0-9])")
 NOT_DIGIT: Final = (rb"(?<![0-9])", rb"(?![0-9])")
@@ -57,12 +59,10 @@ class Identity:
                     self.uids.add(value)
             elif kind == "date":
                 self.dates.update(re.findall(r"(?<!\d)(?:18|19|20)\d{6}", value))
-            elif kind == "name":
-                self.add_text(value)
-                for part in NAME_DELIMITERS.split(value):
-                    self.add_text(part)
             else:
-                self.add_text(value)
+                for part in {value, *(NAME_DELIMITERS.split(value) if kind == "name" else ())}:
+                    self.add_text(part)
+                    self.raw |= encoded_forms(part, encodings)
         if kind in ("name", "id") and isinstance(element, RawDataElement) and element.value and not element.value.isascii():
             self.raw.update(part.strip() for part in element.value.split(b"\\") if len(part.strip()) >= SHORTEST)
 
@@ -85,6 +85,23 @@ class Identity:
         if with_dates:
             hits += [("date", pattern) for day in self.dates if (pattern := _bounded(day.encode(), (NOT_DIGIT[0], b""))).search(haystack)]
         return hits
+
+
+def encoded_forms(text: str, encodings: list[str]) -> set[bytes]:
+    """Return a text that is not ASCII as the bytes the file's character sets give it, without escapes (PS3.5 section 6.1.2.5).
+
+    Those of Japanese text are seven-bit: neither the bytes nor their UTF-8 look like a name.
+
+    >>> encoded_forms("山田太郎", ["iso8859", "iso2022_jp"])
+    {b';3EDB@O:'}
+    """
+    if text.isascii():
+        return set()
+    forms: set[bytes] = set()
+    for encoding in encodings:
+        with suppress(LookupError, UnicodeError):
+            forms.update(piece for piece in ESCAPES.split(text.encode(encoding)) if len(piece) >= SHORTEST)
+    return forms
 
 
 def is_harmless(text: str) -> bool:

@@ -5,18 +5,20 @@ Pixels are copied as they are; TIFF tags other than structure are zeroed. What i
 
 from __future__ import annotations
 
+import json
 import struct
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from fairlead.deidentify.engine import Deidentifier
 from fairlead.deidentify.identity import Identity
 from fairlead.deidentify.instance import Outcome
-from fairlead.deidentify.ome_xml import LIMIT_BYTES, CleanedOme, clean_ome, is_document
+from fairlead.deidentify.ome_xml import LABEL_IMAGES, LIMIT_BYTES, CleanedOme, clean_ome, identity_of, is_document, parse
 from fairlead.deidentify.parts import Parts
+from fairlead.deidentify.profile import Profile
 from fairlead.deidentify.table import Option
 from fairlead.deidentify.tiff import MAGIC, ZEROS, TiffStructure, bare_parts
-from fairlead.errors import FairleadError, ResidualIdentity, UnreadableImage, UnsupportedInput
+from fairlead.errors import FairleadError, NotFound, ResidualIdentity, UnreadableImage, UnsupportedInput
 from fairlead.files import sha256_file
 
 COMPRESSION: Final = 259
@@ -35,6 +37,67 @@ def is_ome(path: Path) -> bool:
     if begin[128:] == b"DICM":
         return False  # a preamble that is a TIFF header too (PS3.10 section 7.1)
     return begin[:4] in MAGIC or (is_document(path.name) and begin[:1] in (b"<", b"\xef"))
+
+
+def files_of_set(path: Path) -> tuple[Path, ...]:
+    """Return an OME file and the files beside it that its OME-XML names: the TIFFs of a companion, the companion of a TIFF.
+
+    Raises
+    ------
+    UnreadableImage, UnsupportedInput : the file holds no OME-XML. NotFound : a named file is absent, or not beside it.
+    """
+    root = parse(_document(path))
+    names = {str(element.get("FileName")) for element in root.iter("{*}UUID") if element.get("FileName")}
+    names |= {str(element.get("MetadataFile")) for element in root.iter("{*}BinaryOnly") if element.get("MetadataFile")}
+    others = sorted(names - {path.name})
+    if any(Path(name).name != name or not (path.parent / name).is_file() for name in others):
+        raise NotFound("A file that the OME-XML names is not beside it.", remedy="Put the files of the set into one folder.")
+    return (path, *(path.parent / name for name in others))
+
+
+def require_no_label(folder: Path) -> None:
+    """Refuse an OME-Zarr folder with the picture of a slide's label, by the names of its images.
+
+    Raises
+    ------
+    UnsupportedInput : one of its images is called so. UnreadableImage : its metadata cannot be read.
+    """
+    names: list[str] = []
+    try:
+        for path in (*folder.rglob("zarr.json"), *folder.rglob(".zattrs")):
+            names += _image_names(json.loads(path.read_text(encoding="utf-8")))
+        for path in folder.rglob("METADATA.ome.xml"):
+            names += [str(image.get("Name") or "") for image in parse(path.read_bytes()).iter("{*}Image")]
+    except (OSError, ValueError, AttributeError, TypeError) as error:
+        raise UnreadableImage("The metadata of the OME-Zarr cannot be read.") from error
+    if any(name.strip().casefold() in LABEL_IMAGES for name in names):
+        raise UnsupportedInput("The file holds a label or overview image of a slide, which shows its label.")
+
+
+def identity_of_ome(path: Path, profile: Profile) -> Identity:
+    """Return whom the OME-XML of a file names, the names of the files it speaks of, and its identifiers.
+
+    Raises
+    ------
+    UnreadableImage, UnsupportedInput : the file holds no OME-XML.
+    """
+    return identity_of(parse(_document(path)), path.name, profile)
+
+
+def _image_names(document: dict[str, Any]) -> list[str]:
+    attributes = document.get("attributes", document)
+    ome = attributes.get("ome", attributes)
+    return [str(scale.get("name") or "") for scale in ome.get("multiscales", [])] + [str((ome.get("omero") or {}).get("name") or "")]
+
+
+def _document(path: Path) -> bytes:
+    with path.open("rb") as file:
+        if is_document(path.name):
+            return file.read(LIMIT_BYTES + 1)
+        try:
+            return TiffStructure(file).description
+        except (struct.error, ValueError, OverflowError) as error:
+            raise UnreadableImage("The TIFF structure is damaged.") from error
 
 
 def deidentify_ome(path: Path, deidentifier: Deidentifier) -> Outcome:

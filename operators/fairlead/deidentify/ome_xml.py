@@ -102,7 +102,7 @@ def clean_ome(content: bytes, profile: Profile, key: bytes, *, file_name: str, c
     for image in root.iter("{*}Image"):
         if str(image.get("Name") or "").strip().casefold() in LABEL_IMAGES:
             raise UnsupportedInput("The file holds a label or overview image of a slide, which shows its label.")
-    identity = _identity(root, file_name, profile)
+    identity = identity_of(root, file_name, profile)
     names = Names(root, key, file_name=file_name, content_id=content_id)
     subject = _subject(root) or names.own
     days = keys.day_shift(key, subject, span_days=profile.dates.span_days, whole_weeks=profile.dates.keep_weekday)
@@ -126,7 +126,8 @@ def _subject(root: Any) -> str | None:
     return next((text.strip() for text in found if text and text.strip()), None)
 
 
-def _identity(root: Any, file_name: str, profile: Profile) -> Identity:
+def identity_of(root: Any, file_name: str, profile: Profile) -> Identity:
+    """Return the identity that a document states: people, subject, names of files, identifiers, dates."""
     identity = Identity()
     for element in root.iter("{*}Experimenter", "{*}Person"):
         for name in PERSON & set(element.keys()):
