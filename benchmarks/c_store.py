@@ -1,6 +1,6 @@
 """P1 and P2: C-STORE over 8 associations and over 1; peers: Orthanc, and ``storescp --fork``, which syncs nothing.
 
-python benchmarks/c_store.py [--json] [--rounds 3] [--instances 320] [--growth]
+python benchmarks/c_store.py [--json] [--rounds 3] [--instances 320] [--growth] [--folder DIR]
 
 0.53 MB CT objects from dcmsend; every receiver is started fresh for every round, in turn, so that noise hits all alike.
 Ours answers Success after fsync, link, fsync of the folder and the ledger's commit; Orthanc after fdatasync; storescp after write.
@@ -56,10 +56,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--instances", type=int, default=320)
+    parser.add_argument("--folder", help="Where receivers write; a tmpfs shows what remains without the disk.")
     parser.add_argument("--growth", action="store_true")
     parser.add_argument("--json", action="store_true")
     given = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory(dir=given.folder) as folder:
         work = Path(folder)
         warm = write_series(work, 99, instances=1)
         eight = [write_series(work / "eight", number, instances=given.instances // 8) for number in range(1, 9)]
