@@ -19,6 +19,7 @@ from fairlead.extract.identity import Scrubber, spellings
 from fairlead.extract.ome_image import OmeImage, people
 from fairlead.extract.ome_record import OmeFacts, build_record
 from fairlead.extract.ome_xml import XML_LIMIT_BYTES, OmeDocument, check_pixels, parse_ome
+from fairlead.extract.sniffing import store_of
 from fairlead.extract.zarr_groups import (
     METADATA_NAMES,
     REMEDY,
@@ -65,11 +66,12 @@ def read_store(file: ReceivedFile, path: Path, *, catalogue: FieldCatalogue, key
     UnsupportedInput : another version, or a Zarr group without OME metadata.
     UnreadableImage : metadata that contradicts itself or the folder; the reason names the place.
     """
-    root = read_group(path)
+    store = store_of(path)
+    root = read_group(store)
     if root is None:
         raise UnsupportedInput("The Zarr folder holds no OME metadata.", remedy=REMEDY)
     places, document = places_of(root), _document(path)
-    order = series_order(path) if document is not None else {}
+    order = series_order(store) if document is not None else {}
     images: list[tuple[int, _Image]] = []
     errors: list[FairleadError] = []
     for number, place in enumerate(places):
@@ -89,8 +91,8 @@ def read_store(file: ReceivedFile, path: Path, *, catalogue: FieldCatalogue, key
 
 def _document(root: Path) -> OmeDocument | None:
     """Return the OME-XML of a bioformats2raw collection, None where there is none that can be read."""
-    file = root / "OME" / "METADATA.ome.xml"
-    if not file.is_file():
+    file = next((one for one in (root / "OME" / "METADATA.ome.xml", root / "METADATA.ome.xml") if one.is_file()), None)
+    if file is None:
         return None
     try:
         with file.open("rb") as handle:

@@ -23,6 +23,12 @@ class InputKind(StrEnum):
     OTHER = "other"
 
 
+def store_of(folder: Path) -> Path:
+    """Return the OME-Zarr store of a folder: itself, or ``data.zarr`` where early bioformats2raw put its OME-XML beside that."""
+    inner = folder / "data.zarr"
+    return inner if (folder / "METADATA.ome.xml").is_file() and inner.is_dir() else folder
+
+
 def kind_of(path: Path) -> InputKind:
     """Return the kind of a file or folder; OTHER may still be a DICOM data set without preamble.
 
@@ -31,7 +37,8 @@ def kind_of(path: Path) -> InputKind:
     OSError : the path cannot be read.
     """
     if path.is_dir():
-        return InputKind.ZARR if any((path / name).is_file() for name in ZARR_FILES) else InputKind.FOLDER
+        is_store = any((path / name).is_file() for name in ZARR_FILES) or store_of(path) != path
+        return InputKind.ZARR if is_store else InputKind.FOLDER
     with path.open("rb") as handle:
         head = handle.read(HEAD_BYTES)
     if head[128:132] == b"DICM":
