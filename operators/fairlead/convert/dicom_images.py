@@ -33,11 +33,13 @@ class DicomVoxels:
         self._last: tuple[Member, NDArray[Any]] | None = None
 
     def read(self, level: int, lead: tuple[int, ...], start: int, stop: int) -> NDArray[Any]:
-        """Return slices (or rows of a single plane) ``start:stop`` of level 0."""
+        """Return slices (or rows of a single plane) ``start:stop`` of level 0; rows of a colour picture with all channels."""
         point = self._image.points[lead[0] if len(self._image.points) > 1 else 0]
+        if self._colour and not self._image.has_slices:
+            return self._whole(point[0])[:, start:stop].transpose(1, 0, 2)
         channel = lead[-1] if self._colour else None
         if not self._image.has_slices:
-            return np.ascontiguousarray(self._picture(point[0], channel)[start:stop])
+            return np.ascontiguousarray(self._scale.apply(self._whole(point[0]), point[0].frame)[start:stop])
         first = point[0].header.format
         slab = np.empty((stop - start, first.rows, first.columns), self._scale.dtype)
 
@@ -50,12 +52,11 @@ class DicomVoxels:
                 pass
         return slab
 
-    def _picture(self, member: Member, channel: int | None) -> NDArray[Any]:
-        """Return one plane, kept until another is asked for: bands and colours of a picture come one after the other."""
+    def _whole(self, member: Member) -> NDArray[Any]:
+        """Return one picture as it is stored, kept until another is asked for: its bands come one after the other."""
         if self._last is None or self._last[0] is not member:
             self._last = (member, self._stored(member))
-        stored = self._last[1]
-        return stored[channel] if channel is not None else self._scale.apply(stored, member.frame)
+        return self._last[1]
 
     def _plane(self, member: Member, channel: int | None) -> NDArray[Any]:
         stored = self._stored(member)
@@ -91,6 +92,7 @@ def dicom_plan(image: PlannedImage, *, exact: bool = True) -> ImagePlan:
         dropped=_dropped(image),
         instances=len({member.header.path for member in image.members}),
         greyscale=not colour,
+        bands=colour and not image.has_slices,
     )
 
 

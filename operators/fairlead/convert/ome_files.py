@@ -24,6 +24,7 @@ from fairlead.records import GeometryVerdict
 
 TIFF_AXES: Final = frozenset("TCZYXS")
 RGB: Final = 3
+COLOUR_PICTURE: Final = "YXS"
 NUMBER_KINDS: Final = frozenset("iuf")
 NO_PATIENT: Final = GeometryVerdict(verdict="none", reason="Microscopy: sampling as the file states it, no place in a patient.")
 DAMAGED: Final = (tifffile.TiffFileError, ValueError, IndexError, KeyError, TypeError, RuntimeError, OSError, AttributeError)
@@ -38,12 +39,15 @@ class TiffVoxels:
         self._axes = axes
 
     def read(self, level: int, lead: tuple[int, ...], start: int, stop: int) -> NDArray[Any]:
-        """Return planes (or rows) ``start:stop`` of a level, axes in NGFF order."""
+        """Return planes (or rows) ``start:stop`` of a level, axes in NGFF order; rows of a colour picture with all channels."""
         array = self._arrays[level]
+        where = (slice(start, stop),) if self._axes == COLOUR_PICTURE else self._where(array, lead, start, stop)
         try:
-            found = np.asarray(array[self._where(array, lead, start, stop)])
+            found = np.asarray(array[where])
         except DAMAGED as error:
             raise UnreadableImage(f"Pixels of the TIFF cannot be decoded ({type(error).__name__}).") from error
+        if self._axes == COLOUR_PICTURE:
+            return found.transpose(0, 2, 1)
         space = [axis for axis in self._axes if axis in "ZYX"]
         wanted = sorted(space, key="ZYX".index)
         return np.ascontiguousarray(found.transpose([space.index(axis) for axis in wanted]))
@@ -192,7 +196,7 @@ def _tiff_plan(source: Source, name: str, series: tifffile.TiffPageSeries, image
     levels = tuple(_space(axes, array.shape) for array in arrays) if len(arrays) > 1 else ()
     channels = rgb_channels(dtype) if "S" in axes and sizes["c"] == RGB else _channels(image, sizes.get("c", 1))
     plan = _plan(source, name, sizes, image, dtype=dtype, voxels=TiffVoxels(arrays, axes), levels=levels, channels=channels)
-    return replace(plan, image_index=number)
+    return replace(plan, image_index=number, bands=axes == COLOUR_PICTURE)
 
 
 def _plan(
