@@ -6,6 +6,7 @@ was read (``if_seq_no``). After a batch the index is refreshed once, so that who
 
 from __future__ import annotations
 
+import itertools
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import batched
@@ -86,7 +87,6 @@ class OpenSearchIndex:
         """Remove everything."""
         with self._lock:
             self._generations.drop()
-            self.codes.forget()
             self._ensure()
 
     def _refresh(self, written: int) -> None:
@@ -233,10 +233,12 @@ class _Writing:
         owner = self._owner
         patients = owner.codes.of("patient", (row.patient for row in now.values()))
         studies = owner.codes.of("study", (row.study for row in now.values()))
+        fresh = sum(record_id not in present for record_id in now)
+        ordinals = itertools.count(owner.codes.reserve("record", fresh) if fresh else 0)
         actions = []
-        for number, row in enumerate(now.values(), owner.codes.reserve(len(now))):
+        for row in now.values():
             known = present.get(row.id)
-            ordinal = number if known is None else int(known["_source"]["ord"])
+            ordinal = next(ordinals) if known is None else int(known["_source"]["ord"])
             document = document_of(row, owner.catalogue, ordinal=ordinal, patient=patients[row.patient], study=studies[row.study])
             actions.append({"_id": row.id, "_source": document} | _against(known))
         for outcome in bulk(owner.client, self._index, actions):

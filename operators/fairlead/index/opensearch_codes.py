@@ -1,8 +1,8 @@
 """Small whole numbers for patients, studies and records, given once and kept: what bitmaps and exact counts are made of.
 
-One index beside the records holds a counter and one document a key. The counter moves by compare-and-set (``if_seq_no``),
-a key is made with ``create``: of two processes that meet a new patient at once, one wins and the other reads its number.
-Numbers that nobody used leave gaps, which cost nothing.
+One index beside the records holds a counter for each kind and one document a key. A counter moves by compare-and-set
+(``if_seq_no``), a key is made with ``create``: of two processes that meet a new patient at once, one wins and the other reads
+its number. Keys are never deleted, because other processes remember them. Numbers that nobody used leave gaps, which cost nothing.
 """
 
 from __future__ import annotations
@@ -19,7 +19,6 @@ from opensearchpy.exceptions import ConflictError, NotFoundError
 from fairlead.errors import ServiceUnreachable
 from fairlead.index.opensearch_client import bulk, opensearch_errors
 
-COUNTER: Final = "counter"
 TRIES: Final = 50
 PAGE: Final = 2_000
 REMEMBERED: Final = 500_000
@@ -37,26 +36,22 @@ class Codes:
         self._client, self._index = client, index
         self._known: dict[str, int] = {}
 
-    def forget(self) -> None:
-        """Drop what is remembered: the index was cleared."""
-        self._known.clear()
-
-    def reserve(self, count: int) -> int:
-        """Return the first of ``count`` numbers that nobody else has."""
+    def reserve(self, kind: str, count: int) -> int:
+        """Return the first of ``count`` numbers of a kind that nobody else has; small ones first, so that bitmaps stay short."""
         for _ in range(TRIES):
             with opensearch_errors(), suppress(ConflictError):
-                return self._take(count)
+                return self._take(f"counter:{kind}", count)
         raise ServiceUnreachable("Too many processes write to the index at once.", remedy="Repeat; nothing was lost.")
 
-    def _take(self, count: int) -> int:
+    def _take(self, counter: str, count: int) -> int:
         try:
-            found = self._client.get(index=self._index, id=COUNTER)
+            found = self._client.get(index=self._index, id=counter)
         except NotFoundError:
-            self._client.create(index=self._index, id=COUNTER, body={"next": count})
+            self._client.create(index=self._index, id=counter, body={"next": count})
             return 0
         first = int(found["_source"]["next"])
         here: dict[str, Any] = {"if_seq_no": found["_seq_no"], "if_primary_term": found["_primary_term"]}
-        self._client.index(index=self._index, id=COUNTER, body={"next": first + count}, params=here)
+        self._client.index(index=self._index, id=counter, body={"next": first + count}, params=here)
         return first
 
     def of(self, kind: str, keys: Iterable[str]) -> dict[str, int]:
@@ -66,15 +61,15 @@ class Codes:
             self._known.clear()
         missing = [key for key in wanted.values() if key not in self._known]
         for page in batched(missing, PAGE):
-            self._learn(page)
+            self._learn(kind, page)
         return {key: self._known[number] for key, number in wanted.items()}
 
-    def _learn(self, page: tuple[str, ...]) -> None:
+    def _learn(self, kind: str, page: tuple[str, ...]) -> None:
         self._read(page)
         fresh = [key for key in page if key not in self._known]
         if not fresh:
             return
-        first = self.reserve(len(fresh))
+        first = self.reserve(kind, len(fresh))
         created = {made.id for made in bulk(self._client, self._index, _creations(fresh, first)) if made.status == CREATED}
         self._known |= {key: code for code, key in enumerate(fresh, first) if key in created}
         self._read([key for key in fresh if key not in created])  # somebody else was first

@@ -59,11 +59,10 @@ class Generations:
             return here
 
     def drop(self) -> None:
-        """Delete every index of this installation."""
+        """Delete the records; the numbers of patients and studies stay, because other processes remember them."""
         with opensearch_errors():
             for index in self._all():
                 self._client.indices.delete(index=index, params={"ignore_unavailable": "true"})
-            self._client.indices.delete(index=self.codes, params={"ignore_unavailable": "true"})
 
     def change_token(self) -> str:
         """Return what differs after any write: the index and the highest sequence number of each shard."""
