@@ -22,7 +22,9 @@ MOST_HEADERS: Final = 16
 SHORTEST_STEM: Final = 6
 SHORTEST_NUMBER: Final = 6
 SUFFIXES: Final = re.compile(r"(\.(ome|companion|tiff?|tf[28]|btf|zarr|xml|dcm))+$", re.IGNORECASE)
-COMMON: Final = re.compile(r"(images?|cells?|plates?|series|samples?|channels?|stack|volume|slides?|tissue|fluorescence|microscopy)[ _-]?\d{0,3}")
+COMMON: Final = re.compile(
+    r"(images?|cells?|plates?|series|samples?|channels?|stack|volume|slides?|tissue|fluorescence|microscopy)[ _-]?\d{0,3}"
+)
 NOBODY: Final = Person(key="", pseudonym="", days=0)
 
 
@@ -74,7 +76,9 @@ class Traces:
         """Return the kinds of identity that occur in a text; ``dates`` (ISO 8601) are its own and do not count."""
         lower = text.lower().encode()
         known = {date.replace("-", "") for date in dates}
-        kinds = {"identifier" for uid in self._identity.uids if uid.encode() in lower and re.search(rf"(?<![\d.]){re.escape(uid)}(?![\d])", text)}
+        kinds = {
+            "identifier" for uid in self._identity.uids if uid.encode() in lower and re.search(rf"(?<![\d.]){re.escape(uid)}(?![\d])", text)
+        }
         kinds |= {"name or number" for word in self._identity.texts if _counts(word) and _occurs(word, lower)}
         kinds |= {"name or number" for value in self._identity.raw if value.lower() in lower}
         kinds |= {"date" for day in self._identity.dates - known if _has_date(day, text)}
