@@ -91,6 +91,7 @@ def test_a_whole_branch_is_reached_by_the_harvesters_walk(client: TestClient, be
     assert catalog in client.get("/page/catalog").text
     assert dataset in client.get(f"{catalog}/dataset/").text
     assert client.get(dataset, headers={"Accept": "text/html"}).text.count("<h1>Bees</h1>") == 1
+    assert "My catalogue" in client.get("/", headers={"Accept": "text/html"}).text
 
 
 @pytest.mark.parametrize("email", [None, "bob@example.org"])

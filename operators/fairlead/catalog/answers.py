@@ -56,7 +56,7 @@ class Answers:
             body = self._page(node) if media_type == HTML else represent(self._documents.graph(node, profile), media_type)
             links = signposts(self.site, node.record, profile=profile) if isinstance(node, DatasetNode) else []
             kept = self._keep(key, (body, links))
-        return self._respond(request, kept[0], media_type, links=kept[1])
+        return self._respond(request, kept, media_type)
 
     def _document(self, request: Request, node: Node, profile: str) -> Response:
         """Answer with a view that is one JSON document; only datasets have them."""
@@ -67,7 +67,7 @@ class Answers:
             raise NotAcceptable(f"Datasets have the profile {profile}, as {offered[0]}.", remedy="Leave ?profile= out, or accept that.")
         document = self._documents.document(node.record, profile)
         body = (json.dumps(document, ensure_ascii=False, indent=2) + "\n").encode()
-        return self._respond(request, body, media_type or offered[0], links=signposts(self.site, node.record, profile="fdp"))
+        return self._respond(request, (body, signposts(self.site, node.record, profile="fdp")), media_type or offered[0])
 
     def graph(self, request: Request, graph: Graph, links: Sequence[str] = ()) -> Response:
         """Answer with a graph that has no page of its own (profiles, containers, pages of children): RDF only, Turtle for browsers."""
@@ -76,7 +76,7 @@ class Answers:
             media_type = RDF_ONLY[0]
         if media_type is None:
             raise _not_acceptable(RDF_ONLY)
-        return self._respond(request, represent(graph, media_type), media_type, links=links)
+        return self._respond(request, (represent(graph, media_type), list(links)), media_type)
 
     def entry(self, request: Request, entry: Entry, *, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
         """Answer with a written record; a draft is nobody else's, so no cache may keep it."""
@@ -91,10 +91,9 @@ class Answers:
             kept = (self._pages.entry(entry, graph, iri) if media_type == HTML else represent(graph, media_type), [])
             if entry.state == EntryState.PUBLISHED:
                 self._keep(key, kept)
-        body = kept[0]
         extra = {"Cache-Control": "private, no-store", "Vary": "Accept, Authorization"} if entry.state == EntryState.DRAFT else {}
         links = [f'<{iri}>; rel="cite-as"', f'<{iri}?format=ttl>; rel="describedby"; type="text/turtle"']
-        return self._respond(request, body, media_type, links=links, status=status, extra={**extra, **(headers or {})})
+        return self._respond(request, (kept[0], links), media_type, status=status, extra={**extra, **(headers or {})})
 
     def etags_of(self, entry: Entry) -> set[str]:
         """Return the ETag of every representation of a written record, for ``If-Match``."""
@@ -133,19 +132,21 @@ class Answers:
         return made
 
     def _page(self, node: Node) -> bytes:
-        records = self._documents.store.published() if isinstance(node, RootNode | CatalogNode) else ()
-        return self._pages.page(node, records)
+        if not isinstance(node, RootNode | CatalogNode):
+            return self._pages.page(node)
+        parent = self.site.root if isinstance(node, RootNode) else self.site.catalog
+        return self._pages.page(node, self._documents.store.published(), self._documents.written_children(parent))
 
     def _respond(
         self,
         request: Request,
-        body: bytes,
+        made: Kept,
         media_type: str,
         *,
-        links: Sequence[str] = (),
         status: int = 200,
         extra: Mapping[str, str] | None = None,
     ) -> Response:
+        body, links = made
         etag = etag_of(body)
         headers = {"ETag": etag, **REVALIDATE, **_headers(media_type), **(extra or {})}
         if links:

@@ -18,6 +18,7 @@ from rdflib.term import Node as Term
 from fairlead.catalog.corpus import Hit
 from fairlead.catalog.entries import Entry
 from fairlead.publish import AccessRights, CatalogNode, DatasetNode, DistributionNode, Node, RootNode, Site, Tombstone
+from fairlead.publish.graph import Child
 from fairlead.publish.schemaorg import schema_org
 from fairlead.publish.vocabulary import LICENCES, PREFIXES, concept_iri
 from fairlead.records import Concept, DatasetRecord, Distribution, JsonObject
@@ -103,13 +104,13 @@ class Pages:
 
     site: Site
 
-    def page(self, node: Node, records: tuple[DatasetRecord, ...] = ()) -> bytes:
-        """Return the page of a node; the root and the catalogue list ``records``."""
+    def page(self, node: Node, records: tuple[DatasetRecord, ...] = (), written: Sequence[Child] = ()) -> bytes:
+        """Return the page of a node; the root and the catalogue list ``records`` and the ``written`` records below them."""
         match node:
             case RootNode():
-                return self._render("root.html", node.software_version, here=self.site.root, records=records)
+                return self._render("root.html", node.software_version, here=self.site.root, records=records, written=written)
             case CatalogNode():
-                return self._render("catalog.html", here=self.site.catalog, records=node.records)
+                return self._render("catalog.html", here=self.site.catalog, records=node.records, written=written)
             case DatasetNode():
                 return self._render("dataset.html", here=self.site.dataset(node.record.id), **self._dataset(node.record))
             case DistributionNode():

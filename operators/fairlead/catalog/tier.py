@@ -16,8 +16,9 @@ from typing import Any, Final, Literal
 import yaml
 
 from fairlead.catalog.fetching import Fetcher
+from fairlead.catalog.tier_bytes import Finding
 from fairlead.catalog.tier_case import Case, case_of_path, case_of_url
-from fairlead.catalog.tier_checks import CHECKS, Finding
+from fairlead.catalog.tier_checks import CHECKS
 from fairlead.database import utc_now
 from fairlead.errors import InvalidInput
 from fairlead.records import JsonObject

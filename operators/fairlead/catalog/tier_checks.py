@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-import random
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final
 from urllib.parse import urlsplit
 
 from rdflib import DCTERMS, FOAF, PROV, RDF, Graph, URIRef
@@ -15,13 +11,12 @@ from rdflib import Literal as Text
 
 from fairlead.catalog.fetching import Answer
 from fairlead.catalog.reading import PARSERS
+from fairlead.catalog.tier_bytes import Finding, checksum, per_image, standard, verdict
 from fairlead.catalog.tier_case import Case, graph_of
 from fairlead.publish import check_shapes
 from fairlead.publish.check import SH
 from fairlead.publish.vocabulary import DCAT, FDP, HEALTH, SCHEMA, SPDX, VCARD
 
-SEED: Final = 20_261_105
-SAMPLE: Final = 20
 MODALITY: Final = ("http://dicom.nema.org/", "http://purl.obolibrary.org/obo/FBbi_")
 SITE: Final = (
     "http://snomed.info/id/",
@@ -30,19 +25,6 @@ SITE: Final = (
     "https://www.ncbi.nlm.nih.gov/",
 )
 RESOLVERS: Final = frozenset({"doi.org", "dx.doi.org", "hdl.handle.net", "w3id.org", "purl.org", "n2t.net", "ark.org", "identifiers.org"})
-STANDARDS: Final = ("ngff.openmicroscopy.org", "dicom", "zarr")
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """What was found for one criterion."""
-
-    result: Literal["pass", "fail", "unknown"]
-    evidence: str
-
-
-def _when(holds: bool, good: str, bad: str) -> Finding:
-    return Finding("pass", good) if holds else Finding("fail", bad)
 
 
 def is_login(answer: Answer) -> bool:
@@ -55,7 +37,7 @@ def _landing(case: Case) -> Finding:
     if page is None:
         return Finding("unknown", "not asked")
     ok = 200 <= page.status < 300 and bool(page.body) and not is_login(page)
-    return _when(ok, f"{page.status}", f"{page.status}, or a page that asks for a login")
+    return verdict(ok, f"{page.status}", f"{page.status}, or a page that asks for a login")
 
 
 def contacts(case: Case) -> list[str]:
@@ -71,7 +53,7 @@ def contacts(case: Case) -> list[str]:
 
 def _contact(case: Case) -> Finding:
     found = contacts(case)
-    return _when(bool(found), f"{len(found)} contact addresses", "no contact with an address")
+    return verdict(bool(found), f"{len(found)} contact addresses", "no contact with an address")
 
 
 def _reachable(case: Case) -> Finding:
@@ -91,7 +73,7 @@ def _one_place(case: Case) -> Finding:
         "date": (DCTERMS.issued, DCTERMS.modified, SCHEMA.datePublished, SCHEMA.dateModified),
     }
     missing = [name for name, predicates in wanted.items() if not case.values(*predicates) and not _on_distributions(case, name)]
-    return _when(not missing, "all five stated", f"missing: {', '.join(missing)}")
+    return verdict(not missing, "all five stated", f"missing: {', '.join(missing)}")
 
 
 def _on_distributions(case: Case, name: str) -> bool:
@@ -108,20 +90,22 @@ def counts(case: Case) -> list[Text]:
 
 
 def _count(case: Case) -> Finding:
-    return _when(bool(counts(case)), f"{len(counts(case))} counts", "no count of subjects, studies, images or bytes")
+    return verdict(bool(counts(case)), f"{len(counts(case))} counts", "no count of subjects, studies, images or bytes")
 
 
 def _typed_counts(case: Case) -> Finding:
     found = counts(case)
     typed = [value for value in found if isinstance(value.toPython(), int | float)]
-    return _when(bool(typed) and len(typed) == len(found), f"{len(typed)} typed numbers", "counts are absent or plain text")
+    return verdict(bool(typed) and len(typed) == len(found), f"{len(typed)} typed numbers", "counts are absent or plain text")
 
 
 def _rdf(case: Case) -> Finding:
     if case.rdf is None:
         return Finding("fail", "no RDF by content negotiation")
     links = " ".join(answer.headers.get("link", "") for answer in (case.page, case.rdf) if answer is not None)
-    return _when("describedby" in links, f"{case.rdf.media_type} and describedby", f"{case.rdf.media_type}, but no Signposting describedby")
+    return verdict(
+        "describedby" in links, f"{case.rdf.media_type} and describedby", f"{case.rdf.media_type}, but no Signposting describedby"
+    )
 
 
 def _shacl(case: Case) -> Finding:
@@ -131,18 +115,18 @@ def _shacl(case: Case) -> Finding:
     if not any((None, RDF.type, kind) in case.graph for kind in (DCAT.Dataset, DCAT.Catalog, DCAT.Distribution)):
         return Finding("fail", "nothing that a DCAT profile describes")
     report = check_shapes(case.graph, profile)
-    return _when(report.valid, f"conforms to {profile}", f"{len(report.results)} findings against {profile}")
+    return verdict(report.valid, f"conforms to {profile}", f"{len(report.results)} findings against {profile}")
 
 
 def _licence(case: Case) -> Finding:
     found = case.values(DCTERMS.license, SCHEMA.license)
     found += [value for item in case.distributions() for value in case.graph.objects(item, DCTERMS.license)]
     iris = [value for value in found if str(value).startswith(("http://", "https://"))]
-    return _when(bool(iris), str(iris[0]) if iris else "", "no licence IRI")
+    return verdict(bool(iris), str(iris[0]) if iris else "", "no licence IRI")
 
 
 def _identifier(case: Case) -> Finding:
-    return _when(bool(case.values(DCTERMS.identifier, SCHEMA.identifier)), "stated", "no identifier")
+    return verdict(bool(case.values(DCTERMS.identifier, SCHEMA.identifier)), "stated", "no identifier")
 
 
 def _terms(case: Case) -> Finding:
@@ -150,7 +134,7 @@ def _terms(case: Case) -> Finding:
     missing = [
         name for name, stems in (("modality", MODALITY), ("body site or organism", SITE)) if not any(i.startswith(stems) for i in found)
     ]
-    return _when(not missing, "modality and body site or organism as IRIs", f"no IRI for {' and '.join(missing)}")
+    return verdict(not missing, "modality and body site or organism as IRIs", f"no IRI for {' and '.join(missing)}")
 
 
 def _profile(case: Case) -> Finding:
@@ -166,7 +150,7 @@ def _profile(case: Case) -> Finding:
 def _bytes(case: Case) -> Finding:
     services = [item for item in case.distributions() if (item, DCAT.accessService, None) in case.graph]
     found = case.downloads()
-    return _when(bool(found or services), f"{len(found)} download addresses", "no download address")
+    return verdict(bool(found or services), f"{len(found)} download addresses", "no download address")
 
 
 def _first_bytes(case: Case) -> Answer | None:
@@ -178,19 +162,19 @@ def _auth(case: Case) -> Finding:
     answer = _first_bytes(case)
     if answer is None:
         return Finding("fail", "no bytes to ask for")
-    return _when(answer.status in (200, 206) and not is_login(answer), f"{answer.status} without login", f"{answer.status}")
+    return verdict(answer.status in (200, 206) and not is_login(answer), f"{answer.status} without login", f"{answer.status}")
 
 
 def _no_click(case: Case) -> Finding:
     answer = _first_bytes(case)
     ok = answer is not None and answer.status in (200, 206) and answer.media_type not in ("text/html", "application/xhtml+xml")
-    return _when(ok, "bytes, no page", "no bytes, or a page instead of them")
+    return verdict(ok, "bytes, no page", "no bytes, or a page instead of them")
 
 
 def _manifest(case: Case) -> Finding:
     found = case.distributions()
     complete = [item for item in found if (item, SPDX.checksum, None) in case.graph and (item, DCAT.byteSize, None) in case.graph]
-    return _when(
+    return verdict(
         bool(found) and len(complete) == len(found), f"{len(found)} of {len(found)}", f"{len(complete)} of {len(found)} distributions"
     )
 
@@ -204,86 +188,13 @@ def _pid(case: Case) -> Finding:
     return Finding("fail", "no persistent identifier that resolves")
 
 
-def stores(case: Case) -> list[str]:
-    """Return the addresses of a reproducible sample of the OME-Zarr stores."""
-    found = [url.rstrip("/") for url in case.downloads() if url.rstrip("/").endswith(".zarr")]
-    return found if len(found) <= SAMPLE else sorted(random.Random(SEED).sample(found, SAMPLE))  # noqa: S311  (a sample, no secret)
-
-
-def _ok(case: Case, url: str) -> Answer | None:
-    answer = case.get(url)
-    return answer if answer is not None and answer.status == 200 and answer.body else None
-
-
-def _per_image(case: Case) -> Finding:
-    found = stores(case)
-    described = [url for url in found if _ok(case, f"{url}/ro-crate-metadata.json")]
-    return _when(
-        bool(found) and described == found, f"{len(described)} of {len(found)}", f"{len(described)} of {len(found)} images have one"
-    )
-
-
-def _standard(case: Case) -> Finding:
-    declared = [str(value) for item in case.distributions() for value in case.graph.objects(item, DCTERMS.conformsTo)]
-    found = stores(case)
-    if not found or not any(word in text.lower() for text in declared for word in STANDARDS):
-        return Finding("fail", "no open standard declared, or no store of it")
-    good = [url for url in found if is_valid_store(case, url)]
-    return _when(
-        good == found, f"{len(good)} of {len(found)} stores valid, seed {SEED}", f"{len(good)} of {len(found)} stores valid, seed {SEED}"
-    )
-
-
-def is_valid_store(case: Case, url: str) -> bool:
-    """Return whether a store says what it is and its first level has an array with chunks that exist."""
-    try:
-        root = json.loads(body.body) if (body := _ok(case, f"{url}/zarr.json")) else {}
-        path = root["attributes"]["ome"]["multiscales"][0]["datasets"][0]["path"]
-        array = json.loads(body.body) if (body := _ok(case, f"{url}/{path}/zarr.json")) else {}
-        first = "/".join(["c", *["0"] * len(array["shape"])])
-    except (ValueError, KeyError, IndexError, TypeError):
-        return False
-    return array.get("node_type") == "array" and _ok(case, f"{url}/{path}/{first}") is not None
-
-
 def _range(case: Case) -> Finding:
     answer = _first_bytes(case)
-    return _when(answer is not None and answer.status == 206, "206", "no 206 to a Range request")
-
-
-def _checksum(case: Case) -> Finding:
-    """Compare files with the manifest beside the stores, or single-file distributions with their own checksum."""
-    checked = 0
-    for item in case.distributions():
-        wanted = {str(v).lower() for s in case.graph.objects(item, SPDX.checksum) for v in case.graph.objects(s, SPDX.checksumValue)}
-        for url in case.graph.objects(item, DCAT.downloadURL):
-            if ".zarr" in str(url) or not wanted:
-                continue
-            answer = _ok(case, str(url))
-            if answer is None or hashlib.sha256(answer.body).hexdigest() not in wanted:
-                return Finding("fail", f"{url} differs from its checksum")
-            checked += 1
-    for address, digest in _manifest_sample(case):
-        answer = _ok(case, address)
-        if answer is None or hashlib.sha256(answer.body).hexdigest() != digest:
-            return Finding("fail", f"{address} differs from the manifest")
-        checked += 1
-    return Finding("pass", f"{checked} files, seed {SEED}") if checked else Finding("unknown", "nothing to compare")
-
-
-def _manifest_sample(case: Case) -> list[tuple[str, str]]:
-    found = stores(case)
-    root = found[0].partition("/images/")[0] if found else ""
-    answer = _ok(case, f"{root}/manifest-sha256.txt") if root else None
-    if answer is None or answer.media_type != "text/plain":
-        return []
-    lines = [line.split("  ", 1) for line in answer.body.decode("utf-8", "replace").splitlines() if "  " in line]
-    chosen = random.Random(SEED).sample(lines, min(SAMPLE, len(lines)))  # noqa: S311  (a sample, no secret)
-    return [(f"{root}/{name}", digest) for digest, name in chosen]
+    return verdict(answer is not None and answer.status == 206, "206", "no 206 to a Range request")
 
 
 def _provenance(case: Case) -> Finding:
-    return _when(bool(case.values(PROV.wasDerivedFrom, PROV.wasGeneratedBy, DCTERMS.provenance)), "stated", "no provenance")
+    return verdict(bool(case.values(PROV.wasDerivedFrom, PROV.wasGeneratedBy, DCTERMS.provenance)), "stated", "no provenance")
 
 
 def _fuji(case: Case) -> Finding:
@@ -317,10 +228,10 @@ CHECKS: Final[Mapping[str, Callable[[Case], Finding]]] = {
     "G4.noClick": _no_click,
     "G4.manifest": _manifest,
     "G5.pid": _pid,
-    "G5.perImage": _per_image,
-    "G5.standard": _standard,
+    "G5.perImage": per_image,
+    "G5.standard": standard,
     "G5.range": _range,
-    "G5.checksum": _checksum,
+    "G5.checksum": checksum,
     "G5.provenance": _provenance,
     "G5.fuji": _fuji,
     "G5.tombstone": _tombstone,
