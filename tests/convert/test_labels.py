@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from ome_zarr_models import open_ome_zarr
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
+from pydicom.uid import RLELossless
 
 from convert.builders import FRAME_OF_REFERENCE, STUDY, a_series, axial_positions, highdicom_says, save, some_pixels
 from fairlead.convert import convert, validate_store
@@ -187,6 +188,39 @@ def test_segments_of_a_slide_lie_on_the_slide(data, tmp_path):
     one, two = the_labels(tmp_path / store.path)
     assert (store.kind, one.shape, set(np.unique(one))) == ("SM", (50, 50), set(range(21)) - {2})
     assert np.array_equal(one, two)
+
+
+def test_segments_of_a_slide_that_is_not_there_keep_its_matrix(data, tmp_path):
+    (alone,) = convert(data / "dicom/sm/highdicom_seg_image_sm_control.dcm", tmp_path / "alone").stores
+    files = [data / "dicom/sm" / f"highdicom_{name}.dcm" for name in ("sm_image", "seg_image_sm_control")]
+    (slide,) = convert(files, tmp_path / "with").stores
+    assert (alone.kind, alone.shape, alone.geometry.verdict) == ("SEG", (50, 50), "none")
+    assert np.array_equal(the_labels(tmp_path / "alone" / alone.path)[0], the_labels(tmp_path / "with" / slide.path)[0])
+
+
+def test_compressed_segmentations_are_decoded(data, tmp_path):
+    file = data / "dicom/seg/dcmqi_sparse-labelmap-noppv.dcm"
+    packed = pydicom.dcmread(file)
+    packed.compress(RLELossless, generate_instance_uid=False)
+    (tmp_path / "in").mkdir()
+    packed.save_as(tmp_path / "in/a.dcm")
+    (one,) = convert(file, tmp_path / "one").stores
+    (two,) = convert(tmp_path / "in", tmp_path / "two").stores
+    assert np.array_equal(the_labels(tmp_path / "one" / one.path)[0], the_labels(tmp_path / "two" / two.path)[0])
+
+
+def test_padding_of_a_label_map_is_background_and_unknown_values_are_refused(data, tmp_path):
+    dataset = pydicom.dcmread(data / "dicom/seg/dcmqi_sparse-labelmap-ppv5.dcm")
+    values = dataset.pixel_array.copy()
+    values[values == 0] = 5
+    dataset.PixelData = values.tobytes()
+    (tmp_path / "in").mkdir()
+    dataset.save_as(tmp_path / "in/a.dcm")
+    (store,) = convert(tmp_path / "in", tmp_path / "out").stores
+    assert set(np.unique(the_labels(tmp_path / "out" / store.path)[0])) == {0, 1}
+    dataset.PixelPaddingValue = 9
+    dataset.save_as(tmp_path / "in/a.dcm")
+    assert "does not describe" in convert(tmp_path / "in", tmp_path / "again").refused[0].reason
 
 
 def test_a_crop_of_the_images_lattice_is_placed_by_whole_voxels(tmp_path):
