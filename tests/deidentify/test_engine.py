@@ -214,6 +214,26 @@ def test_a_name_or_date_without_a_row_in_the_table_does_not_pass() -> None:
     assert b"Unlisted" not in content
 
 
+@pytest.mark.parametrize(
+    ("keyword", "value"),
+    [
+        ("PatientBirthDateInAlternativeCalendar", "S39.08.12"),
+        ("CommentsOnTheScheduledProcedureStep", "call Erika back"),
+        ("DoseComment", "as told by Dr. Eisen"),
+        ("ContentDescription", "drawn for Erika"),
+        ("SecondaryCaptureDeviceID", "WS-0815-X"),
+        ("RadiationMachineName", "Linac at North"),
+        ("BoardingPassID", "LH1234"),
+    ],
+)
+@pytest.mark.parametrize("level", ["top", "nested"])
+def test_what_later_editions_and_common_sense_add_to_the_table_goes_too(keyword: str, value: str, level: str) -> None:
+    source, item = a_ct(), Dataset()
+    setattr(source if level == "top" else item, keyword, value)
+    source.add(DataElement(SHARED_GROUPS, "SQ", [item]))
+    assert value.encode() not in encode(Deidentifier(BASIC, KEY).apply(reread(source)), syntax="1.2.840.10008.1.2.1")
+
+
 def test_overrides_are_stronger_than_the_table() -> None:
     profile = with_options(overrides={"Manufacturer": "X", "StationName": "K", "(0008,1030)": "C", "KVP": "Z", "SeriesNumber": "D"})
     source = a_ct(Manufacturer="ACME", StationName="CT01", StudyDescription="head for Dr Who", KVP="120", SeriesNumber="7")

@@ -83,7 +83,7 @@ class Identity:
         hits += [("text", pattern) for value in self.raw if (pattern := re.compile(re.escape(value.lower()))).search(haystack)]
         hits += [("uid", pattern) for uid in self.uids if (pattern := _bounded(uid.encode(), NOT_UID)).search(haystack)]
         if with_dates:
-            hits += [("date", pattern) for day in self.dates if (pattern := _bounded(day.encode(), (NOT_DIGIT[0], b""))).search(haystack)]
+            hits += [("date", pattern) for day in self.dates if (pattern := date_pattern(day)).search(haystack)]
         return hits
 
 
@@ -109,6 +109,22 @@ def is_harmless(text: str) -> bool:
     words = words_of(text)
     known = all(word in PLACEHOLDERS or (is_known(word, frozenset()) and not word.isdigit()) for word in words)
     return known or not set(text) - set("0. -:xX")
+
+
+def date_pattern(day: str) -> re.Pattern[bytes]:
+    """Return a pattern for a day as DICOM writes it, and as ISO 8601, German and American letters do.
+
+    >>> [bool(date_pattern("20210315").search(text)) for text in (b"20210315", b"2021-03-15", b"15.03.2021", b"3/15/2021", b"120210315")]
+    [True, True, True, True, False]
+    """
+    year, month, day = day[:4], day[4:6], day[6:]
+    forms = [
+        f"{year}{month}{day}",
+        f"{year}-{month}-{day}",
+        rf"0?{int(day)}\.0?{int(month)}\.{year}",
+        f"0?{int(month)}/0?{int(day)}/{year}",
+    ]
+    return re.compile(NOT_DIGIT[0] + b"(?:" + "|".join(forms).encode() + b")")
 
 
 def text_patterns(text: str) -> list[re.Pattern[bytes]]:
