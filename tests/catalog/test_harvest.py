@@ -233,6 +233,12 @@ def test_a_stranger_cannot_replace_a_record_of_somebody_else(ask: Harvest, engin
         assert "Mine now" not in set(connection.scalars(select(harvested.c.title)))
 
 
+def test_a_stranger_cannot_speak_for_us(ask: Harvest, engine: Engine):
+    body = f"{PREFIXES} <http://127.0.0.1:8000/dataset/x> a dcat:Dataset ; dct:title 'Not ours' ."
+    report = ask(Server({ROOT: (200, body)}))
+    assert ([item.code for item in report.errors], known(engine)) == (["conflict"], set())
+
+
 def test_a_crate_is_a_dataset(ask: Harvest, engine: Engine):
     url = "https://crates.example/ro-crate-metadata.json"
     crate = {

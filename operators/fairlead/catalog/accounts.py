@@ -14,7 +14,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from threading import Lock
+from threading import BoundedSemaphore, Lock
 from typing import Final, Literal
 
 from sqlalchemy import Engine, insert, select, update
@@ -36,6 +36,8 @@ TOKEN_LIFE_S: Final = 12 * 3600
 MAX_FAILURES: Final = 10
 FORGET_S: Final = 300
 MAX_WATCHED: Final = 10_000
+HASHES_AT_ONCE: Final = 2
+"""Each costs 16 MB and some 50 ms: strangers must not be able to ask for hundreds at once."""
 
 
 class NotAuthenticated(FairleadError):
@@ -94,6 +96,7 @@ class Accounts:
         self._clock = clock
         self._failures: OrderedDict[str, tuple[int, float]] = OrderedDict()
         self._lock = Lock()
+        self._hashing = BoundedSemaphore(HASHES_AT_ONCE)
 
     def add(self, email: str, password: str, role: Role = "user") -> User:
         """Add a user, or give an existing one a new password and role.
@@ -132,12 +135,20 @@ class Accounts:
         self._check_attempts(email)
         with store_errors(), self._engine.connect() as connection:
             row = connection.execute(select(users.c.password_hash).where(users.c.email == email)).one_or_none()
-        if not check_password(password[:MAX_PASSWORD], row.password_hash if row else NOBODY) or row is None:
+        if not self._holds(password[:MAX_PASSWORD], row.password_hash if row else NOBODY) or row is None:
             self._count_failure(email)
             raise NotAuthenticated("The e-mail address or the password is wrong.", remedy="Ask an administrator of this catalogue.")
         with self._lock:
             self._failures.pop(email, None)
         return self.issue(email)
+
+    def _holds(self, password: str, stored: str) -> bool:
+        if not self._hashing.acquire(timeout=2):
+            raise TooManyAttempts("Too many are logging in at once.", remedy="Repeat in a moment.")
+        try:
+            return check_password(password, stored)
+        finally:
+            self._hashing.release()
 
     def issue(self, email: str) -> str:
         """Return a token for a user who has proved to be one."""

@@ -72,7 +72,7 @@ def harvest(settings: Settings, urls: Sequence[str], *, fetcher: Fetcher | None 
     asking = fetcher or Fetcher(private=settings.catalog.harvest_private)
     database = engine or open_database(settings)
     try:
-        run = _Run(asking, database)
+        run = _Run(asking, database, f"{settings.catalog.base_url.rstrip('/')}/")
         for url in urls:
             run.source(url)
         return run.report()
@@ -98,6 +98,7 @@ class _Run:
 
     fetcher: Fetcher
     engine: Engine
+    own_base: str
     clock: Callable[[], datetime] = utc_now
     stored: int = 0
     unchanged: int = 0
@@ -173,8 +174,8 @@ class _Run:
         lines = sorted(line for line in graph.serialize(format="nt").splitlines() if line)
         body = "\n".join(lines) + "\n"
         digest, now, known = _digest(graph, lines), self.clock(), self._known(iri)
-        if known is not None and known["source"] != found.source and not is_own:
-            self._refuse(iri, Conflict("Another source described this record first, and this one is not its own address."))
+        if not is_own and (iri.startswith(self.own_base) or (known is not None and known["source"] != found.source)):
+            self._refuse(iri, Conflict("The record is another source's or our own, and this is not its own address."))
             return
         values: dict[str, Any] = {"seen_at": now, "source": found.source, "document": found.document}
         if is_own:

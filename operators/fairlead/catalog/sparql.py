@@ -72,7 +72,7 @@ class Queries:
         """
         check_query(query)
         statements = self._corpus.ntriples()
-        if not self._slots.acquire(timeout=5):
+        if not self._slots.acquire(blocking=False):  # waiting would hold a thread that readers need
             raise ServiceUnreachable("Too many queries are running.", remedy="Repeat later.")
         try:
             done = subprocess.run(
