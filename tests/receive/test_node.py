@@ -199,6 +199,13 @@ def test_whoever_is_not_listed_is_rejected(tmp_path):
             assert send(peer, a_slice()) == 0
 
 
+def test_a_sender_at_an_address_that_no_route_lists_is_rejected(tmp_path):
+    routes = tmp_path / "routes.yaml"
+    routes.write_text("routes: [{name: far, project: p, center: c, from_networks: [10.0.0.0/8]}]")
+    with running(quick(tmp_path / "home", routes=routes)) as (_, port):
+        assert rejection(port) == (1, 1, 3)
+
+
 def test_no_patient_is_in_a_log_line(node, caplog):
     caplog.set_level(logging.DEBUG, logger="fairlead")
     with association(node.port) as peer:
