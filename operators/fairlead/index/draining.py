@@ -62,11 +62,23 @@ class Extraction:
 
     read: list[tuple[Work, tuple[ImagingRecord, ...]]] = field(default_factory=list)
     refused: list[tuple[Work, Refusal]] = field(default_factory=list)
+    left: list[str] = field(default_factory=list)
+    """Record ids of series that a newer generation overtook."""
 
     @property
     def records(self) -> tuple[ImagingRecord, ...]:
         """Every record of the batch."""
         return tuple(record for _, records in self.read for record in records)
+
+    def overtaken(self, ledger: Ledger) -> None:
+        """Forget series of which a newer generation is complete: it waits in the ledger, and must not be overwritten."""
+        kept: list[tuple[Work, tuple[ImagingRecord, ...]]] = []
+        for item, records in self.read:
+            if not isinstance(item, ReceivedSeries) or ledger.is_newest(item):
+                kept.append((item, records))
+            else:
+                self.left += [record.id for record in records]
+        self.read = kept
 
     def turned_down(self, by_index: Sequence[Refusal]) -> None:
         """Move work to the refused whose records the index did not take; one that was read in part counts as not read."""
@@ -102,6 +114,7 @@ def drain(
     work += [] if kind == "series" else ledger.claim_files(limit, claimant=claimant)
     remove_gone(ledger, index)
     found = extract_all(work, settings, catalogue, progress or Silent())
+    found.overtaken(ledger)
     report = index.put(found.records)
     found.turned_down(report.refused)
     for item, records in found.read:
@@ -138,16 +151,21 @@ def rebuild(
     """Bring the index to what archive and ledger hold, without ever emptying it for those who search meanwhile.
 
     Everything indexed is read again and put (equal content is left alone), then what was there before and did not come
-    up goes. The ledger is only read: work that cannot be read now is reported, and its records leave the index.
+    up goes. Work that cannot be read now is reported, and its records leave the index.
     """
-    before, total = set(index.members(All()).ids), DrainReport()
+    before, total, left = set(index.members(All()).ids), DrainReport(), set[str]()
     everything: Iterable[Work] = chain(ledger.indexed_series(), ledger.indexed_files())
     for work in batched(everything, BATCH):
         found = extract_all(work, settings, catalogue, progress or Silent())
+        found.overtaken(ledger)
         report = index.put(found.records)
         found.turned_down(report.refused)
+        for item, _ in found.read:
+            if isinstance(item, ReceivedSeries):
+                ledger.series_indexed(item)  # changes nothing, unless a newer generation came while this one was read
+        left.update(found.left)
         total += _report(report, found)
-    index.remove(sorted(before - set(total.records)))
+    index.remove(sorted(before - set(total.records) - left))
     return total
 
 
@@ -191,8 +209,8 @@ def mark(ledger: Ledger, index: Index, item: Work, record_ids: tuple[str, ...]) 
     if isinstance(item, ReceivedSeries):
         ledger.series_indexed(item)
         return
-    index.remove(_older(index, item, keep=record_ids))
-    index.remove(ledger.file_indexed(item, record_ids))
+    index.remove(ledger.unshared(item, _older(index, item, keep=record_ids)))
+    index.remove(ledger.unshared(item, ledger.file_indexed(item, record_ids)))
 
 
 def refuse(ledger: Ledger, index: Index, item: Work, refusal: Refusal) -> None:
@@ -200,7 +218,7 @@ def refuse(ledger: Ledger, index: Index, item: Work, refusal: Refusal) -> None:
     if isinstance(item, ReceivedSeries):
         ledger.series_quarantined(item, code=refusal.code, reason=refusal.reason)
         return
-    index.remove(_older(index, item, keep=()))
+    index.remove(ledger.unshared(item, _older(index, item, keep=())))
     ledger.file_quarantined(item, code=refusal.code, reason=refusal.reason)
 
 
@@ -212,8 +230,8 @@ def _older(index: Index, file: ReceivedFile, *, keep: Iterable[str]) -> list[str
 def remove_gone(ledger: Ledger, index: Index) -> None:
     """Remove the records of files that disappeared; the ledger forgets them after that, never before."""
     for file, record_ids in ledger.gone_files():
-        index.remove(record_ids)
-        ledger.file_indexed(file, ())
+        index.remove(ledger.unshared(file, record_ids))
+        ledger.file_removed(file)
 
 
 def _report(put: PutReport, found: Extraction) -> DrainReport:

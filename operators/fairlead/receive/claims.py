@@ -85,8 +85,13 @@ class SeriesClaims(SeriesLedger):
             connection.execute(update(series).where(series.c.id.in_([row.id for row in rows])), lease)
             return tuple(received(connection, row) for row in rows)
 
+    def is_newest(self, found: ReceivedSeries) -> bool:
+        """Return whether no newer generation of the series is complete; ask before putting a record into the index."""
+        with database_errors(), self.engine.begin() as connection:
+            return bool(self._row(connection, found.route.project, found.route.center, found.series_uid).generation == found.generation)
+
     def series_indexed(self, done: ReceivedSeries) -> None:
-        """Mark a generation as indexed; a series that has moved on meanwhile stays where it is."""
+        """Mark a generation as indexed; one that was overtaken sends the series back to be indexed again."""
         self._finish(done, SeriesEvent.INDEXED, {"indexed_generation": done.generation})
 
     def series_quarantined(self, done: ReceivedSeries, *, code: str, reason: str) -> None:
@@ -100,7 +105,10 @@ class SeriesClaims(SeriesLedger):
         with database_errors(), self.engine.begin() as connection:
             row = self._row(connection, done.route.project, done.route.center, done.series_uid)
             state = SeriesState(row.state)
-            if state is SeriesState.COMPLETE and row.generation == done.generation:
+            overtaken = row.generation != done.generation
+            if overtaken:
+                values, event = {}, SeriesEvent.OVERTAKEN
+            if state is (SeriesState.INDEXED if overtaken else SeriesState.COMPLETE):
                 values = values | {"state": advance(state, event).value, "claimant": None, "claimed_until": None}
             if values:
                 connection.execute(update(series).where(series.c.id == row.id), values)

@@ -25,6 +25,8 @@ class SeriesEvent(StrEnum):
     INDEXED = "indexed"
     REFUSED = "refused"
     RETRIED = "retried"
+    OVERTAKEN = "overtaken"
+    """An older generation was put into the index after a newer one."""
 
 
 class Ending(StrEnum):
@@ -50,6 +52,7 @@ TRANSITIONS: Final[Mapping[tuple[SeriesState, SeriesEvent], SeriesState]] = {
     (_S.COMPLETE, _ARRIVED): _S.RECEIVING,  # late, before anybody indexed
     (_S.COMPLETE, SeriesEvent.INDEXED): _S.INDEXED,
     (_S.COMPLETE, SeriesEvent.REFUSED): _S.QUARANTINED,
+    (_S.INDEXED, SeriesEvent.OVERTAKEN): _S.COMPLETE,  # the index holds the older one now: index the newer one again
     (_S.INDEXED, _ARRIVED): _S.RECEIVING,  # opens the next generation; the old one stays readable
     (_S.QUARANTINED, _ARRIVED): _S.RECEIVING,  # the missing or repaired instance may heal the series
     (_S.QUARANTINED, SeriesEvent.RETRIED): _S.COMPLETE,

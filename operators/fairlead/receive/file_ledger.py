@@ -7,7 +7,7 @@ from datetime import timedelta
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import Connection, Row, and_, insert, or_, select, update
+from sqlalchemy import Connection, Row, String, and_, cast, insert, or_, select, update
 
 from fairlead.database import database_errors
 from fairlead.receive.claims import BATCH, SeriesClaims
@@ -97,7 +97,7 @@ class FileLedger(SeriesClaims):
             connection.execute(update(files).where(here), {"state": FileState.GONE.value, "changed_at": self.clock()})
 
     def gone_files(self) -> tuple[tuple[ReceivedFile, tuple[str, ...]], ...]:
-        """Return files that disappeared after they were indexed, with the record ids to remove; ``file_indexed(file, ())`` ends it."""
+        """Return files that disappeared after they were indexed, with the record ids to remove; ``file_removed`` ends it."""
         with database_errors(), self.engine.begin() as connection:
             rows = connection.execute(select(files).where(files.c.state == FileState.GONE.value)).all()
             return tuple((received_file(row), tuple(row.record_ids)) for row in rows if row.record_ids)
@@ -112,6 +112,38 @@ class FileLedger(SeriesClaims):
             lease = {"claimant": claimant, "claimed_until": now + timedelta(seconds=lease_s)}
             connection.execute(update(files).where(files.c.id.in_([row.id for row in rows])), lease)
             return tuple(received_file(row) for row in rows)
+
+    def file_removed(self, file: ReceivedFile) -> None:
+        """Forget the records of a file that is gone; one that came back meanwhile is indexed again."""
+        with database_errors(), self.engine.begin() as connection:
+            row = self._file_row(connection, file)
+            if row is None:
+                return
+            if row.state == FileState.GONE.value:
+                connection.execute(update(files).where(files.c.id == row.id), {"record_ids": []})
+            elif row.state == FileState.INDEXED.value:
+                self._index_again(connection, [row.id])
+
+    def unshared(self, file: ReceivedFile, record_ids: Sequence[str]) -> tuple[str, ...]:
+        """Return which records of ``file`` no other file holds; equal files share theirs.
+
+        A file that keeps a shared record is indexed again, so that the record points at it.
+        """
+        kept: set[str] = set()
+        with database_errors(), self.engine.begin() as connection:
+            row = self._file_row(connection, file)
+            for record_id in record_ids:
+                holds = cast(files.c.record_ids, String).contains(f'"{record_id}"', autoescape=True)
+                live = files.c.state.in_([FileState.INDEXED.value, FileState.STABLE.value])
+                others = select(files.c.id).where(holds, live, files.c.id != (row.id if row is not None else 0))
+                if holders := list(connection.scalars(others)):
+                    kept.add(record_id)
+                    self._index_again(connection, holders)
+        return tuple(record_id for record_id in record_ids if record_id not in kept)
+
+    def _index_again(self, connection: Connection, ids: Sequence[int]) -> None:
+        values = {"state": FileState.STABLE.value, "claimant": None, "claimed_until": None, "changed_at": self.clock()}
+        connection.execute(update(files).where(files.c.id.in_(ids)), values)
 
     def file_indexed(self, file: ReceivedFile, record_ids: Sequence[str]) -> tuple[str, ...]:
         """Mark a content as indexed; return record ids of an older content under the same path, to be removed from the index."""
