@@ -110,9 +110,9 @@ def drain(
     ------
     ServiceUnreachable, StorageFull, OSError : the surroundings failed; what was claimed waits for its lease and is drained again.
     """
+    remove_gone(ledger, index)
     work: list[Work] = [] if kind == "files" else list(ledger.claim_series(limit, claimant=claimant))
     work += [] if kind == "series" else ledger.claim_files(limit, claimant=claimant)
-    remove_gone(ledger, index)
     found = extract_all(work, settings, catalogue, progress or Silent())
     found.overtaken(ledger)
     report = index.put(found.records)
