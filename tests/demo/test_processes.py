@@ -96,6 +96,19 @@ def test_a_stubborn_group_is_killed(tmp_path: Path) -> None:
     assert eventually(lambda: not group_lives(process.pid))
 
 
+def test_children_in_groups_of_their_own_are_ended_too(tmp_path: Path) -> None:
+    code = (
+        "import subprocess, sys, time\n"
+        "child = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(60)'], process_group=0)\n"
+        "print('listening', child.pid, flush=True)\n"
+        "time.sleep(60)"
+    )
+    with Servers(tmp_path / "logs", dict(os.environ)) as servers:
+        child = int(servers.start("parent", [sys.executable, "-c", code]).wait_for_line("listening").split()[1])
+        assert os.getpgid(child) == child
+    assert eventually(lambda: not group_lives(child))
+
+
 def test_when_the_owner_is_killed_the_guard_still_ends_its_servers(tmp_path: Path) -> None:
     script = tmp_path / "owner.py"
     script.write_text(

@@ -70,6 +70,7 @@ def demo(
 
 
 def _interrupt(*_: Any) -> None:
+    complain("stopping the servers …")
     raise KeyboardInterrupt
 
 
@@ -82,11 +83,12 @@ def _wait_for_interrupt() -> None:
         while True:
             time.sleep(1)
     except KeyboardInterrupt:
-        complain("stopping")
+        return
 
 
 def _text(result: DemoResult) -> str:
     lines = [
+        "While the servers run (--keep):",
         f"catalog   {result.urls['catalog']}",
         f"cohorts   {result.urls['cohorts']}",
         f"airflow   {result.urls['airflow']}  (users and passwords: {result.urls['passwords']})",

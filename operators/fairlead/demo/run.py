@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -203,7 +204,7 @@ def wait_for_index(demo: Demo, client: AirflowClient) -> None:
     with demo.step("index in Airflow") as say:
         demo.wait(lambda: demo.environment.indexed() or None, "receive_dicom and ingest_ome to index everything")
         for dag_id in ("receive_dicom", "ingest_ome"):
-            demo.wait(lambda dag_id=dag_id: client.successful_runs(dag_id) or None, f"a successful run of {dag_id}")
+            demo.wait(partial(client.successful_runs, dag_id), f"a successful run of {dag_id}")
         records = demo.environment.records()
         demo.result.series = sum(record.core.kind == "dicom-series" for record in records)
         demo.result.ome_images = sum(record.core.kind == "ome-image" for record in records)
@@ -247,7 +248,7 @@ def freeze_cohort(demo: Demo) -> CohortVersion:
 
 def export_cohort(demo: Demo, version: CohortVersion, *, clinician: AirflowClient, steward: AirflowClient) -> str:
     """Start the export as the clinician, approve it as the steward, wait until it is published; return the export id."""
-    run_id = f"demo__{version.id}__{version.version}"
+    run_id = f"demo__{version.id}__{version.version}__{demo.environment.run}"
     with demo.step("start the export (clinician)") as say:
         clinician.trigger(EXPORT_DAG, conf={"cohort": version.ref, "title": TITLE, "geometry": "split"}, run_id=run_id)
         demo.wait(lambda: _waits_for_approval(clinician, run_id) or None, "the approval step")
