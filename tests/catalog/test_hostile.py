@@ -16,7 +16,7 @@ from fairlead.errors import FairleadError, InvalidInput, UnsupportedInput
 
 type Bearer = Callable[..., dict[str, str]]
 BASE = "http://127.0.0.1:8000/dataset/x"
-ODD = ("", "x", "../../etc/passwd", "%00", "%2e%2e", "ds-0.image-1", "a" * 300, "ä ö", "<script>", "1", "{}", "\ud7ff")
+ODD = ("", "../../etc/passwd", "%00", "ds-0.image-1", "a" * 300, "ä <b>{}")
 BILLION = '<?xml version="1.0"?><!DOCTYPE l [<!ENTITY a "lol"><!ENTITY b "&a;&a;&a;&a;&a;&a;&a;&a;">]><rdf>&b;</rdf>'
 
 
