@@ -1,6 +1,7 @@
 """``fairlead node pull`` against DCMTK's archive."""
 
 import json
+import logging
 import os
 import subprocess
 
@@ -26,6 +27,13 @@ PACS {folder} RW (200, 1024mb) ANY
 AETable END
 """
 NAGLE_OFF = {"TCP_NODELAY": "1"}
+
+
+@pytest.fixture(autouse=True)
+def _no_handler_stays_behind():
+    """The command sets up logging on the captured stderr, which is closed after the test."""
+    yield
+    logging.basicConfig(handlers=[logging.NullHandler()], force=True)
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,7 @@
 """The quarantine: kept bytes are looked at, tried again, and taken out."""
 
 import json
+import logging
 
 import pytest
 
@@ -11,6 +12,13 @@ from fairlead.receive.series_ledger import RelationConflict
 from fairlead.receive.sink import Announced, AnnouncedOtherwise, DuplicateRefused, Terms, dataset_sha256
 from fairlead.records import Refusal, SeriesState
 from receive.builders import CT, EXPLICIT, ROUTE, a_slice, announced, archived, encoded, quick
+
+
+@pytest.fixture(autouse=True)
+def _no_handler_stays_behind():
+    """The command sets up logging on the captured stderr, which is closed after the test."""
+    yield
+    logging.basicConfig(handlers=[logging.NullHandler()], force=True)
 
 
 @pytest.fixture
