@@ -138,6 +138,13 @@ class IllegalTransition(Conflict):
     code = "illegal-transition"
 
 
+class Busy(Conflict):
+    """Another process works at the same thing; nothing is wrong with it."""
+
+    code = "busy"
+    default_remedy = "Wait until it is done, or repeat later: a process that died is noticed within two minutes."
+
+
 class EmptyCohort(Conflict):
     """A cohort without members cannot be frozen or exported."""
 

@@ -110,6 +110,7 @@ class ExportSettings(Section):
 
     profile: str = "basic"
     four_eyes: bool = True
+    stewards: tuple[str, ...] = ()
     ngff: Literal["0.5", "0.6"] = "0.5"
     geometry: Literal["strict", "split", "annotate"] = "strict"
     drain_batch: PositiveInt = 200

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -34,8 +34,10 @@ from fairlead.records import (
 )
 
 UID = "1.2.826.0.1.3680043.8.498.1234567890"
-SECRET_WORDS = ("DOE^JANE", UID, "1957-03-14", "19570314", "p0123456789abcdef01234567", "PID-4711")
+SECRET_WORDS = ("DOE^JANE", UID, "1957-03-14", "19570314", "p0123456789abcdef01234567", "PID-4711", "Mueller_Hans", "Dr Miller", "MRN 4711")
 """What must never appear in anything published."""
+PATIENT_FILE = "Mueller_Hans_1957.dcm"
+RULE = "patients of Dr Miller, MRN 4711"
 CREATED = datetime(2026, 2, 1, tzinfo=UTC)
 VOXELS = np.arange(2 * 3 * 4, dtype="int16").reshape(2, 3, 4)
 
@@ -80,7 +82,7 @@ def a_cohort(records: Sequence[ImagingRecord], *, reference: str = "chest@1", ti
         members=members,
         members_sha256=hashlib.sha256("\n".join(members).encode()).hexdigest(),
         counts=Counts(patients=1, studies=1, series=len(members), images=3 * len(members), size_bytes=100),
-        sentence=f"Series of study {UID}.100, acquired on 1957-03-14.",
+        sentence=f"Series of study {UID}.100, acquired on 1957-03-14; and “{RULE}”: description has the words “Mueller_Hans”.",
         index_generation="0" * 64,
         author="clara",
         created_at=CREATED,
@@ -95,8 +97,16 @@ def write_store(folder: Path) -> None:
     transform = [{"type": "scale", "scale": [1.0, 1.0, 1.0]}]
     group.attrs["ome"] = {
         "version": "0.5",
-        "multiscales": [{"name": "image", "axes": axes, "datasets": [{"path": "0", "coordinateTransformations": transform}]}],
+        "multiscales": [{"name": "DOE^JANE", "axes": axes, "datasets": [{"path": "0", "coordinateTransformations": transform}]}],
     }
+
+
+class Secrets:
+    """What identifies the made-up patients."""
+
+    def found_in(self, text: str, *, dates: Iterable[str] = ()) -> frozenset[str]:
+        """Return one kind when a secret word occurs."""
+        return frozenset({"name" for word in SECRET_WORDS if word in text})
 
 
 class FakeUpstream:
@@ -130,13 +140,19 @@ class FakeUpstream:
         """Say no for what is broken as "changed"."""
         return self.broken.get(record.id) != "changed"
 
-    def deidentify(self, record, out, *, profile, progress) -> DeidentifyReport:
+    def in_place(self, record: ImagingRecord) -> bool:
+        """Read nothing in place."""
+        return False
+
+    def deidentify(self, cohort, record, out, *, profile) -> DeidentifyReport:
         """Write one file a series."""
         self.calls.append("deidentify")
         how = self.broken.get(record.id)
         if how == "unreadable":
-            raise InvalidInput(f"Series {UID} cannot be read.")
-        quarantined = (Quarantined(path="x", reason="burned-in: text in the pixels"),) if how in ("quarantined", "partial") else ()
+            raise InvalidInput(f"Series {UID} in {PATIENT_FILE} cannot be read.")
+        quarantined = (
+            (Quarantined(path="x", reason=f"burned-in: text in the pixels of {PATIENT_FILE}"),) if how in ("quarantined", "partial") else ()
+        )
         if how != "quarantined":
             out.mkdir(parents=True)
             (out / "1.dcm").write_bytes(b"safe")
@@ -151,12 +167,12 @@ class FakeUpstream:
             seconds=0.0,
         )
 
-    def convert(self, record: ImagingRecord, sources, *, out: Path, parameters: ExportParameters, progress) -> ConvertReport:
+    def convert(self, record: ImagingRecord, sources, *, out: Path, parameters: ExportParameters) -> ConvertReport:
         """Write one store a record."""
         self.calls.append("convert")
         how = self.broken.get(record.id)
         if how == "irregular":
-            refusal = Refusal(source=UID, code="geometry", reason=f"Series {UID} is irregular since 1957-03-14.")
+            refusal = Refusal(source=UID, code="geometry", reason=f"Series {UID} of {PATIENT_FILE} is irregular since 1957-03-14.")
             return ConvertReport(stores=(), refused=(refusal,), seconds=0.0, peak_rss_mb=1.0)
         write_store(out / "DOE_JANE.ome.zarr")
         (out / "DOE_JANE.ome.zarr" / ".leftover").write_text("hidden")
@@ -184,8 +200,22 @@ class FakeUpstream:
 
         return clean_words(text, forbidden=frozenset(), allowed=CHANNEL_TERMS)
 
+    def validate(self, store: Path) -> str:
+        """Find nothing wrong."""
+        return ""
+
+    def sentence(self, version: CohortVersion) -> str:
+        """Say it without the words of the cohort's author."""
+        return "Series where the modality is Computed Tomography."
+
+    def identity(self, record: ImagingRecord, *, profile: str) -> Secrets:
+        """Know the secret words."""
+        return Secrets()
+
     def preview(self, store: Path, png: Path) -> None:
-        """Write a small picture."""
+        """Write a small picture, unless the record is broken as "unseen"."""
+        if "unseen" in self.broken.values():
+            raise InvalidInput(f"{PATIENT_FILE} holds no image.")
         Image.new("L", (64, 48), 128).save(png)
 
     def pseudonyms(self, version: CohortVersion, record: ImagingRecord) -> tuple[str, str]:

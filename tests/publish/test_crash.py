@@ -16,6 +16,8 @@ from publish.conftest import Clock, run
 from publish.fakes import FakeUpstream, a_cohort, an_imaging_record
 
 OURS = f"{os.sep}fairlead{os.sep}publish{os.sep}"
+READERS = ("check.py", "crate.py", "graph.py", "graph_ap.py", "residue.py", "verify.py", "vocabulary.py")
+"""They change nothing, so there is nothing to break by dying in them."""
 EVERY = 11
 """Every eleventh line is tried: neighbouring lines of a statement are one place to die."""
 
@@ -37,7 +39,7 @@ def die_at(line: int, home: Path, step: str, identifier: str) -> bool:
 
         def trace(frame, event, argument):
             nonlocal seen
-            if OURS not in frame.f_code.co_filename:
+            if OURS not in frame.f_code.co_filename or frame.f_code.co_filename.endswith(READERS):
                 return None
             seen += event == "line"
             if seen >= line:

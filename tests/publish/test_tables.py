@@ -7,7 +7,7 @@ from sqlalchemy import Engine
 from fairlead.database import metadata
 from fairlead.publish import tables
 
-OURS = {tables.exports.name, tables.datasets.name}
+OURS = {tables.exports.name, tables.leases.name, tables.datasets.name}
 
 
 def test_the_migrated_schema_is_what_the_tables_say(engine: Engine):

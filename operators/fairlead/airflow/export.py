@@ -11,7 +11,7 @@ from airflow.sdk import BaseOperator, Param
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 from fairlead.airflow.hook import FairleadHook
-from fairlead.errors import FairleadError, ServiceUnreachable
+from fairlead.errors import Conflict, EmptyCohort, FairleadError, ServiceUnreachable, StorageFull
 from fairlead.progress import Logged
 from fairlead.records import Approval
 
@@ -40,8 +40,12 @@ class ExportOperator(BaseOperator):
         hook = FairleadHook(self.fairlead_conn_id)
         try:
             return self.step(hook, context)
-        except ServiceUnreachable:
+        except (ServiceUnreachable, StorageFull):
             raise  # worth a retry: the work list still holds the export
+        except Conflict as error:
+            if isinstance(error, EmptyCohort):
+                raise AirflowFailException(str(error)) from error
+            raise  # another attempt is at it or was faster: never a reason to end an export that is well
         except FairleadError as error:
             if self.export_id:
                 hook.exports.fail(self.export_id, error.message)

@@ -11,6 +11,7 @@ from fairlead.cohort.normal import definition_sha256, normal_form
 from fairlead.cohort.operations import SetOperation, combine, rerun
 from fairlead.cohort.parse import parse_definition
 from fairlead.cohort.reading import read_definition
+from fairlead.cohort.sentence import public_sentence
 from fairlead.cohort.store import CohortStore
 
 __all__ = [
@@ -30,6 +31,7 @@ __all__ = [
     "facet_definition",
     "normal_form",
     "parse_definition",
+    "public_sentence",
     "read_definition",
     "rerun",
 ]

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Final, assert_never
 
 from fairlead.cohort.nodes import AllOf, AnyOf, AtLeastOf, CohortRef, Compare, Definition, HasWhere, Node, NotOf, Rule
 from fairlead.cohort.units import WORDS
-from fairlead.extract import FieldCatalogue
+from fairlead.extract import FieldCatalogue, vocabulary
 from fairlead.index import label_of
 from fairlead.records import Grain, Scalar
 
@@ -19,6 +21,9 @@ SUBJECT: Final[Mapping[Grain, str]] = {
 }
 COMPARED: Final = {"<": "below", "<=": "at most", ">": "above", ">=": "at least"}
 MAX_LISTED: Final = 5
+CLOSED: Final = frozenset({"kind", "plane", "positions", "transfer_syntax", "verdict"})
+"""What readers work out in words of their own."""
+DATE: Final = re.compile(r"\d{4}-\d{2}-\d{2}")
 
 
 def sentence(definition: Definition, catalogue: FieldCatalogue) -> str:
@@ -31,6 +36,55 @@ def sentence(definition: Definition, catalogue: FieldCatalogue) -> str:
     for rule in definition.exclude:
         words += f"; except “{rule.name}”: those where {phrase(rule.where, catalogue)}, or where that is not known"
     return words + "."
+
+
+def public_sentence(definition: Definition, catalogue: FieldCatalogue) -> str:
+    """Return the same in words that may be published: field titles, coded and numeric values, and dates.
+
+    Names that people gave (rules, centres, projects, other cohorts) and free text say that they are there, not what they are:
+    a rule may be called after a doctor, and words to be matched may be a patient's.
+    """
+    words = f"{SUBJECT[definition.unit]} where {phrase(_without_words(definition.include, catalogue), catalogue)}"
+    for name, listed in (("centres", definition.centers), ("projects", definition.projects)):
+        words += f", from {'one' if len(listed) == 1 else len(listed)} of the {name}" if listed else ""
+    for rule in definition.rules:
+        words += f"; and a named rule: {phrase(_without_words(rule.where, catalogue), catalogue)}"
+    for rule in definition.exclude:
+        words += f"; except those where {phrase(_without_words(rule.where, catalogue), catalogue)}, or where that is not known"
+    return words + "."
+
+
+def _without_words(node: Node, catalogue: FieldCatalogue) -> Node:
+    """Return the tree with a mark in the place of every value that somebody wrote freely."""
+    match node:
+        case AllOf(of) | AnyOf(of):
+            return replace(node, of=tuple(_without_words(part, catalogue) for part in of))
+        case AtLeastOf(_, of):
+            return replace(node, of=tuple(_without_words(part, catalogue) for part in of))
+        case NotOf(part):
+            return replace(node, of=_without_words(part, catalogue))
+        case HasWhere():
+            return replace(node, where=_without_words(node.where, catalogue))
+        case CohortRef():
+            return CohortRef("of this installation")
+        case Compare(op="match"):
+            return Compare(node.field, "in", ("a text match",), node.or_missing)
+        case Compare():
+            kept = tuple(value for value in node.values if _is_coded(value, node.field, catalogue))
+            hidden = len(node.values) - len(kept)
+            marks = ("a given text" if hidden == 1 else f"{hidden} given texts",) if hidden else ()
+            return replace(node, values=(*kept, *marks))
+
+
+def _is_coded(value: Scalar, field: str, catalogue: FieldCatalogue) -> bool:
+    declared = catalogue.get(field)
+    if declared.type in ("integer", "float", "boolean") or (declared.type == "date" and DATE.fullmatch(str(value))):
+        return True
+    return (
+        declared.source.derived in CLOSED
+        or label_of(value, declared.vocabulary) != str(value)
+        or (declared.vocabulary is not None and str(value) in vocabulary(declared.vocabulary).labels)
+    )
 
 
 def _named(rule: Rule, catalogue: FieldCatalogue) -> str:

@@ -35,6 +35,7 @@ def publish_cohort(
     Repeating the command after an interruption goes on where it stopped.
     """
     from fairlead.database import open_database
+    from fairlead.errors import CheckFailed
     from fairlead.publish import DatasetStore, Exports, read_parameters
 
     settings = settings_of(context)
@@ -49,12 +50,14 @@ def publish_cohort(
     document = result_of(record, DatasetStore(settings, engine), base_url=settings.catalog.base_url)
     emit(document, as_json=as_json, text=lambda: in_words(document))
     engine.dispose()
+    if failed := sorted(name for name, passed in document["checks"].items() if not passed):
+        raise CheckFailed(f"The published dataset does not pass {', '.join(failed)}.", remedy="Withdraw it, and publish again.")
 
 
 def carry(exports: Exports, parameters: ExportParameters, *, requested_by: str, approved_by: str, reason: str) -> DatasetRecord:
-    """Carry an export from the request to publication; a failure is recorded, an outage leaves it to be resumed."""
+    """Carry an export from the request to publication; a failure is recorded; an outage, a full disk or another attempt is none."""
     from fairlead.database import utc_now
-    from fairlead.errors import CheckFailed, Conflict, InvalidInput, NotFound, NotPermitted
+    from fairlead.errors import CheckFailed, InvalidInput, NotFound, NotPermitted
     from fairlead.progress import default_progress
     from fairlead.records import Approval
 
@@ -67,7 +70,7 @@ def carry(exports: Exports, parameters: ExportParameters, *, requested_by: str, 
         exports.convert(export.id, default_progress())
         exports.describe(export.id)
         return exports.publish(export.id)
-    except (CheckFailed, Conflict, InvalidInput, NotFound, NotPermitted) as error:
+    except (CheckFailed, InvalidInput, NotFound, NotPermitted) as error:  # never Conflict: another attempt is at it
         exports.fail(export.id, error.message)
         raise
 

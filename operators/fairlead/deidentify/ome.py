@@ -40,16 +40,16 @@ def is_ome(path: Path) -> bool:
 
 
 def files_of_set(path: Path) -> tuple[Path, ...]:
-    """Return an OME file and the files beside it that its OME-XML names: the TIFFs of a companion, the companion of a TIFF.
+    """Return a companion with the TIFFs beside it that it names, and every other OME file alone.
 
     Raises
     ------
     UnreadableImage, UnsupportedInput : the file holds no OME-XML. NotFound : a named file is absent, or not beside it.
     """
     root = parse(_document(path))
-    names = {str(element.get("FileName")) for element in root.iter("{*}UUID") if element.get("FileName")}
-    names |= {str(element.get("MetadataFile")) for element in root.iter("{*}BinaryOnly") if element.get("MetadataFile")}
-    others = sorted(names - {path.name})
+    if not is_document(path.name):
+        return (path,)
+    others = sorted({str(element.get("FileName")) for element in root.iter("{*}UUID") if element.get("FileName")} - {path.name})
     if any(Path(name).name != name or not (path.parent / name).is_file() for name in others):
         raise NotFound("A file that the OME-XML names is not beside it.", remedy="Put the files of the set into one folder.")
     return (path, *(path.parent / name for name in others))

@@ -13,8 +13,8 @@ from pydicom.config import disable_value_validation
 
 from fairlead.deidentify.engine import Person, Walk
 from fairlead.deidentify.identity import Identity, is_harmless, text_patterns
-from fairlead.deidentify.instance import DAMAGE
 from fairlead.deidentify.ome import identity_of_ome
+from fairlead.deidentify.part10 import DAMAGE
 from fairlead.deidentify.profile import Profile
 from fairlead.errors import FairleadError, UnreadableImage
 
@@ -51,7 +51,7 @@ class Traces:
                     walk = Walk(self._profile, b"", person=NOBODY, sop_class=str(dataset.get("SOPClassUID", "")))
                     walk.remember(dataset)
                     self._add(walk.identity)
-        except DAMAGE as error:
+        except (*DAMAGE, OSError) as error:
             raise UnreadableImage("A source of the export cannot be read again.") from error
 
     def add_file(self, path: Path) -> None:

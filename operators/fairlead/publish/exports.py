@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from datetime import datetime
+from pathlib import Path
 from typing import Final
 
 from sqlalchemy import Engine
@@ -18,18 +19,23 @@ from fairlead.errors import ApprovalRefused, CheckFailed, Conflict, EmptyCohort,
 from fairlead.progress import Progress, Silent
 from fairlead.publish.addresses import Site
 from fairlead.publish.describing import write_dataset
+from fairlead.publish.leases import Lease, is_leased, leased
 from fairlead.publish.making import make_safe, make_stores
 from fairlead.publish.model import Ingredients, dataset_id, title_of
 from fairlead.publish.parameters import ExportParameters
 from fairlead.publish.placing import Overtaken, Placing, newest_row
+from fairlead.publish.reasons import in_house
+from fairlead.publish.residue import require_no_address, residue, texts_of
 from fairlead.publish.staging import StagedStores, Staging
 from fairlead.publish.states import ExportEvent, ExportState, advance, is_past
 from fairlead.publish.summary import summarise
 from fairlead.publish.upstream import Upstream
+from fairlead.publish.verify import require_sound
 from fairlead.publish.worklist import Export, WorkList
 from fairlead.records import Approval, DatasetRecord, ImagingRecord
-from fairlead.settings import Settings
+from fairlead.settings import ExportSettings, Settings
 
+FINAL: Final = (ExportState.PUBLISHED, ExportState.REFUSED, ExportState.FAILED)
 RACES: Final = 5
 """How often publication is tried again when other exports of the same cohort version are always faster."""
 
@@ -63,8 +69,12 @@ class Exports:
         EmptyCohort : it has no members.
         Withdrawn : its dataset was withdrawn.
         InvalidConfiguration : the profile, or what the settings say of the publisher, does not hold.
+        NotPermitted : nobody asks.
         """
+        if not _is_somebody(requested_by):
+            raise NotPermitted("Nobody is named as the one who asks for the export.", remedy="Trigger the run as a signed-in user.")
         Site.of(self._settings)
+        self._sweep()
         cohort = self._upstream.cohort(parameters.cohort)
         if not cohort.members:
             raise EmptyCohort(f"Cohort {cohort.ref} has no members, so there is nothing to export.")
@@ -79,7 +89,11 @@ class Exports:
         export = self.get(identifier)
         cohort = self._upstream.cohort(export.parameters.cohort)
         return summarise(
-            export, cohort, records=self._records(cohort.members), codes=self._upstream.check_profile(export.parameters.profile)
+            export,
+            cohort,
+            sentence=self._upstream.sentence(cohort),
+            records=self._records(cohort.members),
+            codes=self._upstream.check_profile(export.parameters.profile),
         )
 
     def decide(self, identifier: str, approval: Approval) -> Export:
@@ -87,7 +101,7 @@ class Exports:
 
         Raises
         ------
-        NotPermitted : requester and steward are one person, or nobody (four eyes), and the decision is an approval.
+        NotPermitted : nobody decides, or somebody who is no steward; or requester and steward are one person (four eyes).
         Conflict : it was decided otherwise before.
         """
         export = self.get(identifier)
@@ -96,8 +110,7 @@ class Exports:
             if (export.approval.approved, export.approval.decided_by) != (decision.approved, decision.decided_by):
                 raise Conflict("The export was decided before.", remedy="Request a new export.")
             return export
-        if decision.approved and self._settings.export.four_eyes:
-            _require_four_eyes(decision)
+        _require_steward(decision, self._settings.export)
         event = ExportEvent.APPROVE if decision.approved else ExportEvent.REFUSE
         changes = {"approval": decision.model_dump_json(), "reason": "" if decision.approved else decision.reason}
         decided = self._list.move(identifier, event, changes=changes)
@@ -106,28 +119,34 @@ class Exports:
         return decided
 
     def deidentify(self, identifier: str, progress: Progress | None = None) -> Export:
-        """De-identify the cohort's members into staging."""
-        export = self._ready(identifier, ExportEvent.DEIDENTIFY)
-        if is_past(export.state, ExportEvent.DEIDENTIFY):
-            return export
-        cohort = self._upstream.cohort(export.parameters.cohort)
-        make_safe(
-            self._upstream, self._staging(identifier), cohort=cohort, profile=export.parameters.profile, progress=progress or Silent()
-        )
-        return self._list.move(identifier, ExportEvent.DEIDENTIFY)
+        """De-identify the cohort's members into staging.
+
+        Raises
+        ------
+        Busy : another attempt is at it; the same holds for every later step.
+        """
+
+        def work(export: Export, lease: Lease) -> Export:
+            cohort = self._upstream.cohort(export.parameters.cohort)
+            staging, profile = self._staging(identifier), export.parameters.profile
+            make_safe(self._upstream, staging, cohort=cohort, profile=profile, progress=progress or Silent(), confirm=lease.confirm)
+            return self._list.move(identifier, ExportEvent.DEIDENTIFY)
+
+        return self._step(identifier, ExportEvent.DEIDENTIFY, work)
 
     def convert(self, identifier: str, progress: Progress | None = None) -> Export:
         """Convert what is safe to OME-Zarr stores, with pictures."""
-        export = self._ready(identifier, ExportEvent.CONVERT)
-        if is_past(export.state, ExportEvent.CONVERT):
-            return export
-        make_stores(self._upstream, self._staging(identifier), parameters=export.parameters, progress=progress or Silent())
-        return self._list.move(identifier, ExportEvent.CONVERT)
+
+        def work(export: Export, lease: Lease) -> Export:
+            staging, parameters = self._staging(identifier), export.parameters
+            make_stores(self._upstream, staging, parameters=parameters, progress=progress or Silent(), confirm=lease.confirm)
+            return self._list.move(identifier, ExportEvent.CONVERT)
+
+        return self._step(identifier, ExportEvent.CONVERT, work)
 
     def describe(self, identifier: str) -> Export:
-        """Build record, crates and manifest, and check every view."""
-        export = self._ready(identifier, ExportEvent.DESCRIBE)
-        return export if is_past(export.state, ExportEvent.DESCRIBE) else self._describe(export)
+        """Build record, crates and manifest, check every view, and search all of it for what identifies somebody."""
+        return self._step(identifier, ExportEvent.DESCRIBE, self._describe)
 
     def publish(self, identifier: str) -> DatasetRecord:
         """Make the dataset visible in one step and return its record; staging is removed afterwards.
@@ -135,22 +154,43 @@ class Exports:
         Raises
         ------
         ServiceUnreachable : other exports of the same cohort version were faster :data:`RACES` times.
+        CheckFailed : the folder is not any more what was described, or a store is not valid.
         """
-        export = self._ready(identifier, ExportEvent.PUBLISH)
-        staging = self._staging(identifier)
+        published = self._step(identifier, ExportEvent.PUBLISH, self._publish)
+        self._staging(identifier).remove()
+        if published.record is None:
+            raise CheckFailed("The export has no record.", remedy="Request a new export.")
+        return published.record
+
+    def _publish(self, export: Export, lease: Lease) -> Export:
+        staging = self._staging(export.id)
         placing = Placing(self._engine, self._settings.published_folder, staging)
         for _ in range(RACES):
-            if export.state == ExportState.PUBLISHED and export.record is not None:
-                staging.remove()
-                return export.record
+            if staging.dataset.is_dir() and export.record is not None:
+                require_sound(staging.dataset, export.record)
+            lease.confirm()
             try:
-                record = placing.publish(export, now=self._clock())
+                placing.publish(export, now=self._clock())
             except Overtaken:
-                export = self._describe(export)
+                export = self._describe(export, lease)
                 continue
-            staging.remove()
-            return record
+            return self.get(export.id)
         raise ServiceUnreachable("Other exports of this cohort version keep publishing first.", remedy="Repeat the publish step.")
+
+    def _step(self, identifier: str, event: ExportEvent, work: Callable[[Export, Lease], Export]) -> Export:
+        """Do a step once: not when it was done, and not while another attempt is at it."""
+        export = self._ready(identifier, event)
+        if is_past(export.state, event):
+            return export
+        try:
+            with leased(self._engine, identifier, clock=self._clock) as lease:
+                export = self._ready(identifier, event)
+                return export if is_past(export.state, event) else work(export, lease)
+        except Conflict:
+            export = self.get(identifier)
+            if is_past(export.state, event):
+                return export  # the other attempt has done it
+            raise
 
     def get(self, identifier: str) -> Export:
         """Return one export; raise NotFound."""
@@ -161,25 +201,42 @@ class Exports:
         return self._list.list()
 
     def fail(self, identifier: str, reason: str) -> Export:
-        """Record why an export ended without a result and remove its staging; a finished export stays as it is."""
+        """Record why an export ended without a result and remove its staging.
+
+        A finished export stays as it is, and so does one that another process is working at.
+        """
         export = self.get(identifier)
-        if export.state in (ExportState.PUBLISHED, ExportState.REFUSED, ExportState.FAILED):
+        if export.state in FINAL:
             return export
-        failed = self._list.move(identifier, ExportEvent.FAIL, changes={"reason": reason})
-        self._staging(identifier).remove()
+        try:
+            with leased(self._engine, identifier, clock=self._clock):
+                failed = self._list.move(identifier, ExportEvent.FAIL, changes={"reason": reason})
+                self._staging(identifier).remove()
+        except Conflict:
+            return self.get(identifier)
         return failed
 
-    def _describe(self, export: Export) -> Export:
+    def _sweep(self) -> None:
+        """Remove what ended exports left in staging, of processes that died before they could."""
+        for folder in self._settings.staging_folder.glob("ex-*"):
+            with suppress(NotFound):
+                export = self.get(folder.name)
+                if export.state in FINAL and not is_leased(self._engine, export.id, now=self._clock()):
+                    self._staging(export.id).remove()
+
+    def _describe(self, export: Export, lease: Lease) -> Export:
         staging = self._staging(export.id)
         made = staging.load(StagedStores)
         if export.approval is None:
             raise CheckFailed("The export has no approval.", remedy="Ask a steward to decide on it.")
         with database_errors(), self._engine.connect() as connection:
             newest = newest_row(connection, export.dataset_id)
+        cohort = self._upstream.cohort(export.parameters.cohort)
         given = Ingredients(
             site=Site.of(self._settings),
             parameters=export.parameters,
-            cohort=self._upstream.cohort(export.parameters.cohort),
+            cohort=cohort,
+            sentence=self._upstream.sentence(cohort),
             approval=export.approval,
             stores=made.stores,
             records=self._records({item.record_id for item in made.stores}),
@@ -190,8 +247,21 @@ class Exports:
         version = newest["version"] + 1 if newest is not None else 1
         issued = DatasetRecord.model_validate_json(newest["record"]).issued if newest is not None else None
         record, digest = write_dataset(staging.dataset, given, version=version, now=self._clock(), issued=issued)
-        changes = {"record": record.model_dump_json(), "content_sha256": digest}
+        self._require_no_residue(staging.dataset, record, given)
+        lease.confirm()
+        changes = {"record": record.model_dump_json(), "content_sha256": digest, "reason": in_house(made.refused)}
         return self._list.move(export.id, ExportEvent.DESCRIBE, changes=changes)
+
+    def _require_no_residue(self, folder: Path, record: DatasetRecord, given: Ingredients) -> None:
+        text = texts_of(folder)
+        contact = self._settings.catalog.contact_email
+        require_no_address(text, ours=contact)
+        for words in (given.site.words.publisher_name, contact):
+            text = text.replace(words, "")  # a centre publishes under the name that its headers hold
+        dates = {f"{moment:%Y-%m-%d}" for moment in (record.issued, record.modified, given.approval.decided_at)}
+        for source in given.records.values():
+            if kinds := self._upstream.identity(source, profile=given.parameters.profile).found_in(text, dates=dates):
+                raise residue(f"a {' and a '.join(sorted(kinds))}")
 
     def _ready(self, identifier: str, event: ExportEvent) -> Export:
         export = self.get(identifier)
@@ -212,9 +282,20 @@ class Exports:
         return Staging.of(self._settings.staging_folder, identifier)
 
 
-def _require_four_eyes(decision: Approval) -> None:
-    who = decision.decided_by.strip().casefold()
-    if who in ("", "unknown") or who == decision.requested_by.strip().casefold():
+def _is_somebody(name: str) -> bool:
+    return name.strip().casefold() not in ("", "unknown")
+
+
+def _require_steward(decision: Approval, rules: ExportSettings) -> None:
+    """Raise NotPermitted unless the decision is somebody's who may decide; whoever asked may always take the request back."""
+    who, asked = decision.decided_by.strip().casefold(), decision.requested_by.strip().casefold()
+    if not _is_somebody(who):
+        raise NotPermitted("Nobody is named as the one who decides (four eyes).", remedy="Answer as a signed-in user.")
+    if not decision.approved and who == asked:
+        return
+    if rules.stewards and who not in {name.strip().casefold() for name in rules.stewards}:
+        raise NotPermitted("Only a data steward may decide on an export.", remedy="Ask one of those named in export.stewards.")
+    if decision.approved and rules.four_eyes and who == asked:
         raise NotPermitted(
             "An export is approved by somebody else than who requested it (four eyes).",
             remedy="Let another steward decide, or set export.four_eyes to false if your governance allows it.",

@@ -11,6 +11,7 @@ from typing import Final
 
 from fairlead.publish.addresses import Site
 from fairlead.publish.parameters import ExportParameters
+from fairlead.publish.reasons import public
 from fairlead.publish.staging import StagedStore
 from fairlead.publish.vocabulary import HEALTH_THEME, NGFF, ZARR_MEDIA_TYPE, concept_iri
 from fairlead.records import Approval, CohortVersion, Concept, Counts, DatasetRecord, Distribution, ImagingRecord, Refusal
@@ -54,6 +55,8 @@ class Ingredients:
     site: Site
     parameters: ExportParameters
     cohort: CohortVersion
+    sentence: str
+    """What the cohort selects, in words that may be published."""
     approval: Approval
     stores: Sequence[StagedStore]
     records: Mapping[str, ImagingRecord]
@@ -77,7 +80,7 @@ def build_record(given: Ingredients, *, version: int, now: datetime, issued: dat
         version=version,
         cohort=given.cohort.ref,
         title=title_of(given.parameters, given.cohort),
-        description=describe(given, counts),
+        description=describe(given.parameters, given.sentence, counts=counts, codes=given.codes, members=len(given.cohort.members)),
         publisher=publisher,
         creators=(publisher,),
         contact=publisher,
@@ -92,14 +95,14 @@ def build_record(given: Ingredients, *, version: int, now: datetime, issued: dat
         modalities=modalities,
         body_parts=body_parts,
         organisms=organisms,
-        sentence=public_text(given.cohort.sentence),
+        sentence=public_text(given.sentence),
         definition_sha256=given.cohort.definition_sha256,
         members_sha256=given.cohort.members_sha256,
         deidentification=given.codes,
         provenance=provenance(given),
         approval=given.approval,
         distributions=distributions(given),
-        refused=given.refused,
+        refused=public(given.refused),
     )
 
 
@@ -130,15 +133,15 @@ def keywords(concepts: Iterable[Concept]) -> tuple[str, ...]:
     return tuple(sorted({"OME-Zarr", *(concept.label or concept.raw for concept in concepts)}))
 
 
-def describe(given: Ingredients, counts: Counts) -> str:
-    """Return the description in plain sentences, from counts and the cohort's own sentence."""
+def describe(parameters: ExportParameters, sentence: str, *, counts: Counts, codes: Sequence[str], members: int) -> str:
+    """Return the description in plain sentences, from counts and the public sentence; the steward has read it for all members."""
     series, subjects = plural(counts.series, "image series", "image series"), plural(counts.patients, "subject")
-    parts = [f"{series} of {subjects} as OME-Zarr {given.parameters.ngff}."]
-    if given.cohort.sentence:
-        parts.append(f"Selection: {public_text(given.cohort.sentence).rstrip('.')}.")
-    if given.codes:
+    parts = [f"{series} of {subjects} as OME-Zarr {parameters.ngff}."]
+    if sentence:
+        parts.append(f"Selection: {public_text(sentence).rstrip('.')}.")
+    if codes:
         parts.append("De-identified by DICOM PS3.15 Annex E.")
-    if missing := len(given.cohort.members) - counts.series:
+    if missing := members - counts.series:
         parts.append(f"{plural(missing, 'member')} of the cohort could not be published.")
     return " ".join(parts)
 

@@ -9,14 +9,15 @@ from typing import Final
 
 from sqlalchemy import Engine
 
-from fairlead.cohort import CohortStore
-from fairlead.convert import convert, render_preview
-from fairlead.deidentify import clean_words, deidentify_folder, load_profile
+from fairlead.cohort import CohortStore, parse_definition, public_sentence
+from fairlead.convert import convert, render_preview, validate_store
+from fairlead.deidentify import Traces, clean_words, deidentify_folder, files_of_set, load_profile, require_no_label
+from fairlead.errors import CheckFailed
 from fairlead.extract import load_catalogue
 from fairlead.files import manifest_lines, manifest_sha256, sha256_file
 from fairlead.index import Index, open_index
 from fairlead.keys import load_project_key, pseudonym
-from fairlead.progress import Progress, Silent
+from fairlead.progress import Silent
 from fairlead.publish.model import without_keys
 from fairlead.publish.parameters import ExportParameters
 from fairlead.publish.vocabulary import CHANNEL_TERMS
@@ -57,18 +58,53 @@ class Rooms:
             return manifest_sha256(manifest_lines(path)) == record.core.generation
         return path.is_file() and sha256_file(path) == record.core.generation
 
-    def deidentify(self, record: ImagingRecord, out: Path, *, profile: str, progress: Progress) -> DeidentifyReport:
-        """De-identify the archived instances of one series under the project's key."""
-        del progress  # the caller counts members; one bar is enough
-        sources = [self._settings.archive_folder / path for path in record.core.source.paths]
-        return deidentify_folder(sources, out, profile=load_profile(profile), key=self._key(record.core.project), progress=Silent())
+    def in_place(self, record: ImagingRecord) -> bool:
+        """Return whether the source is an OME-Zarr folder; raise UnsupportedInput when it shows the label of a slide."""
+        path = Path(record.core.source.paths[0])
+        if not path.is_dir():
+            return False
+        require_no_label(path)
+        return True
 
-    def convert(
-        self, record: ImagingRecord, sources: Sequence[Path], *, out: Path, parameters: ExportParameters, progress: Progress
-    ) -> ConvertReport:
+    def deidentify(self, cohort: CohortVersion, record: ImagingRecord, out: Path, *, profile: str) -> DeidentifyReport:
+        """De-identify the archived instances of one series, or an OME file with its set, under a key of this cohort alone.
+
+        So identifiers and shifted dates of one dataset are not those of another one.
+        """
+        sources = [self._settings.archive_folder / path for path in record.core.source.paths]
+        if record.core.source.place == "file":
+            sources = list(files_of_set(sources[0]))
+        before = [sha256_file(path) for path in sources] if record.core.source.place == "file" else []
+        key = pseudonym(self._key(record.core.project), "published-dataset", cohort.id)
+        report = deidentify_folder(sources, out, profile=load_profile(profile), key=key, progress=Silent())
+        if before and before != [sha256_file(path) for path in sources]:
+            raise CheckFailed("A file of the set changed while it was de-identified.")
+        return report
+
+    def convert(self, record: ImagingRecord, sources: Sequence[Path], *, out: Path, parameters: ExportParameters) -> ConvertReport:
         """Convert one series, or every image of the OME file that the record is from."""
-        del record, progress
+        del record
         return convert(list(sources), out, ngff=parameters.ngff, geometry=parameters.geometry, progress=Silent())
+
+    def validate(self, store: Path) -> str:
+        """Return the first error that a validator finds in the store."""
+        errors = [finding for finding in validate_store(store).findings if finding.severity == "error"]
+        return f"{errors[0].validator} at {errors[0].path or '/'}" if errors else ""
+
+    def sentence(self, version: CohortVersion) -> str:
+        """Return what the cohort selects, without a word that somebody wrote freely."""
+        catalogue = load_catalogue(self._settings.fields_file)
+        return public_sentence(parse_definition(version.definition, catalogue), catalogue)
+
+    def identity(self, record: ImagingRecord, *, profile: str) -> Traces:
+        """Return what identifies somebody in the sources of a record."""
+        traces = Traces(load_profile(profile))
+        paths = [self._settings.archive_folder / path for path in record.core.source.paths]
+        if record.core.source.place == "file":
+            traces.add_file(paths[0])
+        else:
+            traces.add_series(paths)
+        return traces
 
     def clean(self, text: str) -> str:
         """Keep the words that de-identification knows to be harmless, and the names of stains and fluorophores."""

@@ -1,15 +1,18 @@
 """Where an export is built, what its steps hand to each other, and how a finished folder becomes durable.
 
-Below ``staging/<export id>/``: ``safe/<pseudonym>/`` de-identified DICOM, ``dataset/`` the folder to be published, and one
+Below ``staging/<export id>/``: ``safe/<pseudonym>/`` de-identified files, ``dataset/`` the folder to be published, and one
 JSON file a finished step (``safe.json``, ``stores.json``). A step writes its JSON last: while it is absent the step starts over.
+Each attempt works in a hidden folder of its own, so that no attempt removes what another one is using.
 Staging is private; only ``dataset/`` is ever published.
 """
 
 from __future__ import annotations
 
 import os
+import secrets
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Self
@@ -26,13 +29,14 @@ type Measures = Mapping[str, tuple[int, str]]
 
 
 class SafeMember(Record):
-    """A member ready to be converted. ``record_id`` stays in staging; ``sources`` are absolute."""
+    """A member ready to be converted. ``record_id`` stays in staging."""
 
     record_id: str
     pseudonym: str
     subject: str
     instances: int
     sources: tuple[str, ...]
+    """Below ``safe/``; or one absolute path of a folder that is read in place."""
 
 
 class SafeMembers(Record):
@@ -78,17 +82,37 @@ class Staging:
         """What will be published."""
         return self.root / "dataset"
 
-    @property
-    def work(self) -> Path:
-        """Scratch of the convert step."""
-        return self.root / "work"
+    @contextmanager
+    def attempt(self, final: Path, *, confirm: Callable[[], None]) -> Iterator[Path]:
+        """Yield an empty folder of this attempt alone; when the block ends well and ``confirm`` agrees, it becomes ``final``.
 
-    def fresh(self, folder: Path) -> Path:
-        """Return ``folder`` empty: a step that was killed half-way starts over."""
-        shutil.rmtree(folder, ignore_errors=True)
-        with storage_errors(folder.name):
-            folder.mkdir(parents=True)
-        return folder
+        What killed attempts left of the same step is removed first; this one's goes when it fails, so that a full disk has room again.
+        """
+        for left in self.root.glob(f".{final.name}-*"):
+            shutil.rmtree(left, ignore_errors=True)
+        folder = self.root / f".{final.name}-{secrets.token_hex(6)}"
+        try:
+            with storage_errors("an export"):
+                self.root.mkdir(parents=True, exist_ok=True, mode=0o700)  # what is not published is nobody else's to read
+                folder.mkdir()
+                yield folder
+                confirm()
+                shutil.rmtree(final, ignore_errors=True)
+                folder.rename(final)
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    @contextmanager
+    def scratch(self) -> Iterator[Path]:
+        """Yield an empty folder that is gone afterwards."""
+        folder = self.root / f".work-{secrets.token_hex(6)}"
+        try:
+            with storage_errors("an export"):
+                self.root.mkdir(parents=True, exist_ok=True, mode=0o700)  # what is not published is nobody else's to read
+                folder.mkdir()
+                yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
 
     def save(self, document: SafeMembers | StagedStores) -> None:
         """Write a step's result; from here on the step is done."""
@@ -145,6 +169,15 @@ def measure(folder: Path, *, descriptions: bool) -> Measures:
 def lines_of(measures: Measures) -> list[str]:
     """Return manifest lines ``<sha256>  <relative path>``, sorted by path (RFC 8493 section 2.1.3)."""
     return [f"{measures[path][1]}  {path}" for path in sorted(measures)]
+
+
+def measures_of(lines: Iterable[str]) -> Measures:
+    """Return manifest lines as measures, sizes left out.
+
+    >>> measures_of(["ab  images/0"])
+    {'images/0': (0, 'ab')}
+    """
+    return {path: (0, digest) for digest, _, path in (line.partition("  ") for line in lines)}
 
 
 def below(measures: Measures, store: str) -> tuple[int, str]:

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Final
 
+from fairlead.publish.model import describe, public_text
 from fairlead.publish.vocabulary import AccessRights
 from fairlead.publish.worklist import Export
 from fairlead.records import CohortVersion, Core, ImagingRecord
@@ -28,8 +29,14 @@ def plain(text: str) -> str:
     return MARKUP.sub(r"\\\1", " ".join(text.split()))
 
 
-def summarise(export: Export, cohort: CohortVersion, *, records: Mapping[str, ImagingRecord], codes: tuple[str, ...]) -> str:
-    """Return the evidence as Markdown; words from headers are escaped, nobody is named."""
+def summarise(export: Export, cohort: CohortVersion, *, sentence: str, records: Mapping[str, ImagingRecord], codes: tuple[str, ...]) -> str:
+    """Return the evidence as Markdown; words from headers are escaped, nobody is named.
+
+    Title, description and ``sentence`` are those that will be public; the numbers of the description are those of all members,
+    and become smaller when some do not pass.
+    """
+    shown = codes if any(record.core.source.place == "archive" for record in records.values()) else ()
+    description = describe(export.parameters, sentence, counts=cohort.counts, codes=shown, members=cohort.counts.series)
     counts = cohort.counts
     modalities = Counter(concept.raw for core in _cores(records) if (concept := core.modality or core.imaging_method))
     places = Counter(f"{core.center} / {core.project}" for core in _cores(records))
@@ -37,7 +44,15 @@ def summarise(export: Export, cohort: CohortVersion, *, records: Mapping[str, Im
     lines = [
         f"**{plain(export.title)}**: cohort version `{cohort.ref}`, requested by {plain(export.requested_by)}.",
         "",
-        f"> {plain(cohort.sentence)}" if cohort.sentence else "> (no sentence)",
+        "Public for everybody, as soon as you approve:",
+        "",
+        f"> Title: {plain(export.title)}",
+        ">",
+        f"> Description: {plain(description)}",
+        ">",
+        f"> Selection: {plain(public_text(sentence)) or '(none)'}",
+        "",
+        f"In house: {plain(cohort.sentence) or '(no sentence)'}",
         "",
         "| | |",
         "|---|---|",

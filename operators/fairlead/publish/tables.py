@@ -27,6 +27,15 @@ exports: Final = Table(
 )
 """One row an export. ``record`` and ``content_sha256`` are what the describe step made and the publish step makes visible."""
 
+leases: Final = Table(
+    "export_leases",
+    metadata,
+    Column("export_id", String(40), ForeignKey("exports.id"), primary_key=True),
+    Column("holder", String(256), nullable=False),
+    Column("expires_at", UtcDateTime, nullable=False),
+)
+"""Who works at an export, and until when; see :mod:`fairlead.publish.leases`."""
+
 datasets: Final = Table(
     "datasets",
     metadata,

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from fairlead.progress import Progress
 from fairlead.publish.parameters import ExportParameters
 from fairlead.records import CohortVersion, ConvertReport, DeidentifyReport, ImagingRecord
+
+if TYPE_CHECKING:  # pydicom: not for a look at the list
+    from fairlead.deidentify import Traces
 
 
 class Upstream(Protocol):
@@ -30,18 +32,35 @@ class Upstream(Protocol):
         """Return whether a file that is read in place still has the content that was indexed."""
         ...
 
-    def deidentify(self, record: ImagingRecord, out: Path, *, profile: str, progress: Progress) -> DeidentifyReport:
-        """Write the de-identified instances of one DICOM series under ``out``."""
+    def in_place(self, record: ImagingRecord) -> bool:
+        """Return whether the converter reads the source where it is: OME-Zarr folders, whose metadata it takes over by an allow-list.
+
+        Raise UnsupportedInput when the source shows the label of a slide.
+        """
         ...
 
-    def convert(
-        self, record: ImagingRecord, sources: Sequence[Path], *, out: Path, parameters: ExportParameters, progress: Progress
-    ) -> ConvertReport:
+    def deidentify(self, cohort: CohortVersion, record: ImagingRecord, out: Path, *, profile: str) -> DeidentifyReport:
+        """Write the de-identified instances of one DICOM series, or files of one OME set, under ``out``."""
+        ...
+
+    def convert(self, record: ImagingRecord, sources: Sequence[Path], *, out: Path, parameters: ExportParameters) -> ConvertReport:
         """Write the stores of one series, or every image of one OME file, under ``out``; ``sources`` are safe files, or the file."""
         ...
 
     def clean(self, text: str) -> str:
         """Return only those words of a free text that cannot identify anybody; empty when none is left."""
+        ...
+
+    def validate(self, store: Path) -> str:
+        """Return what is wrong with a store, empty when it is valid."""
+        ...
+
+    def sentence(self, version: CohortVersion) -> str:
+        """Return what the cohort selects in words that may be published: no names that people gave, no free text."""
+        ...
+
+    def identity(self, record: ImagingRecord, *, profile: str) -> Traces:
+        """Return what identifies somebody in the sources of a record, to be looked for in what was made of them."""
         ...
 
     def preview(self, store: Path, png: Path) -> None:

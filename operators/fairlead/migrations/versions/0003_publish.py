@@ -34,6 +34,14 @@ def upgrade() -> None:
     )
     op.create_index("ix_exports_state", "exports", ["state"])
     op.create_table(
+        "export_leases",
+        sa.Column("export_id", sa.String(40), nullable=False),
+        sa.Column("holder", sa.String(256), nullable=False),
+        sa.Column("expires_at", UtcDateTime(), nullable=False),
+        sa.PrimaryKeyConstraint("export_id", name="pk_export_leases"),
+        sa.ForeignKeyConstraint(["export_id"], ["exports.id"], name="fk_export_leases_export_id_exports"),
+    )
+    op.create_table(
         "datasets",
         sa.Column("id", sa.String(64), nullable=False),
         sa.Column("version", sa.Integer(), nullable=False),
@@ -54,4 +62,5 @@ def upgrade() -> None:
 def downgrade() -> None:
     """Drop the tables."""
     op.drop_table("datasets")
+    op.drop_table("export_leases")
     op.drop_table("exports")
