@@ -17,7 +17,7 @@ from fairlead.publish.making import by_sources, stores_of
 from fairlead.publish.rooms import Rooms
 from fairlead.publish.staging import SafeMember
 from fairlead.records import ConvertReport, GeometryVerdict, StoreReport, Validity
-from publish.fakes import an_imaging_record
+from publish.fakes import a_cohort, an_imaging_record
 
 IDENTITIES = ("Erika", "Mustermann", "19570314", "PID-4711", "Krankenhaus")
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")  # engines of commands that ran to their end
@@ -119,3 +119,89 @@ def test_each_file_is_converted_once_however_many_images_are_members():
 )
 def test_only_harmless_words_of_a_name_stay(settings, engine, label: str, public: str):
     assert Rooms(settings, engine).clean(label) == public
+
+
+def frozen_rule(tmp_path: Path, capfd: pytest.CaptureFixture[str], *, rules: list | None = None) -> str:
+    """Freeze a cohort of all microscopy and return its reference."""
+    definition = {"schemaVersion": "1", "title": "Cells", "unit": "series", "include": {"field": "kind", "op": "=", "value": "ome-image"}}
+    (tmp_path / "definition.yaml").write_text(yaml.safe_dump(definition | ({"rules": rules} if rules else {})))
+    capfd.readouterr()
+    assert run(["cohort", "freeze", str(tmp_path / "definition.yaml"), "--json"]) == 0
+    frozen = json.loads(capfd.readouterr().out)
+    return f"{frozen['id']}@{frozen['version']}"
+
+
+def test_rule_names_and_words_to_match_are_not_published(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd):
+    monkeypatch.setenv("FAIRLEAD_HOME", str(tmp_path / "home"))
+    (tmp_path / "in").mkdir()
+    tifffile.imwrite(tmp_path / "in" / "a.ome.tif", np.ones((8, 8), "uint8"), ome=True, metadata={"axes": "YX", "Name": "Zebra"})
+    assert run(["ingest", str(tmp_path / "in"), "--json"]) == 0
+    rules = [
+        {"name": "All of Dr Mustermann, PID-4711", "where": {"any": [
+            {"field": "series.size_x", "op": ">=", "value": 1}, {"field": "series.description", "op": "match", "value": "Krankenhaus"},
+            {"field": "project", "op": "in", "value": ["default", "erika-study"]}]}},
+    ]  # fmt: skip
+    reference = frozen_rule(tmp_path, capfd, rules=rules)
+    assert run(["publish", reference, "--approved-by", "stewart", "--requested-by", "clara", "--json"]) == 0
+    folder = Path(json.loads(capfd.readouterr().out)["folder"])
+    published = "".join(path.read_text("latin-1") for path in folder.rglob("*") if path.is_file())
+    assert not [word for word in (*IDENTITIES, "erika-study", "All of") if word in published]
+    assert "a named rule" in published
+    assert "size x is at least 1" in published
+    assert "a text match" in published
+
+
+@pytest.mark.parametrize("name", ["label", "Macro image"])
+def test_the_picture_of_a_slides_label_is_never_exported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd, name: str):
+    monkeypatch.setenv("FAIRLEAD_HOME", str(tmp_path / "home"))
+    (tmp_path / "in").mkdir()
+    tifffile.imwrite(tmp_path / "in" / "ok.ome.tif", np.ones((8, 8), "uint8"), ome=True, metadata={"axes": "YX", "Name": "tissue"})
+    with tifffile.TiffWriter(tmp_path / "in" / "slide.ome.tif", ome=True) as writer:
+        for title in ("tissue", name):
+            writer.write(np.full((8, 8), 3, "uint8"), metadata={"axes": "YX", "Name": title})
+    assert run(["ingest", str(tmp_path / "in"), "--json"]) == 0
+    assert run(["publish", frozen_rule(tmp_path, capfd), "--approved-by", "stewart", "--requested-by", "clara", "--json"]) == 0
+    document = json.loads(capfd.readouterr().out)
+    stores = list(Path(document["folder"], "images").iterdir())
+    assert [int(np.asarray(zarr.open_array(store, path="0")[...]).max()) for store in stores] == [1]
+    assert {item["code"] for item in document["refused"]} == {"quarantined"}
+    assert "slide" not in json.dumps(document["refused"])
+
+
+def test_the_tiffs_of_a_companion_are_compared_too(tmp_path: Path, settings, engine, monkeypatch: pytest.MonkeyPatch):
+    from fairlead.publish import rooms as module
+
+    companion, tiff = tmp_path / "set.companion.ome", tmp_path / "Mustermann.tif"
+    tifffile.imwrite(tiff, np.ones((8, 8), "uint8"))
+    companion.write_text(
+        '<OME xmlns="http://www.openmicroscopy.org/Schemas/OME/2016-06"><Image ID="Image:0"><Pixels ID="Pixels:0" DimensionOrder="XYZCT" '
+        'Type="uint8" SizeX="8" SizeY="8" SizeZ="1" SizeC="1" SizeT="1"><Channel ID="Channel:0:0" SamplesPerPixel="1"/>'
+        '<TiffData IFD="0" PlaneCount="1"><UUID FileName="Mustermann.tif">urn:uuid:1</UUID></TiffData></Pixels></Image></OME>'
+    )
+    real = module.deidentify_folder
+
+    def meanwhile(*given, **named):
+        report = real(*given, **named)
+        tiff.write_bytes(tiff.read_bytes() + b"other")
+        return report
+
+    monkeypatch.setattr(module, "deidentify_folder", meanwhile)
+    record = an_imaging_record(1, kind="ome-image", path=str(companion))
+    with pytest.raises(CheckFailed, match="changed while"):
+        Rooms(settings, engine).deidentify(a_cohort([record]), record, tmp_path / "out", profile="basic")
+
+
+def test_an_identifier_of_one_dataset_is_none_of_another(settings, engine, data: Path, tmp_path: Path):
+    import pydicom
+
+    source = data / "dicom" / "ct" / "dcmqi_ct3slice"
+    paths = tuple(str(path) for path in sorted(source.iterdir()))
+    record = an_imaging_record(1)
+    core = record.core.model_copy(update={"source": record.core.source.model_copy(update={"paths": paths})})
+    record = record.model_copy(update={"core": core})
+    found = []
+    for reference in ("chest@1", "chest@2", "head@1"):
+        Rooms(settings, engine).deidentify(a_cohort([record], reference=reference), record, tmp_path / reference, profile="basic")
+        found.append({pydicom.dcmread(path).SOPInstanceUID for path in (tmp_path / reference).rglob("*.dcm")})
+    assert found[0] == found[1]
+    assert not found[0] & found[2]
