@@ -223,6 +223,25 @@ def test_padding_of_a_label_map_is_background_and_unknown_values_are_refused(dat
     assert "does not describe" in convert(tmp_path / "in", tmp_path / "again").refused[0].reason
 
 
+def test_free_text_of_segments_stays_behind_and_standard_codes_stay(tmp_path):
+    dataset = a_segmentation([(1, [0.0, 0.0, 0.0], mask(1)), (2, [0.0, 0.0, 1.25], mask(2))])
+    first, second = dataset.SegmentSequence[:2]
+    first.SegmentLabel, first.SegmentDescription = "Tumour of Hannelore K.", "Hannelore K."
+    first.TrackingID, first.TrackingUID, first.SegmentAlgorithmName = "Novak seen 31.01.2019", "1.2.3.4", "by Dr Novak"
+    first.SegmentedPropertyTypeCodeSequence = [item(CodeValue="T-62000", CodingSchemeDesignator="SRT", CodeMeaning="Hannelore")]
+    first.SegmentedPropertyCategoryCodeSequence = [item(CodeValue="1", CodingSchemeDesignator="99NOVAK", CodeMeaning="Novak")]
+    first.AnatomicRegionSequence = [item(CodeValue="10200004", CodingSchemeDesignator="SCT", CodeMeaning="Liver")]
+    second.SegmentLabel = "Left kidney"
+    save(tmp_path / "in", [dataset])
+    (store,) = convert(tmp_path / "in", tmp_path / "out").stores
+    written = "".join(file.read_text() for file in (tmp_path / "out").rglob("zarr.json"))
+    assert not [word for word in ("Hannelore", "Novak", "NOVAK", "31.01.2019", "Tumour of") if word in written]
+    one, two = attributes(tmp_path / "out" / store.path / "labels" / store.labels[0])["ome"]["image-label"]["properties"]
+    assert (one["label"], two["label"]) == ("segment 1", "Left kidney")
+    assert one["anatomic_region"] == {"code": "10200004", "scheme": "SCT", "meaning": "Liver"}
+    assert (one["type"]["code"], one["tracking_uid"], "category" in one) == ("T-62000", "urn:oid:1.2.3.4", False)
+
+
 def test_a_crop_of_the_images_lattice_is_placed_by_whole_voxels(tmp_path):
     positions = axial_positions(4)
     inside = np.ones((3, 5), bool)

@@ -12,11 +12,13 @@ from fairlead.convert.pyramid import level_offset
 from fairlead.convert.writer import ValueRange
 from fairlead.records import JsonObject
 
+OME: Final = "OME"
 INTRINSIC: Final = "intrinsic"
 PATIENT: Final = "patient"
 DOWNSAMPLING: Final = {"type": "local mean", "metadata": {"method": "mean over 2 samples per space axis, edge clamped, half up"}}
 MAJORITY: Final = {"type": "majority", "metadata": {"method": "most frequent label of 2 samples per space axis, the highest of equals"}}
 REUSED: Final = {"type": "levels of the source", "metadata": {"method": "not computed: the source's own levels"}}
+OWN_LEVELS: Final = (DOWNSAMPLING, MAJORITY, REUSED)
 LPS: Final = (("x", "right-to-left"), ("y", "anterior-to-posterior"), ("z", "inferior-to-superior"))
 
 
@@ -37,14 +39,14 @@ def _multiscale_05(plan: ImagePlan, shapes: Sequence[tuple[int, ...]]) -> JsonOb
     datasets = [
         {"path": str(number), "coordinateTransformations": _level_transforms(plan, number, shape)} for number, shape in enumerate(shapes)
     ]
-    return {"name": plan.name, "axes": [_axis(axis) for axis in plan.axes], "datasets": datasets}
+    return _named(plan) | {"axes": [_axis(axis) for axis in plan.axes], "datasets": datasets}
 
 
 def _multiscale_06(plan: ImagePlan, shapes: Sequence[tuple[int, ...]]) -> JsonObject:
     """Return the multiscale with coordinate systems (RFC-5): levels map to the intrinsic system, an affine to the patient."""
     plain = [{key: value for key, value in _axis(axis).items() if key != "orientation"} for axis in plan.axes]
     systems: list[JsonObject] = [{"name": INTRINSIC, "axes": plain}]
-    image: JsonObject = {"name": plan.name, "coordinateSystems": systems, "datasets": []}
+    image: JsonObject = _named(plan) | {"coordinateSystems": systems, "datasets": []}
     for number, shape in enumerate(shapes):
         steps = _level_transforms(plan, number, shape, origin=False)
         image["datasets"].append({"path": str(number), "coordinateTransformations": [_sequence(steps, str(number))]})
@@ -52,6 +54,11 @@ def _multiscale_06(plan: ImagePlan, shapes: Sequence[tuple[int, ...]]) -> JsonOb
         systems.append({"name": PATIENT, "axes": _patient_axes(plan)})
         image["coordinateTransformations"] = [_patient_transform(plan)]
     return image
+
+
+def _named(plan: ImagePlan) -> JsonObject:
+    """Return the image's name where it is the hash of an identifier; a file's name may be a person's."""
+    return {} if plan.kind == OME else {"name": plan.name}
 
 
 def _sequence(steps: list[JsonObject], path: str) -> JsonObject:
@@ -119,8 +126,7 @@ def _halvings(full: int, size: int) -> int:
 def _omero(plan: ImagePlan, ranges: Sequence[ValueRange]) -> JsonObject:
     channels = [_channel(channel, values) for channel, values in zip(plan.channels, ranges, strict=True)]
     planes = {axis.name: axis.size // 2 for axis in plan.axes if axis.name == "z"}
-    return {
-        "name": plan.name,
+    return _named(plan) | {
         "channels": channels,
         "rdefs": {"defaultT": 0, "defaultZ": planes.get("z", 0), "model": "greyscale" if plan.greyscale else "color"},
     }

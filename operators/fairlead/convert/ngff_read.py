@@ -13,6 +13,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from fairlead.convert.allowed import channel_label, known_unit
 from fairlead.convert.plan import AXIS_ORDER, AXIS_TYPES, Channel
 from fairlead.errors import UnreadableImage, UnsupportedInput
 from fairlead.records import JsonObject
@@ -21,7 +22,6 @@ READ: Final = ("0.1", "0.2", "0.3", "0.4", "0.5", "0.6")
 IMPLIED: Final = frozenset({"0.1", "0.2"})
 """Versions whose images always have the axes t, c, z, y, x, and no scales."""
 PLAIN: Final = frozenset({"scale", "translation", "identity", "sequence"})
-LABEL_KEYS: Final = frozenset({"colors", "properties"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,15 +77,7 @@ def known_version(version: str) -> str:
 def channels_of(ome: JsonObject, count: int) -> tuple[Channel, ...]:
     """Return how the channels are shown, as ``omero`` says."""
     stated = (ome.get("omero") or {}).get("channels") or []
-    return tuple(_channel(stated[number] if number < len(stated) else {}) for number in range(count))
-
-
-def image_label_of(ome: JsonObject) -> JsonObject:
-    """Return ``image-label`` with what the specification names: colours, properties and the image it belongs to."""
-    stated = ome.get("image-label")
-    stated = stated if isinstance(stated, dict) else {}
-    found: JsonObject = {key: value for key, value in stated.items() if key in LABEL_KEYS and isinstance(value, list)}
-    return found | {"source": {"image": "../../"}}
+    return tuple(_channel(stated[number] if number < len(stated) else {}, number) for number in range(count))
 
 
 def _axes(image: JsonObject, family: str) -> tuple[tuple[str, ...], tuple[str | None, ...]]:
@@ -98,7 +90,7 @@ def _axes(image: JsonObject, family: str) -> tuple[tuple[str, ...], tuple[str | 
     if not types_fit or names != sorted(names, key=lambda name: AXIS_ORDER.find(name)) or not {"y", "x"} <= set(names):
         raise UnsupportedInput("Axes other than t, c, z, y, x in this order are not converted.", remedy="Reorder the axes first.")
     units = [axis.get("unit") for axis in named]
-    return tuple(names), tuple(unit if isinstance(unit, str) and re.fullmatch("[a-z]+", unit) else None for unit in units)
+    return tuple(names), tuple(known_unit(unit) for unit in units)
 
 
 def _transform(dataset: JsonObject, image: JsonObject, family: str, count: int) -> tuple[tuple[float, ...], tuple[float, ...]]:
@@ -127,13 +119,13 @@ def _has_other_transforms(image: JsonObject) -> bool:
     return any(step.get("type") != "identity" and "output" in step for step in image.get("coordinateTransformations") or [])
 
 
-def _channel(entry: Any) -> Channel:
+def _channel(entry: Any, number: int) -> Channel:
     entry = entry if isinstance(entry, dict) else {}
     label, color, window = entry.get("label"), str(entry.get("color", "")), entry.get("window") or {}
     ends = (window.get("start"), window.get("end")) if isinstance(window, dict) else (None, None)
     known = all(isinstance(end, (int, float)) and math.isfinite(end) for end in ends)
     return Channel(
-        label=str(label)[:200] if label else None,
+        label=channel_label(label, number),
         color=color.upper() if re.fullmatch(r"[0-9A-Fa-f]{6}", color) else "FFFFFF",
         window=(float(ends[0]), float(ends[1])) if known else None,  # type: ignore[arg-type]  # numbers, checked above
         inverted=entry.get("inverted") is True,

@@ -84,9 +84,9 @@ class PlaneFiles:
         try:
             plane = np.asarray(tifffile.imread(file, key=page))
         except DAMAGED as error:
-            raise UnreadableImage(f"{file.name} of the set cannot be read ({type(error).__name__}).") from error
+            raise UnreadableImage(f"A file of the set cannot be read ({type(error).__name__}).") from error
         if plane.shape != (self._image.sizes["y"], self._image.sizes["x"]):
-            raise UnreadableImage(f"{file.name} of the set has another size than its companion says.")
+            raise UnreadableImage("A file of the set has another size than its companion says.")
         return plane.astype(self._dtype, copy=False)
 
 

@@ -15,17 +15,17 @@ import numpy as np
 import zarr
 from numpy.typing import NDArray
 
-from fairlead.convert.ngff_read import NgffImage, channels_of, image_label_of, read_image
+from fairlead.convert.allowed import label_metadata, label_names, plate_metadata, well_metadata
+from fairlead.convert.ngff_read import NgffImage, channels_of, read_image
 from fairlead.convert.plan import Axis, CollectionPlan, ImagePlan, StorePlan
 from fairlead.convert.republish import copied
-from fairlead.convert.sources import Source, safe_stem
+from fairlead.convert.sources import Source
 from fairlead.convert.validate import LABELS, labels_of, missing_chunks, read_group, read_ome, series_of
 from fairlead.convert.volumes import Policy
 from fairlead.errors import UnreadableImage, UnsupportedInput
 from fairlead.records import GeometryVerdict, JsonObject
 
 STATED: Final = GeometryVerdict(verdict="none", reason="OME-Zarr: sampling as the source states it.")
-PLATE_KEYS: Final = frozenset({"rows", "columns", "wells", "acquisitions", "field_count"})
 MAX_IMAGES: Final = 100_000
 
 
@@ -82,7 +82,8 @@ def _image(source: Source, folder: Path, name: str, policy: Policy, *, number: i
         raise UnreadableImage(f"The metadata name {len(image.names)} axes, the array has {arrays[0].ndim}.")
     _alike(image, arrays)
     dropped = _absent(arrays, policy)
-    labels = tuple(_label(source, folder, label, policy) for label in labels_of(folder))
+    listed = labels_of(folder)
+    labels = tuple(_label(source, folder, label, called, policy) for label, called in zip(listed, label_names(listed), strict=True))
     axes = _axis_list(image, arrays[0])
     count = next((axis.size for axis in axes if axis.name == "c"), 1)
     space = [place for place, axis in enumerate(axes) if axis.is_space]
@@ -117,13 +118,13 @@ def _states_levels(image: NgffImage) -> bool:
     return len(image.scales) > 1 and len(set(image.scales)) > 1
 
 
-def _label(source: Source, folder: Path, name: str, policy: Policy) -> ImagePlan:
+def _label(source: Source, folder: Path, name: str, called: str, policy: Policy) -> ImagePlan:
     place = _inside(folder, f"{LABELS}/{name}")
-    plan = _image(source, place, safe_stem(name), policy, number=0)
+    plan = _image(source, place, called, policy, number=0)
     if plan.dtype.kind not in "iu":
         raise UnsupportedInput("A label image holds no whole numbers.", remedy="Labels are integers (NGFF 0.5, labels).")
     ome, _ = read_ome(place)
-    return _as_label(plan, image_label_of(ome))
+    return _as_label(plan, label_metadata(ome.get("image-label")))
 
 
 def _as_label(plan: ImagePlan, image_label: JsonObject) -> ImagePlan:
@@ -145,37 +146,21 @@ def _as_label(plan: ImagePlan, image_label: JsonObject) -> ImagePlan:
 
 def _plate(source: Source, stem: str, ome: JsonObject, policy: Policy) -> CollectionPlan:
     """Plan a plate: the same rows, columns, wells and fields, every field an image of its own."""
-    plate = ome["plate"]
     try:
-        wells = [str(well["path"]) for well in plate["wells"]]
-        groups: dict[str, JsonObject] = {"": {"plate": _plate_metadata(plate)}}
+        plate, moved = plate_metadata(ome["plate"])
+        groups: dict[str, JsonObject] = {"": {"plate": plate}}
         images: dict[str, ImagePlan] = {}
-        for well in wells:
-            stated = read_group(_inside(source.path, well))["well"]
-            groups[well] = {"well": {"images": [_field(item) for item in stated["images"]]}}
-            for item in stated["images"]:
-                path = f"{well}/{item['path']}"
-                images[path] = _image(source, _inside(source.path, path), f"{stem}-{len(images)}", policy, number=len(images))
-    except (KeyError, TypeError, OSError, ValueError) as error:
+        for old, new in moved.items():
+            groups[new] = {}
+            groups[new]["well"], fields = well_metadata(read_group(_inside(source.path, old))["well"])
+            for number, field in enumerate(fields):
+                place = _inside(source.path, f"{old}/{field}")
+                images[f"{new}/{number}"] = _image(source, place, f"{stem}-{len(images)}", policy, number=len(images))
+    except (KeyError, IndexError, TypeError, AttributeError, OSError, ValueError) as error:
         raise UnreadableImage("The plate's metadata and its wells do not hold together.") from error
     if not images or len(images) > MAX_IMAGES:
         raise UnreadableImage(f"The plate holds {len(images)} images.")
     return CollectionPlan(name=stem, source=source.name, kind="HCS", groups=groups, images=images)
-
-
-def _plate_metadata(plate: JsonObject) -> JsonObject:
-    """Return the plate as NGFF 0.5 names it; free text such as its name stays behind."""
-    found = {key: value for key, value in plate.items() if key in PLATE_KEYS}
-    for key in ("rows", "columns"):
-        found[key] = [{"name": str(entry["name"])} for entry in plate[key]]
-    found["wells"] = [{key: well[key] for key in ("path", "rowIndex", "columnIndex")} for well in plate["wells"]]
-    if "acquisitions" in found:
-        found["acquisitions"] = [{key: run[key] for key in ("id", "maximumfieldcount") if key in run} for run in plate["acquisitions"]]
-    return found
-
-
-def _field(item: JsonObject) -> JsonObject:
-    return {key: item[key] for key in ("path", "acquisition") if key in item}
 
 
 def _images_of_well(ome: JsonObject) -> list[str]:

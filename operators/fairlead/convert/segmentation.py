@@ -1,6 +1,6 @@
 """Read a DICOM segmentation: what its segments mean, where its frames lie, and one frame's bits (PS3.3 A.51, C.8.20).
 
-Nothing of a patient is read: segments carry codes, colours and tracking ids, frames carry positions.
+Nothing of a patient is read: segments carry codes, colours, tracking UIDs and labels of known words, frames carry positions.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from fairlead.convert.headers import Header, pixel_offset
 from fairlead.convert.lattice import PlanePose
 from fairlead.convert.sop_classes import UNCOMPRESSED, decoders_of
 from fairlead.convert.tiles import Tile, slide_tile
+from fairlead.convert.words import coded, known_words
 from fairlead.errors import UnreadableImage, UnsupportedInput
 from fairlead.records import JsonObject, is_uid
 
@@ -29,7 +30,8 @@ type Kind = Literal["binary", "fractional", "labelmap"]
 
 KINDS: Final[Mapping[str, Kind]] = {"BINARY": "binary", "FRACTIONAL": "fractional", "LABELMAP": "labelmap"}
 MAX_FRAMES: Final = 200_000
-LONGEST_LABEL: Final = 64
+ALGORITHMS: Final = frozenset({"AUTOMATIC", "SEMIAUTOMATIC", "MANUAL"})
+"""Values of SegmentAlgorithmType (PS3.3 C.8.20.2)."""
 D50: Final = (0.9642, 1.0, 0.8251)
 XYZ_TO_RGB: Final = np.array([[3.1338561, -1.6168667, -0.4906146], [-0.9787684, 1.9161415, 0.0334540], [0.0719453, -0.2289914, 1.4052427]])
 """XYZ under D50 to linear sRGB, Bradford adapted."""
@@ -211,19 +213,18 @@ def _segment(item: Dataset) -> Segment:
         ("AnatomicRegionSequence", "anatomic_region"),
     ):
         if codes := item.get(name):
-            properties[key] = _code(codes[0])
-    for name, key in (("SegmentAlgorithmType", "algorithm_type"), ("SegmentAlgorithmName", "algorithm"), ("TrackingID", "tracking_id")):
-        if value := item.get(name):
-            properties[key] = str(value)[:LONGEST_LABEL]
+            properties |= {key: code} if (code := _code(codes[0])) else {}
+    if (algorithm := str(item.get("SegmentAlgorithmType") or "")) in ALGORITHMS:
+        properties["algorithm_type"] = algorithm
     if is_uid(tracking := str(item.get("TrackingUID") or "")):
         properties["tracking_uid"] = f"urn:oid:{tracking}"
-    return Segment(int(item.SegmentNumber), str(item.get("SegmentLabel", ""))[:LONGEST_LABEL], properties, _rgb(item))
+    label = known_words(str(item.get("SegmentLabel") or "")) or f"segment {int(item.SegmentNumber)}"
+    return Segment(int(item.SegmentNumber), label, properties, _rgb(item))
 
 
 def _code(item: Dataset) -> JsonObject:
     value = item.get("CodeValue") or item.get("LongCodeValue") or item.get("URNCodeValue") or ""
-    found = {"code": value, "scheme": item.get("CodingSchemeDesignator", ""), "meaning": item.get("CodeMeaning", "")}
-    return {key: str(text)[:LONGEST_LABEL] for key, text in found.items()}
+    return coded(value, item.get("CodingSchemeDesignator", ""), item.get("CodeMeaning", ""))
 
 
 def _rgb(item: Dataset) -> tuple[int, int, int] | None:

@@ -13,6 +13,8 @@ from typing import Final
 from rdflib import Namespace
 from rdflib.namespace import DCTERMS, FOAF, PROV, RDFS, SKOS, XSD
 
+from fairlead.terms import CHANNEL_TERMS as CHANNEL_TERMS
+
 DCAT: Final = Namespace("http://www.w3.org/ns/dcat#")
 """DCAT 3; rdflib's closed namespace is still DCAT 2 and does not know ``dcat:version``."""
 FDP: Final = Namespace("https://w3id.org/fdp/fdp-o#")
@@ -105,17 +107,6 @@ FILE_TYPES: Final[Mapping[str, str]] = {
     "text/turtle": "RDF_TURTLE",
     "text/plain": "TXT",
 }
-
-CHANNEL_TERMS: Final = frozenset(
-    """alexa alexafluor am amca ampk af acridine actin atto bf bfp blue brightfield calcein calcofluor cellmask cfp channel ch cherry
-    citrine congo coumarin crimson cy2 cy3 cy5 cy7 cyan dab dapi darkfield dendra dic draq5 dsred ebfp ecfp egfp em emerald emission
-    eosin ethidium eyfp ex excitation far fitc fluo fluor fluor4 fluorescein fluorescence fura gcamp gfp green h he hematoxylin hoechst
-    infrared iodide jf jrgeco lut lyso lysotracker magenta mcherry membrane mito mitotracker mneongreen morange mplum mruby mscarlet
-    mstrawberry mturquoise nile nissl nuclei nucleus oregon orange orca pas pe phalloidin phase picrosirius pmt propidium purple red rfp
-    rgb rhodamine silver sirius stain sybr sytox tagbfp tagrfp tdtomato texas toluidine topro transmitted transmission trichrome tritc
-    turquoise uv venus violet wga white xylene yellow yfp""".split()  # noqa: SIM905  (a list of 110 quoted words is not easier to read)
-)
-"""Words of channel names that name a stain, a fluorophore, a colour or a contrast; any other word of a name may be anybody's."""
 
 IRI: Final = re.compile(r"https?://[^\s<>\"{}|\\^`\x00-\x20]+")
 EMAIL: Final = re.compile(r"[^\s<>\"{}|\\^`@]+@[^\s<>\"{}|\\^`@]+\.[^\s<>\"{}|\\^`@]+")
