@@ -18,7 +18,7 @@ from fairlead.airflow.export import (
 )
 
 EXPORT = "{{ ti.xcom_pull(task_ids='request') }}"
-RETRY = {"retries": 2, "retry_delay": timedelta(seconds=10)}
+RETRY = {"retries": 4, "retry_delay": timedelta(seconds=20)}  # longer than a lease: a worker that was killed holds one
 
 with DAG(
     "export_cohort",

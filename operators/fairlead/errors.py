@@ -142,7 +142,7 @@ class Busy(Conflict):
     """Another process works at the same thing; nothing is wrong with it."""
 
     code = "busy"
-    default_remedy = "Wait until it is done, or repeat later: a process that died is noticed within two minutes."
+    default_remedy = "Wait until it is done, or repeat later: a process that died is noticed within a minute."
 
 
 class EmptyCohort(Conflict):

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from cohort.conftest import Define
-from fairlead.cohort.sentence import sentence
+from fairlead.cohort.sentence import public_sentence, sentence
 from fairlead.extract import FieldCatalogue
 
 CT = {"field": "modality", "op": "=", "value": "CT"}
@@ -69,4 +69,49 @@ def test_unit_scope_rules_and_exclusions_are_told(define: Define, catalogue: Fie
     assert sentence(definition, catalogue) == (
         "Studies with series where modality is Computed Tomography, from centre a or b, from project lung; and “imaged”: size x is stated; "
         "except “flat”: those where size x is stated, or where that is not known."
+    )
+
+
+NAME = "Dr Miller’s MRN 4711"
+
+
+@pytest.mark.parametrize(
+    ("include", "expected"),
+    [
+        (CT, "Series where modality is Computed Tomography."),
+        ({"field": "patient.sex", "op": "=", "value": "F"}, "Series where sex is F."),
+        ({"field": "kind", "op": "=", "value": "ome-image"}, "Series where kind of record is ome-image."),
+        ({"field": "age", "op": "between", "value": [40, 75]}, "Series where age is 40 to 75 years."),
+        (
+            {"field": "study_date", "op": "between", "value": ["2019-01-01", "2019-12-31"]},
+            "Series where study date is 2019-01-01 to 2019-12-31.",
+        ),
+        ({"field": "series.description", "op": "match", "value": NAME}, "Series where series description is a text match."),
+        ({"field": "model", "op": "=", "value": NAME}, "Series where model is a given text."),
+        ({"field": "model", "op": "in", "value": [NAME, "x"]}, "Series where model is 2 given texts."),
+        ({"field": "body_part", "op": "=", "value": NAME}, "Series where body part is a given text."),
+        ({"not": {"field": "model", "op": "=", "value": NAME}}, "Series where model is stated and not a given text."),
+        (
+            {"atLeast": 1, "of": [{"any": [CT, {"field": "series.description", "op": "match", "value": NAME}]}, CT]},
+            "Series where at least 1",
+        ),
+        ({"has": "series", "where": {"field": "model", "op": "=", "value": NAME}}, "Series where the same patient has at least 1 series"),
+        ({"cohort": f"{UUID}@3"}, "Series where it is in cohort of this installation."),
+    ],
+)
+def test_words_that_somebody_wrote_are_not_in_the_public_sentence(
+    define: Define, catalogue: FieldCatalogue, include: Any, expected: str
+) -> None:
+    text = public_sentence(define(include), catalogue)
+    assert text.startswith(expected)
+    assert not any(word.casefold() in text.casefold() for word in (*NAME.split(), UUID))
+
+
+def test_names_of_rules_centres_and_projects_are_not_in_the_public_sentence(define: Define, catalogue: FieldCatalogue) -> None:
+    rule = {"name": NAME, "where": {"field": "series.size_x", "op": "exists"}}
+    scope = {"centers": ["a", "b"], "projects": ["miller"]}
+    definition = define(CT, scope=scope, rules=[rule], exclude=[{**rule, "name": f"not {NAME}"}])
+    assert public_sentence(definition, catalogue) == (
+        "Series where modality is Computed Tomography, from 2 of the centres, from one of the projects; and a named rule: "
+        "size x is stated; except those where size x is stated, or where that is not known."
     )

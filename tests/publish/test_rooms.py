@@ -96,6 +96,30 @@ def test_nothing_of_the_source_identifies_in_what_was_published(home: Path, coho
     assert hits == []
 
 
+@pytest.mark.parametrize("keyword", ["PatientID", "StudyInstanceUID", "file"])
+def test_a_title_with_an_identity_of_the_headers_is_stopped_at_the_last_gate(home: Path, cohort: str, data: Path, capfd, keyword: str):
+    header = pydicom.dcmread(next((data / CT).iterdir()), stop_before_pixels=True)
+    word = "Doe_Jane_19570314" if keyword == "file" else str(header[keyword].value)
+    assert len(word) > 3
+    code = run(["publish", cohort, "--title", f"Scans {word}", "--approved-by", "stewart", "--requested-by", "clara", "--json"])
+    captured = capfd.readouterr()
+    if code == 0:  # the title was cleaned before
+        assert word not in captured.out
+        return
+    assert "still holds" in captured.err
+    assert word not in captured.err
+
+
+def test_a_failed_check_of_what_was_published_ends_with_one(home: Path, cohort: str, capfd, monkeypatch: pytest.MonkeyPatch):
+    import fairlead.publish
+
+    monkeypatch.setattr(fairlead.publish, "verify_published", lambda folder, record: {"manifest": False, "voxels": True})
+    assert run(["publish", cohort, "--approved-by", "stewart", "--requested-by", "clara", "--json"]) == 1
+    captured = capfd.readouterr()
+    assert json.loads(captured.out)["checks"] == {"manifest": False, "voxels": True}
+    assert "does not pass manifest" in captured.err
+
+
 def test_publishing_twice_changes_nothing(home: Path, cohort: str, capfd):
     first, second = published(capfd, cohort), published(capfd, cohort)
     assert (first["dataset"], first["version"], first["folder"]) == (second["dataset"], second["version"], second["folder"])

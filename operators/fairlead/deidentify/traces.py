@@ -20,7 +20,7 @@ from fairlead.errors import FairleadError, UnreadableImage
 
 MOST_HEADERS: Final = 16
 SHORTEST_STEM: Final = 6
-SHORTEST_NUMBER: Final = 6
+ISO_DATE: Final = re.compile(rb"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 SUFFIXES: Final = re.compile(r"(\.(ome|companion|tiff?|tf[28]|btf|zarr|xml|dcm))+$", re.IGNORECASE)
 COMMON: Final = re.compile(
     r"(images?|cells?|plates?|series|samples?|channels?|stack|volume|slides?|tissue|fluorescence|microscopy)[ _-]?\d{0,3}"
@@ -79,18 +79,15 @@ class Traces:
         kinds = {
             "identifier" for uid in self._identity.uids if uid.encode() in lower and re.search(rf"(?<![\d.]){re.escape(uid)}(?![\d])", text)
         }
-        kinds |= {"name or number" for word in self._identity.texts if _counts(word) and _occurs(word, lower)}
+        kinds |= {"name or number" for word in self._identity.texts if _occurs(word, lower)}
         kinds |= {"name or number" for value in self._identity.raw if value.lower() in lower}
         kinds |= {"date" for day in self._identity.dates - known if _has_date(day, text)}
         return frozenset(kinds)
 
 
-def _counts(word: str) -> bool:
-    return not word.isdigit() or len(word) >= SHORTEST_NUMBER
-
-
 def _occurs(word: str, lower: bytes) -> bool:
-    return any(pattern.search(lower) for pattern in text_patterns(word))
+    where = ISO_DATE.sub(b"", lower) if word.isdigit() else lower  # a patient number may look like a year
+    return any(pattern.search(where) for pattern in text_patterns(word))
 
 
 def _has_date(day: str, text: str) -> bool:

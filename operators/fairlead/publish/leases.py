@@ -26,7 +26,7 @@ from fairlead.errors import Busy, ServiceUnreachable
 from fairlead.publish.tables import leases
 
 logger = logging.getLogger(__name__)
-LEASE_S: Final = 120.0
+LEASE_S: Final = 60.0
 
 
 @dataclass(frozen=True, slots=True)
