@@ -6,6 +6,7 @@ Tables belong to rooms (``receive/tables.py``, ``cohort/tables.py``, ``publish/t
 from __future__ import annotations
 
 import os
+import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -13,12 +14,13 @@ from pathlib import Path
 from typing import Any, Final
 from weakref import WeakSet
 
-from sqlalchemy import URL, DateTime, Dialect, Engine, MetaData, create_engine, event, make_url
-from sqlalchemy.exc import OperationalError
+from sqlalchemy import URL, Connection, DateTime, Dialect, Engine, MetaData, create_engine, event, make_url
+from sqlalchemy.exc import ArgumentError, DatabaseError, IntegrityError, InterfaceError, NoSuchModuleError, OperationalError
 from sqlalchemy.types import TypeDecorator
 
-from fairlead.errors import ServiceUnreachable
-from fairlead.settings import Settings
+from fairlead.errors import FairleadError, InvalidConfiguration, ServiceUnreachable, StorageFull
+from fairlead.files import private_file, usable_folder
+from fairlead.settings import Settings, prepare_home
 
 metadata: Final = MetaData(
     naming_convention={
@@ -30,6 +32,9 @@ metadata: Final = MetaData(
     }
 )
 SQLITE_BUSY_MS: Final = 30_000
+WRITES: Final = "fairlead_writes"
+POSTGRES_DISK_FULL: Final = "53100"
+NO_DATABASE: Final = frozenset({sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT})
 
 # Two things need to find every engine: a forked child (Airflow runs each task in one), which must not share its parent's
 # connections, and the end of a command.
@@ -61,20 +66,56 @@ def utc_now() -> datetime:
 
 
 def open_engine(url: str) -> Engine:
-    """Return an engine; SQLite with write-ahead log, foreign keys, full sync and a 30 s busy timeout, PostgreSQL pinged before use."""
-    parsed = make_url(url)
-    engine = _open_sqlite(parsed) if parsed.get_backend_name() == "sqlite" else create_engine(parsed, pool_pre_ping=True)
+    """Return an engine; SQLite with write-ahead log, foreign keys, full sync and a 30 s busy timeout, PostgreSQL pinged before use.
+
+    ``engine.begin()`` is for writing, ``engine.connect()`` for reading: on SQLite only the first takes the write lock.
+
+    Raises
+    ------
+    InvalidConfiguration : the URL is none, names a database without a driver here, or a file that cannot be used.
+    """
+    parsed = database_address(url)
+    try:
+        engine = _open_sqlite(parsed) if parsed.get_backend_name() == "sqlite" else create_engine(parsed, pool_pre_ping=True)
+    except (ArgumentError, ModuleNotFoundError) as error:
+        raise _no_address() from error
     _engines.add(engine)
     return engine
 
 
+def database_address(url: str) -> URL:
+    """Return the parsed URL; raise InvalidConfiguration, without repeating it (it may hold a password), when it is none."""
+    try:
+        address = make_url(url)
+        address.get_dialect()
+    except (ArgumentError, NoSuchModuleError, ModuleNotFoundError, ValueError) as error:
+        raise _no_address() from error
+    return address
+
+
+def _no_address() -> InvalidConfiguration:
+    return InvalidConfiguration(
+        "The database address FAIRLEAD_DATABASE_URL (database_url) is not one that can be used here.",
+        remedy="Write postgresql+psycopg://user:password@host/name or sqlite:////path/to/file, or leave it out.",
+    )
+
+
 def _open_sqlite(url: URL) -> Engine:
-    if url.database:
-        Path(url.database).parent.mkdir(parents=True, exist_ok=True)
+    if url.database and not url.database.startswith((":memory:", "file:")):
+        file = Path(url.database)
+        usable_folder(file.parent, "folder of the database")
+        private_file(file)
     engine = create_engine(url, connect_args={"timeout": SQLITE_BUSY_MS / 1000})
     event.listen(engine, "connect", _prepare_sqlite)
-    event.listen(engine, "begin", _begin_immediate)
+    event.listen(engine, "begin", _begin)
+    engine.begin = lambda: _writing(engine)  # type: ignore[method-assign]  # SQLAlchemy has no event that tells the two apart
     return engine
+
+
+@contextmanager
+def _writing(engine: Engine) -> Iterator[Connection]:
+    with engine.connect() as connection, connection.execution_options(**{WRITES: True}).begin():
+        yield connection
 
 
 def close_engines() -> None:
@@ -99,19 +140,49 @@ def _prepare_sqlite(connection: Any, _record: Any) -> None:
     cursor.close()
 
 
-def _begin_immediate(connection: Any) -> None:
-    connection.exec_driver_sql("BEGIN IMMEDIATE")
+def _begin(connection: Connection) -> None:
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if connection.get_execution_options().get(WRITES) else "BEGIN")
 
 
 @contextmanager
 def database_errors() -> Iterator[None]:
-    """Turn "cannot connect" and "locked for too long" into :class:`ServiceUnreachable`."""
+    """Turn what says nothing about the statement (no connection, locked for too long, full, damaged) into an error of ours."""
     try:
         yield
-    except OperationalError as error:
-        raise ServiceUnreachable(
-            "The database does not answer.", remedy="Check FAIRLEAD_DATABASE_URL and the server, then repeat."
-        ) from error
+    except IntegrityError:
+        raise
+    except (OperationalError, InterfaceError, DatabaseError) as error:
+        if (ours := _explained(error)) is None:
+            raise
+        raise ours from error
+
+
+def _explained(error: DatabaseError | InterfaceError) -> FairleadError | None:
+    """Return our error for one of the driver's; None for a statement that is wrong, which is a defect."""
+    if isinstance(error.orig, sqlite3.Error):
+        return _explained_sqlite(error.orig)
+    if getattr(error.orig, "sqlstate", None) == POSTGRES_DISK_FULL:
+        return StorageFull("The database server has no space left.")
+    if not isinstance(error, OperationalError | InterfaceError):
+        return None
+    return ServiceUnreachable("The database does not answer.", remedy="Check FAIRLEAD_DATABASE_URL and the server, then repeat.")
+
+
+def _explained_sqlite(error: sqlite3.Error) -> FairleadError | None:
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    if code == sqlite3.SQLITE_FULL:
+        return StorageFull("There is no space left to write the database file.")
+    if code in NO_DATABASE:
+        return InvalidConfiguration(
+            "The database file (fairlead.sqlite in FAIRLEAD_HOME, or the one of FAIRLEAD_DATABASE_URL) is damaged or is no database.",
+            remedy="Move it away and restore it from a backup, or choose another FAIRLEAD_HOME.",
+        )
+    if not isinstance(error, sqlite3.OperationalError):
+        return None
+    return ServiceUnreachable(
+        f"The database file does not answer ({getattr(error, 'sqlite_errorname', 'SQLITE_ERROR')}).",
+        remedy="Another process may be writing, or the file or its folder is not writable; repeat, nothing was lost.",
+    )
 
 
 def upgrade(engine: Engine) -> None:
@@ -124,6 +195,9 @@ def upgrade(engine: Engine) -> None:
     config = Config()
     config.set_main_option("script_location", "fairlead:migrations")
     head = ScriptDirectory.from_config(config).get_current_head()
+    with database_errors(), engine.connect() as connection:  # most of the time nothing is to do, and nobody has to wait
+        if MigrationContext.configure(connection).get_current_revision() == head:
+            return
     with database_errors(), engine.begin() as connection:
         if MigrationContext.configure(connection).get_current_revision() == head:
             return
@@ -133,6 +207,8 @@ def upgrade(engine: Engine) -> None:
 
 def open_database(settings: Settings) -> Engine:
     """Return an engine on the configured database with its schema up to date."""
+    if settings.database_url is None:
+        prepare_home(settings)
     engine = open_engine(settings.database)
     upgrade(engine)
     return engine

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, Final
 
-from fairlead.errors import Conflict, StorageFull
+from fairlead.errors import Conflict, InvalidConfiguration, StorageFull
 
 BLOCK_BYTES: Final = 1024 * 1024
 FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
@@ -26,6 +26,44 @@ def storage_errors(what: str) -> Iterator[None]:
         if error.errno in FULL:
             raise StorageFull(f"There is no space left to write {what}.") from error
         raise
+
+
+def usable_folder(folder: Path, what: str, *, mode: int = 0o777) -> Path:
+    """Return a folder that exists and can be written, made with ``mode`` when it is not there.
+
+    Raises
+    ------
+    InvalidConfiguration : it is a file, is read-only, or cannot be made; ``what`` names it ("home folder").
+    StorageFull : there is no room for it.
+    """
+    try:
+        with storage_errors(f"the {what}"):
+            folder.mkdir(parents=True, exist_ok=True, mode=mode)
+            if not os.access(folder, os.W_OK | os.X_OK):
+                raise PermissionError(errno.EACCES, "not writable")
+    except OSError as error:
+        reason = "it is not a folder" if isinstance(error, FileExistsError | NotADirectoryError) else error.strerror or type(error).__name__
+        raise InvalidConfiguration(
+            f"The {what} {folder} cannot be used ({reason}).", remedy="Choose a folder that you may write, or correct its permissions."
+        ) from error
+    return folder
+
+
+def private_file(file: Path) -> Path:
+    """Return a file that exists, made readable by its owner only; one that is there is left as it is.
+
+    Raises
+    ------
+    InvalidConfiguration : it is a folder, or may not be opened.
+    """
+    try:
+        with storage_errors(file.name):
+            os.close(os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+    except OSError as error:
+        raise InvalidConfiguration(
+            f"The file {file} cannot be used ({error.strerror}).", remedy="Move it away, or correct its permissions."
+        ) from error
+    return file
 
 
 def sync_folder(folder: Path) -> None:

@@ -33,6 +33,6 @@ def configure_logging(level: str = "INFO", style: Literal["text", "json"] = "tex
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonLines() if style == "json" else logging.Formatter("%(asctime)s %(levelname)-7s %(name)s  %(message)s"))
     logging.basicConfig(level=level, handlers=[handler], force=True)
-    for noisy in ("pynetdicom", "httpx", "httpcore", "alembic", "rdflib"):
+    for noisy in ("pynetdicom", "httpx", "httpcore", "alembic", "rdflib", "opensearch", "tifffile"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
     logging.getLogger("pydicom").setLevel(logging.ERROR)  # its warnings quote header values

@@ -9,13 +9,14 @@ from __future__ import annotations
 import os
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, SecretStr, ValidationError
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, YamlConfigSettingsSource
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError, YamlConfigSettingsSource
 
+from fairlead.configuration import place_of, read_mapping, unreadable_variables
 from fairlead.errors import InvalidConfiguration
+from fairlead.files import usable_folder
 from fairlead.records import Name
 from fairlead.resources import configs_folder
 
@@ -159,7 +160,10 @@ class Settings(BaseSettings):
     @cached_property
     def home_folder(self) -> Path:
         """Absolute home of all embedded state."""
-        return self.home.expanduser().resolve()
+        try:
+            return self.home.expanduser().resolve()
+        except (RuntimeError, OSError) as error:
+            raise InvalidConfiguration(f"The home folder {self.home} cannot be used ({error}).", remedy="Set FAIRLEAD_HOME.") from error
 
     @cached_property
     def archive_folder(self) -> Path:
@@ -233,6 +237,8 @@ def load_settings(file: Path | None = None) -> Settings:
     InvalidConfiguration : unknown keys, wrong types or broken YAML; secrets are never repeated in the message.
     """
     path = settings_file(file)
+    if path is not None:
+        read_mapping(path, "settings file")
 
     class _FromFile(Settings):
         model_config = SettingsConfigDict(yaml_file=path)
@@ -240,9 +246,16 @@ def load_settings(file: Path | None = None) -> Settings:
     try:
         return _FromFile()
     except ValidationError as error:
-        problems = "; ".join(f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors(include_input=False))
-        raise InvalidConfiguration(f"The settings ({path or 'environment'}) do not hold: {problems}.") from error
-    except yaml.YAMLError as error:
-        where = getattr(error, "problem_mark", None)
-        at = f" line {where.line + 1}" if where is not None else ""
-        raise InvalidConfiguration(f"The settings file {path}{at} is not YAML.") from error
+        problems = "; ".join(f"{place_of(item['loc'])}: {item['msg']}" for item in error.errors(include_input=False))
+        raise InvalidConfiguration(f"The settings ({path or 'environment'}) do not hold: {problems}.", remedy=_REMEDY) from error
+    except SettingsError as error:
+        named = ", ".join(unreadable_variables(Settings)) or "A FAIRLEAD_* variable"
+        raise InvalidConfiguration(f"{named} holds no JSON, which it must to set several values at once.", remedy=_REMEDY) from error
+
+
+_REMEDY: Final = "Correct the file or the variable; `fairlead config check` lists every problem."
+
+
+def prepare_home(settings: Settings) -> Path:
+    """Return the home of all embedded state, made readable by its owner only when it is not there."""
+    return usable_folder(settings.home_folder, "home folder", mode=0o700)

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from conformance.index_contract import CATALOGUE, IndexContract, MakeIndex
-from fairlead.errors import InvalidConfiguration, ServiceUnreachable, StorageFull
+from fairlead.errors import InvalidConfiguration, StorageFull
 from fairlead.index.criteria import All, Term
 from fairlead.index.embedded import EmbeddedIndex
 from index.builders import a_series
@@ -88,9 +88,9 @@ def test_a_damaged_file_is_refused_with_the_way_out(tmp_path: Path) -> None:
         EmbeddedIndex(tmp_path / "i.sqlite", CATALOGUE)
 
 
-def test_a_file_that_cannot_be_opened_counts_as_unreachable(tmp_path: Path) -> None:
+def test_a_file_that_cannot_be_opened_is_named(tmp_path: Path) -> None:
     (tmp_path / "i.sqlite").mkdir()
-    with pytest.raises(ServiceUnreachable, match="cannot be used"):
+    with pytest.raises(InvalidConfiguration, match=r"i\.sqlite cannot be used"):
         EmbeddedIndex(tmp_path / "i.sqlite", CATALOGUE)
 
 

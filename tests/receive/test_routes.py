@@ -65,7 +65,7 @@ def test_the_default_table_admits_this_machine_only():
     ("text", "message"),
     [
         ("routes: [{name: x", "is not YAML"),
-        ("[]", "one key, routes"),
+        ("[]", "no named values"),
         ("rules: []", "one key, routes"),
         ("routes: [{name: x, project: p, center: c}]", "from_networks"),
         ("routes: [{name: x, project: P!, center: c, from_networks: [10.0.0.0/8]}]", "project"),

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import typer
 
 from fairlead.commands.shared import JsonFlag, emit, settings_of
+
+if TYPE_CHECKING:
+    from fairlead.settings import Settings
 
 database = typer.Typer(help="Database migrations.", no_args_is_help=True)
 config = typer.Typer(help="Effective settings.", no_args_is_help=True)
@@ -47,12 +52,40 @@ def check_config(context: typer.Context, as_json: JsonFlag = False) -> None:
     from fairlead.receive import load_routes
 
     settings = settings_of(context)
+    _require_sound(settings)
     checked = {
         "routes": len(load_routes(settings.routes_file).rules),
         "fields": len(load_catalogue(settings.fields_file).fields),
         "profile": load_profile(settings.export.profile).name,
     }
     emit({"ok": True, **checked}, as_json=as_json, text=lambda: "settings, routes, fields and profile hold")
+
+
+def _require_sound(settings: Settings) -> None:
+    """Refuse what the types of the settings cannot say: variables that set nothing, and addresses that are none."""
+    from fairlead.configuration import place_of, unknown_variables
+    from fairlead.database import database_address
+    from fairlead.errors import InvalidConfiguration
+
+    problems = unknown_variables(type(settings))
+    if not _is_address(settings.catalog.base_url):
+        problems.append(f"{place_of(('catalog', 'base_url'))} must be an http or https address without query and fragment.")
+    try:
+        database_address(settings.database)
+    except InvalidConfiguration as error:
+        problems.append(error.message)
+    if problems:
+        raise InvalidConfiguration(" ".join(problems), remedy="Correct the file or the variable, then repeat.")
+
+
+def _is_address(text: str) -> bool:
+    from urllib.parse import urlsplit
+
+    try:
+        address = urlsplit(text)
+        return address.scheme in ("http", "https") and bool(address.hostname) and address.port != 0 and not set(text) & set(' <>"{}|\\^`?#')
+    except ValueError:
+        return False
 
 
 def register(app: typer.Typer) -> None:

@@ -45,7 +45,7 @@ def ingest(
         progress=default_progress(),
     )
     emit(report.as_json(), as_json=as_json, text=lambda: _told(report))
-    if report.quarantined and not report.indexed and not report.unchanged:
+    if report.nothing_taken:
         raise typer.Exit(1)
 
 
@@ -66,6 +66,8 @@ def _route(project: str, center: str) -> Route:
 def _told(report: IngestReport) -> str:
     for refusal in report.quarantined:
         complain(f"not taken: {refusal.source}: {refusal.reason}")
+    if not report.seen:
+        complain("There are no files there, so nothing was taken.")
     return f"{report.indexed} indexed, {report.unchanged} unchanged, {len(report.quarantined)} not taken ({report.seconds:.1f} s)"
 
 

@@ -127,7 +127,10 @@ def list_refusals(context: typer.Context, as_json: JsonFlag = False) -> None:
 
 @quarantine.command("retry")
 def retry_refusals(context: typer.Context, ids: Numbers = None, as_json: JsonFlag = False) -> None:
-    """Try refused objects and series again; without numbers all of them. Example: fairlead node quarantine retry 3 4."""
+    """Try refused objects and series again; without numbers all of them.
+
+    Example: fairlead node quarantine retry 3 4
+    """
     from fairlead.receive import retry_quarantine
 
     report = retry_quarantine(settings_of(context), ids or ())
@@ -140,7 +143,10 @@ def retry_refusals(context: typer.Context, ids: Numbers = None, as_json: JsonFla
 
 @quarantine.command("export")
 def export_refusals(context: typer.Context, folder: Path, ids: Numbers = None, as_json: JsonFlag = False) -> None:
-    """Copy refused objects (they hold patient data) and the reasons to FOLDER. Example: fairlead node quarantine export review."""
+    """Copy refused objects (they hold patient data) and the reasons to FOLDER.
+
+    Example: fairlead node quarantine export review
+    """
     from fairlead.receive import export_quarantine
 
     rows = export_quarantine(settings_of(context), folder, ids or ())

@@ -19,6 +19,7 @@ from pyroaring import BitMap
 
 from fairlead.errors import InvalidConfiguration, NotFound, ServiceUnreachable, StorageFull
 from fairlead.extract import FieldCatalogue
+from fairlead.files import private_file, usable_folder
 from fairlead.index.buckets import facet
 from fairlead.index.columns import Columns, Ints, positions
 from fairlead.index.criteria import Criterion, without_field
@@ -59,7 +60,7 @@ class EmbeddedIndex:
         self._lock = threading.Lock()
         self._identity = ""
         self._forget()
-        file.parent.mkdir(parents=True, exist_ok=True)
+        private_file(usable_folder(file.parent, "folder of the index") / file.name)
         with self._connection() as connection:
             connection.execute("PRAGMA page_size=8192")  # a record is a few kB; smaller pages would hold one each
             connection.execute("PRAGMA journal_mode=WAL")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -54,6 +54,14 @@ class IngestReport:
     skipped: tuple[str, ...]
     seconds: float
     records: tuple[str, ...] = field(default=())
+    seen: int = 0
+    """Files that were looked at; 0 for a folder that holds none."""
+
+    @property
+    def nothing_taken(self) -> bool:
+        """Whether there was input and none of it could be used."""
+        refused = bool(self.quarantined) or 0 < self.seen == len(self.skipped)
+        return refused and not self.indexed and not self.unchanged
 
     def as_json(self) -> JsonObject:
         """Return the document of the contract."""
@@ -85,13 +93,16 @@ def ingest(
     began = time.monotonic()
     imported = import_paths(settings, ledger, paths, route=route, progress=progress)
     ledger.settle(settle_after_s=0, quiet_after_s=settings.node.quiet_after_s)  # what others left half sent goes on waiting
+    before = _present(ledger, index)
     drained = drain_all(settings, ledger=ledger, index=index, catalogue=catalogue, claimant=claimant(), progress=progress)
     here = _present(ledger, index)
-    refused = (*imported.refused, *_without_record(ledger, here))
+    refused = (*imported.refused, *_without_record(ledger, here), *_own(ledger, drained.quarantined))
+    indexed = sum(before.get(record_id) != found for record_id, found in here.items())  # others' waiting work was drained too: not ours
     return IngestReport(
-        indexed=drained.indexed,
-        unchanged=max(len(here) - drained.indexed, 0),
-        quarantined=tuple(dict.fromkeys((*refused, *drained.quarantined))),
+        seen=imported.seen,
+        indexed=indexed,
+        unchanged=len(here) - indexed,
+        quarantined=tuple(dict.fromkeys(refused)),
         skipped=tuple(imported.skipped),
         seconds=time.monotonic() - began,
         records=tuple(sorted(here)),
@@ -103,17 +114,28 @@ def claimant() -> str:
     return f"ingest:{socket.gethostname()}:{os.getpid()}"
 
 
-def _present(ledger: WitnessLedger, index: Index) -> dict[str, str]:
-    """Return the records that stand for what was imported, with the series UID or path of each."""
+def _present(ledger: WitnessLedger, index: Index) -> dict[str, tuple[str, str]]:
+    """Return the records that stand for what was imported, with the series UID or path of each, and its revision."""
     ids = {f"{center}:{project}:{uid}": f"series {uid}" for center, project, uid in ledger.series}
-    found = dict.fromkeys(index.members(MembersOf(frozenset(ids))).ids, "")
-    here = {record_id: ids[record_id] for record_id in found}
+    found = index.members(MembersOf(frozenset(ids)))
+    here = {record_id: (ids[record_id], revision) for record_id, revision in zip(found.ids, found.revisions, strict=True)}
     for path, name in ledger.files.items():
-        here |= dict.fromkeys(index.members(Term(SOURCE_FIELD, path)).ids, name)
+        found = index.members(Term(SOURCE_FIELD, path))
+        here |= {record_id: (name, revision) for record_id, revision in zip(found.ids, found.revisions, strict=True)}
     return here
 
 
-def _without_record(ledger: WitnessLedger, here: dict[str, str]) -> list[Refusal]:
+def _without_record(ledger: WitnessLedger, here: dict[str, tuple[str, str]]) -> list[Refusal]:
     """Return the known refusals of imported things that have no record: a bad input is named at every run, not only the first."""
-    wanted = ({f"series {uid}" for _, _, uid in ledger.series} | set(ledger.files.values())) - set(here.values())
+    wanted = _sources(ledger) - {name for name, _ in here.values()}
     return [refusal for refusal in ledger.quarantine() if refusal.source in wanted]
+
+
+def _own(ledger: WitnessLedger, refused: Iterable[Refusal]) -> list[Refusal]:
+    """Return which refusals of the drain are of imported things."""
+    wanted = _sources(ledger)
+    return [refusal for refusal in refused if refusal.source in wanted]
+
+
+def _sources(ledger: WitnessLedger) -> set[str]:
+    return {f"series {uid}" for _, _, uid in ledger.series} | set(ledger.files.values())

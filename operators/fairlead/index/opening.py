@@ -6,7 +6,7 @@ from fairlead.errors import InvalidConfiguration
 from fairlead.extract import FieldCatalogue
 from fairlead.index.embedded import EmbeddedIndex
 from fairlead.index.port import Index
-from fairlead.settings import Settings
+from fairlead.settings import Settings, prepare_home
 
 
 def open_index(settings: Settings, catalogue: FieldCatalogue) -> Index:
@@ -17,6 +17,7 @@ def open_index(settings: Settings, catalogue: FieldCatalogue) -> Index:
     InvalidConfiguration : the backend needs a package that is not installed; ServiceUnreachable : the server does not answer.
     """
     if settings.index.backend == "embedded":
+        prepare_home(settings)
         return EmbeddedIndex(settings.index_file, catalogue)
     try:
         from fairlead.index.opensearch import OpenSearchIndex

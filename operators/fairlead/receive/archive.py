@@ -5,24 +5,30 @@ Layout below the archive folder::
     objects/<2>/<study>/<series>/<sop>[.<sha12>].dcm    written once, never replaced
     objects/<2>/<study>/<series>/route.json             project, centre and sender of the first instance
     quarantine/<sha>.dcm                                bytes that were refused, with their reason in the ledger
-    .incoming/*.part                                    writes under way; deleted at start
+    .incoming/*.part                                    writes under way, locked by their writer; dead ones are deleted at start
+    .incoming/*.import                                  imports under way, locked in the same way
 """
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import os
 import secrets
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
+from typing import BinaryIO, Final
 
 from fairlead.errors import StorageFull
-from fairlead.files import atomic_write, storage_errors, sync_folder
+from fairlead.files import atomic_write, storage_errors, sync_folder, usable_folder
 from fairlead.receive.heads import Head
 from fairlead.records import Route
 
 SIDECAR: Final = "route.json"
+PART: Final = ".part"
+IMPORT: Final = ".import"
 HASH_CHARACTERS: Final = 32
 
 
@@ -42,6 +48,20 @@ def instance_name(sop_instance_uid: str, *, sha256: str | None = None) -> str:
     return f"{_hash(sop_instance_uid)}{version}.dcm"
 
 
+def _is_alive(path: Path) -> bool:
+    """Return whether the writer of a file of ``.incoming`` still holds its lock; one that is dead is deleted under ours."""
+    try:
+        with path.open("rb") as handle:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                return True
+            path.unlink(missing_ok=True)
+    except FileNotFoundError:
+        pass  # finished just now
+    return False
+
+
 class Archive:
     """One archive folder on one file system, so that a finished part becomes an object by a link."""
 
@@ -51,7 +71,7 @@ class Archive:
         self.quarantine = root / "quarantine"
         self._known: set[Path] = set()
         for folder in (self.incoming, self.quarantine, root / "objects"):
-            folder.mkdir(parents=True, exist_ok=True)
+            usable_folder(folder, "archive folder")
 
     def free_bytes(self) -> int:
         """Return the free space of the archive's file system."""
@@ -64,7 +84,38 @@ class Archive:
 
     def new_part(self) -> Path:
         """Return an unused name for a write under way."""
-        return self.incoming / f"{secrets.token_hex(12)}.part"
+        return self.incoming / f"{secrets.token_hex(12)}{PART}"
+
+    @contextmanager
+    def importing(self, key: str) -> Iterator[None]:
+        """Show to others, who may start a node meanwhile, that an import is under way."""
+        sign = self.incoming / f"{key}{IMPORT}"
+        try:
+            with self.writing(sign):
+                yield
+        finally:
+            sign.unlink(missing_ok=True)
+
+    @contextmanager
+    def writing(self, part: Path, *, buffering: int = -1) -> Iterator[BinaryIO]:
+        """Open a new file of ``.incoming``; the lock it bears until the end says that its writer is alive."""
+        with part.open("x+b", buffering=buffering) as handle:
+            fcntl.flock(handle, fcntl.LOCK_SH)
+            if os.fstat(handle.fileno()).st_nlink == 0:  # a node that starts took it for a dead one before it was locked
+                with self.writing(part, buffering=buffering) as again:
+                    yield again
+                return
+            yield handle
+
+    def clear_incoming(self) -> tuple[int, frozenset[str]]:
+        """Delete what dead processes left there; return how many parts that were, and the imports that are alive."""
+        deleted, alive = 0, set()
+        for path in self.incoming.iterdir():
+            if path.suffix in (PART, IMPORT) and not _is_alive(path):
+                deleted += path.suffix == PART
+            elif path.suffix == IMPORT:
+                alive.add(path.stem)
+        return deleted, frozenset(alive)
 
     def prepare(self, folder: Path, route: Route) -> None:
         """Make a series folder durable, with its sidecar, before the first object appears in it."""

@@ -87,7 +87,7 @@ class SeriesClaims(SeriesLedger):
 
     def is_newest(self, found: ReceivedSeries) -> bool:
         """Return whether no newer generation of the series is complete; ask before putting a record into the index."""
-        with database_errors(), self.engine.begin() as connection:
+        with database_errors(), self.engine.connect() as connection:
             return bool(self._row(connection, found.route.project, found.route.center, found.series_uid).generation == found.generation)
 
     def series_indexed(self, done: ReceivedSeries) -> None:
@@ -122,7 +122,7 @@ class SeriesClaims(SeriesLedger):
 
     def series_of(self, project: str, center: str, series_uid: str) -> ReceivedSeries:
         """Return the newest complete generation of a series; raise NotFound when there is none."""
-        with database_errors(), self.engine.begin() as connection:
+        with database_errors(), self.engine.connect() as connection:
             row = self._row(connection, project, center, series_uid)
             if not row.generation_number:
                 raise NotFound("The series is still arriving; no generation of it is complete.", remedy="Wait for it to settle.")
@@ -144,11 +144,11 @@ class SeriesClaims(SeriesLedger):
 
     def _indexed_after(self, last: int) -> Sequence[tuple[int, ReceivedSeries]]:
         wanted = select(series).where(series.c.id > last, series.c.indexed_generation.is_not(None)).order_by(series.c.id).limit(BATCH)
-        with database_errors(), self.engine.begin() as connection:
+        with database_errors(), self.engine.connect() as connection:
             return [(row.id, received(connection, row)) for row in connection.execute(wanted).all()]
 
     def counts(self) -> dict[SeriesState, int]:
         """Return how many series are in each state; states without a series are 0."""
-        with database_errors(), self.engine.begin() as connection:
+        with database_errors(), self.engine.connect() as connection:
             rows = connection.execute(select(series.c.state, func.count()).group_by(series.c.state)).all()
         return {state: dict((name, n) for name, n in rows).get(state.value, 0) for state in SeriesState}

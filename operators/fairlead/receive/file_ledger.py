@@ -7,7 +7,8 @@ from datetime import timedelta
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import Connection, Row, String, and_, cast, insert, or_, select, update
+from sqlalchemy import Connection, Row, String, and_, cast, or_, select, update
+from sqlalchemy.dialects import postgresql, sqlite
 
 from fairlead.database import database_errors
 from fairlead.receive.claims import BATCH, SeriesClaims
@@ -54,8 +55,11 @@ class FileLedger(SeriesClaims):
         with database_errors(), self.engine.begin() as connection:
             row = self._file_row(connection, file)
             if row is None:
-                self._insert_file(connection, file, fingerprint)
-                return Recorded.ADDED
+                if self._insert_file(connection, file, fingerprint):
+                    return Recorded.ADDED
+                row = self._file_row(connection, file)  # another watcher was first, and its row is committed now
+            if row is None:
+                return Recorded.UNCHANGED
             same = row.sha256 == file.sha256 and row.state not in (FileState.GONE, FileState.SETTLING)
             values = {"sha256": file.sha256, "size_bytes": file.size_bytes, "fingerprint": fingerprint}
             if not same:
@@ -63,7 +67,8 @@ class FileLedger(SeriesClaims):
             connection.execute(update(files).where(files.c.id == row.id), values)
             return Recorded.UNCHANGED if same else Recorded.CHANGED
 
-    def _insert_file(self, connection: Connection, file: ReceivedFile, fingerprint: str) -> None:
+    def _insert_file(self, connection: Connection, file: ReceivedFile, fingerprint: str) -> bool:
+        """Return whether the row is ours; two watchers may see one file at the same moment."""
         values = {
             "project": file.route.project,
             "center": file.route.center,
@@ -78,7 +83,9 @@ class FileLedger(SeriesClaims):
             "seen_at": file.seen_at,
             "changed_at": self.clock(),
         }
-        connection.execute(insert(files), values)
+        dialect = sqlite if connection.dialect.name == "sqlite" else postgresql
+        statement = dialect.insert(files).values(values).on_conflict_do_nothing(index_elements=["project", "center", "path"])
+        return connection.execute(statement).rowcount == 1
 
     def _file_row(self, connection: Connection, file: ReceivedFile) -> Row[Any] | None:
         here = and_(files.c.project == file.route.project, files.c.center == file.route.center, files.c.path == file.path)
@@ -87,7 +94,7 @@ class FileLedger(SeriesClaims):
     def fingerprints(self, route: Route) -> dict[str, str]:
         """Return path to fingerprint of every present file of a route's project and centre."""
         here = and_(files.c.project == route.project, files.c.center == route.center, files.c.state != FileState.GONE.value)
-        with database_errors(), self.engine.begin() as connection:
+        with database_errors(), self.engine.connect() as connection:
             return {row.path: row.fingerprint for row in connection.execute(select(files.c.path, files.c.fingerprint).where(here))}
 
     def file_gone(self, path: str, route: Route) -> None:
@@ -98,7 +105,7 @@ class FileLedger(SeriesClaims):
 
     def gone_files(self) -> tuple[tuple[ReceivedFile, tuple[str, ...]], ...]:
         """Return files that disappeared after they were indexed, with the record ids to remove; ``file_removed`` ends it."""
-        with database_errors(), self.engine.begin() as connection:
+        with database_errors(), self.engine.connect() as connection:
             rows = connection.execute(select(files).where(files.c.state == FileState.GONE.value)).all()
             return tuple((received_file(row), tuple(row.record_ids)) for row in rows if row.record_ids)
 
@@ -178,5 +185,5 @@ class FileLedger(SeriesClaims):
 
     def _indexed_files_after(self, last: int) -> Sequence[Row[Any]]:
         wanted = select(files).where(files.c.id > last, files.c.state == FileState.INDEXED.value).order_by(files.c.id).limit(BATCH)
-        with database_errors(), self.engine.begin() as connection:
+        with database_errors(), self.engine.connect() as connection:
             return connection.execute(wanted).all()

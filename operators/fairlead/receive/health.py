@@ -47,6 +47,8 @@ def echo(address: tuple[str, int], *, calling: str, called: str) -> float:
 def gauges(doorway: Doorway) -> Iterator[tuple[str, str, Labels, float]]:
     """Yield (name, help, labels, value) of what ledger and disk hold now; a ledger that is away shows as 0 in ``ledger_up``."""
     yield "fairlead_node_disk_free_bytes", "Free space of the archive.", (), doorway.sink.archive.free_bytes()
+    for loop, age in doorway.metrics.loop_ages().items():
+        yield "fairlead_node_loop_age_seconds", "Since a loop last ended a round well.", (("loop", loop),), age
     ledger = doorway.ledger
     try:
         counts, reports = ledger.counts(), ledger.commitments_by_state()

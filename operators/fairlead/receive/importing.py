@@ -56,8 +56,8 @@ def import_paths(settings: Settings, ledger: Ledger, paths: Sequence[Path], *, r
     NotFound : a path does not exist. StorageFull, ServiceUnreachable : the import stops; repeating it is safe.
     """
     door = _Door(ledger, InstanceSink(settings, ledger), route)
-    with ledger.importing(uuid4().hex) as holder:
-        door.holder = holder
+    door.holder = uuid4().hex
+    with door.sink.archive.importing(door.holder), ledger.importing(door.holder):
         progress.start("reading", None)
         try:
             for found in (found for path in paths for found in find(path)):

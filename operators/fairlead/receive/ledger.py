@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 
 from sqlalchemy import delete, func, insert, select
@@ -30,15 +30,15 @@ class Ledger(CommitmentLedger):
             connection.execute(delete(associations).where(associations.c.id == key))
         self.sender_left(key, ending)
 
-    def associations_lost(self) -> int:
-        """At start: strike out what a dead node left open; return how many series lost their sender."""
+    def associations_lost(self, alive: Collection[str] = ()) -> int:
+        """At start: strike out what a dead node left open, but not imports that are ``alive``; return how many series lost their sender."""
         with database_errors(), self.engine.begin() as connection:
             connection.execute(delete(associations))
-        return self.senders_lost()
+        return self.senders_lost(alive)
 
     def open_associations(self) -> int:
         """Return how many associations are open now."""
-        with database_errors(), self.engine.begin() as connection:
+        with database_errors(), self.engine.connect() as connection:
             return int(connection.scalar(select(func.count()).select_from(associations)) or 0)
 
     def refuse(self, refusal: Refusal, *, sha256: str = "", path: str | None = None, route: Route | None = None) -> None:
@@ -49,12 +49,12 @@ class Ledger(CommitmentLedger):
     def quarantine(self) -> tuple[Refusal, ...]:
         """Return every refusal, oldest first."""
         wanted = select(quarantine.c.source, quarantine.c.code, quarantine.c.reason).order_by(quarantine.c.id)
-        with database_errors(), self.engine.begin() as connection:
+        with database_errors(), self.engine.connect() as connection:
             return tuple(Refusal(source=row.source, code=row.code, reason=row.reason) for row in connection.execute(wanted))
 
     def quarantined(self) -> tuple[Quarantined, ...]:
         """Return every refusal with its number, bytes and route, oldest first."""
-        with database_errors(), self.engine.begin() as connection:
+        with database_errors(), self.engine.connect() as connection:
             return quarantined_rows(connection)
 
     def release_quarantined(self, row: Quarantined) -> None:
@@ -66,7 +66,7 @@ class Ledger(CommitmentLedger):
 
     def counter(self, name: str) -> int:
         """Return a counter, 0 when nothing was counted."""
-        with database_errors(), self.engine.begin() as connection:
+        with database_errors(), self.engine.connect() as connection:
             return int(connection.scalar(select(counters.c.value).where(counters.c.name == name)) or 0)
 
     @contextmanager

@@ -5,6 +5,7 @@ Labels are bounded: an AE title is a peer's word, so only the first few become l
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Iterable
 from threading import Lock
@@ -17,6 +18,7 @@ HELP: Final = {
     "fairlead_node_associations_total": "Associations that ended, by calling AE title and result.",
     "fairlead_node_instances_total": "Objects received, by calling AE title and result.",
     "fairlead_node_bytes_total": "Bytes of data sets that were stored, by calling AE title.",
+    "fairlead_node_loop_failures_total": "Rounds of a loop beside the associations that failed and are repeated, by loop.",
     "fairlead_node_commitments_total": "Storage commitment reports, by result.",
 }
 
@@ -33,6 +35,7 @@ class NodeMetrics:
         self._syncs: Counter[float] = Counter()
         self._sync_s = 0.0
         self._sync_count = 0
+        self._stepped: dict[str, float] = {}
 
     def count(self, name: str, by: int = 1, **labels: str) -> None:
         """Add to a counter of :data:`HELP`."""
@@ -54,6 +57,15 @@ class NodeMetrics:
             self._sync_count += 1
             for bound in SYNC_BOUNDS_S:
                 self._syncs[bound] += seconds <= bound
+
+    def stepped(self, loop: str) -> None:
+        """Note that a loop has begun, or has ended a round well."""
+        self._stepped[loop] = time.monotonic()
+
+    def loop_ages(self) -> dict[str, float]:
+        """Return how many seconds ago each loop last ended a round well; one that only fails grows old."""
+        now = time.monotonic()
+        return {loop: now - since for loop, since in sorted(self._stepped.copy().items())}
 
     def text(self, gauges: Iterable[tuple[str, str, Labels, float]]) -> str:
         """Return the exposition: our counters, and ``gauges`` as (name, help, labels, value)."""

@@ -249,9 +249,16 @@ class DicomNode:
             while not self._stopping.wait(every_s):
                 try:
                     step()
+                    metrics.stepped(name)
                 except (FairleadError, OSError) as error:
+                    metrics.count("loop_failures", loop=name)
                     logger.error("%s: %s; trying again", name, error)
+                except Exception as error:  # a defect of ours; the loop must not end with it, and its message may quote data
+                    metrics.count("loop_failures", loop=name)
+                    logger.error("%s: %s, a defect of Fairlead; trying again", name, type(error).__name__)
 
+        metrics = self._doorway.metrics
+        metrics.stepped(name)
         self._loops.append(self._spawn(name, run))
 
     def _spawn(self, name: str, target: Callable[..., None], *arguments: object) -> threading.Thread:

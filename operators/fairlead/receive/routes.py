@@ -10,9 +10,9 @@ from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
-import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PositiveInt, ValidationError
 
+from fairlead.configuration import read_mapping
 from fairlead.errors import InvalidConfiguration, NotPermitted
 from fairlead.records import NAME_PATTERN, Name, Route, Uid
 
@@ -145,13 +145,8 @@ def load_routes(file: Path, *, own_title: str = "FAIRLEAD") -> RouteTable:
     ------
     InvalidConfiguration : the file is missing, is not YAML, or a rule does not hold; every problem is named.
     """
-    try:
-        document = yaml.safe_load(file.read_text(encoding="utf-8")) or {}
-    except OSError as error:
-        raise InvalidConfiguration(f"The routes file {file} cannot be read.", remedy="Set node.routes or restore the file.") from error
-    except yaml.YAMLError as error:
-        raise InvalidConfiguration(f"The routes file {file} is not YAML.") from error
-    if not isinstance(document, dict) or not {"routes"} <= set(document) <= {"routes", "peers"}:
+    document = read_mapping(file, "routes file")
+    if not {"routes"} <= set(document) <= {"routes", "peers"}:
         raise InvalidConfiguration(f"The routes file {file} must hold one key, routes, with a list of rules, and may hold peers.")
     try:
         return RouteTable(rules=document["routes"] or (), own_titles=frozenset({own_title}), peers=document.get("peers") or ())

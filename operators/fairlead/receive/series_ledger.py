@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -74,21 +74,12 @@ def increase(connection: Connection, name: str, by: int = 1) -> None:
 def _recording(engine: Engine) -> Iterator[Connection]:
     """Yield a transaction for rows of objects that are durable already; writers queue, nobody fails half-way.
 
-    SQLite does not flush these commits: it lies on the machine whose power would have to fail, and the sweep at the start
-    after that gives every object without a row its row again. PostgreSQL lies elsewhere, so it flushes.
+    The commit is flushed: what a sender was told is stored (which copy is the present one, whose it is) must survive a power cut.
     """
-    with engine.connect() as connection:
-        raw = connection.connection.driver_connection if engine.dialect.name == "sqlite" else None
-        if raw is not None:
-            raw.execute("PRAGMA synchronous=NORMAL")
-        try:
-            with connection.begin():
-                if raw is None:
-                    connection.execute(select(func.pg_advisory_xact_lock(RECORD_LOCK)))
-                yield connection
-        finally:
-            if raw is not None:
-                raw.execute("PRAGMA synchronous=FULL")
+    with engine.begin() as connection:
+        if engine.dialect.name != "sqlite":
+            connection.execute(select(func.pg_advisory_xact_lock(RECORD_LOCK)))
+        yield connection
 
 
 class SeriesLedger:
@@ -186,8 +177,14 @@ class SeriesLedger:
     def known_versions(self, route: Route, sop_instance_uid: str) -> dict[str, str]:
         """Return sha256 to archive path of every version of an instance in the route's project and centre."""
         where = {"project": route.project, "center": route.center, "sop_instance_uid": sop_instance_uid}
-        with database_errors(), self.engine.begin() as connection:
+        with database_errors(), self.engine.connect() as connection:
             return {row.sha256: row.path for row in connection.execute(_FIND_VERSIONS, where)}
+
+    def present_path(self, route: Route, sop_instance_uid: str) -> str | None:
+        """Return the archive path of the present version of an instance, None when there is none."""
+        where = {"project": route.project, "center": route.center, "sop_instance_uid": sop_instance_uid}
+        with database_errors(), self.engine.connect() as connection:
+            return next((str(row.path) for row in connection.execute(_FIND_VERSIONS, where) if row.current), None)
 
     def sender_left(self, holder: str, ending: Ending) -> int:
         """End an association or import: its series begin to settle; return how many."""
@@ -209,11 +206,12 @@ class SeriesLedger:
                 values = {"state": advance(state, SeriesEvent.SENDER_LEFT).value, "ending": ending.value, "last_event_at": now}
                 connection.execute(update(series).where(series.c.id == series_id), values)
 
-    def senders_lost(self) -> int:
-        """At start: whoever was sending when the node died has aborted; return how many series that concerns."""
+    def senders_lost(self, alive: Collection[str] = ()) -> int:
+        """At start: whoever was sending when the node died has aborted, but for imports that are ``alive``; return how many series."""
+        dead = holds.c.holder.not_in(alive)
         with database_errors(), self.engine.begin() as connection:
-            held = list(connection.scalars(select(holds.c.series_id).distinct()))
-            connection.execute(delete(holds))
+            held = list(connection.scalars(select(holds.c.series_id).where(dead).distinct()))
+            connection.execute(delete(holds).where(dead))
             self._settle(connection, held, Ending.ABORTED)
             return len(held)
 
@@ -239,8 +237,10 @@ class SeriesLedger:
         held = exists().where(holds.c.series_id == series.c.id)
         unknown = and_(series.c.state == SeriesState.SETTLING.value, series.c.expected.is_(None), ~held)
         one = select(series.c.id, func.min(instances.c.path).label("path")).join(instances, instances.c.series_id == series.c.id)
-        with database_errors(), self.engine.begin() as connection:
+        with database_errors(), self.engine.connect() as connection:
             rows = connection.execute(one.where(unknown, instances.c.current).group_by(series.c.id)).all()
+        if not rows:
+            return 0  # asked twice a second, and most of the time nothing moves: nobody has to wait for that
         found = [(row.id, announced(row.path)) for row in rows]
         with database_errors(), self.engine.begin() as connection:
             for series_id, number in found:

@@ -25,7 +25,7 @@ from fairlead.receive.ledger import Ledger
 from fairlead.receive.part10 import build_meta, dataset_offset, read_layout
 from fairlead.receive.series_ledger import Arrival, RelationConflict, Stored
 from fairlead.records import Instance, Refusal, Route, is_uid
-from fairlead.settings import Settings
+from fairlead.settings import Settings, prepare_home
 
 logger = logging.getLogger(__name__)
 BUFFER_BYTES: Final = 256 * 1024
@@ -112,6 +112,7 @@ class InstanceSink:
 
     def __init__(self, settings: Settings, ledger: Ledger) -> None:
         self.ledger = ledger
+        prepare_home(settings)
         self.archive = Archive(settings.archive_folder)
         self._rows = CommitGroup(ledger.record)
         self.on_durable: Callable[[float], None] = lambda _seconds: None
@@ -132,7 +133,7 @@ class InstanceSink:
         self.archive.require_room(self._low_water_bytes)
         part = self.archive.new_part()
         try:
-            with storage_errors("an object"), part.open("x+b", buffering=BUFFER_BYTES) as handle:
+            with storage_errors("an object"), self.archive.writing(part, buffering=BUFFER_BYTES) as handle:
                 received = _Received(part, handle, announced)
                 self._write(received, chunks, terms.max_bytes or self._max_bytes)
                 started = time.perf_counter()
@@ -219,13 +220,11 @@ class InstanceSink:
         known = self.ledger.known_versions(route, head.sop_instance_uid)
         if received.sha256 in known:
             return Path(known[received.sha256]).name, True
-        present = self.archive.root / folder / name
-        if not known and dataset_sha256(present) == received.sha256:
+        first = self.archive.root / folder / name
+        if not known and dataset_sha256(first) == received.sha256:
             return name, True  # linked before a crash, its row never written: adopt it
-        with present.open("rb") as before:
-            size = os.fstat(before.fileno()).st_size
-            layout = read_layout(before, size=size)
-            better_before = is_whole(before, offset=layout.offset, size=size, transfer_syntax_uid=layout.transfer_syntax_uid)
+        present = self.ledger.present_path(route, head.sop_instance_uid)
+        better_before = whole_file(first if present is None else self.archive.root / present)
         whole = is_whole(
             received.handle,
             offset=received.offset,
@@ -239,6 +238,17 @@ class InstanceSink:
         source = received.announced.source or f"{route.calling_ae or route.door} {received.sha256[:12]}"
         self.ledger.refuse(Refusal(source=source, code=error.code, reason=error.message), sha256=received.sha256, path=path, route=route)
         logger.warning("refused an object from %s: %s", route.calling_ae or route.door, error.message)
+
+
+def whole_file(path: Path) -> bool:
+    """Return whether an archived file is there and every element of it ends inside it; a truncated copy's does not."""
+    try:
+        with path.open("rb") as file:
+            size = os.fstat(file.fileno()).st_size
+            layout = read_layout(file, size=size)
+            return is_whole(file, offset=layout.offset, size=size, transfer_syntax_uid=layout.transfer_syntax_uid)
+    except (FileNotFoundError, InvalidInput):
+        return False
 
 
 def dataset_sha256(path: Path) -> str:

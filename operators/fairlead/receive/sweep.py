@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from sqlalchemy import select
@@ -19,8 +19,8 @@ from fairlead.receive.archive import Archive
 from fairlead.receive.heads import read_head
 from fairlead.receive.ledger import Ledger
 from fairlead.receive.part10 import read_layout
-from fairlead.receive.series_ledger import Stored
-from fairlead.receive.sink import dataset_sha256
+from fairlead.receive.series_ledger import Arrival, RelationConflict, Stored
+from fairlead.receive.sink import dataset_sha256, whole_file
 from fairlead.receive.tables import instances
 from fairlead.records import Instance, Refusal
 
@@ -39,10 +39,8 @@ class SweepReport:
 
 
 def sweep(archive: Archive, ledger: Ledger) -> SweepReport:
-    """Delete parts, settle what the dead node had open, and reconcile disk with ledger."""
-    parts = list(archive.incoming.glob("*.part"))
-    for part in parts:
-        part.unlink()
+    """Delete dead parts, settle what the dead node had open, and reconcile disk with ledger."""
+    parts, alive = archive.clear_incoming()
     known = _known_paths(ledger)
     missing = tuple(sorted(path for path in known if not (archive.root / path).is_file()))
     adopted, unowned = 0, []
@@ -53,18 +51,19 @@ def sweep(archive: Archive, ledger: Ledger) -> SweepReport:
             unowned.append(orphan.relative_to(archive.root).as_posix())
     for path in missing:
         ledger.refuse(Refusal(source=path, code="missing-file", reason="The ledger names a file that is not in the archive."))
-    report = SweepReport(len(parts), adopted, tuple(unowned), missing, ledger.associations_lost())
+    report = SweepReport(parts, adopted, tuple(unowned), missing, ledger.associations_lost(alive))
     _tell(report)
     return report
 
 
 def _known_paths(ledger: Ledger) -> set[str]:
-    with database_errors(), ledger.engine.begin() as connection:
+    with database_errors(), ledger.engine.connect() as connection:
         return set(connection.scalars(select(instances.c.path)))
 
 
 def _orphans(archive: Archive, known: set[str]) -> Iterator[Path]:
-    for path in (archive.root / "objects").rglob("*.dcm"):
+    first_versions_first = sorted((archive.root / "objects").rglob("*.dcm"), key=lambda path: len(path.suffixes))
+    for path in first_versions_first:
         if path.relative_to(archive.root).as_posix() not in known:
             yield path
 
@@ -87,12 +86,25 @@ def _adopt(archive: Archive, ledger: Ledger, path: Path) -> bool:
             size_bytes=size,
             path=path.relative_to(archive.root).as_posix(),
         )
-        if ledger.record_instance(instance, study_uid=head.study_uid, series_uid=head.series_uid, route=route) is Stored.UNCHANGED:
-            path.unlink()  # the ledger knows these bytes under another name
+        _record(archive, ledger, Arrival(instance, head.study_uid, head.series_uid, route))
     except FairleadError as error:
         logger.error("cannot adopt an object of the archive: %s", error.message)
         return False
     return True
+
+
+def _record(archive: Archive, ledger: Ledger, orphan: Arrival) -> None:
+    """Write the row. The order in which versions came is lost with the row, so the present one stays unless only the orphan is whole."""
+    uid, path = orphan.instance.sop_instance_uid, archive.root / orphan.instance.path
+    present = ledger.present_path(orphan.route, uid)
+    supersedes = present is None or (whole_file(path) and not whole_file(archive.root / present))
+    (outcome,) = ledger.record([replace(orphan, supersedes=supersedes)])
+    if isinstance(outcome, RelationConflict):
+        raise outcome
+    if outcome is Stored.UNCHANGED:
+        other = archive.root / ledger.known_versions(orphan.route, uid)[orphan.instance.sha256]
+        if other != path and other.is_file():  # an import beside us may have written this very row just now
+            path.unlink()
 
 
 def _tell(report: SweepReport) -> None:

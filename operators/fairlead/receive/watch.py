@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fairlead.errors import FairleadError
+from fairlead.files import usable_folder
 from fairlead.receive.file_ledger import Recorded
 from fairlead.receive.finder import Found, content_sha256, find, fingerprint, is_clutter
 from fairlead.receive.formats import OME_KINDS, Kind, recognise
@@ -38,7 +39,7 @@ class FolderWatch:
         self._stable_after_s = settings.watch.stable_after_s
         self._monotonic = monotonic
         self._sightings: dict[str, _Sighting] = {}
-        self.root.mkdir(parents=True, exist_ok=True)
+        usable_folder(self.root, "watched folder")
 
     def scan(self) -> int:
         """Look once; return how many files became work. Files that vanish while being looked at wait for the next scan."""

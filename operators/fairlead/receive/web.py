@@ -105,7 +105,8 @@ class Web:
             seconds = echo(self.dicom, calling=self.doorway.health_title, called=self.settings.node.ae_title)
         except ServiceUnreachable as error:
             return JSONResponse({"status": "failed", "reason": error.message}, 503)
-        return JSONResponse({"status": "ok", "echo_seconds": round(seconds, 4)})
+        ages = {loop: round(age, 1) for loop, age in self.doorway.metrics.loop_ages().items()}
+        return JSONResponse({"status": "ok", "echo_seconds": round(seconds, 4), "loop_age_seconds": ages})
 
     # --- STOW-RS
 
