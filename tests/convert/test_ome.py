@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import hashlib
 import json
+import os
+import re
 import shutil
 from pathlib import Path
 
@@ -11,7 +14,8 @@ import zarr
 
 from fairlead.convert import convert, convert_ome, validate_store
 from fairlead.convert.ome_xml import read_ome_xml
-from fairlead.errors import UnreadableImage, UnsupportedInput
+from fairlead.errors import InvalidInput, UnreadableImage, UnsupportedInput
+from fairlead.files import sha256_file
 
 XML = """<?xml version="1.0"?><OME xmlns="http://www.openmicroscopy.org/Schemas/OME/2016-06">
 <Experimenter ID="Experimenter:0" FirstName="Ada" LastName="Secret" Email="ada@example.org"/>
@@ -79,7 +83,7 @@ def test_a_companion_set_is_one_image(data, tmp_path):
     report = convert(data / "ome/tiff/companion_z5", tmp_path)
     assert report.refused == ()
     (store,) = report.stores
-    assert (store.path, store.shape) == ("multifile.ome.zarr", (5, 24, 18))
+    assert store.shape == (5, 24, 18)
     third = tifffile.imread(data / "ome/tiff/companion_z5/multifile-Z3.ome.tiff")
     assert np.array_equal(level(tmp_path / store.path)[2], third)
 
@@ -123,15 +127,16 @@ def test_people_named_in_the_xml_stay_behind(tmp_path):
     (store,) = convert_ome(a_tiff(tmp_path / "a.ome.tif"), tmp_path / "out")
     written = b"".join(file.read_bytes() for file in (tmp_path / "out").rglob("*") if file.is_file())
     assert not any(word in written for word in (b"Ada", b"Secret", b"example.org", b"Patient Doe"))
-    assert store.path == "a.ome.zarr"
+    assert "name" not in ome(tmp_path / "out" / store.path)["multiscales"][0]
 
 
 def test_several_images_in_one_file_become_several_stores(tmp_path):
     with tifffile.TiffWriter(tmp_path / "two.ome.tif", ome=True) as writer:
         writer.write(np.zeros((20, 30), np.uint8), metadata={"axes": "YX"})
         writer.write(np.ones((2, 10, 12), np.uint16), metadata={"axes": "ZYX"})
+    name = f"ome-{hashlib.sha256(sha256_file(tmp_path / 'two.ome.tif').encode()).hexdigest()[:16]}"
     stores = convert_ome(tmp_path / "two.ome.tif", tmp_path / "out")
-    assert [(store.path, store.shape) for store in stores] == [("two-0.ome.zarr", (20, 30)), ("two-1.ome.zarr", (2, 10, 12))]
+    assert [(store.path, store.shape) for store in stores] == [(f"{name}-0.ome.zarr", (20, 30)), (f"{name}-1.ome.zarr", (2, 10, 12))]
 
 
 @pytest.mark.parametrize(
@@ -353,4 +358,66 @@ def test_equal_file_names_in_two_folders_give_two_stores(tmp_path):
     for name in ("a", "b"):
         (tmp_path / "in" / name).mkdir(parents=True)
         a_tiff(tmp_path / "in" / name / "x.ome.tif")
-    assert [store.path for store in convert(tmp_path / "in", tmp_path / "out").stores] == ["x.ome.zarr", "x-2.ome.zarr"]
+    named = convert(tmp_path / "in", tmp_path / "named", keep_names=True)
+    assert [store.path for store in named.stores] == ["x.ome.zarr", "x-2.ome.zarr"]
+    first, second = convert(tmp_path / "in", tmp_path / "out").stores
+    assert second.path == first.path.replace(".ome.zarr", "-2.ome.zarr")
+
+
+@pytest.mark.parametrize("version", ["0.5", "0.6"])
+def test_names_of_files_are_in_no_store(tmp_path, version):
+    file = a_tiff(tmp_path / "Mueller_Hans_19610503.ome.tif")
+    zipped = a_zarr(tmp_path / "Mueller_Hans.ome.zarr", axes=YX, array=np.ones((4, 5), np.uint8), scale=[1, 1])
+    for keep in (False, True):
+        report = convert([file, zipped], tmp_path / str(keep), ngff=version, keep_names=keep)
+        assert len(report.stores) == 2
+        assert any("Mueller" in store.path for store in report.stores) is keep
+        assert not [found for found in (tmp_path / str(keep)).rglob("*") if found.is_file() and b"Mueller" in found.read_bytes()]
+
+
+def test_a_stores_name_depends_on_what_the_file_holds_and_nothing_else(tmp_path):
+    one, two = (a_tiff(tmp_path / f"{name}.ome.tif") for name in ("a", "b"))
+    names = [convert(file, tmp_path / file.stem).stores[0].path for file in (one, two)]
+    assert names[0] == names[1]
+    assert re.fullmatch(r"ome-[0-9a-f]{16}\.ome\.zarr", names[0])
+
+
+@pytest.mark.parametrize("place", ["pipe.ome.tif", "set.companion.ome", "a.zarr/.zattrs", "b.zarr/0/c/0/0"])
+def test_pipes_are_refused_by_name_and_never_opened(tmp_path, place):
+    source = tmp_path / "in"
+    source.mkdir()
+    a_tiff(source / "good.ome.tif")
+    for name in ("a.zarr", "b.zarr"):
+        a_zarr(source / name, axes=YX, array=np.ones((4, 5), np.uint8), scale=[1, 1])
+    (source / place).unlink(missing_ok=True)
+    os.mkfifo(source / place)
+    report = convert(source, tmp_path / "out")
+    assert [refusal.source for refusal in report.refused] == [place.split("/")[0]]
+    assert "regular file" in report.refused[0].reason
+    assert len(report.stores) == 3 - ("zarr" in place)
+    (alone,) = convert(source / place.split("/")[0], tmp_path / "alone").refused
+    assert "regular file" in alone.reason
+
+
+def test_a_set_that_names_a_pipe_is_refused(tmp_path):
+    os.mkfifo(tmp_path / "other.tif")
+    named = XML.replace('<TiffData IFD="0"', '<TiffData IFD="0"><UUID FileName="other.tif">urn:uuid:1</UUID></TiffData><TiffData IFD="0"')
+    a_tiff(tmp_path / "a.ome.tif", xml=named)
+    (refusal,) = convert(tmp_path / "a.ome.tif", tmp_path / "out").refused
+    assert "regular file" in refusal.reason
+
+
+@pytest.mark.parametrize("place", ["file", "file/below", "/proc/fairlead"])
+def test_an_output_folder_that_cannot_be_is_refused_with_a_remedy(tmp_path, place):
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(InvalidInput, match="output folder") as caught:
+        convert(a_tiff(tmp_path / "a.ome.tif"), tmp_path / place)
+    assert "permissions" in caught.value.remedy
+
+
+def test_reasons_do_not_repeat_names_of_files(data, tmp_path):
+    shutil.copytree(data / "ome/tiff/companion_z5", tmp_path / "in")
+    damaged = tmp_path / "in/multifile-Z3.ome.tiff"
+    damaged.write_bytes(damaged.read_bytes()[:300])
+    (refusal,) = convert(tmp_path / "in", tmp_path / "out").refused
+    assert "multifile" not in refusal.reason

@@ -53,7 +53,7 @@ def a_plate(path: Path, wells: list[tuple[int, int, list[str]]], *, images: int,
 
 def test_images_of_wells_become_a_plate(tmp_path):
     wells = [(0, 1, ["Image:2", "Image:0"]), (1, 0, ["Image:1"])]
-    (store,) = whole(a_plate(tmp_path / "a.ome.tif", wells, images=3), tmp_path / "out").stores
+    (store,) = whole(a_plate(tmp_path / "a.ome.tif", wells, images=3), tmp_path / "out", keep_names=True).stores
     path = tmp_path / "out" / store.path
     assert (store.kind, store.instances, store.path) == ("HCS", 3, "a.ome.zarr")
     plate = ome(path)["plate"]
@@ -75,14 +75,14 @@ def test_a_plate_is_drawn_by_its_first_field(tmp_path):
 
 def test_fields_can_be_stores_of_their_own_numbered_as_the_index_does(tmp_path):
     wells = [(0, 1, ["Image:2", "Image:0"]), (1, 0, ["Image:1"])]
-    report = convert(a_plate(tmp_path / "a.ome.tif", wells, images=3), tmp_path / "out")
+    report = convert(a_plate(tmp_path / "a.ome.tif", wells, images=3), tmp_path / "out", keep_names=True)
     assert {store.image_index: store.path for store in report.stores} == {number: f"a-{number}.ome.zarr" for number in range(3)}
     for number in range(3):
         assert np.array_equal(np.asarray(zarr.open_array(str(tmp_path / f"out/a-{number}.ome.zarr/0"), mode="r")[:]), plane(number))
 
 
 def test_images_outside_the_plate_are_stores_of_their_own(tmp_path):
-    report = whole(a_plate(tmp_path / "a.ome.tif", [(0, 0, ["Image:1"])], images=2), tmp_path / "out")
+    report = whole(a_plate(tmp_path / "a.ome.tif", [(0, 0, ["Image:1"])], images=2), tmp_path / "out", keep_names=True)
     assert [(store.path, store.kind, store.image_index) for store in report.stores] == [
         ("a.ome.zarr", "HCS", None),
         ("a-0.ome.zarr", "OME", 0),

@@ -169,7 +169,7 @@ def test_images_of_a_collection_are_numbered_as_it_lists_them(tmp_path):
     (source / "OME/METADATA.ome.xml").write_text("<OME><Experimenter LastName='Doe'/></OME>")
     for number in (0, 1):
         an_image(source / str(number), image_05(), picture(number))
-    report = convert(source, tmp_path / "out")
+    report = convert(source, tmp_path / "out", keep_names=True)
     assert [(store.path, store.image_index) for store in report.stores] == [("in-0.ome.zarr", 0), ("in-1.ome.zarr", 1)]
     assert np.array_equal(level(tmp_path / "out/in-0.ome.zarr"), picture(1))
     assert not list((tmp_path / "out").rglob("*.xml"))

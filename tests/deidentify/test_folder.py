@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -29,6 +30,20 @@ def scans(tmp_path: Path) -> Path:
     (place / "cut.dcm").write_bytes(as_file(a_ct())[:300])
     (place / "noise.dcm").write_bytes(bytes(range(256)) * 8)
     return place
+
+
+@pytest.mark.parametrize("place", ["file", "file/below", "/proc/fairlead"])
+def test_an_output_folder_that_cannot_be_is_refused_with_a_remedy(scans: Path, tmp_path: Path, place: str) -> None:
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(InvalidInput, match="output folder") as caught:
+        deidentify_folder(scans, tmp_path / place, profile=QUIET, key=KEY)
+    assert "permissions" in caught.value.remedy
+
+
+def test_a_pipe_as_the_source_is_refused(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(InvalidInput, match="regular file"):
+        deidentify_folder(tmp_path / "pipe", tmp_path / "out", profile=QUIET, key=KEY)
 
 
 def test_every_file_is_counted_once(scans: Path, tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 
@@ -172,3 +173,11 @@ def test_a_dicomdir_never_leads_out_of_its_folder(tmp_path: Path, catalogue: Fie
         outside = an_item(ReferencedFileID=["..", "secret.dcm"])
     write(an_instance(DirectoryRecordSequence=items(outside, an_item())), tmp_path / "media" / "DICOMDIR")
     assert "leads to no file" in the_refusal(tmp_path / "media", catalogue).reason
+
+
+def test_a_pipe_is_refused_by_name_and_never_opened(tmp_path: Path, catalogue: FieldCatalogue) -> None:
+    write(an_instance(), tmp_path / "a.dcm")
+    os.mkfifo(tmp_path / "pipe.dcm")
+    found = outcomes(tmp_path, catalogue)
+    assert [one.source for one in found if isinstance(one, Refusal)] == [str(tmp_path / "pipe.dcm")]
+    assert sum(isinstance(one, ImagingRecord) for one in found) == 1

@@ -39,6 +39,10 @@ def convert_command(
     max_expansion: Annotated[
         float, typer.Option(metavar="N", min=1.0, help="Refuse slides that are more than N times larger decoded than their files.")
     ] = 50.0,
+    keep_names: Annotated[
+        bool,
+        typer.Option("--keep-names", help="Call stores of OME files after the files, not after their content: names may tell of people."),
+    ] = False,
     resume: Annotated[bool, typer.Option("--resume", help="Keep stores that an earlier run made of the same bytes.")] = False,
     as_json: JsonFlag = False,
 ) -> None:
@@ -67,6 +71,7 @@ def convert_command(
         max_expansion=max_expansion,
         resume=resume,
         whole_plates=True,
+        keep_names=keep_names,
         progress=default_progress(),
     )
     for refusal in report.refused:

@@ -16,7 +16,8 @@ from typing import Final
 from pydantic import ValidationError
 
 from fairlead import __version__
-from fairlead.files import manifest_lines, manifest_sha256, sha256_file, write_text
+from fairlead.convert.sources import digest_of
+from fairlead.files import manifest_lines, manifest_sha256, write_text
 from fairlead.records import ConvertReport, Refusal, StoreReport
 
 FOLDER: Final = ".finished"
@@ -32,7 +33,7 @@ class Finished:
     def note_of(self, name: str, files: Iterable[Path]) -> Path:
         """Return where the note of a job lies: ``name`` tells jobs apart that read the same files."""
         digest = hashlib.sha256("\x1f".join((__version__, name, *self.options)).encode())
-        for line in sorted(_digest(file) for file in set(files)):
+        for line in sorted(digest_of(file) for file in set(files)):
             digest.update(line.encode())
         return self.out / FOLDER / f"{digest.hexdigest()[:40]}.json"
 
@@ -52,7 +53,3 @@ class Finished:
     def _intact(self, store: StoreReport) -> bool:
         folder = self.out / store.path
         return folder.is_dir() and manifest_sha256(manifest_lines(folder)) == store.manifest_sha256
-
-
-def _digest(file: Path) -> str:
-    return manifest_sha256(manifest_lines(file)) if file.is_dir() else sha256_file(file)

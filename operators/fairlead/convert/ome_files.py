@@ -115,6 +115,8 @@ def _plans(source: Source, stem: str, policy: Policy, ngff: str, *, whole_plates
             yield from zarr_plans(source, stem, policy, ngff, whole_plates=whole_plates)
         case SourceKind.OME_XML:
             raise UnsupportedInput("An OME-XML without its TIFF holds no pixels here.", remedy="Give the OME-TIFF or the .companion.ome.")
+        case SourceKind.UNREADABLE:
+            raise UnsupportedInput("Not a regular file, or one that cannot be read.", remedy="Remove it, or correct its permissions.")
         case _:
             raise UnsupportedInput("Neither DICOM, nor OME-TIFF, nor OME-Zarr.", remedy="Remove the file, or convert it first.")
 
@@ -130,7 +132,7 @@ def _tiff_plans(source: Source, stem: str) -> Iterator[StorePlan]:
             yield from _companion_plans(_companion_of(source, companion), stem)
             return
         images = read_ome_xml(xml)
-        _inside_folder(images)
+        _inside_folder(images, source.path.parent)
         series = _series(tiff)
         if len(series) != len(images):
             raise UnreadableImage(f"The OME-XML describes {len(images)} images, the TIFF holds {len(series)}.")
@@ -267,18 +269,20 @@ def _channels(image: OmeImage, count: int) -> tuple[Channel, ...]:
     )
 
 
-def _inside_folder(images: tuple[OmeImage, ...]) -> None:
-    """Refuse file names that lead out of the folder before any library opens them."""
+def _inside_folder(images: tuple[OmeImage, ...], folder: Path) -> None:
+    """Refuse names that lead out of the folder, or to pipes and devices, before any library opens them."""
     names = {block.file for image in images for block in image.blocks if block.file is not None}
     if any(Path(name).name != name or name in {"", ".", ".."} or "\\" in name for name in names):
         raise UnreadableImage("The OME-XML points to files outside its folder.", remedy="Keep all files of the set in one folder.")
+    if any((folder / name).exists() and not (folder / name).is_file() for name in names):
+        raise UnreadableImage("The OME-XML points to something that is no regular file.")
 
 
 def _companion_plans(source: Source, stem: str) -> Iterator[StorePlan]:
     images = read_ome_xml(source.path.read_bytes())
     if not images:
         raise UnreadableImage("The companion describes no image.")
-    _inside_folder(images)
+    _inside_folder(images, source.path.parent)
     plans: dict[str, ImagePlan] = {}
     for number, (name, image) in enumerate(zip(_names(stem, len(images)), images, strict=True)):
         planes = _planes(source.path.parent, image)

@@ -19,16 +19,18 @@ from fairlead.convert.jobs import FRACTIONS, Job, dicom_jobs, segmentation_job
 from fairlead.convert.ome_files import ome_plans, set_members
 from fairlead.convert.plan import StorePlan
 from fairlead.convert.slides import MAX_EXPANSION, SlideLimits
-from fairlead.convert.sources import Source, SourceKind, find_sources, kind_of, safe_stem
+from fairlead.convert.sources import Source, SourceKind, content_stem, find_sources, kind_of, safe_stem
 from fairlead.convert.stores import check_version, write_store
 from fairlead.convert.values import DoesNotFit
 from fairlead.convert.volumes import Policy, parse_policy
-from fairlead.errors import FairleadError, StorageFull, UnsupportedInput
-from fairlead.files import sha256_file
+from fairlead.errors import FairleadError, StorageFull, UnreadableImage, UnsupportedInput
+from fairlead.files import sha256_file, usable_folder
 from fairlead.progress import Progress, Silent
 from fairlead.records import ConvertReport, Refusal, StoreReport
 
 MEGABYTE: Final = 1024 * 1024
+UNNAMED: Final = frozenset({SourceKind.UNREADABLE, SourceKind.OTHER, SourceKind.OME_XML})
+"""Kinds that never become a store."""
 
 
 @dataclass(slots=True)
@@ -75,6 +77,7 @@ def convert(
     part: tuple[int, int] = (0, 1),
     resume: bool = False,
     whole_plates: bool = False,
+    keep_names: bool = False,
     progress: Progress | None = None,
 ) -> ConvertReport:
     """Convert files and folders to OME-Zarr stores ``<out>/<name>.ome.zarr``; DICOM is grouped by series.
@@ -89,33 +92,36 @@ def convert(
     part : (k, n) converts the k-th of n shares of the sources, counted from 0; a DICOM study, and so a segmentation with its
         image, is never divided.
     whole_plates : a plate becomes one store; otherwise every field is a store with its ``image_index``, as the index counts them.
+    keep_names : stores of OME files are called after the files; otherwise after the hash of their content.
     resume : stores that an earlier run made of the same bytes with the same options are recognised and not made again.
 
     Raises
     ------
     StorageFull : the disk is full; stores already complete stay, nothing half-written is left.
     UnsupportedInput : an unknown version or policy.
+    InvalidInput : ``out`` is a file, or cannot be written.
     """
     begun = time.monotonic()
     finished = Finished(out, (ngff, geometry, f"{max_expansion:g}", str(whole_plates))) if resume else None
     run = _Run(out, check_version(ngff), parse_policy(geometry), progress or Silent(), finished, whole_plates)
     paths = [sources] if isinstance(sources, Path) else list(sources)
-    out.mkdir(parents=True, exist_ok=True)
+    usable_folder(out, "output folder")
     found = list(find_sources(paths))
     limits = SlideLimits(max_expansion)
     jobs = dicom_jobs(_headers(run, found, part), run.policy, limits=limits, refuse=run.refuse, refused=run.refused)
     members = set_members(found)
     others = [source for source in found if source.kind is not SourceKind.DICOM and source.path not in members]
-    names = _unique_stems(others)
-    others = [source for source in others if _share(source.name, part[1]) == part[0]]
+    mine = [source for source in others if _share(source.name, part[1]) == part[0]]
+    names = _unique(others, _file_stem) if keep_names else _unique(mine, partial(_content_stem, run))
+    others = [source for source in mine if source.path in names]
     run.progress.start("convert", len(jobs) + len(others))
     try:
         for job in jobs:
             run.once(job.name, job.files, partial(_convert_job, run, job))
             run.progress.step()
         for source in others:
-            files = [source.path, *set_members([source])]
-            run.once(names[source.name], files, partial(_convert_ome, run, source, names[source.name]))
+            files = _files_of(source)
+            run.once(names[source.path], files, partial(_convert_ome, run, source, names[source.path]))
             run.progress.step()
     finally:
         forget_files()
@@ -141,7 +147,7 @@ def convert_ome(file: Path, out: Path, *, ngff: str = "0.5", progress: Progress 
     """
     run = _Run(out, check_version(ngff), "strict", progress or Silent())
     source = Source(file, file.name, kind_of(file))
-    for plan in ome_plans(source, safe_stem(file.name), run.policy, run.ngff):
+    for plan in ome_plans(source, content_stem(_files_of(source)), run.policy, run.ngff):
         run.stores.append(write_store(plan, out, ngff=run.ngff, progress=run.progress))
     return tuple(run.stores)
 
@@ -234,15 +240,38 @@ def _convert_ome(run: _Run, source: Source, stem: str) -> None:
         run.refuse(source.name, error)
 
 
-def _unique_stems(sources: Sequence[Source]) -> dict[str, str]:
-    """Return a store name per source; equal stems get a number in source order."""
-    names: dict[str, str] = {}
+def _unique(sources: Sequence[Source], stem_of: Callable[[Source], str]) -> dict[Path, str]:
+    """Return a store name per source; equal stems get a number in source order, a source without a stem is left out."""
+    names: dict[Path, str] = {}
     used: set[str] = set()
     for source in sources:
-        stem = safe_stem(source.name)
+        if not (stem := stem_of(source)):
+            continue
         name, number = stem, 2
         while name in used:
             name, number = f"{stem}-{number}", number + 1
         used.add(name)
-        names[source.name] = name
+        names[source.path] = name
     return names
+
+
+def _file_stem(source: Source) -> str:
+    return safe_stem(source.name)
+
+
+def _content_stem(run: _Run, source: Source) -> str:
+    """Return the name of a source's store by its content; what is refused later anyway is not read for it."""
+    if source.kind in UNNAMED:
+        return source.kind.value
+    try:
+        return content_stem(_files_of(source))
+    except OSError:
+        run.refuse(source.name, UnreadableImage("The file cannot be read."))
+        return ""
+
+
+def _files_of(source: Source) -> list[Path]:
+    """Return the source with the files of its set that are there."""
+    if source.kind is SourceKind.UNREADABLE:
+        return []
+    return [source.path, *sorted(file for file in set_members([source]) if file.is_file())]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 from collections.abc import Iterator, Sequence
@@ -12,8 +13,10 @@ from typing import Final
 
 from fairlead.convert.headers import is_dicom
 from fairlead.errors import NotFound
+from fairlead.files import manifest_lines, manifest_sha256, sha256_file
 
 ZARR_MARKS: Final = ("zarr.json", ".zgroup", ".zattrs", ".zarray")
+NAME_DIGITS: Final = 16
 COMPANION: Final = ".companion.ome"
 TIFF_STARTS: Final = frozenset({b"II*\x00", b"MM\x00*", b"II+\x00", b"MM\x00+"})
 STEM_SUFFIXES: Final = re.compile(r"(\.companion)?(\.ome)?(\.(tiff?|btf|tf[28]|zarr|xml|ome))?$", re.IGNORECASE)
@@ -27,6 +30,7 @@ class SourceKind(StrEnum):
     COMPANION = "companion"
     OME_XML = "ome-xml"
     ZARR = "zarr"
+    UNREADABLE = "unreadable"
     OTHER = "other"
 
 
@@ -56,7 +60,22 @@ def find_sources(paths: Sequence[Path]) -> Iterator[Source]:
 
 
 def kind_of(path: Path) -> SourceKind:
-    """Return what ``path`` is by its first bytes; names decide only between kinds of XML."""
+    """Return what ``path`` is by its first bytes; names decide only between kinds of XML. Only regular files are opened."""
+    try:
+        return _kind_of(path) if _is_regular(path) else SourceKind.UNREADABLE
+    except OSError:
+        return SourceKind.UNREADABLE
+
+
+def _is_regular(path: str | Path) -> bool:
+    """Return whether opening the file, or any file of the folder, cannot wait for somebody: no pipe, socket or device."""
+    if not os.path.isdir(path):
+        return os.path.isfile(path)
+    with os.scandir(path) as entries:
+        return all(entry.is_file() or (entry.is_dir() and (entry.is_symlink() or _is_regular(entry.path))) for entry in entries)
+
+
+def _kind_of(path: Path) -> SourceKind:
     if path.is_dir():
         return SourceKind.ZARR
     if path.name.lower().endswith(COMPANION):
@@ -81,8 +100,24 @@ def safe_stem(name: str) -> str:
     return clean[:80] or "image"
 
 
+def content_stem(files: Sequence[Path]) -> str:
+    """Return a store name from what the files hold, whatever they are called: people name files after patients.
+
+    Raises
+    ------
+    OSError : a file cannot be read.
+    """
+    lines = sorted(digest_of(file) for file in set(files))
+    return f"ome-{hashlib.sha256(''.join(lines).encode()).hexdigest()[:NAME_DIGITS]}"
+
+
+def digest_of(file: Path) -> str:
+    """Return the sha256 of a file, or of the manifest of a folder."""
+    return manifest_sha256(manifest_lines(file)) if file.is_dir() else sha256_file(file)
+
+
 def _walk(path: Path) -> Iterator[Path]:
-    if path.is_file() or _is_zarr(path):
+    if not path.is_dir() or _is_zarr(path):
         yield path
         return
     for folder, below, names in os.walk(path):

@@ -25,7 +25,7 @@ from fairlead.deidentify.profile import Profile
 from fairlead.deidentify.report import Page, Picture
 from fairlead.deidentify.task import Task, entry_of
 from fairlead.errors import Conflict, FairleadError, InvalidInput, NotFound, ResidualIdentity
-from fairlead.files import atomic_write, relative_files, sha256_file
+from fairlead.files import atomic_write, relative_files, sha256_file, usable_folder
 from fairlead.progress import Progress, Silent, tracked
 from fairlead.records import DeidentifyReport, Quarantined
 
@@ -144,7 +144,8 @@ def deidentify_folder(
     """
     begun, tally = time.monotonic(), _Tally()
     jobs = list(_jobs([source] if isinstance(source, Path) else list(source), out))[plan.chunk[0] :: plan.chunk[1]]
-    task = _task(out, profile, key, plan)
+    made = not out.exists()
+    task = _task(usable_folder(out, "output folder"), profile, key, plan)
     _sweep(out)
     table = LookupTable(plan.lookup, key) if plan.lookup is not None else None
     outcomes = in_order(task, [path for _, path in jobs], workers=plan.workers if len(jobs) >= WORTH_PROCESSES else 1)
@@ -153,6 +154,9 @@ def deidentify_folder(
             tally.add(name, outcome, reason)
             if table is not None and outcome.person is not None:
                 table.add(outcome.person)
+    if made:
+        with suppress(OSError):  # only an empty folder can be removed: nothing was written
+            out.rmdir()
     if table is not None:
         table.save()
     logger.info("De-identified for project %s: %d of %d files written.", project, tally.written, tally.files)
@@ -212,8 +216,10 @@ def _jobs(sources: list[Path], out: Path) -> Iterator[tuple[str, Path]]:
             raise InvalidInput("The output folder and the input lie inside each other.", remedy="Choose an output folder elsewhere.")
         if source.is_dir():
             yield from ((name.as_posix(), source / name) for name in relative_files(source))
-        else:
+        elif source.is_file():
             yield source.name, source
+        else:
+            raise InvalidInput("A source is neither a folder nor a regular file.", remedy=f"Check the path {source}.")
 
 
 def _settled(outcomes: Iterator[Outcome], task: Task) -> Generator[tuple[Outcome, str]]:

@@ -79,7 +79,9 @@ def _sort(path: Path, found: _Sorted) -> None:
     try:
         kind = kind_of(path)
     except OSError:
-        found.refused.append(Refusal(source=str(path), code="not-found", reason="The path does not exist or cannot be read."))
+        found.refused.append(
+            Refusal(source=str(path), code="not-found", reason="The path does not exist, cannot be read, or is no regular file.")
+        )
         return
     if kind is InputKind.FOLDER:
         for below in sorted(path.iterdir()):

@@ -29,16 +29,28 @@ def store_of(folder: Path) -> Path:
     return inner if (folder / "METADATA.ome.xml").is_file() and inner.is_dir() else folder
 
 
+def require_regular(path: Path) -> None:
+    """Raise for what is there and is no regular file, before anything opens it.
+
+    Raises
+    ------
+    OSError : it is a pipe, a socket or a device.
+    """
+    if path.exists() and not path.is_file():
+        raise OSError("not a regular file")
+
+
 def kind_of(path: Path) -> InputKind:
     """Return the kind of a file or folder; OTHER may still be a DICOM data set without preamble.
 
     Raises
     ------
-    OSError : the path cannot be read.
+    OSError : the path cannot be read, or is a pipe, a socket or a device: opening one would wait for somebody.
     """
     if path.is_dir():
         is_store = any((path / name).is_file() for name in ZARR_FILES) or store_of(path) != path
         return InputKind.ZARR if is_store else InputKind.FOLDER
+    require_regular(path)
     with path.open("rb") as handle:
         head = handle.read(HEAD_BYTES)
     if head[128:132] == b"DICM":
