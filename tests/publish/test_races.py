@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import Engine, insert, select
 
 from fairlead.database import utc_now
-from fairlead.errors import Busy, StorageFull
+from fairlead.errors import Busy, CheckFailed, StorageFull
 from fairlead.publish import Exports, ExportState
 from fairlead.publish.leases import is_gone, leased
 from fairlead.publish.tables import leases
@@ -124,3 +124,23 @@ def test_what_ended_exports_left_is_swept_and_the_rest_stays(exports: Exports, s
     (settings.staging_folder / ended / "safe").mkdir(parents=True)
     run(exports, run_id="run-3", until="request")
     assert sorted(path.name for path in settings.staging_folder.iterdir()) == [going]
+
+
+class InPlace(FakeUpstream):
+    """A left-hand side with OME-Zarr that is read where it is, and is another one after the conversion."""
+
+    def in_place(self, record) -> bool:
+        """Read all of it in place."""
+        return True
+
+    def is_unchanged(self, record) -> bool:
+        """Say no as soon as something was converted."""
+        return "convert" not in self.calls
+
+
+def test_a_folder_that_changes_while_it_is_converted_is_not_published(settings: Settings, engine: Engine):
+    records = [an_imaging_record(1, kind="ome-image", path="/data/Mueller_Hans.ome.zarr")]
+    exports = Exports(settings, engine, upstream=InPlace(a_cohort(records), records))
+    with pytest.raises(CheckFailed, match="changed since it was indexed"):
+        run(exports)
+    assert not list(settings.published_folder.glob("*"))

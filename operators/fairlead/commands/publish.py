@@ -69,10 +69,13 @@ def carry(exports: Exports, parameters: ExportParameters, *, requested_by: str, 
         exports.deidentify(export.id, default_progress())
         exports.convert(export.id, default_progress())
         exports.describe(export.id)
-        return exports.publish(export.id)
+        record = exports.publish(export.id)
     except (CheckFailed, InvalidInput, NotFound, NotPermitted) as error:  # never Conflict: another attempt is at it
         exports.fail(export.id, error.message)
         raise
+    if reasons := exports.get(export.id).reason:
+        complain(f"In house only, why members stayed behind:\n{reasons}")
+    return record
 
 
 def run_id_of(exports: Exports, parameters: ExportParameters, *, requested_by: str) -> str:
