@@ -126,7 +126,7 @@ class CohortStore:
         version = None
         if found is not None:
             identity, number = found[1].lower(), found[2]
-            with database_errors(), self.engine.begin() as connection:
+            with database_errors(), self.engine.connect() as connection:
                 version = self._newest(connection, identity) if number in (None, "latest") else _one(connection, identity, int(number))
         if version is None:
             raise NotFound(f"There is no cohort {ref[:60]!r}.", remedy="`fairlead cohort list` shows every ID@N.")
@@ -152,14 +152,14 @@ class CohortStore:
         """Return the attrition that was written down when the version was frozen."""
         version = self.get(ref)
         here = (cohort_versions.c.cohort_id == version.id, cohort_versions.c.version == version.version)
-        with database_errors(), self.engine.begin() as connection:
+        with database_errors(), self.engine.connect() as connection:
             stored = connection.execute(select(cohort_versions.c.attrition).where(*here)).scalar_one()
         return tuple(Attrition(**step) for step in stored)
 
     def _summaries(self, which: ColumnElement[bool]) -> tuple[CohortSummary, ...]:
         order = (cohort_versions.c.created_at.desc(), cohort_versions.c.version.desc())
         wanted = select(*(column for column in cohort_versions.c if column.name != "members")).where(which).order_by(*order)
-        with database_errors(), self.engine.begin() as connection:
+        with database_errors(), self.engine.connect() as connection:
             return tuple(CohortSummary(**_summary(row)) for row in connection.execute(wanted))
 
     @staticmethod

@@ -110,7 +110,10 @@ def _pulled(settings: Settings, title: str, keys: dict[str, str], project: str) 
 
 @quarantine.command("list")
 def list_refusals(context: typer.Context, as_json: JsonFlag = False) -> None:
-    """List what was refused, why, and whether its bytes are kept. Example: fairlead node quarantine list --json."""
+    """List what was refused, why, and whether its bytes are kept.
+
+    Example: fairlead node quarantine list --json
+    """
     from fairlead.receive import list_quarantine
 
     rows = list_quarantine(settings_of(context))
