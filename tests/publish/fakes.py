@@ -208,7 +208,7 @@ class FakeUpstream:
         """Say it without the words of the cohort's author."""
         return "Series where the modality is Computed Tomography."
 
-    def identity(self, record: ImagingRecord, *, profile: str) -> Secrets:
+    def identity(self, records: Iterable[ImagingRecord], *, profile: str) -> Secrets:
         """Know the secret words."""
         return Secrets()
 

@@ -29,7 +29,7 @@ NOBODY: Final = Person(key="", pseudonym="", days=0)
 
 
 class Traces:
-    """Identities of the sources of one record."""
+    """Identities of the sources of any number of records."""
 
     def __init__(self, profile: Profile) -> None:
         self._profile = profile
@@ -86,6 +86,8 @@ class Traces:
 
 
 def _occurs(word: str, lower: bytes) -> bool:
+    if word.isascii() and word.lower().encode() not in lower:
+        return False  # a cohort has many words, and few of them occur
     where = ISO_DATE.sub(b"", lower) if word.isdigit() else lower  # a patient number may look like a year
     return any(pattern.search(where) for pattern in text_patterns(word))
 

@@ -259,9 +259,9 @@ class Exports:
         for words in (given.site.words.publisher_name, contact):
             text = text.replace(words, "")  # a centre publishes under the name that its headers hold
         dates = {f"{moment:%Y-%m-%d}" for moment in (record.issued, record.modified, given.approval.decided_at)}
-        for source in given.records.values():
-            if kinds := self._upstream.identity(source, profile=given.parameters.profile).found_in(text, dates=dates):
-                raise residue(f"a {' and a '.join(sorted(kinds))}")
+        traces = self._upstream.identity(given.records.values(), profile=given.parameters.profile)
+        if kinds := traces.found_in(text, dates=dates):
+            raise residue(f"a {' and a '.join(sorted(kinds))}")
 
     def _ready(self, identifier: str, event: ExportEvent) -> Export:
         export = self.get(identifier)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Final
@@ -96,14 +96,15 @@ class Rooms:
         catalogue = load_catalogue(self._settings.fields_file)
         return public_sentence(parse_definition(version.definition, catalogue), catalogue)
 
-    def identity(self, record: ImagingRecord, *, profile: str) -> Traces:
-        """Return what identifies somebody in the sources of a record."""
+    def identity(self, records: Iterable[ImagingRecord], *, profile: str) -> Traces:
+        """Return what identifies somebody in the sources of records."""
         traces = Traces(load_profile(profile))
-        paths = [self._settings.archive_folder / path for path in record.core.source.paths]
-        if record.core.source.place == "file":
-            traces.add_file(paths[0])
-        else:
-            traces.add_series(paths)
+        for record in records:
+            paths = [self._settings.archive_folder / path for path in record.core.source.paths]
+            if record.core.source.place == "file":
+                traces.add_file(paths[0])
+            else:
+                traces.add_series(paths)
         return traces
 
     def clean(self, text: str) -> str:

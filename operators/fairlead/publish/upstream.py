@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -59,8 +59,8 @@ class Upstream(Protocol):
         """Return what the cohort selects in words that may be published: no names that people gave, no free text."""
         ...
 
-    def identity(self, record: ImagingRecord, *, profile: str) -> Traces:
-        """Return what identifies somebody in the sources of a record, to be looked for in what was made of them."""
+    def identity(self, records: Iterable[ImagingRecord], *, profile: str) -> Traces:
+        """Return what identifies somebody in the sources of records, to be looked for in what was made of them."""
         ...
 
     def preview(self, store: Path, png: Path) -> None:
