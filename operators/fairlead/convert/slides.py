@@ -21,6 +21,7 @@ from fairlead.convert.headers import Header
 from fairlead.convert.plan import Axis, Channel, ImagePlan, rgb_channels
 from fairlead.convert.slide_files import SlideFile, TileKey, decode_tile, read_slide_file
 from fairlead.convert.volumes import hashed
+from fairlead.convert.words import known_words
 from fairlead.errors import FairleadError, UnreadableImage, UnsupportedInput
 from fairlead.records import GeometryVerdict, JsonObject
 
@@ -242,7 +243,8 @@ def _channel(file: SlideFile, path: str) -> Channel:
         (item for item in file.dataset.get("OpticalPathSequence") or [] if str(item.get("OpticalPathIdentifier", "")) == path), None
     )
     wavelength = item.get("IlluminationWaveLength") if item is not None else None
-    return Channel(f"{float(wavelength):g} nm" if wavelength else f"path {path}"[:64] if path else None)
+    known = known_words(path)
+    return Channel(f"{float(wavelength):g} nm" if wavelength else f"path {known}" if known else None)
 
 
 def _profiles(file: SlideFile) -> dict[str, bytes]:
