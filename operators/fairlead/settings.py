@@ -163,7 +163,9 @@ class Settings(BaseSettings):
         try:
             return self.home.expanduser().resolve()
         except (RuntimeError, OSError) as error:
-            raise InvalidConfiguration(f"The home folder {self.home} cannot be used ({error}).", remedy="Set FAIRLEAD_HOME.") from error
+            raise InvalidConfiguration(
+                f"The home folder {self.home} cannot be used (nobody has such a home).", remedy="Set FAIRLEAD_HOME."
+            ) from error
 
     @cached_property
     def archive_folder(self) -> Path:

@@ -4,9 +4,11 @@ from pathlib import Path
 
 import pytest
 
+from fairlead.database import utc_now
 from fairlead.receive import FolderWatch, Ledger
+from fairlead.records import ReceivedFile
 from fairlead.settings import Settings
-from receive.builders import a_slice, part10
+from receive.builders import ROUTE, a_slice, part10
 
 OME = b'<?xml version="1.0"?><OME xmlns="http://www.openmicroscopy.org/Schemas/OME/2016-06"/>'
 
@@ -159,3 +161,18 @@ def test_a_quarantined_file_leaves_the_work_list_until_its_content_changes(watch
     watched.put("a.ome.xml", OME + b" ")
     watched.scan()
     assert watched.scan(2) == 1
+
+
+def test_two_watchers_that_see_a_file_at_the_same_moment_make_one_row(engine, monkeypatch):
+    ledger = Ledger(engine)
+    file = ReceivedFile(path="/w/a.ome.tif", name="a.ome.tif", sha256="a" * 64, size_bytes=1, route=ROUTE, seen_at=utc_now())
+    assert ledger.record_file(file, fingerprint="x") == "added"
+    plain, first = Ledger._file_row, []
+
+    def not_yet(self, connection, file):
+        first.append(file)
+        return None if len(first) == 1 else plain(self, connection, file)  # the other's insert was not committed at the first look
+
+    monkeypatch.setattr(Ledger, "_file_row", not_yet)
+    assert ledger.record_file(file.model_copy(update={"sha256": "b" * 64}), fingerprint="y") == "changed"
+    assert ledger.fingerprints(ROUTE) == {"/w/a.ome.tif": "y"}

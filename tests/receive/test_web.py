@@ -224,3 +224,23 @@ def test_a_malformed_body_is_named(data):
     parts = MultipartStream(iter([data]), BOUNDARY).parts()
     with pytest.raises(BadMultipart):
         deque(parts)  # what is not read of a part is skipped
+
+
+def test_a_loop_outlives_a_defect_and_health_tells_how_long_ago_it_last_ended_well(node, base, caplog):
+    rounds = []
+
+    def step():
+        rounds.append(len(rounds))
+        if len(rounds) < 3:
+            raise RuntimeError("Doe^Jane")
+
+    node._loop("fragile", 0.01, step)
+    wait_for(lambda: len(rounds) > 3)
+    ages = httpx.get(f"{base}/healthz", trust_env=False).json()["loop_age_seconds"]
+    assert set(ages) == {"settle", "report", "watch", "fragile"}
+    assert all(age >= 0 for age in ages.values())
+    text = httpx.get(f"{base}/metrics", trust_env=False).text
+    assert 'fairlead_node_loop_failures_total{loop="fragile"} 2' in text.splitlines()
+    assert 'fairlead_node_loop_age_seconds{loop="fragile"}' in text
+    assert "fragile: RuntimeError" in caplog.text
+    assert "Jane" not in caplog.text

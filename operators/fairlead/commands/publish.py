@@ -128,7 +128,10 @@ def withdraw_dataset(
     reason: Annotated[str, typer.Option(help="Why; the tombstone shows it to everybody.")],
     as_json: JsonFlag = False,
 ) -> None:
-    """Withdraw a dataset: a tombstone in its place, its bytes moved away. Example: fairlead withdraw ds-1f… --reason "no consent"."""
+    """Withdraw a dataset: a tombstone in its place, its bytes moved away.
+
+    Example: fairlead withdraw ds-1f… --reason "no consent"
+    """
     from fairlead.database import open_database
     from fairlead.publish import withdraw
 
