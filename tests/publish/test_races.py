@@ -12,7 +12,7 @@ from sqlalchemy import Engine, insert, select
 from fairlead.database import utc_now
 from fairlead.errors import Busy, CheckFailed, StorageFull
 from fairlead.publish import Exports, ExportState
-from fairlead.publish.leases import is_gone, leased
+from fairlead.publish.leases import is_gone, is_leased, leased
 from fairlead.publish.tables import leases
 from fairlead.settings import Settings
 from publish.conftest import Clock, run
@@ -144,3 +144,28 @@ def test_a_folder_that_changes_while_it_is_converted_is_not_published(settings: 
     with pytest.raises(CheckFailed, match="changed since it was indexed"):
         run(exports)
     assert not list(settings.published_folder.glob("*"))
+
+
+def test_a_lease_is_renewed_while_the_work_goes_on(exports: Exports, engine: Engine):
+    def until():
+        with engine.connect() as connection:
+            return connection.execute(select(leases.c.expires_at)).scalar_one()
+
+    identifier = run(exports, until="decide")
+    with leased(engine, identifier, clock=utc_now, seconds=1.0):
+        first, deadline = until(), utc_now() + timedelta(seconds=30)
+        while until() == first:
+            assert utc_now() < deadline
+
+
+def test_a_renewal_ends_quietly_when_somebody_has_taken_over(exports: Exports, engine: Engine):
+    identifier = run(exports, until="decide")
+    with leased(engine, identifier, clock=utc_now, seconds=0.4) as lease:
+        with engine.begin() as connection:
+            connection.execute(leases.update().values(holder="elsewhere|ns|1|1|x", expires_at=utc_now() + timedelta(hours=1)))
+        deadline = utc_now() + timedelta(seconds=30)
+        while any(thread.name == "export-lease" for thread in threading.enumerate()):
+            assert utc_now() < deadline
+        with pytest.raises(Busy, match="taken over"):
+            lease.confirm()
+    assert is_leased(engine, identifier, now=utc_now())

@@ -18,6 +18,7 @@ from fairlead.database import database_errors, utc_now
 from fairlead.errors import ApprovalRefused, CheckFailed, Conflict, EmptyCohort, NotFound, NotPermitted, ServiceUnreachable
 from fairlead.progress import Progress, Silent
 from fairlead.publish.addresses import Site
+from fairlead.publish.deciding import is_somebody, require_steward
 from fairlead.publish.describing import write_dataset
 from fairlead.publish.leases import Lease, is_leased, leased
 from fairlead.publish.making import make_safe, make_stores
@@ -33,7 +34,7 @@ from fairlead.publish.upstream import Upstream
 from fairlead.publish.verify import require_sound
 from fairlead.publish.worklist import Export, WorkList
 from fairlead.records import Approval, DatasetRecord, ImagingRecord
-from fairlead.settings import ExportSettings, Settings
+from fairlead.settings import Settings
 
 FINAL: Final = (ExportState.PUBLISHED, ExportState.REFUSED, ExportState.FAILED)
 RACES: Final = 5
@@ -71,7 +72,7 @@ class Exports:
         InvalidConfiguration : the profile, or what the settings say of the publisher, does not hold.
         NotPermitted : nobody asks.
         """
-        if not _is_somebody(requested_by):
+        if not is_somebody(requested_by):
             raise NotPermitted("Nobody is named as the one who asks for the export.", remedy="Trigger the run as a signed-in user.")
         Site.of(self._settings)
         self._sweep()
@@ -110,7 +111,7 @@ class Exports:
             if (export.approval.approved, export.approval.decided_by) != (decision.approved, decision.decided_by):
                 raise Conflict("The export was decided before.", remedy="Request a new export.")
             return export
-        _require_steward(decision, self._settings.export)
+        require_steward(decision, self._settings.export)
         event = ExportEvent.APPROVE if decision.approved else ExportEvent.REFUSE
         changes = {"approval": decision.model_dump_json(), "reason": "" if decision.approved else decision.reason}
         decided = self._list.move(identifier, event, changes=changes)
@@ -280,23 +281,3 @@ class Exports:
 
     def _staging(self, identifier: str) -> Staging:
         return Staging.of(self._settings.staging_folder, identifier)
-
-
-def _is_somebody(name: str) -> bool:
-    return name.strip().casefold() not in ("", "unknown")
-
-
-def _require_steward(decision: Approval, rules: ExportSettings) -> None:
-    """Raise NotPermitted unless the decision is somebody's who may decide; whoever asked may always take the request back."""
-    who, asked = decision.decided_by.strip().casefold(), decision.requested_by.strip().casefold()
-    if not _is_somebody(who):
-        raise NotPermitted("Nobody is named as the one who decides (four eyes).", remedy="Answer as a signed-in user.")
-    if not decision.approved and who == asked:
-        return
-    if rules.stewards and who not in {name.strip().casefold() for name in rules.stewards}:
-        raise NotPermitted("Only a data steward may decide on an export.", remedy="Ask one of those named in export.stewards.")
-    if decision.approved and rules.four_eyes and who == asked:
-        raise NotPermitted(
-            "An export is approved by somebody else than who requested it (four eyes).",
-            remedy="Let another steward decide, or set export.four_eyes to false if your governance allows it.",
-        )
