@@ -375,6 +375,14 @@ def test_names_of_files_are_in_no_store(tmp_path, version):
         assert not [found for found in (tmp_path / str(keep)).rglob("*") if found.is_file() and b"Mueller" in found.read_bytes()]
 
 
+def test_notes_of_finished_work_do_not_name_files(tmp_path):
+    file = a_tiff(tmp_path / "Mueller_Hans.ome.tif")
+    first, second = (convert(file, tmp_path / "out", resume=True) for _ in range(2))
+    assert not [found for found in (tmp_path / "out").rglob("*") if found.is_file() and b"Mueller" in found.read_bytes()]
+    assert [store.source for store in second.stores] == [file.name]
+    assert second.stores == first.stores
+
+
 def test_a_stores_name_depends_on_what_the_file_holds_and_nothing_else(tmp_path):
     one, two = (a_tiff(tmp_path / f"{name}.ome.tif") for name in ("a", "b"))
     names = [convert(file, tmp_path / file.stem).stores[0].path for file in (one, two)]

@@ -49,19 +49,19 @@ class _Run:
     def write(self, plan: StorePlan) -> None:
         self.stores.append(write_store(plan, self.out, ngff=self.ngff, progress=self.progress))
 
-    def once(self, name: str, files: Iterable[Path], work: Callable[[], None]) -> None:
-        """Do the work, or take over what an earlier run made of the same bytes."""
+    def once(self, name: str, files: Iterable[Path], work: Callable[[], None], *, source: str = "") -> None:
+        """Do the work, or take over what an earlier run made of the same bytes; ``source`` is a file's name, not for the note."""
         if self.finished is None:
             work()
             return
         note = self.finished.note_of(name, files)
         if (report := self.finished.read(note)) is not None:
-            self.stores += report.stores
-            self.refused += report.refused
+            self.stores += _renamed(report.stores, "", source)
+            self.refused += _renamed(report.refused, "", source)
             return
         stores, refused = len(self.stores), len(self.refused)
         work()
-        self.finished.write(note, self.stores[stores:], self.refused[refused:])
+        self.finished.write(note, _renamed(self.stores[stores:], source, ""), _renamed(self.refused[refused:], source, ""))
 
     def refuse(self, source: str, error: FairleadError) -> None:
         self.refused.append(Refusal(source=source, code=error.code, reason=str(error)))
@@ -121,7 +121,7 @@ def convert(
             run.progress.step()
         for source in others:
             files = _files_of(source)
-            run.once(names[source.path], files, partial(_convert_ome, run, source, names[source.path]))
+            run.once(names[source.path], files, partial(_convert_ome, run, source, names[source.path]), source=source.name)
             run.progress.step()
     finally:
         forget_files()
@@ -162,6 +162,10 @@ def peak_rss_mb() -> float:
     stated = next((line.split()[1] for line in lines if line.startswith("VmHWM:")), None)
     kibibytes = int(stated) if stated is not None else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return round(kibibytes * 1024 / MEGABYTE, 1)
+
+
+def _renamed[T: (StoreReport, Refusal)](entries: Iterable[T], old: str, new: str) -> list[T]:
+    return [entry.model_copy(update={"source": new}) if entry.source == old else entry for entry in entries]
 
 
 def _share(key: str, shares: int) -> int:
