@@ -113,7 +113,8 @@ def site(tmp_path: Path) -> Iterator[Site]:
     assert not thread.is_alive()
 
 
-@pytest.fixture(scope="session")
+# Playwright leaves its event loop running: held for longer, it would break asyncio.run in other tests of this process.
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     """Return Chromium; without it the test is skipped, in CI it fails."""
     chromium = os.environ.get("CHROMIUM") or program("chromium", "chromium-browser", "google-chrome")

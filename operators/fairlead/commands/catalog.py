@@ -19,7 +19,10 @@ def serve_catalog(
     host: Annotated[str | None, typer.Option(help="Address to listen on; the default opens it to this machine only.")] = None,
     port: Annotated[int | None, typer.Option(min=0, max=65535, help="Port; 0 takes a free one.")] = None,
 ) -> None:
-    """Serve the FAIR Data Point until SIGTERM. Example: fairlead catalog --port 8000."""
+    """Serve the FAIR Data Point until SIGTERM.
+
+    Example: fairlead catalog --port 8000
+    """
     if context.invoked_subcommand is not None:
         return
     from fairlead.catalog import serve

@@ -98,7 +98,10 @@ def validate_command(
     profile: Annotated[str | None, typer.Option(help="Profile of a record: fdp, dcat-ap or health-ri; not used for stores.")] = None,
     as_json: JsonFlag = False,
 ) -> None:
-    """Validate a store, a record or a crate; exit 1 when it is not valid. Example: fairlead validate stores/image.ome.zarr."""
+    """Validate a store, a record or a crate; exit 1 when it is not valid.
+
+    Example: fairlead validate stores/image.ome.zarr
+    """
     settings_of(context)
     document = _validate(target, profile)
     emit(document, as_json=as_json, text=lambda: _validation_text(document))

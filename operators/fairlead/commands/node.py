@@ -23,7 +23,10 @@ Numbers = Annotated[list[int] | None, typer.Argument(help="Numbers as `quarantin
 
 @node.callback()
 def run_node(context: typer.Context) -> None:
-    """Run the DICOM node in the foreground until SIGTERM or Ctrl-C; prints one line when it is ready. Example: fairlead node."""
+    """Run the DICOM node in the foreground until SIGTERM or Ctrl-C; prints one line when it is ready.
+
+    Example: fairlead node
+    """
     if context.invoked_subcommand is not None:
         return
     import signal
@@ -47,7 +50,10 @@ def run_node(context: typer.Context) -> None:
 
 @node.command("status")
 def show_status(context: typer.Context, as_json: JsonFlag = False) -> None:
-    """Show series by state, open associations, free disk and the quarantine. Example: fairlead node status --json."""
+    """Show series by state, open associations, free disk and the quarantine.
+
+    Example: fairlead node status --json
+    """
     from fairlead.receive import node_status
 
     status = node_status(settings_of(context))
@@ -70,7 +76,10 @@ def pull_studies(
     project: Annotated[str | None, typer.Option(help="Project the studies belong to.")] = None,
     as_json: JsonFlag = False,
 ) -> None:
-    """Fetch studies from a peer (C-FIND, C-GET) unless they are here already. Example: fairlead node pull --from PACS --study 1.2.3."""
+    """Fetch studies from a peer (C-FIND, C-GET) unless they are here already.
+
+    Example: fairlead node pull --from PACS --study 1.2.3
+    """
     settings = settings_of(context)
     keys = dict(_key(part) for part in query or ()) | ({"StudyInstanceUID": "\\".join(study)} if study else {})
     if not keys:
