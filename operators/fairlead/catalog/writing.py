@@ -46,6 +46,8 @@ KINDS: Final[Mapping[str, Kind]] = {
 class RefusedRecord(ShapeViolation):
     """A record that breaks the shapes; carries the report for the answer."""
 
+    code = "record-refused"
+
     def __init__(self, message: str, *, remedy: str | None = None, report: ShapeReport | None = None) -> None:
         super().__init__(message, remedy=remedy)
         self.report = report
