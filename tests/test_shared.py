@@ -189,3 +189,10 @@ def test_an_unreachable_database_is_named() -> None:
 def test_other_database_errors_pass() -> None:
     with pytest.raises(ServiceUnreachable), database_errors():
         raise OperationalError("select 1", {}, Exception("locked"))
+
+
+@pytest.mark.parametrize("name", ["opensearch", "tifffile"])
+def test_libraries_that_talk_much_are_quiet(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    configure_logging("INFO")
+    logging.getLogger(name).info("POST https://localhost:9200 [status:200]")
+    assert capsys.readouterr().err == ""

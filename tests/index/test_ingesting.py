@@ -104,3 +104,57 @@ def test_an_opensearch_that_is_not_there_is_an_unreachable_service(
     monkeypatch.setenv("FAIRLEAD_INDEX__URL", "http://127.0.0.1:9")
     assert run(["index", "status"]) == 3
     assert "OpenSearch does not answer." in capsys.readouterr().err
+
+
+def test_only_what_this_call_brought_is_counted_and_decides_the_status(fairlead, data: Path, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    from fairlead.database import close_engines, open_database
+    from fairlead.progress import Silent
+    from fairlead.receive import Ledger, import_paths
+    from fairlead.records import Route
+    from fairlead.settings import Settings
+
+    settings = Settings(home=tmp_path / "home")
+    waiting = [data / "ome" / "tiff" / "1x1.ome.tif", data / "ome" / "xml-malformed" / "truncated.ome.xml"]
+    route = Route(project="default", center="local")
+    import_paths(settings, Ledger(open_database(settings)), waiting, route=route, progress=Silent())  # others' work, not drained yet
+    close_engines()
+    empty = tmp_path / "empty.dcm"
+    empty.write_bytes(b"")
+    status, report = fairlead("ingest", empty)
+    assert (status, report["indexed"], report["unchanged"]) == (1, 0, 0)
+    assert [bad["path"] for bad in report["quarantined"]] == ["empty.dcm"]
+    assert fairlead("index", "status")[1]["records"] == 1  # drained all the same
+
+
+def test_a_changed_file_counts_as_indexed_and_its_twin_as_unchanged(fairlead, data: Path, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    folder = tmp_path / "in"
+    folder.mkdir()
+    sources = sorted((data / "dicom" / "ct").rglob("*.dcm"))[:2]
+    shutil.copy(sources[0], folder)
+    assert fairlead("ingest", folder)[1]["indexed"] == 1
+    shutil.copy(sources[1], folder)
+    second = fairlead("ingest", folder)[1]
+    assert (second["indexed"], second["quarantined"]) == (1, [])
+    third = fairlead("ingest", folder)[1]
+    assert (third["indexed"], third["unchanged"]) == (0, second["indexed"] + second["unchanged"])
+
+
+def test_an_empty_folder_is_told_and_is_no_failure(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("FAIRLEAD_HOME", str(tmp_path / "home"))
+    (tmp_path / "nothing").mkdir()
+    assert run(["ingest", str(tmp_path / "nothing")]) == 0
+    told = capsys.readouterr()
+    assert told.out.startswith("0 indexed, 0 unchanged, 0 not taken")
+    assert "no files there" in told.err
+
+
+def test_the_index_is_for_its_owner_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FAIRLEAD_HOME", str(tmp_path / "home"))
+    assert run(["index", "status"]) == 0
+    assert {path.name: path.stat().st_mode & 0o777 for path in tmp_path.rglob("*.sqlite")} == {"index.sqlite": 0o600}
+        "index.sqlite": 0o600,
+        "fairlead.sqlite": 0o600,
+    }
+    assert (tmp_path / "home").stat().st_mode & 0o777 == 0o700
