@@ -223,6 +223,15 @@ def test_padding_of_a_label_map_is_background_and_unknown_values_are_refused(dat
     assert "does not describe" in convert(tmp_path / "in", tmp_path / "again").refused[0].reason
 
 
+def test_colours_of_some_segments_do_not_refuse_all(tmp_path):
+    dataset = a_segmentation([(1, [0.0, 0.0, 0.0], mask(1)), (2, [0.0, 0.0, 1.25], mask(2))])
+    dataset.SegmentSequence[0].RecommendedDisplayCIELabValue = [40000, 30000, 30000]
+    save(tmp_path / "in", [dataset])
+    (store,) = convert(tmp_path / "in", tmp_path / "out").stores
+    label = attributes(tmp_path / "out" / store.path / "labels" / store.labels[0])["ome"]["image-label"]
+    assert (len(label["properties"]), "colors" in label) == (2, False)
+
+
 def test_free_text_of_segments_stays_behind_and_standard_codes_stay(tmp_path):
     dataset = a_segmentation([(1, [0.0, 0.0, 0.0], mask(1)), (2, [0.0, 0.0, 1.25], mask(2))])
     first, second = dataset.SegmentSequence[:2]

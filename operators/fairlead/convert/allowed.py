@@ -71,6 +71,9 @@ def label_metadata(stated: Any) -> JsonObject:
     for key, values, needed in (("colors", colors, {"label-value", "rgba"}), ("properties", rows, {"label-value"})):
         if kept := [item for item in values if needed <= item.keys()]:
             found[key] = kept
+    marked = [{item["label-value"] for item in found[key]} for key in ("colors", "properties") if key in found]
+    if len(marked) == 2 and marked[0] != marked[1]:
+        del found["colors"]  # ome-zarr-models refuses colours of other values than the properties have
     return found
 
 

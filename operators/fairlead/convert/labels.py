@@ -151,11 +151,14 @@ def _label_plans(drawn: _Drawn) -> tuple[ImagePlan, ...]:
 
 
 def _image_label(segments: Sequence[Segment]) -> JsonObject:
-    """Return ``image-label``: one property row per segment, also for those without a voxel, and the recommended colours."""
+    """Return ``image-label``: one property row per segment, also for those without a voxel.
+
+    The recommended colours are there when all segments have one: ``ome-zarr-models`` refuses colours of some.
+    """
     rows = [{"label-value": segment.number, "label": segment.label, **segment.properties} for segment in segments]
     colors = [{"label-value": segment.number, "rgba": [*segment.rgb, OPAQUE]} for segment in segments if segment.rgb is not None]
     found: JsonObject = {"properties": rows, "source": {"image": "../../"}}
-    return found | ({"colors": colors} if colors else {})
+    return found | ({"colors": colors} if len(colors) == len(rows) else {})
 
 
 def _attributes(source: Segmentation, grid: Grid, reason: str) -> JsonObject:
