@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -109,3 +110,15 @@ def test_the_check_names_what_would_be_ignored_or_fail_later(
 def test_variables_that_are_no_settings_on_purpose_are_not_complained_about() -> None:
     others = {"FAIRLEAD_CONFIG": "x", "FAIRLEAD_PROJECT_KEY_TRIAL": "y", "FAIRLEAD_PORT": "tcp://10.0.0.1:80", "FAIRLEAD_SERVICE_HOST": "h"}
     assert unknown_variables(Settings, others | {"FAIRLEAD_NODE__TLS__MUTUAL": "true", "PATH": "x"}) == []
+
+
+@pytest.mark.parametrize("workdir", ["a-file", "/dev/null/x", "/proc/nowhere/x"])
+def test_a_folder_of_the_demo_that_cannot_be_used_is_named(workdir: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "a-file").write_text("")
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        assert run(["demo", "--workdir", workdir]) == 1
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    assert f"The work folder {(tmp_path / workdir).resolve()} cannot be used (" in capsys.readouterr().err

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from fairlead.demo.processes import free_ports
-from fairlead.errors import InvalidConfiguration
+from fairlead.files import usable_folder
 from fairlead.records import ImagingRecord, SeriesState
 from fairlead.resources import configs_folder, dags_folder
 from fairlead.settings import CatalogSettings, NodeSettings, Settings
@@ -47,12 +47,7 @@ class DemoEnvironment:
     def create(cls, workdir: Path) -> Self:
         """Choose free ports and fresh passwords."""
         workdir = workdir.resolve()
-        try:
-            workdir.mkdir(parents=True, exist_ok=True, mode=0o700)
-        except OSError as error:
-            raise InvalidConfiguration(
-                f"The folder {workdir} cannot be made ({error.strerror}).", remedy="Give --workdir a folder that you may write."
-            ) from error
+        usable_folder(workdir, "work folder", mode=0o700)
         node, catalog, airflow, worker_log, trigger_log = free_ports(5)
         passwords = {user: secrets.token_urlsafe(9) for user in USERS}
         return cls(workdir, node, catalog, airflow, (worker_log, trigger_log), passwords, run=secrets.token_hex(4))

@@ -83,12 +83,12 @@ class CommitmentLedger(FileLedger):
     def due_commitments(self) -> tuple[Commitment, ...]:
         """Return the requests whose report is to be sent now, oldest first."""
         due = and_(commitments.c.state == CommitmentState.PENDING.value, commitments.c.next_at <= self.clock())
-        with database_errors(), self.engine.begin() as connection:
+        with database_errors(), self.engine.connect() as connection:
             return tuple(_commitment(row) for row in connection.execute(select(commitments).where(due).order_by(commitments.c.id)))
 
     def commitments_by_state(self) -> dict[str, int]:
         """Return how many requests are in each state."""
-        with database_errors(), self.engine.begin() as connection:
+        with database_errors(), self.engine.connect() as connection:
             found = connection.execute(select(commitments.c.state, func.count()).group_by(commitments.c.state)).all()
         return {state.value: dict((name, n) for name, n in found).get(state.value, 0) for state in CommitmentState}
 
