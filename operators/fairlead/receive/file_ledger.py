@@ -85,7 +85,7 @@ class FileLedger(SeriesClaims):
         }
         dialect = sqlite if connection.dialect.name == "sqlite" else postgresql
         statement = dialect.insert(files).values(values).on_conflict_do_nothing(index_elements=["project", "center", "path"])
-        return connection.execute(statement).rowcount == 1
+        return connection.execute(statement.returning(files.c.id)).first() is not None
 
     def _file_row(self, connection: Connection, file: ReceivedFile) -> Row[Any] | None:
         here = and_(files.c.project == file.route.project, files.c.center == file.route.center, files.c.path == file.path)
