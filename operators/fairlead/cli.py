@@ -22,6 +22,7 @@ COMMAND_MODULES: Final = (
     "deidentify",
     "convert",
     "publish",
+    "mirror",
     "catalog",
     "harvest",
     "tier",

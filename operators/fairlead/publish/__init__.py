@@ -11,6 +11,7 @@ from fairlead.publish.check import ShapeReport, ShapeResult, check_shapes, shape
 from fairlead.publish.crate import write_crate
 from fairlead.publish.describing import RECORD_FILES
 from fairlead.publish.exports import Exports
+from fairlead.publish.mirror import MirrorReport, mirror_folder
 from fairlead.publish.model import build_record
 from fairlead.publish.parameters import ExportParameters, read_parameters
 from fairlead.publish.states import ExportState
@@ -43,6 +44,7 @@ __all__ = [
     "ExportParameters",
     "ExportState",
     "Exports",
+    "MirrorReport",
     "Node",
     "RootNode",
     "ShapeReport",
@@ -51,6 +53,7 @@ __all__ = [
     "Tombstone",
     "build_record",
     "check_shapes",
+    "mirror_folder",
     "read_parameters",
     "record_files",
     "render",
