@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
+from pathlib import Path
 from typing import NoReturn
 
 import pytest
@@ -20,8 +22,10 @@ def missing(what: str, remedy: str = REMEDY) -> NoReturn:
 
 
 def program(*names: str) -> str:
-    """Return the path of the first of ``names`` that is installed."""
+    """Return the path of the first of ``names`` that is installed; pynetdicom's namesakes of DCMTK's programs do not count."""
+    own = str(Path(sys.executable).parent)
+    elsewhere = os.pathsep.join(folder for folder in os.environ.get("PATH", "").split(os.pathsep) if folder != own)
     for name in names:
-        if (found := shutil.which(name)) is not None:
+        if (found := shutil.which(name, path=elsewhere)) is not None:
             return found
     missing(" or ".join(names))

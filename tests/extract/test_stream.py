@@ -113,6 +113,15 @@ def variant(number: int, attributes: dict[str, Any], *, undefined: bool, private
     return dataset
 
 
+def test_equal_sequences_with_and_without_stated_lengths_are_the_same(tmp_path: Path, catalogue: FieldCatalogue) -> None:
+    request = [a_code("1", "SCT", ""), a_code("1", "SCT", "")]
+    for number, undefined in ((1, False), (2, True)):
+        write(variant(number, {"RequestAttributesSequence": request}, undefined=undefined, private=0), tmp_path / f"{number}.dcm")
+    record = the_record(tmp_path, catalogue)
+    assert record.community.dicom is not None
+    assert "00400275" in record.community.dicom.other
+
+
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(
     drawn=st.lists(st.tuples(ATTRIBUTES, st.booleans(), st.integers(0, 2)), min_size=2, max_size=5),

@@ -145,9 +145,9 @@ def deidentify_folder(
     begun, tally = time.monotonic(), _Tally()
     jobs = list(_jobs([source] if isinstance(source, Path) else list(source), out))[plan.chunk[0] :: plan.chunk[1]]
     made = not out.exists()
+    table = LookupTable(plan.lookup, key) if plan.lookup is not None else None
     task = _task(usable_folder(out, "output folder"), profile, key, plan)
     _sweep(out)
-    table = LookupTable(plan.lookup, key) if plan.lookup is not None else None
     outcomes = in_order(task, [path for _, path in jobs], workers=plan.workers if len(jobs) >= WORTH_PROCESSES else 1)
     with closing(outcomes), closing(_settled(outcomes, task)) as settled:
         for (name, _), (outcome, reason) in zip(tracked(jobs, "de-identify", progress or Silent(), total=len(jobs)), settled, strict=True):

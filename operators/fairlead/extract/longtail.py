@@ -51,6 +51,7 @@ KEPT_TEXTS: Final = frozenset(
 
 DROPPED_TAGS: Final = frozenset({int(FRAME_GROUPS), 0x00080005, 0x00081199, 0x00081140, 0x00081115, 0x00081111, 0x0040A730})
 """Per-frame groups (promoted through the catalogue), character set, reference lists, SR content tree."""
+NESTED_VRS: Final = frozenset({"SQ", "UN", None})
 MAX_VALUES: Final = 64
 MAX_ITEMS: Final = 100
 MAX_DEPTH: Final = 6
@@ -84,7 +85,9 @@ class LongTail:
         if first is None:
             return False
         mine = self._raw.get(tag) if raw else None
-        if mine is not None and (theirs := raw_bytes(dataset, tag)) is not None:
+        theirs = raw_bytes(dataset, tag) if mine is not None else None
+        # Equal sequences may be written with and without stated lengths (PS3.5 section 7.5.2): only decoding tells.
+        if theirs is not None and (mine == theirs or getattr(first.get_item(tag), "VR", None) not in NESTED_VRS):
             return mine == theirs
         known, other = decoded(first, tag), decoded(dataset, tag)
         return known is not None and other is not None and bool(known.value == other.value)
