@@ -74,8 +74,8 @@ class ConvertFolderOperator(BaseOperator):
             raise
         except FairleadError as error:
             raise AirflowFailException(str(error)) from error
-        for refusal in report.refused:
-            self.log.warning("refused %s: %s", refusal.source, refusal.reason)
+        for number, refusal in enumerate(report.refused, start=1):
+            self.log.warning("refused source %d: %s", number, refusal.reason)  # a file name may name a patient
         if report.refused and not report.stores:
             raise AirflowFailException(f"Nothing could be converted: {len(report.refused)} sources were refused, see the log.")
         return {"stores": len(report.stores), "refused": len(report.refused), "bytes": sum(store.size_bytes for store in report.stores)}

@@ -73,8 +73,8 @@ class DeidentifyFolderOperator(BaseOperator):
             raise  # worth a retry: what is finished is remembered
         except FairleadError as error:
             raise AirflowFailException(str(error)) from error
-        for refused in report.quarantined:
-            self.log.warning("quarantined %s: %s", refused.path, refused.reason)
+        for number, refused in enumerate(report.quarantined, start=1):
+            self.log.warning("quarantined file %d: %s", number, refused.reason)  # a file name may name a patient
         counts = {"files": report.files, "written": report.written, "already": report.already}
         return counts | {"quarantined": len(report.quarantined), "residue": len(report.residue)}
 

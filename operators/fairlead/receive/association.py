@@ -72,8 +72,9 @@ class Association:
         except FairleadError as error:
             logger.error("%s: association given up, %s", self.peer, error)
             self.wire.abort(AbortReason.NOT_SPECIFIED)
-        except Exception:
-            logger.exception("%s: association given up after a defect", self.peer)
+        except Exception as error:
+            # A foreign error may quote header values, its type cannot; one association never takes the node down.
+            logger.error("%s: association given up after a defect (%s)", self.peer, type(error).__name__)
             self.wire.abort(AbortReason.NOT_SPECIFIED)
         finally:
             self.wire.close()
