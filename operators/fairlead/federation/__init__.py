@@ -1,0 +1,1 @@
+"""Counts across centres: each centre answers under its own policy, and the answers do not leak."""
