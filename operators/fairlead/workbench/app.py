@@ -19,6 +19,7 @@ from starlette.exceptions import HTTPException
 
 from fairlead.errors import FairleadError, NotFound
 from fairlead.records import CohortVersion
+from fairlead.workbench.centers import add_centers, centers_view
 from fairlead.workbench.charts import charts
 from fairlead.workbench.definition import definition_of, state_of
 from fairlead.workbench.rendering import FOLDER, Refusals, environment, wants_fragment
@@ -51,6 +52,7 @@ def create_app(services: Workbench, *, current_user: Dependency, may_read: Depen
     _add_pages(app, services, templates=templates, current_user=current_user)
     _add_freeze(app, services, current_user=current_user, may_freeze=may_freeze)
     _add_exports(app, services, templates=templates)
+    add_centers(app, services, templates=templates, current_user=current_user)
     return app
 
 
@@ -73,6 +75,7 @@ def _add_pages(app: FastAPI, services: Workbench, *, templates: Environment, cur
             "reopen": _reopen(view.selected.version, services) if view.selected else "",
             "token": form_token(services.form_key, user.id),
             "workbench": services,
+            "centers": centers_view(state, services),
         }
         if not wants_fragment(request):
             return HTMLResponse(templates.get_template("page.html").render(values), headers={"Vary": "HX-Request"})
