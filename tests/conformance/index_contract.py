@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from conformance import evaluator
 from conformance.criteria import CRITERIA, records
-from fairlead.errors import NotFound
+from fairlead.errors import InvalidInput, NotFound
 from fairlead.index import Index
 from fairlead.index.criteria import All, And, AtLeast, Criterion, Exists, Has, MembersOf, Missing, Not, OneOf, Or, Range, Term, Text
 from fairlead.index.port import FacetValue
@@ -20,6 +20,7 @@ from index.builders import SmallCatalogue, a_series, an_image, small_catalogue
 
 type MakeIndex = Callable[[], Index]
 CATALOGUE: SmallCatalogue = small_catalogue()
+SAMPLED = ["31", "23", "27", "21", "13"]
 SHARED = settings(
     max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.differing_executors]
 )
@@ -241,6 +242,22 @@ class IndexContract:
     def test_missing_counts_the_members_that_do_not_state_a_field(self, make_index: MakeIndex) -> None:
         index = filled(make_index, a_series("1", patient__sex="F"), a_series("2"), a_series("3", modality="MR"))
         assert index.missing(Term("modality", "CT"), ["patient.sex", "modality"]) == {"patient.sex": 1, "modality": 0}
+
+    def test_a_sample_is_drawn_from_the_members_and_stays_the_same(self, make_index: MakeIndex) -> None:
+        found = [a_series(str(number), modality="CT" if number % 2 else "MR") for number in range(40)]
+        index = filled(make_index, *found)
+        drawn = index.sample(Term("modality", "CT"), 5, seed=7)
+        assert drawn == index.sample(Term("modality", "CT"), 5, seed=7)
+        assert all(one in found[1::2] for one in drawn)
+        assert [one.id.rpartition(".")[2] for one in drawn] == SAMPLED  # every engine draws the same
+        assert index.sample(Term("modality", "CT"), 5, seed=8) != drawn
+
+    def test_a_sample_of_fewer_members_is_all_of_them(self, make_index: MakeIndex) -> None:
+        index = filled(make_index, a_series("1"), a_series("2"))
+        assert sorted(record.id for record in index.sample(All(), 24)) == ["local:default:1.2.1", "local:default:1.2.2"]
+        assert index.sample(Term("modality", "PT"), 24) == index.sample(All(), 0) == ()
+        with pytest.raises(InvalidInput, match="between 0 and 10000"):
+            index.sample(All(), -1)
 
     @SHARED
     @given(found=records(), criterion=CRITERIA)

@@ -20,9 +20,11 @@ from pyroaring import BitMap
 
 from fairlead.index.criteria import Range
 from fairlead.index.rows import Row
+from fairlead.index.sampling import draw_of
 from fairlead.records import Counts, Scalar
 
 WORD: Final = re.compile(r"\w+")
+AMOUNTS: Final = {"images": "images", "bytes": "sizes", "draws": "draws"}
 
 type Ints = NDArray[np.int64]
 
@@ -101,6 +103,7 @@ class Columns:
         self.present: dict[str, BitMap] = {}
         self.images: array[int] = array("q", [0])
         self.sizes: array[int] = array("q", [0])
+        self.draws: array[int] = array("q", [0])
         self._derived: dict[tuple[str, str], Any] = {}
 
     def add(self, ordinal: int, row: Row) -> None:
@@ -109,7 +112,7 @@ class Columns:
         self.alive.add(ordinal)
         self.patient.add(ordinal, row.patient)
         self.study.add(ordinal, row.study)
-        for numbers, amount in ((self.images, row.images), (self.sizes, row.size_bytes)):
+        for numbers, amount in ((self.images, row.images), (self.sizes, row.size_bytes), (self.draws, draw_of(row.id))):
             numbers.extend([0] * (ordinal + 1 - len(numbers)))
             numbers[ordinal] = amount
         for field, values in row.values.items():
@@ -197,8 +200,8 @@ class Columns:
         return self.derive("codes", group, (self.patient if group == "patient" else self.study).codes)
 
     def amounts(self, which: str) -> Ints:
-        """Return images or bytes by ordinal."""
-        return self.derive("amounts", which, lambda: np.array(self.images if which == "images" else self.sizes, dtype=np.int64))
+        """Return images, bytes or draws by ordinal."""
+        return self.derive("amounts", which, lambda: np.array(getattr(self, AMOUNTS[which]), dtype=np.int64))
 
     def counts(self, ordinals: Ints) -> Counts:
         """Return exact numbers at the four grains."""

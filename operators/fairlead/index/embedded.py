@@ -25,6 +25,7 @@ from fairlead.index.columns import Columns, Ints, positions
 from fairlead.index.criteria import Criterion, without_field
 from fairlead.index.port import Facets, IndexStatus, Members, PutReport
 from fairlead.index.rows import Row, flat_values, generation_of, rows_of
+from fairlead.index.sampling import checked_size, shuffled, smallest
 from fairlead.index.select import select
 from fairlead.index.snapshot import Place, read_snapshot, write_snapshot
 from fairlead.records import Counts, ImagingRecord, Refusal
@@ -188,6 +189,15 @@ class EmbeddedIndex:
         with self._current() as columns:
             chosen = select(criterion, columns).sure
             return {field: len(chosen - columns.stated(field)) for field in fields}
+
+    def sample(self, criterion: Criterion, size: int, *, seed: int = 0) -> tuple[ImagingRecord, ...]:
+        """Return some of the matching records, drawn evenly."""
+        asked = "SELECT document FROM records WHERE ord = ?"
+        with self._current() as columns:
+            chosen = positions(select(criterion, columns).sure)
+            drawn = chosen[smallest(shuffled(columns.amounts("draws")[chosen], seed), checked_size(size))]
+            documents = [self._reading.execute(asked, (int(ordinal),)).fetchone()[0] for ordinal in drawn]
+        return tuple(ImagingRecord.model_validate_json(document) for document in documents)
 
     def generation(self) -> str:
         """Return the hash of the content, computed once per change."""

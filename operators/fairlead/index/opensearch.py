@@ -25,6 +25,7 @@ from fairlead.index.opensearch_mapping import document_of
 from fairlead.index.opensearch_query import Compiler, Query, none_of, stated
 from fairlead.index.port import Facets, FacetValue, IndexStatus, Members, PutReport
 from fairlead.index.rows import Row, generation_of, rows_of
+from fairlead.index.sampling import checked_size, script_sort
 from fairlead.records import Counts, ImagingRecord, Refusal
 from fairlead.settings import IndexSettings
 
@@ -142,6 +143,12 @@ class OpenSearchIndex:
         asked = {field: {"filter": none_of(stated(field))} for field in fields}
         found = self._search({"query": self._sure(criterion), "aggs": asked})["aggregations"]
         return {field: int(found[field]["doc_count"]) for field in fields}
+
+    def sample(self, criterion: Criterion, size: int, *, seed: int = 0) -> tuple[ImagingRecord, ...]:
+        """Return some of the matching records, drawn evenly."""
+        asked = {"query": self._sure(criterion), "_source": ["document"], "sort": [script_sort(seed), {"ord": "asc"}]}
+        hits = self._search({**asked, "size": checked_size(size), "track_total_hits": False})["hits"]["hits"]
+        return tuple(ImagingRecord.model_validate_json(hit["_source"]["document"]) for hit in hits)
 
     def generation(self) -> str:
         """Return the hash of the content, computed once per change."""

@@ -14,9 +14,10 @@ from fairlead.errors import InvalidConfiguration
 from fairlead.extract import FieldCatalogue, FieldDeclaration
 from fairlead.index.columns import WORD
 from fairlead.index.rows import SOURCE_FIELD, Row
+from fairlead.index.sampling import draw_of
 from fairlead.records import ImagingRecord, Scalar
 
-LAYOUT: Final = 1
+LAYOUT: Final = 2
 """Number of this module's document; another one is a new generation, as another catalogue is."""
 
 BETWEEN_VALUES: Final = 100_000
@@ -61,6 +62,7 @@ def mapping_of(catalogue: FieldCatalogue) -> dict[str, Any]:
         **numbers,
         **objects,
         "revision": {"type": "keyword", "index": False, "doc_values": True},
+        "draw": {"type": "long", "index": False, "doc_values": True},
         "other": {"type": "flat_object"},
         "document": KEPT,
     }
@@ -93,6 +95,7 @@ def document_of(row: Row, catalogue: FieldCatalogue, *, ordinal: int, patient: i
     return {
         "id": row.id,
         "ord": ordinal,
+        "draw": draw_of(row.id),
         "revision": row.revision,
         "patient": {"key": row.patient, "code": patient},
         "study": {"key": row.study, "code": study},

@@ -87,6 +87,15 @@ class Index(Protocol):
         """Return, per field, how many of the matching records do not state it."""
         ...
 
+    def sample(self, criterion: Criterion, size: int, *, seed: int = 0) -> tuple[ImagingRecord, ...]:
+        """Return ``size`` of the matching records (all, if fewer), drawn evenly; equal content and seed, equal sample on every engine.
+
+        Raises
+        ------
+        InvalidInput : ``size`` is negative or above 10,000.
+        """
+        ...
+
     def generation(self) -> str:
         """Return the sha256 over the sorted (id, content hash) pairs: equal content, equal generation, also after a rebuild."""
         ...

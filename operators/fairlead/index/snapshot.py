@@ -26,7 +26,7 @@ from fairlead.index.columns import Columns, Key, Numbers
 
 logger = logging.getLogger(__name__)
 
-LAYOUT: Final = 1
+LAYOUT: Final = 2
 DAMAGE: Final = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error)
 
 type Arrays = dict[str, NDArray[Any]]
@@ -47,7 +47,7 @@ def write_snapshot(file: Path, columns: Columns, place: Place) -> None:
     arrays: Arrays = {"place": _text({**asdict(place), "layout": LAYOUT}), "alive": _bits([columns.alive])[1]}
     for name, key in (("patient", columns.patient), ("study", columns.study)):
         arrays |= {f"{name}.names": _text(key.names), f"{name}.codes": np.array(key.of, dtype=np.int64)}
-    arrays |= {name: np.array(getattr(columns, name), dtype=np.int64) for name in ("images", "sizes")}
+    arrays |= {name: np.array(getattr(columns, name), dtype=np.int64) for name in ("images", "sizes", "draws")}
     arrays["stated"] = _text(list(columns.present))
     arrays["stated.sizes"], arrays["stated.bits"] = _bits(columns.present.values())
     arrays |= {"values": _text(list(columns.values)), "numbers": _text(list(columns.numbers))}
@@ -84,6 +84,7 @@ def _fill(columns: Columns, found: Mapping[str, NDArray[Any]]) -> None:
     columns.alive = BitMap.deserialize(found["alive"].tobytes())
     columns.patient, columns.study = _key(found, "patient"), _key(found, "study")
     columns.images, columns.sizes = _array("q", found["images"]), _array("q", found["sizes"])
+    columns.draws = _array("q", found["draws"])
     columns.present = _bitmaps(found, "stated")
     for at, field in enumerate(_json(found["values"])):
         columns.values[field] = _bitmaps(found, f"values.{at}")
