@@ -24,7 +24,8 @@ VALUES: Final = CHECKOUT / "charts" / "fairlead" / "values.yaml"
 SCHEMA: Final = CHECKOUT / "charts" / "fairlead" / "values.schema.json"
 CHART_DECIDES: Final[dict[str, frozenset[str]]] = {
     "": frozenset({"home", "database_url", "archive", "published", "secrets", "index"}),
-    "node": frozenset({"host", "port", "ae_title", "routes"}),
+    "node": frozenset({"host", "port", "ae_title", "routes", "tls"}),
+    "web": frozenset({"host", "port", "token"}),
     "catalog": frozenset({"host", "port", "base_url"}),
     "watch": frozenset({"folder"}),
 }

@@ -81,7 +81,59 @@ def test_no_object_is_a_secret_and_no_password_stands_in_a_config_map(objects: R
     assert "Secret" not in {document["kind"] for document in objects}
     for document in objects:
         if document["kind"] == "ConfigMap":
-            assert not re.search(r"(?i)password|database_url|secret_key", "".join(document["data"].values()))
+            assert not re.search(r"(?i)password|secret_key|token|://[^/\s]*@", "".join(document["data"].values()))
+
+
+def catalog_of(objects: Rendered) -> dict[str, Any]:
+    found: dict[str, Any] = one(objects, "Deployment", "x-fairlead-catalog")["spec"]["template"]["spec"]
+    return found
+
+
+@pytest.mark.parametrize("values", [{}, {"keys": {"existingSecret": "keys"}}], ids=["keys on the volume", "keys in a secret"])
+def test_the_public_catalog_sees_published_files_and_what_is_its_own_and_nothing_else(render: Render, values: dict[str, Any]) -> None:
+    pod = catalog_of(render(values=values))
+    mounts = {mount["mountPath"]: mount for mount in pod["containers"][0]["volumeMounts"]}
+    assert {path: mount.get("subPath") for path, mount in mounts.items() if mount["name"] == "home"} == {
+        "/var/lib/fairlead/published": "published",
+        "/var/lib/fairlead/secrets": "catalog-secrets",
+        "/var/lib/fairlead/database": "database",
+    }
+    assert mounts["/var/lib/fairlead/published"]["readOnly"] is True
+    assert {volume["name"] for volume in pod["volumes"]} == {"home", "config", "tmp"}
+
+
+def test_with_secrets_of_its_own_the_catalog_mounts_published_files_only(render: Render) -> None:
+    container = catalog_of(render(FAIRLEAD, FAIRLEAD / "ci" / "production-values.yaml"))["containers"][0]
+    assert [mount["mountPath"] for mount in container["volumeMounts"] if mount["name"] == "home"] == ["/var/lib/fairlead/published"]
+    given = {entry["name"]: entry["valueFrom"]["secretKeyRef"]["name"] for entry in container["env"] if "valueFrom" in entry}
+    assert given == {
+        "FAIRLEAD_DATABASE_URL": "fairlead-catalog-database",
+        "FAIRLEAD_PROJECT_KEY_CATALOG_TOKENS": "fairlead-catalog-signing",
+    }
+
+
+def test_the_web_door_has_a_service_of_its_own_and_its_token_from_a_secret(render: Render, tmp_path: Path) -> None:
+    rendered = render(FAIRLEAD, FAIRLEAD / "ci" / "production-values.yaml")
+    assert one(rendered, "Service", "x-fairlead-node-web")["spec"]["ports"][0]["targetPort"] == "web"
+    env = one(rendered, "StatefulSet", "x-fairlead-node")["spec"]["template"]["spec"]["containers"][0]["env"]
+    token = next(entry for entry in env if entry["name"] == "FAIRLEAD_NODE__WEB__TOKEN")
+    assert token["valueFrom"]["secretKeyRef"] == {"name": "fairlead-stow", "key": "token"}
+    (tmp_path / "fairlead.yaml").write_text(one(rendered, "ConfigMap", "x-fairlead-config")["data"]["fairlead.yaml"])
+    node = load_settings(tmp_path / "fairlead.yaml").node
+    assert (node.web.port, node.tls.mutual, str(node.tls.ca_file)) == (8042, True, "/etc/fairlead-tls/ca.crt")
+
+
+def test_without_the_web_door_nothing_of_it_is_there(render: Render) -> None:
+    rendered = render()
+    assert not [document for document in rendered if document["metadata"]["name"].endswith("-web")]
+    ports = one(rendered, "StatefulSet", "x-fairlead-node")["spec"]["template"]["spec"]["containers"][0]["ports"]
+    assert [port["name"] for port in ports] == ["dicom"]
+
+
+def test_installations_may_share_an_opensearch_under_names_of_their_own(render: Render, tmp_path: Path) -> None:
+    config = one(render(values={"index": {"name": "north"}}), "ConfigMap", "x-fairlead-config")
+    (tmp_path / "fairlead.yaml").write_text(config["data"]["fairlead.yaml"])
+    assert load_settings(tmp_path / "fairlead.yaml").index.name == "north"
 
 
 def test_service_links_are_off_so_that_no_fairlead_variable_appears_by_accident(objects: Rendered) -> None:
@@ -153,7 +205,7 @@ def test_values_of_the_administrator_reach_the_settings(render: Render, tmp_path
 def test_the_dicom_port_is_open_to_the_networks_of_the_routes_and_to_nobody_else(render: Render) -> None:
     rendered = render(FAIRLEAD, FAIRLEAD / "ci" / "production-values.yaml", values={"networkPolicy": {"dicomPeers": ["192.0.2.0/24"]}})
     policy = one(rendered, "NetworkPolicy", "x-fairlead-node")["spec"]
-    blocks = [peer["ipBlock"]["cidr"] for rule in policy["ingress"] for peer in rule["from"] if "ipBlock" in peer]
+    blocks = [peer["ipBlock"]["cidr"] for peer in policy["ingress"][0]["from"] if "ipBlock" in peer]
     assert blocks == ["10.20.30.41/32", "10.20.40.0/24", "192.0.2.0/24", "fd00:20::/64"]
     assert policy["ingress"][0]["ports"] == [{"protocol": "TCP", "port": "dicom"}]
     service = one(rendered, "Service", "x-fairlead-node")["spec"]

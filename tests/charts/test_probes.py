@@ -44,6 +44,7 @@ class Pod:
             "PYTHONUNBUFFERED": "1",
             "FAIRLEAD_CONFIG": str(folder / "etc" / "fairlead.yaml"),
             "FAIRLEAD_HOME": str(folder / "home"),
+            "FAIRLEAD_DATABASE_URL": f"sqlite:///{folder}/home/database/fairlead.sqlite",
             "FAIRLEAD_NODE__ROUTES": str(folder / "etc" / "routes.yaml"),
             "FAIRLEAD_NODE__HOST": "127.0.0.1",
             "FAIRLEAD_CATALOG__HOST": "127.0.0.1",

@@ -39,10 +39,17 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{/* Settings in force: what the administrator set, then what the chart decides. */}}
 {{- define "fairlead.settings" -}}
 {{- $node := dict "host" "0.0.0.0" "port" (int .Values.node.port) "ae_title" .Values.node.aeTitle "routes" "/etc/fairlead/routes.yaml" -}}
+{{- if .Values.node.web.enabled }}{{- $_ := set $node "web" (dict "host" "0.0.0.0" "port" (int .Values.node.web.port)) -}}{{- end -}}
+{{- with .Values.node.tls }}{{- if .existingSecret -}}
+{{- $tls := dict "certificate" "/etc/fairlead-tls/tls.crt" "key" "/etc/fairlead-tls/tls.key" "mutual" .mutual -}}
+{{- if .mutual }}{{- $_ := set $tls "ca_file" "/etc/fairlead-tls/ca.crt" -}}{{- end -}}
+{{- $_ := set $node "tls" $tls -}}
+{{- end }}{{- end -}}
 {{- $catalog := dict "host" "0.0.0.0" "port" (int .Values.catalog.port) "base_url" .Values.catalog.baseUrl -}}
-{{- $index := dict "backend" .Values.index.backend -}}
+{{- $index := dict "backend" .Values.index.backend "name" .Values.index.name -}}
 {{- if eq .Values.index.backend "opensearch" }}{{- $index = merge $index (dict "url" .Values.index.url "user" .Values.index.user) -}}{{- end -}}
 {{- $decided := dict "home" "/var/lib/fairlead" "node" $node "catalog" $catalog "index" $index -}}
+{{- if not .Values.database.existingSecret }}{{- $_ := set $decided "database_url" "sqlite:////var/lib/fairlead/database/fairlead.sqlite" -}}{{- end -}}
 {{- if .Values.keys.existingSecret }}{{- $_ := set $decided "secrets" "/etc/fairlead-keys" -}}{{- end -}}
 {{- $log := dict "log" (dict "format" "json") -}}
 {{- mergeOverwrite $log (deepCopy .Values.settings) $decided | toYaml -}}
@@ -89,25 +96,37 @@ securityContext:
   seccompProfile: {type: RuntimeDefault}
 {{- end }}
 
-{{/* Fields that every container shares. */}}
-{{- define "fairlead.container" -}}
+{{/* Image and locks of every container. */}}
+{{- define "fairlead.locked" -}}
 image: {{ include "fairlead.image" . }}
 imagePullPolicy: {{ .Values.image.pullPolicy }}
 securityContext:
   allowPrivilegeEscalation: false
   readOnlyRootFilesystem: true
   capabilities: {drop: [ALL]}
+{{- end }}
+
+{{/* One variable from a secret: name, secret, key. */}}
+{{- define "fairlead.secretVariable" -}}
+- name: {{ index . 0 }}
+  valueFrom: {secretKeyRef: {name: {{ index . 1 }}, key: {{ index . 2 }}}}
+{{- end }}
+
+{{/* Containers of the inner side: the whole volume, every secret. */}}
+{{- define "fairlead.container" -}}
+{{ include "fairlead.locked" . }}
 env:
   - {name: FAIRLEAD_CONFIG, value: /etc/fairlead/fairlead.yaml}
   - {name: HOME, value: /tmp}
-  {{- if .Values.database.existingSecret }}
-  - name: FAIRLEAD_DATABASE_URL
-    valueFrom: {secretKeyRef: {name: {{ .Values.database.existingSecret }}, key: {{ .Values.database.key }}}}
-  {{- end }}
-  {{- if .Values.index.existingSecret }}
-  - name: FAIRLEAD_INDEX__PASSWORD
-    valueFrom: {secretKeyRef: {name: {{ .Values.index.existingSecret }}, key: {{ .Values.index.key }}}}
-  {{- end }}
+  {{- with .Values.database }}{{- if .existingSecret }}
+  {{- include "fairlead.secretVariable" (list "FAIRLEAD_DATABASE_URL" .existingSecret .key) | nindent 2 }}
+  {{- end }}{{- end }}
+  {{- with .Values.index }}{{- if .existingSecret }}
+  {{- include "fairlead.secretVariable" (list "FAIRLEAD_INDEX__PASSWORD" .existingSecret .key) | nindent 2 }}
+  {{- end }}{{- end }}
+  {{- with .Values.node.web }}{{- if .enabled }}
+  {{- include "fairlead.secretVariable" (list "FAIRLEAD_NODE__WEB__TOKEN" .existingSecret .key) | nindent 2 }}
+  {{- end }}{{- end }}
 volumeMounts:
   - {name: home, mountPath: /var/lib/fairlead}
   - {name: config, mountPath: /etc/fairlead, readOnly: true}
@@ -115,19 +134,59 @@ volumeMounts:
   {{- if .Values.keys.existingSecret }}
   - {name: keys, mountPath: /etc/fairlead-keys, readOnly: true}
   {{- end }}
+  {{- if .Values.node.tls.existingSecret }}
+  - {name: tls, mountPath: /etc/fairlead-tls, readOnly: true}
+  {{- end }}
 {{- end }}
 
 {{- define "fairlead.volumes" -}}
+{{ include "fairlead.ownVolumes" . }}
+{{- if .Values.keys.existingSecret }}
+- name: keys
+  secret: {secretName: {{ .Values.keys.existingSecret }}, defaultMode: 0440}
+{{- end }}
+{{- if .Values.node.tls.existingSecret }}
+- name: tls
+  secret: {secretName: {{ .Values.node.tls.existingSecret }}, defaultMode: 0440}
+{{- end }}
+{{- end }}
+
+{{- define "fairlead.ownVolumes" -}}
 - name: home
   persistentVolumeClaim: {claimName: {{ include "fairlead.claim" . }}}
 - name: config
   configMap: {name: {{ include "fairlead.fullname" . }}-config}
 - name: tmp
-  emptyDir: {sizeLimit: 1Gi}
-{{- if .Values.keys.existingSecret }}
-- name: keys
-  secret: {secretName: {{ .Values.keys.existingSecret }}, defaultMode: 0440}
+  emptyDir: {sizeLimit: {{ .Values.scratch.size }}}
 {{- end }}
+
+{{/*
+The catalog's container is the only one that strangers reach. Of the volume it gets the published files, for reading, its own signing
+key, and on SQLite the database's folder; no received image, no project key, no index.
+*/}}
+{{- define "fairlead.catalogContainer" -}}
+{{ include "fairlead.locked" . }}
+env:
+  - {name: FAIRLEAD_CONFIG, value: /etc/fairlead/fairlead.yaml}
+  - {name: FAIRLEAD_SECRETS, value: /var/lib/fairlead/secrets}
+  - {name: HOME, value: /tmp}
+  {{- $database := ternary .Values.catalog.database .Values.database (ne .Values.catalog.database.existingSecret "") }}
+  {{- if $database.existingSecret }}
+  {{- include "fairlead.secretVariable" (list "FAIRLEAD_DATABASE_URL" $database.existingSecret $database.key) | nindent 2 }}
+  {{- end }}
+  {{- with .Values.catalog.signing }}{{- if .existingSecret }}
+  {{- include "fairlead.secretVariable" (list "FAIRLEAD_PROJECT_KEY_CATALOG_TOKENS" .existingSecret .key) | nindent 2 }}
+  {{- end }}{{- end }}
+volumeMounts:
+  - {name: home, mountPath: /var/lib/fairlead/published, subPath: published, readOnly: true}
+  {{- if not .Values.catalog.signing.existingSecret }}
+  - {name: home, mountPath: /var/lib/fairlead/secrets, subPath: catalog-secrets}
+  {{- end }}
+  {{- if not $database.existingSecret }}
+  - {name: home, mountPath: /var/lib/fairlead/database, subPath: database}
+  {{- end }}
+  - {name: config, mountPath: /etc/fairlead, readOnly: true}
+  - {name: tmp, mountPath: /tmp}
 {{- end }}
 
 {{/* A ReadWriteOnce volume is usable on one cluster node: put all pods of the release there. */}}
@@ -168,6 +227,15 @@ podAffinity:
 {{- end -}}
 {{- if gt (int $v.catalog.autoscaling.minReplicas) (int $v.catalog.autoscaling.maxReplicas) -}}
 {{- fail "catalog.autoscaling.minReplicas is above maxReplicas. Lower it." -}}
+{{- end -}}
+{{- if and $v.node.web.enabled (not $v.node.web.existingSecret) -}}
+{{- fail "node.web.existingSecret is empty: the web door takes images. Name a secret that holds its bearer token (openssl rand -hex 32)." -}}
+{{- end -}}
+{{- if and $v.node.web.enabled (eq (int $v.node.web.port) (int $v.node.port)) -}}
+{{- fail "node.web.port and node.port are the same. Choose another one." -}}
+{{- end -}}
+{{- if and (not (kindIs "invalid" $v.node.hostPort)) (ne $v.node.service.type "ClusterIP") -}}
+{{- fail "node.hostPort and node.service.type exclude each other: with a host port leave the type at ClusterIP." -}}
 {{- end -}}
 {{- if and (eq $v.index.backend "opensearch") (not $v.index.existingSecret) -}}
 {{- fail "index.backend=opensearch needs index.existingSecret: the secret that holds the password of index.user." -}}
