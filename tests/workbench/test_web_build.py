@@ -19,7 +19,7 @@ WEB, VENDOR = ROOT / "web", FOLDER / "static" / "vendor"
 def test_every_dependency_is_pinned_exactly() -> None:
     package = json.loads((WEB / "package.json").read_text())
     pins = package["dependencies"] | package["devDependencies"]
-    assert {"htmx.org", "vega", "vega-lite", "vega-embed"} == set(package["dependencies"])
+    assert {"htmx.org", "neuroglancer", "vega", "vega-lite", "vega-embed"} == set(package["dependencies"])
     assert all(re.fullmatch(r"\d+\.\d+\.\d+", version) for version in pins.values())
 
 

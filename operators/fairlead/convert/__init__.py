@@ -1,11 +1,22 @@
 """convert: safe DICOM instances and OME files in, verified OME-Zarr stores out, with the right geometry or a reason.
 
 The front door. ``convert`` takes files and folders; ``convert_series`` and ``convert_ome`` take one thing each;
-``validate_store`` judges any OME-Zarr folder; ``render_preview`` draws one.
+``validate_store`` judges any OME-Zarr folder; ``render_preview`` draws one; ``viewer_folder`` holds the viewer for web pages.
 """
 
+from fairlead.convert.browser_viewer import VIEWER_PAGE, viewer_folder
 from fairlead.convert.preview import render_preview
 from fairlead.convert.run import convert, convert_ome, convert_series
 from fairlead.convert.validate import ValidationFinding, ValidationResult, validate_store
 
-__all__ = ["ValidationFinding", "ValidationResult", "convert", "convert_ome", "convert_series", "render_preview", "validate_store"]
+__all__ = [
+    "VIEWER_PAGE",
+    "ValidationFinding",
+    "ValidationResult",
+    "convert",
+    "convert_ome",
+    "convert_series",
+    "render_preview",
+    "validate_store",
+    "viewer_folder",
+]
