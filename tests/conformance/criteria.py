@@ -48,7 +48,7 @@ def series(draw: st.DrawFn, number: int) -> ImagingRecord:
     return a_series(
         str(number),
         patient=f"p{patient}",
-        study=f"{patient}.{draw(st.integers(0, 1))}",
+        study=draw(st.sampled_from((f"{patient}.0", f"{patient}.1", "of-several"))),
         modality=draw(_optional("modality")),
         center=draw(st.sampled_from(("local", "other"))),
         instances=draw(st.sampled_from(VALUES["series.instances"])),

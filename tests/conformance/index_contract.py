@@ -116,6 +116,11 @@ class IndexContract:
         )
         assert index.count(All()) == Counts(patients=2, studies=4, series=5, images=54, size_bytes=53_500)
 
+    def test_a_study_that_stands_under_two_patients_counts_once(self, make_index: MakeIndex) -> None:
+        index = filled(make_index, a_series("1", patient="p1", study="1"), a_series("2", patient="p2", study="1"))
+        assert index.count(All()) == Counts(patients=2, studies=1, series=2, images=20, size_bytes=20_000)
+        assert uids(index, Has("study", All(), minimum=1)) == ["1", "2"]
+
     def test_the_same_patient_key_at_two_centres_is_two_patients(self, make_index: MakeIndex) -> None:
         index = filled(make_index, a_series("1", center="local"), a_series("1", center="other"))
         assert index.count(All()).patients == 2

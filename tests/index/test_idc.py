@@ -117,7 +117,7 @@ def test_the_table_is_loaded_once_and_found_unchanged_the_second_time(table: Pat
     again = load_idc(index, table)
     assert (again.added, again.unchanged, again.refused) == (1, 4, ())
     counts = index.count(All())
-    assert (counts.patients, counts.studies, counts.series, counts.images) == (2, 2, 5, 250)
+    assert (counts.patients, counts.studies, counts.series, counts.images) == (2, 1, 5, 250)
     assert index.count(Term("licence", "CC BY 3.0")) == counts
 
 

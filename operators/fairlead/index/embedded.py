@@ -15,6 +15,7 @@ from itertools import batched
 from pathlib import Path
 from typing import Any, Final
 
+import numpy as np
 from pyroaring import BitMap
 
 from fairlead.errors import InvalidConfiguration, NotFound, ServiceUnreachable, StorageFull
@@ -24,7 +25,7 @@ from fairlead.index.buckets import facet
 from fairlead.index.columns import Columns, Ints, positions
 from fairlead.index.criteria import Criterion, without_field
 from fairlead.index.port import Facets, IndexStatus, Members, PutReport
-from fairlead.index.rows import Row, flat_values, generation_of, rows_of
+from fairlead.index.rows import ROW_LAYOUT, Row, generation_of, row_of, rows_of
 from fairlead.index.sampling import checked_size, shuffled, smallest
 from fairlead.index.select import select
 from fairlead.index.snapshot import Place, read_snapshot, write_snapshot
@@ -60,6 +61,7 @@ class EmbeddedIndex:
         self._snapshot = file.with_name(f"{file.name}-columns")
         self._lock = threading.Lock()
         self._identity = ""
+        self._stamp = f"{catalogue.sha256}-{ROW_LAYOUT}"
         self._forget()
         private_file(usable_folder(file.parent, "folder of the index") / file.name)
         with self._connection() as connection:
@@ -122,13 +124,13 @@ class EmbeddedIndex:
             ordinal, revision, catalogue = known.get(record_id, (0, "", ""))
             same = revision == row.revision  # under a new catalogue only the columns are new
             tally["unchanged" if same else "changed" if ordinal else "added"] += 1
-            if not (same and catalogue == self._catalogue.sha256):
+            if not (same and catalogue == self._stamp):
                 old += [ordinal] if ordinal else []
                 new.append(row)
         _delete(connection, old)
         connection.executemany(
             "INSERT INTO records (id, revision, patient, study, images, size_bytes, catalogue, flat, document) VALUES (?,?,?,?,?,?,?,?,?)",
-            [(*_columns_of(row), self._catalogue.sha256, FLAT.encode(row.values), row.document) for row in new],
+            [(*_columns_of(row), self._stamp, FLAT.encode(row.values), row.document) for row in new],
         )
 
     def remove(self, ids: Iterable[str]) -> int:
@@ -166,6 +168,14 @@ class EmbeddedIndex:
                 patients=tuple(columns.patient.names[patients[ordinal]] for _, _, ordinal in named),
                 studies=tuple(columns.study.names[studies[ordinal]] for _, _, ordinal in named),
             )
+
+    def patients(self, criterion: Criterion) -> frozenset[str]:
+        """Return the keys of the patients who have a matching record, without naming the records."""
+        with self._current() as columns:
+            codes = columns.codes("patient")[positions(select(criterion, columns).sure)]
+            seen = np.zeros(len(columns.patient.names), dtype=np.bool_)
+            seen[codes] = True
+            return frozenset(columns.patient.names[code] for code in np.flatnonzero(seen))
 
     def count(self, criterion: Criterion) -> Counts:
         """Return exact numbers at the four grains."""
@@ -252,17 +262,17 @@ class EmbeddedIndex:
         fresh = connection.execute(
             "SELECT ord, id, revision, patient, study, images, size_bytes, flat, CASE catalogue WHEN ? THEN NULL ELSE document END"
             " FROM records WHERE ord > ? ORDER BY ord",
-            (self._catalogue.sha256, self._ordinal),
+            (self._stamp, self._ordinal),
         )
         for ordinal, *rest in fresh:
             self._columns.add(ordinal, self._row(*rest))
         self._ordinal = highest
         self._removal = connection.execute("SELECT coalesce(max(seq), 0) FROM removed").fetchone()[0]
         if highest - began >= WORTH_A_SNAPSHOT:
-            write_snapshot(self._snapshot, self._columns, Place(identity, self._catalogue.sha256, self._ordinal, self._removal))
+            write_snapshot(self._snapshot, self._columns, Place(identity, self._stamp, self._ordinal, self._removal))
 
     def _resume(self, identity: str, highest: int) -> None:
-        place = read_snapshot(self._snapshot, self._columns, identity=identity, catalogue=self._catalogue.sha256)
+        place = read_snapshot(self._snapshot, self._columns, identity=identity, catalogue=self._stamp)
         if place is None or place.ordinal > highest:
             self._forget()
         else:
@@ -271,7 +281,7 @@ class EmbeddedIndex:
     def _row(self, *stored: Any) -> Row:
         record_id, revision, patient, study, images, size_bytes, flat, document = stored
         if document is not None:  # written under another catalogue: the document is the truth
-            flat = FLAT.encode(flat_values(ImagingRecord.model_validate_json(document), self._catalogue))
+            return row_of(ImagingRecord.model_validate_json(document), self._catalogue)
         return Row(record_id, revision, patient, study, images, size_bytes, json.loads(flat), "")
 
 

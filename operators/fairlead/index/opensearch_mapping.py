@@ -139,7 +139,7 @@ def long_tail(record: ImagingRecord) -> dict[str, list[str]]:
     parts = {"dicom": dicom.other if dicom else {}, "rembi": ome.rembi if ome else {}, "vendor": record.vendor}
     tail: dict[str, list[str]] = {}
     for path, value in _leaves(parts, ()):
-        text = str(value)
+        text = str(value).lower() if isinstance(value, bool) else str(value)
         if text and len(text) <= LONGEST_TAIL_VALUE:
             tail.setdefault("/".join(path), []).append(text)
     return tail

@@ -15,6 +15,9 @@ from fairlead.records import ImagingRecord, Refusal, Scalar
 SOURCE_FIELD: Final = "@source"
 """Hidden field: the path of a record that is read in place, so that a file's older records are found without the ledger."""
 
+ROW_LAYOUT: Final = 2
+"""Number of what this module makes of a record; rows of another one are made anew from their documents."""
+
 CANONICAL: Final = json.JSONEncoder(sort_keys=True, ensure_ascii=False, separators=(",", ":"), check_circular=False)
 UNKNOWN_LABEL: Final = "Unknown"
 """What people read for records that do not state a field."""
@@ -22,7 +25,10 @@ UNKNOWN_LABEL: Final = "Unknown"
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One record as engines see it. Patient and study keys hold centre and project: ids are unique only there."""
+    """One record as engines see it. Patient and study keys hold centre and project: ids are unique only there.
+
+    A study is its Study Instance UID (PS3.3 C.7.2.1), so one that stands under two patients by somebody's mistake counts once.
+    """
 
     id: str
     revision: str
@@ -67,7 +73,7 @@ def row_of(record: ImagingRecord, catalogue: FieldCatalogue) -> Row:
         id=core.id,
         revision=revision_of(document),
         patient=f"{core.center}:{core.project}:{core.patient_key}",
-        study=f"{core.center}:{core.project}:{core.patient_key}:{core.study_uid}",
+        study=f"{core.center}:{core.project}:{core.study_uid}",
         images=core.instances,
         size_bytes=core.size_bytes,
         values=flat_values(record, catalogue),

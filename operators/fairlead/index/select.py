@@ -152,8 +152,8 @@ def _per_group(found: BitMap, node: Has, columns: Columns) -> NDArray[np.int64]:
     groups = columns.codes(node.same)
     size = len((columns.patient if node.same == "patient" else columns.study).names)
     ordinals = positions(found)
-    if node.grain == "study":  # one representative per study; a study belongs to one patient
-        _, first = np.unique(columns.codes("study")[ordinals], return_index=True)
+    if node.grain == "study":  # one representative of each study in each group
+        _, first = np.unique(groups[ordinals] * len(columns.study.names) + columns.codes("study")[ordinals], return_index=True)
         ordinals = ordinals[first]
     tally = np.zeros(size, dtype=np.int64)
     np.add.at(tally, groups[ordinals], columns.amounts("images")[ordinals] if node.grain == "image" else 1)
