@@ -2,31 +2,44 @@
 
 from __future__ import annotations
 
+from fairlead.cohort.audit import AuditEntry, AuditTrail
 from fairlead.cohort.compile import compile_definition
 from fairlead.cohort.counting import Attrition, CohortCount, CohortFacets, count_definition, facet_definition
-from fairlead.cohort.diff import CohortDiff, diff_versions
+from fairlead.cohort.diff import CohortDiff, changes_in_words, diff_versions
+from fairlead.cohort.drafts import Draft, DraftChanged, DraftStore
 from fairlead.cohort.export import export_members
 from fairlead.cohort.nodes import Definition
 from fairlead.cohort.normal import definition_sha256, normal_form
-from fairlead.cohort.operations import SetOperation, combine, rerun
+from fairlead.cohort.operations import Drift, Region, SetOperation, combine, drift, rerun, venn
 from fairlead.cohort.parse import parse_definition
 from fairlead.cohort.reading import read_definition
 from fairlead.cohort.sentence import public_sentence
 from fairlead.cohort.store import CohortStore
+from fairlead.cohort.withdrawing import Withdrawn, withdraw_consent
 
 __all__ = [
     "Attrition",
+    "AuditEntry",
+    "AuditTrail",
     "CohortCount",
     "CohortDiff",
     "CohortFacets",
     "CohortStore",
     "Definition",
+    "Draft",
+    "DraftChanged",
+    "DraftStore",
+    "Drift",
+    "Region",
     "SetOperation",
+    "Withdrawn",
+    "changes_in_words",
     "combine",
     "compile_definition",
     "count_definition",
     "definition_sha256",
     "diff_versions",
+    "drift",
     "export_members",
     "facet_definition",
     "normal_form",
@@ -34,4 +47,6 @@ __all__ = [
     "public_sentence",
     "read_definition",
     "rerun",
+    "venn",
+    "withdraw_consent",
 ]

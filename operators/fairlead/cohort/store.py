@@ -5,30 +5,35 @@ from __future__ import annotations
 import hashlib
 import re
 import uuid
-import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
+from functools import lru_cache
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Connection, Engine, Row, func, insert, select, tuple_
+from sqlalchemy import ColumnElement, Connection, Engine, Row, Select, and_, func, insert, select, tuple_
 from sqlalchemy.exc import IntegrityError
 
 from fairlead.cohort.compile import compile_definition
 from fairlead.cohort.counting import Attrition, attrition, last_step_before_nothing
+from fairlead.cohort.diff import CohortDiff, Sides, compare
+from fairlead.cohort.members import Fingerprints, FrozenMembers, pack_names, unpack_names
 from fairlead.cohort.nodes import Definition, cohorts_used
 from fairlead.cohort.normal import definition_sha256, normal_form
 from fairlead.cohort.sentence import sentence
-from fairlead.cohort.tables import cohort_versions, cohorts
+from fairlead.cohort.tables import cohort_versions, cohorts, withdrawals, withdrawn_members
 from fairlead.database import database_errors, utc_now
-from fairlead.errors import Conflict, EmptyCohort, InvalidDefinition, NotFound
+from fairlead.errors import Conflict, EmptyCohort, InvalidDefinition, NotFound, NotPermitted
 from fairlead.extract import FieldCatalogue
-from fairlead.index import Index, Members
+from fairlead.index import And, Index, Members, MembersOf, Not
 from fairlead.records import CohortSummary, CohortVersion, Counts, Grain, JsonObject
 
 REFERENCE: Final = re.compile(r"([0-9a-fA-F-]{36})(?:@([1-9][0-9]{0,8}|latest))?")
 NAMESPACE: Final = uuid.UUID("6f0c7cb6-6c4b-5d0e-9c0d-0d6f6e2b7a51")
 TRIES: Final = 5
+WITHDRAWN: Final = "withdrawn"
+HELD: Final = 8
+"""How many versions a process keeps at hand: they never change."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,13 +46,14 @@ class Look:
     attrition: tuple[Attrition, ...]
 
 
-def cohort_id(title: str) -> str:
-    """Return the id of a cohort whose definition states none: the same title is the same cohort.
+def cohort_id(title: str, project: str = "") -> str:
+    """Return the id of a cohort whose definition states none: the same title in the same project is the same cohort.
 
-    >>> cohort_id("Chest CT") == cohort_id(" chest ct ")
+    >>> cohort_id("Chest CT") == cohort_id(" chest ct ") != cohort_id("Chest CT", "lung")
     True
     """
-    return str(uuid.uuid5(NAMESPACE, title.strip().casefold()))
+    name = title.strip().casefold()
+    return str(uuid.uuid5(NAMESPACE, f"{project}\n{name}" if project else name))
 
 
 def members_sha256(ids: Sequence[str]) -> str:
@@ -60,6 +66,8 @@ class CohortStore:
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
+        self._ids = lru_cache(HELD)(lambda ref: frozenset(self.get(ref).members))
+        self._prints = lru_cache(HELD)(self._read_prints)
 
     def freeze(
         self,
@@ -70,19 +78,23 @@ class CohortStore:
         author: str,
         title: str | None = None,
         purpose: str = "",
+        project: str = "",
         clock: Callable[[], datetime] = utc_now,
     ) -> CohortVersion:
         """Freeze the members as the next version; when definition, members and title are those of the newest, return that one.
+
+        Who was withdrawn is left out, as a step of the attrition. ``project`` is who may see the cohort.
 
         Raises
         ------
         EmptyCohort : nobody matches; the message names the rule that removed the last.
         InvalidDefinition : the definition refers to ``@latest`` of another cohort; Conflict : the index never stood still.
+        NotPermitted : the definition states the id of another project's cohort.
         """
         seen = self._seen(definition, index)
-        draft = _draft(definition, seen, catalogue, title=(title or definition.title).strip())
-        made = {"author": author, "purpose": purpose or definition.purpose, "created_at": clock()}
-        return self._keep(draft.model_copy(update=made), seen.attrition)
+        draft = _draft(definition, seen, catalogue, title=(title or definition.title).strip(), project=project)
+        made = {"author": author, "purpose": purpose or definition.purpose, "created_at": clock(), "project": project}
+        return self._keep(draft.model_copy(update=made), seen)
 
     def _seen(self, definition: Definition, index: Index) -> Look:
         for ref in cohorts_used(definition):
@@ -97,23 +109,42 @@ class CohortStore:
     def _look(self, definition: Definition, index: Index) -> Look:
         for _ in range(TRIES):
             before = index.generation()
-            members = index.members(compile_definition(definition, self.resolve))
+            criterion = compile_definition(definition, self.resolve)
+            members = index.members(criterion)
             table, counts = attrition(definition, index, self.resolve)
+            gone = self._withdrawn_of(members)
+            if gone:
+                criterion = And((criterion, Not(MembersOf(gone))))
+                members, counts = index.members(criterion), index.count(criterion)
+                table = (*table, Attrition(WITHDRAWN, counts.patients, counts.series))
             if index.generation() == before:
                 return Look(before, members, counts, table)
         raise Conflict("The index changes faster than it can be read.", remedy="Freeze again when the present ingest is done.")
 
-    def _keep(self, draft: CohortVersion, table: Sequence[Attrition]) -> CohortVersion:
+    def _withdrawn_of(self, members: Members) -> frozenset[str]:
+        with database_errors(), self.engine.connect() as connection:
+            told = [(row.kind, row.subject) for row in connection.execute(select(withdrawals.c.kind, withdrawals.c.subject))]
+        subjects: dict[str, set[str]] = {"series": set(), "patient": set()}
+        for kind, subject in told:
+            subjects[kind].add(subject)
+        if not told:
+            return frozenset()
+        pairs = zip(members.ids, members.patients, strict=True)
+        return frozenset(one for one, patient in pairs if one in subjects["series"] or patient in subjects["patient"])
+
+    def _keep(self, draft: CohortVersion, seen: Look) -> CohortVersion:
         try:
             with database_errors(), self.engine.begin() as connection:
                 newest = self._newest(connection, draft.id)
+                if newest is not None and newest.project != draft.project:
+                    raise NotPermitted("There is a cohort of this id in another project.", remedy="Leave `id` out of the definition.")
                 if newest is not None and _says_the_same(newest, draft):
                     return newest
                 if newest is None:
-                    values = {"id": draft.id, "created_at": draft.created_at, "created_by": draft.author}
+                    values = {"id": draft.id, "created_at": draft.created_at, "created_by": draft.author, "project": draft.project}
                     connection.execute(insert(cohorts), values)
                 version = _numbered(draft, newest)
-                connection.execute(insert(cohort_versions), _columns(version) | {"attrition": [asdict(step) for step in table]})
+                connection.execute(insert(cohort_versions), _columns(version, seen))
                 return version
         except IntegrityError as error:
             raise Conflict("Somebody else froze this cohort at the same moment.", remedy="Freeze again.") from error
@@ -122,14 +153,11 @@ class CohortStore:
 
     def get(self, ref: str) -> CohortVersion:
         """Return ``ID@N``, or the newest version for ``ID`` and ``ID@latest``; raise NotFound."""
-        found = REFERENCE.fullmatch(ref.strip())
-        version = None
-        if found is not None:
-            identity, number = found[1].lower(), found[2]
-            with database_errors(), self.engine.connect() as connection:
-                version = self._newest(connection, identity) if number in (None, "latest") else _one(connection, identity, int(number))
+        identity, number = _reference(ref)
+        with database_errors(), self.engine.connect() as connection:
+            version = self._newest(connection, identity) if number is None else _one(connection, identity, number)
         if version is None:
-            raise NotFound(f"There is no cohort {ref[:60]!r}.", remedy="`fairlead cohort list` shows every ID@N.")
+            raise _no_cohort(ref)
         return version
 
     def list(self) -> tuple[CohortSummary, ...]:
@@ -145,8 +173,57 @@ class CohortStore:
         return found
 
     def resolve(self, ref: str) -> frozenset[str]:
-        """Return the record ids of a version."""
-        return frozenset(self.get(ref).members)
+        """Return the record ids of a version; a pinned one is kept at hand, because it never changes."""
+        return frozenset(self.get(ref).members) if ref.endswith("@latest") or "@" not in ref else self._ids(ref)
+
+    def summary(self, ref: str) -> CohortSummary:
+        """Return ``ID@N`` without its members; NotFound otherwise."""
+        identity, number = _reference(ref)
+        here = [cohort_versions.c.cohort_id == identity]
+        here += [] if number is None else [cohort_versions.c.version == number]
+        found = self._summaries(and_(*here), limit=1)
+        if not found:
+            raise _no_cohort(ref)
+        return found[0]
+
+    def prints(self, ref: str) -> FrozenMembers:
+        """Return the members of a version as they are compared, kept at hand."""
+        return self._prints(self.summary(ref).ref)
+
+    def _read_prints(self, ref: str) -> FrozenMembers:
+        identity, number = _reference(ref)
+        here = (cohort_versions.c.cohort_id == identity, cohort_versions.c.version == number)
+        columns = select(cohort_versions.c.fingerprints, cohort_versions.c.series)
+        with database_errors(), self.engine.connect() as connection:
+            row = connection.execute(columns.where(*here)).one()
+
+        def load() -> tuple[tuple[str, ...], tuple[str, ...]]:
+            with database_errors(), self.engine.connect() as connection:
+                return unpack_names(connection.execute(select(cohort_versions.c.members).where(*here)).scalar_one())
+
+        packed = row.fingerprints
+        return FrozenMembers(Fingerprints.of(*load()) if packed is None else Fingerprints.unpack(packed, row.series), load)
+
+    def diff(self, older: str, newer: str, *, index: Index | None = None, catalogue: FieldCatalogue | None = None) -> CohortDiff:
+        """Return what changed between two versions; names are read only when somebody asks for them."""
+        a, b = self.summary(older), self.summary(newer)
+        sides = Sides(self.prints(a.ref), self.prints(b.ref), frozenset(self.withdrawn(a.ref)))
+        return compare(a, b, sides, index=index, catalogue=catalogue, cohorts=self.resolve)
+
+    def withdrawn(self, ref: str) -> tuple[str, ...]:
+        """Return the members of a version that were withdrawn since, sorted."""
+        identity, number = _reference(ref)
+        here = (withdrawn_members.c.cohort_id == identity, withdrawn_members.c.version == number)
+        with database_errors(), self.engine.connect() as connection:
+            return tuple(sorted(connection.execute(select(withdrawn_members.c.record_id).where(*here)).scalars()))
+
+    def exportable(self, ref: str) -> CohortVersion:
+        """Return a version without the members that were withdrawn since: what an export may hold."""
+        version = self.get(ref)
+        gone = frozenset(self.withdrawn(version.ref))
+        kept = [pair for pair in zip(version.members, version.revisions, strict=True) if pair[0] not in gone]
+        left = {"members": tuple(one for one, _ in kept), "revisions": tuple(revision for _, revision in kept)}
+        return version.model_copy(update=left) if gone else version
 
     def attrition(self, ref: str) -> tuple[Attrition, ...]:
         """Return the attrition that was written down when the version was frozen."""
@@ -156,23 +233,38 @@ class CohortStore:
             stored = connection.execute(select(cohort_versions.c.attrition).where(*here)).scalar_one()
         return tuple(Attrition(**step) for step in stored)
 
-    def _summaries(self, which: ColumnElement[bool]) -> tuple[CohortSummary, ...]:
+    def _summaries(self, which: ColumnElement[bool], limit: int | None = None) -> tuple[CohortSummary, ...]:
         order = (cohort_versions.c.created_at.desc(), cohort_versions.c.version.desc())
-        wanted = select(*(column for column in cohort_versions.c if column.name != "members")).where(which).order_by(*order)
+        wanted: Select[Any] = select(*PLAIN, cohorts.c.project).join(cohorts).where(which).order_by(*order).limit(limit)
         with database_errors(), self.engine.connect() as connection:
             return tuple(CohortSummary(**_summary(row)) for row in connection.execute(wanted))
 
     @staticmethod
     def _newest(connection: Connection, identity: str) -> CohortVersion | None:
-        wanted = select(cohort_versions).where(cohort_versions.c.cohort_id == identity).order_by(cohort_versions.c.version.desc()).limit(1)
-        row = connection.execute(wanted).one_or_none()
+        wanted = select(cohort_versions, cohorts.c.project).join(cohorts).where(cohort_versions.c.cohort_id == identity)
+        row = connection.execute(wanted.order_by(cohort_versions.c.version.desc()).limit(1)).one_or_none()
         return None if row is None else _version(row)
 
 
-def _draft(definition: Definition, seen: Look, catalogue: FieldCatalogue, *, title: str) -> CohortVersion:
+PLAIN: Final = tuple(column for column in cohort_versions.c if column.name not in {"members", "fingerprints"})
+
+
+def _reference(ref: str) -> tuple[str, int | None]:
+    """Return the id and the number, None for the newest."""
+    found = REFERENCE.fullmatch(ref.strip())
+    if found is None:
+        raise _no_cohort(ref)
+    return found[1].lower(), None if found[2] in (None, "latest") else int(found[2])
+
+
+def _no_cohort(ref: str) -> NotFound:
+    return NotFound(f"There is no cohort {ref[:60]!r}.", remedy="`fairlead cohort list` shows every ID@N.")
+
+
+def _draft(definition: Definition, seen: Look, catalogue: FieldCatalogue, *, title: str, project: str) -> CohortVersion:
     texts = {"title": title, "description": definition.description, "purpose": definition.purpose}
-    return CohortVersion(
-        id=definition.id or cohort_id(title),
+    return CohortVersion.model_construct(  # the lists come from our own index: nothing to check in 300,000 names
+        id=definition.id or cohort_id(title, project),
         version=1,
         title=title,
         unit=definition.unit,
@@ -187,12 +279,14 @@ def _draft(definition: Definition, seen: Look, catalogue: FieldCatalogue, *, tit
         created_at=utc_now(),
         revisions=seen.members.revisions,
         catalogue_sha256=catalogue.sha256,
+        project=project,
+        purpose=definition.purpose,
     )
 
 
 def _one(connection: Connection, identity: str, number: int) -> CohortVersion | None:
     here = (cohort_versions.c.cohort_id == identity, cohort_versions.c.version == number)
-    row = connection.execute(select(cohort_versions).where(*here)).one_or_none()
+    row = connection.execute(select(cohort_versions, cohorts.c.project).join(cohorts).where(*here)).one_or_none()
     return None if row is None else _version(row)
 
 
@@ -208,17 +302,24 @@ def _numbered(draft: CohortVersion, newest: CohortVersion | None) -> CohortVersi
     return draft.model_copy(update={"version": number, "definition": draft.definition | names | parent})
 
 
-def _columns(version: CohortVersion) -> dict[str, Any]:
-    lines = "\n".join(f"{record_id}\t{revision}" for record_id, revision in zip(version.members, version.revisions, strict=True))
-    plain = version.model_dump(exclude={"id", "members", "revisions", "counts", "unit"})
-    packed = {"cohort_id": version.id, "unit": version.unit.value, "members": zlib.compress(lines.encode())}
+def _columns(version: CohortVersion, seen: Look) -> dict[str, Any]:
+    plain = version.model_dump(exclude={"id", "members", "revisions", "counts", "unit", "project"})
+    packed = {
+        "cohort_id": version.id,
+        "unit": version.unit.value,
+        "members": pack_names(version.members, version.revisions),
+        "fingerprints": Fingerprints.of(version.members, version.revisions, seen.members.patients).pack(),
+        "attrition": [asdict(step) for step in seen.attrition],
+    }
     return plain | version.counts.model_dump() | packed
 
 
 def _version(row: Row[Any]) -> CohortVersion:
-    lines = [line.split("\t") for line in zlib.decompress(row.members).decode().splitlines()]
-    members, revisions = tuple(record_id for record_id, _ in lines), tuple(revision for _, revision in lines)
-    return CohortVersion(**_summary(row), members=members, revisions=revisions)
+    members, revisions = unpack_names(row.members)
+    checked = CohortSummary(**_summary(row))
+    return CohortVersion.model_construct(
+        **{name: getattr(checked, name) for name in CohortSummary.model_fields}, members=members, revisions=revisions
+    )
 
 
 def _summary(row: Row[Any]) -> dict[str, Any]:

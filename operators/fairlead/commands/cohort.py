@@ -206,11 +206,8 @@ def diff(context: typer.Context, older: ReferenceArgument, newer: ReferenceArgum
 
     Example: fairlead cohort diff ID@1 ID@2
     """
-    from fairlead.cohort import diff_versions
-
     opened = _open(context)
-    a, b = opened.store.get(older), opened.store.get(newer)
-    found = diff_versions(a, b, index=opened.index, catalogue=opened.catalogue, cohorts=opened.store.resolve)
+    found = opened.store.diff(older, newer, index=opened.index, catalogue=opened.catalogue)
     emit(found.as_json(), as_json=as_json, text=lambda: _differing(found))
 
 

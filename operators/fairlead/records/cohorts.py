@@ -31,7 +31,7 @@ class CohortSummary(Record):
     """What a list of cohorts shows of a version: everything but who is in it.
 
     ``members_sha256`` is the sha256 of the sorted record ids joined by newlines, UTF-8; ``catalogue_sha256`` is the field
-    catalogue they were read with.
+    catalogue they were read with; ``project`` is who may see it, empty for the installation's own.
     """
 
     id: str
@@ -48,6 +48,7 @@ class CohortSummary(Record):
     purpose: str = ""
     created_at: datetime
     catalogue_sha256: str = ""
+    project: str = ""
 
     @property
     def ref(self) -> str:

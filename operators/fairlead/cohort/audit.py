@@ -1,0 +1,75 @@
+"""Who looked at members and who changed what: entries in a hash chain, so that a missing or altered one shows."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+from sqlalchemy import Engine, insert, select
+from sqlalchemy.exc import IntegrityError
+
+from fairlead.cohort.normal import canonical_bytes
+from fairlead.cohort.tables import audit
+from fairlead.database import database_errors, utc_now
+from fairlead.errors import CheckFailed, Conflict
+from fairlead.records import JsonObject
+
+TRIES: Final = 20
+BEGINNING: Final = "0" * 64
+MAX_WHO: Final = 200
+
+
+@dataclass(frozen=True, slots=True)
+class AuditEntry:
+    """One entry: who did what to which cohort, draft or withdrawal, and when."""
+
+    seq: int
+    at: datetime
+    who: str
+    what: str
+    ref: str
+    detail: JsonObject
+    sha256: str
+
+
+class AuditTrail:
+    """The chain of one installation."""
+
+    def __init__(self, engine: Engine, *, clock: Callable[[], datetime] = utc_now) -> None:
+        self._engine, self._clock = engine, clock
+
+    def note(self, who: str, what: str, ref: str = "", **detail: Any) -> None:
+        """Add an entry; raise Conflict when other writers are always faster."""
+        for _ in range(TRIES):
+            try:
+                with database_errors(), self._engine.begin() as connection:
+                    last = connection.execute(select(audit).order_by(audit.c.seq.desc()).limit(1)).one_or_none()
+                    seq, before = (last.seq + 1, last.sha256) if last else (1, BEGINNING)
+                    told = {"seq": seq, "at": self._clock(), "who": who[:MAX_WHO], "what": what, "ref": ref[:64], "detail": detail}
+                    connection.execute(insert(audit), told | {"sha256": _linked(before, told)})
+                return
+            except IntegrityError:  # another process took this number (PostgreSQL; SQLite waits): the next one is ours
+                continue
+        raise Conflict("The audit chain is too busy.", remedy="Repeat the step; it was not done.")
+
+    def entries(self) -> tuple[AuditEntry, ...]:
+        """Return the chain from its beginning."""
+        with database_errors(), self._engine.connect() as connection:
+            return tuple(AuditEntry(**row._mapping) for row in connection.execute(select(audit).order_by(audit.c.seq)))
+
+    def verify(self) -> int:
+        """Return the length of the chain; raise CheckFailed at the first entry that does not hold."""
+        before = BEGINNING
+        for place, entry in enumerate(self.entries(), 1):
+            told = {name: getattr(entry, name) for name in ("seq", "at", "who", "what", "ref", "detail")}
+            if entry.seq != place or entry.sha256 != _linked(before, told):
+                raise CheckFailed(f"The audit chain breaks at entry {place}.", remedy="Compare the database with a backup.")
+            before = entry.sha256
+        return len(self.entries())
+
+
+def _linked(before: str, told: JsonObject) -> str:
+    return hashlib.sha256(before.encode() + canonical_bytes(told | {"at": told["at"].isoformat()})).hexdigest()

@@ -1,0 +1,118 @@
+"""Drafts: definitions that are still being worked on, by several people, none of whom loses anything.
+
+A draft has a revision. Saving names the revision that one started from; when somebody else was faster the save is refused with
+what they saved, and both are still there: theirs in the database, one's own in the hands of the caller.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+from sqlalchemy import Engine, Row, delete, insert, select, update
+
+from fairlead.cohort.tables import drafts
+from fairlead.database import database_errors, utc_now
+from fairlead.errors import Conflict, NotFound
+from fairlead.records import JsonObject
+
+MAX_LISTED: Final = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """One draft as it was saved last."""
+
+    id: str
+    project: str
+    title: str
+    purpose: str
+    definition: JsonObject
+    revision: int
+    author: str
+    saved_by: str
+    saved_at: datetime
+
+    def says(self, title: str, purpose: str, definition: JsonObject) -> bool:
+        """Return whether it says just this already."""
+        return (self.title, self.purpose, self.definition) == (title, purpose, definition)
+
+
+class DraftChanged(Conflict):
+    """Somebody else saved the draft since it was opened; ``current`` is what they saved."""
+
+    code = "draft-changed"
+    default_remedy = "Look at both, then save yours as a draft of its own, or over theirs."
+
+    def __init__(self, current: Draft) -> None:
+        super().__init__(f"{current.saved_by} saved this draft at {current.saved_at:%H:%M} UTC, after you opened it. Nothing is lost.")
+        self.current = current
+
+
+class DraftStore:
+    """Every draft of an installation."""
+
+    def __init__(self, engine: Engine, *, clock: Callable[[], datetime] = utc_now) -> None:
+        self._engine, self._clock = engine, clock
+
+    def create(self, definition: JsonObject, *, title: str, purpose: str = "", author: str, project: str = "") -> Draft:
+        """Save a new draft."""
+        made = Draft(str(uuid.uuid4()), project, title, purpose, definition, 1, author, author, self._clock())
+        with database_errors(), self._engine.begin() as connection:
+            connection.execute(insert(drafts), {name: getattr(made, name) for name in Draft.__slots__})
+        return made
+
+    def save(self, draft_id: str, definition: JsonObject, *, revision: int, title: str, purpose: str = "", author: str) -> Draft:
+        """Save over ``revision`` and return the next one; saying the same again changes nothing.
+
+        Raises
+        ------
+        DraftChanged : somebody else saved another revision; NotFound : the draft was discarded.
+        """
+        values = {"definition": definition, "title": title, "purpose": purpose, "saved_by": author, "saved_at": self._clock()}
+        here = (drafts.c.id == draft_id, drafts.c.revision == revision)
+        with database_errors(), self._engine.begin() as connection:
+            current = _one(connection.execute(select(drafts).where(drafts.c.id == draft_id)).one_or_none())
+            if current.says(title, purpose, definition):
+                return current
+            done = connection.execute(update(drafts).where(*here).values(**values, revision=revision + 1))
+        if not done.rowcount:
+            raise DraftChanged(self.get(draft_id))
+        return self.get(draft_id)
+
+    def get(self, draft_id: str) -> Draft:
+        """Return a draft; raise NotFound."""
+        with database_errors(), self._engine.connect() as connection:
+            return _one(connection.execute(select(drafts).where(drafts.c.id == draft_id)).one_or_none())
+
+    def list(self) -> tuple[Draft, ...]:
+        """Return the drafts, the one saved last first."""
+        wanted = select(drafts).order_by(drafts.c.saved_at.desc(), drafts.c.id).limit(MAX_LISTED)
+        with database_errors(), self._engine.connect() as connection:
+            return tuple(_draft(row) for row in connection.execute(wanted))
+
+    def discard(self, draft_id: str, *, revision: int) -> None:
+        """Delete the revision that one has seen; gone already is well.
+
+        Raises
+        ------
+        DraftChanged : somebody else saved another revision.
+        """
+        with database_errors(), self._engine.begin() as connection:
+            done = connection.execute(delete(drafts).where(drafts.c.id == draft_id, drafts.c.revision == revision))
+            left = connection.execute(select(drafts).where(drafts.c.id == draft_id)).one_or_none()
+        if not done.rowcount and left is not None:
+            raise DraftChanged(_draft(left))
+
+
+def _one(row: Row[Any] | None) -> Draft:
+    if row is None:
+        raise NotFound("There is no such draft (any more).", remedy="Save what you have as a new draft.")
+    return _draft(row)
+
+
+def _draft(row: Row[Any]) -> Draft:
+    return Draft(**{name: getattr(row, name) for name in Draft.__slots__})

@@ -1,0 +1,92 @@
+"""Withdrawal of a patient's or a series' consent: every version that holds it is marked, and nothing frozen is changed.
+
+A marked member stays in the version (what was frozen on the day is a fact), is left out of exports and of what is frozen from
+now on, and later differences name the withdrawal as the cause. ``Withdrawn.versions`` says which datasets to look at.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final, Literal
+
+import numpy as np
+from sqlalchemy import Connection, insert, select
+
+from fairlead.cohort.audit import AuditTrail
+from fairlead.cohort.members import prints_of
+from fairlead.cohort.store import CohortStore
+from fairlead.cohort.tables import cohort_versions, withdrawals, withdrawn_members
+from fairlead.database import database_errors, utc_now
+from fairlead.errors import InvalidInput
+
+type Subject = Literal["patient", "series"]
+MAX_SUBJECT: Final = 512
+
+
+@dataclass(frozen=True, slots=True)
+class Withdrawn:
+    """What a withdrawal touched: ``ID@N`` and the record ids in it."""
+
+    versions: dict[str, tuple[str, ...]]
+
+
+def withdraw_consent(
+    store: CohortStore, kind: Subject, subject: str, *, reason: str, by: str, clock: Callable[[], datetime] = utc_now
+) -> Withdrawn:
+    """Write the withdrawal down and mark every version; doing it again marks what was frozen meanwhile and is otherwise nothing.
+
+    Parameters
+    ----------
+    subject : a record id, or a patient as the index names it (``center:project:key``; ``fairlead cohort members`` lists the key).
+
+    Raises
+    ------
+    InvalidInput : no subject, or no reason.
+    """
+    if not subject.strip() or len(subject) > MAX_SUBJECT or kind not in ("patient", "series"):
+        raise InvalidInput("A withdrawal names one patient or one series.", remedy="Give its id as `fairlead cohort members` writes it.")
+    if not reason.strip():
+        raise InvalidInput("A withdrawal needs a reason.", remedy="Say it in a few words, without names.")
+    refs = _every_version(store)
+    held = {ref: found for ref in refs if (found := _members(store, ref, kind, subject))}
+    with database_errors(), store.engine.begin() as connection:
+        number = _withdrawal(connection, kind, subject, reason.strip(), by, clock())
+        for ref, found in held.items():
+            _mark(connection, ref, found, number)
+    AuditTrail(store.engine, clock=clock).note(by, "withdraw", "", kind=kind, versions=sorted(held))
+    return Withdrawn(held)
+
+
+def _every_version(store: CohortStore) -> list[str]:
+    with database_errors(), store.engine.connect() as connection:
+        rows = connection.execute(select(cohort_versions.c.cohort_id, cohort_versions.c.version))
+        return [f"{row.cohort_id}@{row.version}" for row in rows]
+
+
+def _members(store: CohortStore, ref: str, kind: Subject, subject: str) -> tuple[str, ...]:
+    """Return the members of a version that are meant, by their fingerprints; names are read only where there are some."""
+    frozen = store.prints(ref)
+    column = frozen.prints.ids if kind == "series" else frozen.prints.patients
+    places = frozen.prints.places[np.flatnonzero(column == prints_of([subject])[0])]
+    return tuple(sorted(frozen.names[0][place] for place in places.tolist()))
+
+
+def _withdrawal(connection: Connection, kind: Subject, subject: str, reason: str, by: str, at: datetime) -> int:
+    known = connection.execute(select(withdrawals.c.id).where(withdrawals.c.kind == kind, withdrawals.c.subject == subject)).scalar()
+    if known is not None:
+        return int(known)
+    values = {"kind": kind, "subject": subject, "reason": reason, "withdrawn_by": by, "withdrawn_at": at}
+    made = connection.execute(insert(withdrawals).values(**values)).inserted_primary_key
+    return int(made[0]) if made is not None else 0
+
+
+def _mark(connection: Connection, ref: str, found: tuple[str, ...], number: int) -> None:
+    identity, _, version = ref.partition("@")
+    here = {"cohort_id": identity, "version": int(version)}
+    marked = select(withdrawn_members.c.record_id).filter_by(**here)
+    known = set(connection.execute(marked).scalars())
+    rows = [here | {"record_id": one, "withdrawal": number} for one in found if one not in known]
+    if rows:
+        connection.execute(insert(withdrawn_members), rows)

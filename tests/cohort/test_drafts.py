@@ -1,0 +1,52 @@
+"""Two people at one draft: the second is told, and nobody loses anything."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+from sqlalchemy import Engine
+
+from fairlead.cohort import DraftChanged, DraftStore
+from fairlead.errors import NotFound
+
+CT = {"include": {"field": "modality", "op": "=", "value": "CT"}}
+MR = {"include": {"field": "modality", "op": "=", "value": "MR"}}
+NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
+
+
+@pytest.fixture
+def drafts(engine: Engine) -> DraftStore:
+    return DraftStore(engine, clock=lambda: NOON)
+
+
+def test_saving_moves_the_revision_on(drafts: DraftStore) -> None:
+    draft = drafts.create(CT, title="One", author="ada")
+    saved = drafts.save(draft.id, MR, revision=1, title="One", author="bob")
+    assert (saved.revision, saved.definition, saved.author, saved.saved_by) == (2, MR, "ada", "bob")
+    assert drafts.list() == (saved,)
+
+
+def test_the_second_of_two_is_told_and_gets_what_the_first_saved(drafts: DraftStore) -> None:
+    draft = drafts.create(CT, title="One", author="ada")
+    first = drafts.save(draft.id, MR, revision=draft.revision, title="One", author="ada")
+    with pytest.raises(DraftChanged, match="ada saved this draft at 12:00 UTC") as told:
+        drafts.save(draft.id, CT | {"unit": "patient"}, revision=draft.revision, title="One", author="bob")
+    assert told.value.current == first == drafts.get(draft.id)
+
+
+def test_saying_the_same_again_is_no_conflict_and_no_revision(drafts: DraftStore) -> None:
+    draft = drafts.create(CT, title="One", author="ada")
+    saved = drafts.save(draft.id, MR, revision=1, title="One", author="ada")
+    assert drafts.save(draft.id, MR, revision=1, title="One", author="bob") == saved
+
+
+def test_a_draft_that_somebody_changed_is_not_discarded(drafts: DraftStore) -> None:
+    draft = drafts.create(CT, title="One", author="ada")
+    drafts.save(draft.id, MR, revision=1, title="One", author="bob")
+    with pytest.raises(DraftChanged, match="bob saved"):
+        drafts.discard(draft.id, revision=1)
+    drafts.discard(draft.id, revision=2)
+    drafts.discard(draft.id, revision=2)
+    with pytest.raises(NotFound, match="no such draft"):
+        drafts.save(draft.id, MR, revision=2, title="One", author="ada")
