@@ -11,8 +11,10 @@ from typing import Any, Final, Literal
 
 import zarr
 from jsonschema import Draft202012Validator
+from jsonschema.exceptions import ValidationError as SchemaError
 from pydantic import ValidationError
 
+from fairlead.convert.official import OFFICIAL, official_errors
 from fairlead.convert.schema import GROUPS, SCHEMAS
 from fairlead.records import JsonObject, Validity
 
@@ -133,11 +135,16 @@ def read_ome(store: Path) -> tuple[JsonObject, str]:
         found = _object(attributes.get("ome"))
         return found, str(found.get("version", "unstated"))
     found = _object(json.loads((store / ".zattrs").read_text(encoding="utf-8")))
-    scales = found.get("multiscales")
-    first = scales[0] if isinstance(scales, list) and scales and isinstance(scales[0], dict) else {}
-    if not scales and not {"plate", "well", "bioformats2raw.layout"} & found.keys():
+    if not {"multiscales", "plate", "well", "bioformats2raw.layout"} & found.keys():
         raise ValueError("no multiscales")
-    return found, str(first.get("version", "unstated"))
+    return found, _version_2(found)
+
+
+def _version_2(attributes: JsonObject) -> str:
+    """Return the version of a Zarr v2 group: NGFF 0.4 and older state it inside each kind of metadata."""
+    scales = attributes.get("multiscales")
+    stated = [*(scales[:1] if isinstance(scales, list) else []), attributes.get("plate"), attributes.get("well")]
+    return next((str(item["version"]) for item in stated if isinstance(item, dict) and "version" in item), "unstated")
 
 
 def _object(value: Any) -> JsonObject:
@@ -164,22 +171,26 @@ def _by_models(store: Path, version: str) -> list[ValidationFinding]:
 
 
 def _by_schema(attributes: JsonObject, version: str) -> list[ValidationFinding]:
-    schema = SCHEMAS.get(version)
-    if schema is None:
+    """Judge a group by the official schemas of its version, and an image of a version that we write by our own, stricter one."""
+    if version not in OFFICIAL:
         return [
-            ValidationFinding("warning", "ome/version", f"No schema for NGFF {version[:10]!r}; known are {', '.join(SCHEMAS)}.", SCHEMA)
+            ValidationFinding("warning", "ome/version", f"No schema for NGFF {version[:10]!r}; known are {', '.join(OFFICIAL)}.", SCHEMA)
         ]
+    found = [_error(error, "" if "ome" in error.absolute_path else "ome/") for error in official_errors(attributes, version)]
+    if version not in SCHEMAS:
+        return found
     for key, group in GROUPS.items():
         if key in attributes:
-            return _judged(group, attributes[key], f"ome/{key}/")
-    if "multiscales" not in attributes:
-        return [ValidationFinding("warning", "ome", "No image at the root of this group; its images are not checked by schema.", SCHEMA)]
-    return _judged(schema, attributes, "ome/")
+            return found + _judged(group, attributes[key], f"ome/{key}/")
+    return found + (_judged(SCHEMAS[version], attributes, "ome/") if "multiscales" in attributes else [])
 
 
 def _judged(schema: JsonObject, value: Any, at: str) -> list[ValidationFinding]:
-    errors = Draft202012Validator(schema).iter_errors(value)
-    return [ValidationFinding("error", at + "/".join(map(str, error.absolute_path)), _said(error.message), SCHEMA) for error in errors]
+    return [_error(error, at) for error in Draft202012Validator(schema).iter_errors(value)]
+
+
+def _error(error: SchemaError, at: str) -> ValidationFinding:
+    return ValidationFinding("error", at + "/".join(map(str, error.absolute_path)), _said(error.message), SCHEMA)
 
 
 def _arrays(store: Path, attributes: JsonObject) -> list[ValidationFinding]:
