@@ -259,6 +259,21 @@ def test_safe_private_elements_are_known_by_their_creator() -> None:
     assert [element.tag for element in output if element.tag.is_private] == [(0x0019, 0x0010), (0x0019, 0x100C)]
 
 
+def test_the_packaged_safe_private_elements_stay_while_they_are_numbers() -> None:
+    source = a_ct()
+    siemens = source.private_block(0x0019, "SIEMENS MR HEADER", create=True)
+    siemens.add_new(0x0C, "IS", "1000")
+    siemens.add_new(0x0D, "LO", "Schmidt")  # a code by the table, not here
+    siemens.add_new(0x0E, "FD", [0.1, 0.2, 0.3])
+    siemens.add_new(0x0F, "LO", "Schmidt")
+    source.private_block(0x7053, "Philips PET Private Group", create=True).add_new(0x00, "UN", b"0.000312")
+    source.private_block(0x0043, "GEMS_PARM_01", create=True).add_new(0x39, "UN", b"1000\\Schmidt ")
+    cleaned = Deidentifier(with_options(Option.RETAIN_SAFE_PRIVATE), KEY).apply(reread(source))
+    output = dcmread(BytesIO(encode(cleaned, syntax="1.2.840.10008.1.2.1")))
+    kept = {int(element.tag): element.value for element in output if element.tag.is_private and element.tag.element > 0xFF}
+    assert kept == {0x0019100C: 1000, 0x0019100E: [0.1, 0.2, 0.3], 0x70531000: "0.000312"}
+
+
 def test_without_the_option_no_private_element_is_safe() -> None:
     safe = {"creator": "ACME MR 1", "group": "0019", "elements": ("0C",)}
     output = Deidentifier(with_options(safe_private=(safe,)), KEY).apply(safe_private_source())

@@ -108,13 +108,13 @@ def test_the_header_of_a_deflated_file_is_searched_inflated() -> None:
     source.file_meta.TransferSyntaxUID = "1.2.840.10008.1.2.1.99"
     content = encode(source, syntax="1.2.840.10008.1.2.1.99")
     assert b"Mustermann" not in content
-    assert b"mustermann" in gate.header_bytes(content, dcmread(BytesIO(content)))
+    assert b"mustermann" in gate.header_bytes(content, dcmread(BytesIO(content))).lower()
 
 
 def test_pixel_values_are_no_header() -> None:
     source = a_ct(PixelData=b"Mustermann", Rows=1, Columns=10, BitsAllocated=8, SamplesPerPixel=1)
     content = as_file(source).replace(b"Mustermann^Erika", b"x" * 16)
-    assert b"mustermann" not in gate.header_bytes(content, dcmread(BytesIO(content)))
+    assert b"mustermann" not in gate.header_bytes(content, dcmread(BytesIO(content))).lower()
 
 
 @pytest.mark.parametrize(

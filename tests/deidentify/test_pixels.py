@@ -117,7 +117,7 @@ def test_a_mask_keeps_the_region_and_blanks_the_rest_in_every_layout(
 
 
 def test_ultrasound_video_and_ultrasound_without_usable_regions_wait_for_a_person(tmp_path: Path) -> None:
-    assert "cannot be masked" in judge(an_ultrasound(), BASIC, transfer_syntax="1.2.840.10008.1.2.4.100").reason
+    assert "cannot be masked" in judge(an_ultrasound(), BASIC, transfer_syntax="1.2.840.10008.1.2.4.110").reason
     source = an_ultrasound()
     source.SequenceOfUltrasoundRegions[0].RegionLocationMinX0 = 50
     (tmp_path / "us").write_bytes(as_file(source))

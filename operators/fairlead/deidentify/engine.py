@@ -20,6 +20,7 @@ from pydicom.filereader import read_sequence
 from pydicom.tag import BaseTag
 
 from fairlead import keys
+from fairlead.deidentify import safe_private
 from fairlead.deidentify.elements import Element, element_of, empty, encodings_of, like, values_of
 from fairlead.deidentify.identity import Identity, is_well_known
 from fairlead.deidentify.iod_types import NEEDED_IN
@@ -27,8 +28,8 @@ from fairlead.deidentify.pixels import Verdict, shows_face
 from fairlead.deidentify.profile import Profile
 from fairlead.deidentify.rules import PATIENT_ID, Action, Rules, rules_of
 from fairlead.deidentify.stamp import PixelFacts, stamp
-from fairlead.deidentify.table import LAST_META_GROUP, Option, identity_kinds, is_private, is_repeating, vr_of
-from fairlead.deidentify.tree import LOCAL_CODE, MEANINGS, dummy_item, is_public_code, may_stay
+from fairlead.deidentify.table import LAST_META_GROUP, Option, identity_kinds, is_hidden_pixels, is_private, is_repeating, vr_of
+from fairlead.deidentify.tree import LOCAL_CODE, MEANINGS, NUMBERS, dummy_item, is_public_code, may_stay
 from fairlead.deidentify.values import DUMMIES, REMOVED, cap_age, shift_date, shift_datetime, shift_time, shift_zone
 from fairlead.deidentify.words import clean_words, remove_words
 from fairlead.errors import UnreadableImage
@@ -36,6 +37,8 @@ from fairlead.errors import UnreadableImage
 ITEM_TAGS: Final = (b"\xfe\xff\x00\xe0", b"\xff\xfe\xe0\x00")
 PATIENT_AGE: Final = 0x00101010
 CLEANABLE_NAME: Final = "PN"
+KNOWN_BY_FILE: Final = NUMBERS | {"SQ", "DA", "DT"}
+"""Value representations that may stay in public elements that no dictionary knows: text and bytes could say anything."""
 DEEPEST: Final = 64
 SHIFTS: Final[Mapping[str, Callable[[str, int], str | None]]] = {"DA": shift_date, "DT": shift_datetime, "TM": shift_time}
 
@@ -170,7 +173,7 @@ class Walk:
     def _element(self, source: Dataset, tag: int, depth: int, *, tree: bool) -> Element | None:
         if is_private(tag):
             return self._private(source, tag, depth)
-        if is_repeating(tag) or tag >> 16 <= LAST_META_GROUP or not tag & 0xFFFF:
+        if is_repeating(tag) or tag >> 16 <= LAST_META_GROUP or not tag & 0xFFFF or is_hidden_pixels(tag, depth):
             return None
         action = self._rules(depth).get(tag)
         if action is not None:
@@ -183,8 +186,8 @@ class Walk:
             return self._sequence(source, tag, depth)
         raw = element_of(source, tag)
         vr = vr_of(tag)
-        if vr == "UN" and (raw.VR or "UN") == "UN":
-            return None  # neither the dictionary nor the file says what this is
+        if vr == "UN" and raw.VR not in KNOWN_BY_FILE:
+            return None  # no dictionary says what this is, and the file does not say that it is a number
         if vr == "SQ":
             return None if raw.value else empty(tag)  # said to be a sequence, and cannot be read as one
         stated = raw.VR if raw.VR not in (None, "UN") else vr
@@ -195,7 +198,7 @@ class Walk:
         return raw
 
     def _private(self, source: Dataset, tag: int, depth: int) -> Element | None:
-        """Drop private elements, unless the profile names their creator and element as safe."""
+        """Drop private elements, unless the profile or the packaged list names their creator and element as safe."""
         if Option.RETAIN_SAFE_PRIVATE not in self._profile.options or tag & 0xFFFF < 0x10:
             return None
         group, element = tag >> 16, tag & 0xFFFF
@@ -203,15 +206,12 @@ class Walk:
         if creator_tag not in source:
             return None
         creator = next(iter(values_of(element_of(source, creator_tag), encodings_of(source))), "")
-        safe = {
-            int(offset, 16)
-            for entry in self._profile.safe_private
-            if entry.creator == creator and int(entry.group, 16) == group
-            for offset in entry.elements
-        }
-        if not safe or (element > 0xFF and element & 0xFF not in safe):
+        if not safe_private.known_block(self._profile, creator, group):
             return None
-        return self._sequence(source, tag, depth) if self._is_sequence(source, tag) else element_of(source, tag)
+        raw = element_of(source, tag)
+        if element > 0xFF and not safe_private.may_stay(self._profile, creator, tag, raw):
+            return None
+        return self._sequence(source, tag, depth) if self._is_sequence(source, tag) else raw
 
     # --- sequences ---------------------------------------------------------------------------------------------------
 

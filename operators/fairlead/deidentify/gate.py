@@ -18,12 +18,14 @@ from fairlead.deidentify.elements import PIXEL_TAGS, Element, element_of
 from fairlead.deidentify.identity import Identity, is_well_known
 from fairlead.deidentify.profile import Profile
 from fairlead.deidentify.rules import Action, rules_of
+from fairlead.deidentify.search import Haystack
 from fairlead.deidentify.table import Option, is_private, is_repeating, vr_of
 from fairlead.deidentify.values import REMOVED
 
 FREE_TEXT: Final = frozenset({"LO", "SH", "ST", "LT", "UT", "UC"})
 OWN: Final = frozenset({0x00120062, 0x00120063, 0x00120064, 0x00280301, 0x00280302, 0x00280303})
-TIMES: Final = frozenset({"DA", "DT", "TM", "UI", "DS", "IS"})
+DATED: Final = frozenset({"DA", "DT", "UI"})
+"""Where a day may meet an original one by chance: shifted dates and mapped UIDs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +40,7 @@ class Finding:
 
 
 def header_bytes(content: bytes, output: Dataset) -> bytes:
-    """Return the bytes of a written file without the pixel values, inflated where the transfer syntax deflates, in lower case.
+    """Return the bytes of a written file without the pixel values, inflated where the transfer syntax deflates.
 
     ``output`` is the fresh read of ``content``: its raw elements know where their values begin.
     """
@@ -52,29 +54,27 @@ def header_bytes(content: bytes, output: Dataset) -> bytes:
         if isinstance(raw, RawDataElement) and raw.value:
             at = body.find(raw.value, 132)
             body = body[:at] + body[at + len(raw.value) :] if at >= 0 else body
-    return body.lower()
+    return body
 
 
-def residue(content: bytes, output: Dataset, identity: Identity, profile: Profile, *, heads: bytes = b"") -> list[Finding]:
-    """Return where values of the old identity occur: whole header first, the attribute only when there is a hit.
-
-    ``heads`` are the beginnings of compressed frames, which may hold comments.
-    """
+def residue(content: bytes, output: Dataset, identity: Identity, profile: Profile) -> list[Finding]:
+    """Return where values of the old identity occur: whole header first, the attribute only when there is a hit."""
     header = header_bytes(content, output)
     hits = identity.found_in(header, with_dates=Option.RETAIN_FULL_DATES not in profile.options)
-    if heads and identity.found_in(heads.lower(), with_dates=False):
-        return [Finding(PIXEL_TAGS[-1], "holds identity in the comments of compressed frames")]
     if not hits:
         return []
     found: dict[int, Finding] = {}
     located = set()
     for tag, vr, value in flat(output):
-        for kind, pattern in hits:
-            if pattern.search(value.lower()):
-                located.add(pattern)
-                if tag not in OWN and not (kind == "date" and vr in TIMES):
-                    found.setdefault(tag, Finding(tag, f"still holds {'an identifying' if kind == 'text' else 'an original'} {kind}"))
-    if any(pattern not in located and kind != "date" for kind, pattern in hits):
+        part = Haystack.of(value)
+        for hit in hits:
+            if hit.occurs_in(part):
+                located.add(hit)
+                if tag not in OWN and not (hit.kind == "date" and vr in DATED):
+                    found.setdefault(
+                        tag, Finding(tag, f"still holds {'an identifying' if hit.kind == 'text' else 'an original'} {hit.kind}")
+                    )
+    if any(hit not in located and hit.kind != "date" for hit in hits):
         found[0] = Finding(0, "identity outside of any attribute")
     return list(found.values())
 

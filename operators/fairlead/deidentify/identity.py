@@ -9,22 +9,20 @@ from __future__ import annotations
 import re
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Final
 
+from pydicom._uid_dict import UID_dictionary
 from pydicom.dataelem import RawDataElement
 
+from fairlead.deidentify.days import days_in
 from fairlead.deidentify.elements import Element, values_of
+from fairlead.deidentify.search import ESCAPES, NOT_UID, SHORTEST, Haystack, Probe, bounded_pattern, probes_of
 from fairlead.deidentify.words import is_known, words_of
 
-SHORTEST: Final = 4
-BOUNDED_BELOW: Final = 6
-"""Shorter values count only as whole words: ``Lowe`` is not in ``slower``."""
 WELL_KNOWN_ROOT: Final = "1.2.840.10008"
-NAME_DELIMITERS: Final = re.compile(r"[\^= ,]+")
-ESCAPES: Final = re.compile(rb"\x1b(?:\$[()]?|[()*+,\-./])[@-~]")
-NOT_WORD: Final = (b"(?<![0-9a-z\x80-\xff])", b"(?![0-9a-z\x80-\xff])")
-NOT_UID: Final = (rb"(?<![0-9.])", rb"(?![0-9]|\.[0-9])")
-NOT_DIGIT: Final = (rb"(?<![0-9])", rb"(?![0-9])")
+NAME_DELIMITERS: Final = re.compile(r"[\^= ,\-]+")
+OLD_DATE: Final = re.compile(r"(?<!\d)((?:18|19|20)\d{2})[.\-/]?(\d{2})[.\-/]?(\d{2})")
 PLACEHOLDERS: Final = frozenset({
     "anonymous", "anonymized", "anonymised", "anonym", "removed", "none", "unknown", "null", "hospital", "clinic", "dummy",
     "undefined", "deidentified", "default", "patient", "sample", "example", "test", "other", "unspecified", "000000", "name", "human",
@@ -33,13 +31,28 @@ PLACEHOLDERS: Final = frozenset({
 """Words that stand where an identity should be and identify nobody."""
 
 
+@lru_cache(maxsize=4096)
 def is_well_known(uid: str) -> bool:
-    """Return whether a UID belongs to the DICOM Standard: SOP classes, transfer syntaxes, well-known frames of reference (PS3.6 Annex A).
+    """Return whether a UID is one of the DICOM Standard: SOP classes, transfer syntaxes, well-known frames of reference (PS3.6 Annex A).
 
-    >>> is_well_known("1.2.840.10008.1.2"), is_well_known("1.2.840.100080.1")
-    (True, False)
+    The root alone does not make it one: whoever writes a header can put anything behind it.
+
+    >>> is_well_known("1.2.840.10008.1.2"), is_well_known("1.2.840.10008.4711.19640812"), is_well_known("1.2.840.100080.1")
+    (True, False, False)
     """
-    return uid == WELL_KNOWN_ROOT or uid.startswith(WELL_KNOWN_ROOT + ".")
+    return uid == WELL_KNOWN_ROOT or uid in UID_dictionary
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """A value that occurs where it must not; ``occurs_in`` asks the same of a part."""
+
+    kind: str
+    probe: Probe | str
+
+    def occurs_in(self, part: Haystack) -> bool:
+        """Return whether it is in this part too."""
+        return bool(days_in(part.plain, (self.probe,))) if isinstance(self.probe, str) else self.probe.within(part)
 
 
 @dataclass(slots=True)
@@ -58,7 +71,7 @@ class Identity:
                 if len(value) >= SHORTEST and not is_well_known(value):
                     self.uids.add(value)
             elif kind == "date":
-                self.dates.update(re.findall(r"(?<!\d)(?:18|19|20)\d{6}", value))
+                self.dates.update("".join(found) for found in OLD_DATE.findall(value))
             else:
                 for part in {value, *(NAME_DELIMITERS.split(value) if kind == "name" else ())}:
                     self.add_text(part)
@@ -77,14 +90,23 @@ class Identity:
         """Every folded word of the identifying texts and dates, however short: none may stay in a cleaned description."""
         return frozenset(word for text in self.texts for word in words_of(text)) | self.dates
 
-    def found_in(self, haystack: bytes, *, with_dates: bool) -> list[tuple[str, re.Pattern[bytes]]]:
-        """Return the kind and the pattern of every value that occurs in the lower-cased bytes."""
-        hits = [("text", pattern) for text in self.texts for pattern in text_patterns(text) if pattern.search(haystack)]
-        hits += [("text", pattern) for value in self.raw if (pattern := re.compile(re.escape(value.lower()))).search(haystack)]
-        hits += [("uid", pattern) for uid in self.uids if (pattern := _bounded(uid.encode(), NOT_UID)).search(haystack)]
+    def found_in(self, haystack: bytes, *, with_dates: bool) -> list[Hit]:
+        """Return every value that occurs in the bytes."""
+        where = Haystack.of(haystack)
+        hits = [Hit("text", probe) for text in self.texts for probe in probes_of(text) if probe.within(where)]
+        hits += [Hit("text", Probe(value.lower())) for value in self.raw if value.lower() in where.plain]
+        hits += [Hit("uid", Probe(raw, pattern)) for uid in self.uids if (pattern := _uid_pattern(raw := uid.lower().encode(), where))]
         if with_dates:
-            hits += [("date", pattern) for day in self.dates if (pattern := date_pattern(day)).search(haystack)]
+            hits += [Hit("date", day) for day in days_in(where.plain, self.dates)]
         return hits
+
+
+def _uid_pattern(uid: bytes, where: Haystack) -> re.Pattern[bytes] | None:
+    """Return the pattern of a UID that occurs, None when it does not: most do not, and patterns are dear."""
+    if uid not in where.plain:
+        return None
+    pattern = bounded_pattern(uid, NOT_UID)
+    return pattern if pattern.search(where.plain) else None
 
 
 def encoded_forms(text: str, encodings: list[str]) -> set[bytes]:
@@ -109,32 +131,3 @@ def is_harmless(text: str) -> bool:
     words = words_of(text)
     known = all(word in PLACEHOLDERS or (is_known(word, frozenset()) and not word.isdigit()) for word in words)
     return known or not set(text) - set("0. -:xX")
-
-
-def date_pattern(day: str) -> re.Pattern[bytes]:
-    """Return a pattern for a day as DICOM writes it, and as ISO 8601, German and American letters do.
-
-    >>> [bool(date_pattern("20210315").search(text)) for text in (b"20210315", b"2021-03-15", b"15.03.2021", b"3/15/2021", b"120210315")]
-    [True, True, True, True, False]
-    """
-    year, month, day = day[:4], day[4:6], day[6:]
-    forms = [
-        f"{year}{month}{day}",
-        f"{year}-{month}-{day}",
-        rf"0?{int(day)}\.0?{int(month)}\.{year}",
-        f"0?{int(month)}/0?{int(day)}/{year}",
-    ]
-    return re.compile(NOT_DIGIT[0] + b"(?:" + "|".join(forms).encode() + b")")
-
-
-def text_patterns(text: str) -> list[re.Pattern[bytes]]:
-    """Return patterns for a text in lower-cased bytes: UTF-8, Latin-1 and UTF-16, each once."""
-    forms = {text.casefold().encode(), text.lower().encode(), text.lower().encode("utf-16-le")}
-    if not text.isascii():
-        forms.add(text.lower().encode("latin-1", "ignore"))
-    bounded = len(text) < BOUNDED_BELOW or text.isdigit()
-    return [_bounded(form, NOT_WORD) if bounded else re.compile(re.escape(form)) for form in forms if len(form) >= SHORTEST]
-
-
-def _bounded(value: bytes, boundary: tuple[bytes, bytes]) -> re.Pattern[bytes]:
-    return re.compile(boundary[0] + re.escape(value) + boundary[1])

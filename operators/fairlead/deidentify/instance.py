@@ -16,6 +16,7 @@ from pydicom.config import disable_value_validation
 from fairlead.deidentify import conformance, gate
 from fairlead.deidentify.deface import defaced, find_deface
 from fairlead.deidentify.engine import Deidentifier, Person, Result
+from fairlead.deidentify.margins import holds_identity
 from fairlead.deidentify.masks import Masked, masked
 from fairlead.deidentify.ocr import words_in
 from fairlead.deidentify.part10 import (
@@ -23,7 +24,6 @@ from fairlead.deidentify.part10 import (
     NAMED_BY,
     Source,
     Written,
-    frame_heads,
     read_source,
     with_pixels,
     without_old_offsets,
@@ -35,7 +35,8 @@ from fairlead.deidentify.pixels import Decision, Verdict, judge, shows_face
 from fairlead.deidentify.profile import Profile
 from fairlead.deidentify.stamp import applied_codes
 from fairlead.deidentify.table import Option
-from fairlead.errors import FairleadError, ResidualIdentity, UnreadableImage
+from fairlead.errors import FairleadError, InvalidInput, ResidualIdentity, UnreadableImage
+from fairlead.records import is_uid
 
 logger = logging.getLogger(__name__)
 PIXEL_DATA: Final = 0x7FE00010
@@ -102,13 +103,15 @@ def _outcome(path: Path, deidentifier: Deidentifier, *, program: str | None, ext
     new = _cleaned(path, source, verdict, deidentifier.profile)
     without_face = new is not None and verdict.decision is not Decision.MASK
     result = deidentifier.process(source.dataset, verdict=verdict, defaced=without_face)
-    heads = frame_heads(source) if new is None else b""
-    written = _through_the_gate(result, _pixels(source, result, new), syntax=new.syntax if new else source.syntax, heads=heads)
+    name = _name(result)
+    if new is None and holds_identity(source, result.identity, everything=deidentifier.profile.pixels.search == "all"):
+        raise ResidualIdentity("The output would still hold identity: (7FE0,0010) holds identity beside or between its pixels")
+    written = _through_the_gate(result, _pixels(source, result, new), syntax=new.syntax if new else source.syntax)
     new_errors, checked, reason = _compared(path, written.parts, program)
     if reason:
         return Outcome(reason=reason, new_errors=new_errors, checked=checked, rule=verdict.rule, lasting=checked)
     return Outcome(
-        name="/".join(str(result.dataset[keyword].value) for keyword in NAMED_BY) + ".dcm",
+        name=name,
         parts=written.parts,
         codes=applied_codes(deidentifier.profile, verdict, defaced=without_face),
         checked=checked,
@@ -118,6 +121,19 @@ def _outcome(path: Path, deidentifier: Deidentifier, *, program: str | None, ext
         pictures=pictures_of(new) if new and extras.pictures else (),
         words_seen=words_in(source, new, program=extras.ocr) if extras.ocr else None,
     )
+
+
+def _name(result: Result) -> str:
+    """Return the path of the output below its folder.
+
+    Raises
+    ------
+    InvalidInput : a profile keeps identifiers, and one of them is none: it would become a path.
+    """
+    uids = [str(result.dataset[keyword].value) for keyword in NAMED_BY]
+    if not all(is_uid(uid) for uid in uids):
+        raise InvalidInput("The study, series or instance has an identifier that is not a UID.")
+    return "/".join(uids) + ".dcm"
 
 
 def _cleaned(path: Path, source: Source, verdict: Verdict, profile: Profile) -> Masked | None:
@@ -138,7 +154,7 @@ def _pixels(source: Source, result: Result, new: Masked | None) -> dict[int, Spa
     return without_old_offsets(result.dataset, source.pixels)
 
 
-def _through_the_gate(result: Result, pixels: dict[int, Span], *, syntax: str, heads: bytes) -> Written:
+def _through_the_gate(result: Result, pixels: dict[int, Span], *, syntax: str) -> Written:
     """Return the file once nothing of the old identity is in it; free text that repeats it is emptied on the way.
 
     Raises
@@ -148,7 +164,7 @@ def _through_the_gate(result: Result, pixels: dict[int, Span], *, syntax: str, h
     for attempt in (1, 2):
         written = write_parts(result.dataset, syntax=syntax, pixels=pixels)
         output = dcmread(BytesIO(written.header))
-        findings = gate.residue(written.header, output, result.identity, result.profile, heads=heads)
+        findings = gate.residue(written.header, output, result.identity, result.profile)
         if not findings or attempt == 2 or not gate.scrubbed(result.dataset, frozenset(finding.tag for finding in findings)):
             break
     findings += gate.breaches(output, result.identity, result.profile)

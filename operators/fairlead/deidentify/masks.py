@@ -79,7 +79,7 @@ def _native(dataset: Dataset, blank: NDArray[np.bool_], syntax: str) -> Masked:
     view[:, blank, :] = 0
     if colours.startswith("YBR") and samples == 3 and bits == 8:
         view[:, blank, 1:] = NEUTRAL_CHROMA
-    element = DataElement(PIXEL_DATA, dataset["PixelData"].VR, pixels.tobytes() + value[size:])
+    element = DataElement(PIXEL_DATA, dataset["PixelData"].VR, pixels.tobytes() + bytes(size % 2))  # what lies behind the last pixel goes
     return Masked(element, syntax, {}, before, view[0])
 
 

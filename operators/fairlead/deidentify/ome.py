@@ -149,6 +149,6 @@ def _through_the_gate(cleaned: CleanedOme, parts: Parts, deidentifier: Deidentif
 
 def check(identity: Identity, parts: Parts, *, with_dates: bool) -> None:
     """Raise when identity is left in the parts that are not pixels."""
-    written = b"".join(part for part in parts if isinstance(part, bytes) and part is not ZEROS).lower()
+    written = b"".join(part for part in parts if isinstance(part, bytes) and part is not ZEROS)
     if identity.found_in(written, with_dates=with_dates):
         raise ResidualIdentity("The output would still hold identity in its OME-XML or in a TIFF tag.")

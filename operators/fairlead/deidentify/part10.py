@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import BinaryIO, Final
 
 from pydicom import dcmread, dcmwrite
+from pydicom._uid_dict import UID_dictionary
 from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset, FileDataset
 from pydicom.errors import BytesLengthException, InvalidDicomError
@@ -30,7 +31,6 @@ from fairlead.records import is_uid
 MEDIA_DIRECTORY: Final = "1.2.840.10008.1.3.10"
 NAMED_BY: Final = ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID")
 UNDEFINED_LENGTH: Final = 0xFFFFFFFF
-HEAD_BYTES: Final = 4096
 DEFER_BYTES: Final = 64 * 1024
 LONG_VRS: Final = frozenset({"OB", "OD", "OF", "OL", "OV", "OW", "UN"})
 CUT_OFF: Final = "The file ends in the middle of an element."
@@ -96,14 +96,16 @@ def _checked_syntax(source: FileDataset) -> str:
     for keyword in NAMED_BY:
         if not str(source.get(keyword) or "").strip():
             raise InvalidInput(f"The object has no {keyword}.")
-    if not is_uid(str(source.SOPInstanceUID)):
-        raise InvalidInput("The SOPInstanceUID is not a UID.")
+    if not is_uid(str(source.SOPInstanceUID)) or not is_uid(str(source.SOPClassUID)):
+        raise InvalidInput("The SOPInstanceUID or the SOPClassUID is not a UID.")
     return _transfer_syntax(source)
 
 
 def _transfer_syntax(source: FileDataset) -> str:
     stated = str(source.file_meta.get("TransferSyntaxUID") or "")
     if stated:
+        if UID_dictionary.get(stated, ("", ""))[1] != "Transfer Syntax":
+            raise UnsupportedInput("The transfer syntax is none of DICOM (PS3.6 Annex A), so nobody knows how the file is encoded.")
         return stated
     if any(getattr(element_of(source, tag), "length", 0) == UNDEFINED_LENGTH for tag in PIXEL_TAGS if tag in source):
         raise UnsupportedInput("The pixel data are compressed, and the file does not state how (no Transfer Syntax UID).")
@@ -131,13 +133,13 @@ def _pixel_spans(dataset: FileDataset, file: BinaryIO) -> dict[int, Span]:
 
 def _fragments_size(file: BinaryIO, start: int, *, little: bool) -> int | None:
     """Return the size of encapsulated pixel data without the closing delimiter, None when it is no chain of items."""
-    fragments = _fragments(file, start, little=little)
+    fragments = fragments_of(file, start, little=little)
     if fragments is None:
         return None
     return fragments[-1][0] + fragments[-1][1] - start if fragments else 0
 
 
-def _fragments(file: BinaryIO, start: int, *, little: bool) -> list[tuple[int, int]] | None:
+def fragments_of(file: BinaryIO, start: int, *, little: bool) -> list[tuple[int, int]] | None:
     """Return offset and size of every item of encapsulated pixel data (PS3.5 section A.4), None when they are no chain."""
     unpack, at = struct.Struct("<HHL" if little else ">HHL").unpack, start
     found: list[tuple[int, int]] = []
@@ -153,26 +155,6 @@ def _fragments(file: BinaryIO, start: int, *, little: bool) -> list[tuple[int, i
             return None
         found.append((at + 8, length))
         at += 8 + length
-
-
-def frame_heads(source: Source) -> bytes:
-    """Return the beginning of every compressed fragment: JPEG and JPEG 2000 have room for comments there."""
-    heads = []
-    little = source.dataset.original_encoding[1]
-    for tag, span in source.pixels.items():
-        if getattr(element_of(source.dataset, tag), "length", 0) == UNDEFINED_LENGTH:
-            with span.path.open("rb") as file:
-                heads += [
-                    _read_at(file, at, min(size, HEAD_BYTES)) for at, size in _fragments(file, span.offset, little=bool(little)) or ()
-                ]
-    small = [element_of(source.dataset, tag) for tag in PIXEL_TAGS if tag in source.dataset and tag not in source.pixels]
-    heads += [bytes(raw.value) for raw in small if getattr(raw, "length", 0) == UNDEFINED_LENGTH and isinstance(raw.value, bytes)]
-    return b"\0".join(heads)
-
-
-def _read_at(file: BinaryIO, at: int, size: int) -> bytes:
-    file.seek(at)
-    return file.read(size)
 
 
 def with_pixels(source: Source) -> FileDataset:

@@ -44,6 +44,12 @@ MASKABLE: Final = frozenset(
 )
 """Compressed syntaxes whose frames are decoded, masked and encoded again without loss: RLE, JPEG, JPEG-LS, JPEG 2000, HTJ2K."""
 
+VIDEO: Final = frozenset(
+    {f"1.2.840.10008.1.2.4.{number}" for number in (*range(100, 109), *(f"{number}.1" for number in range(100, 107)))}
+    | {f"1.2.840.10008.1.2.7.{number}" for number in (1, 2, 3)}
+)
+"""MPEG-2, MPEG-4, HEVC and SMPTE ST 2110 (PS3.5 section A.4.5 and following): no frame of them is decoded here."""
+
 
 class Decision(StrEnum):
     """What happens to the pixels."""
@@ -88,6 +94,8 @@ def _refuse(rule: str, reason: str) -> Verdict:
 
 def judge(dataset: Dataset, profile: Profile, *, transfer_syntax: str) -> Verdict:
     """Return the verdict on one instance; the first rule that knows the case decides."""
+    if transfer_syntax in VIDEO:
+        return _refuse("video", "a video can show and say anything, and nobody has looked")
     for rule in (_documents, _audio, _nothing, _known_model, _stated, _sources, _photos):
         verdict = rule(dataset, profile)
         if verdict is not None:

@@ -86,13 +86,15 @@ class ModelMask(Part):
 class PixelPolicy(Part):
     """Which pixel data may leave; every rule that is not allowed sends the file to quarantine.
 
-    ``allow`` names rules of :mod:`fairlead.deidentify.pixels` that a person has judged harmless for this data.
+    ``allow`` names rules of :mod:`fairlead.deidentify.pixels` that a person has judged harmless for this data. ``search`` says where the
+    gate looks for identity among pixel bytes: beginnings, ends and segments, or every byte.
     """
 
     mask_ultrasound: bool = True
     trust_burned_in_no: bool = True
     allow: frozenset[Literal["secondary-capture", "derived", "modality", "ultrasound", "photo", "encapsulated-document"]] = frozenset()
     masks: tuple[ModelMask, ...] = ()
+    search: Literal["ends", "all"] = "ends"
 
 
 class SafePrivate(Part):

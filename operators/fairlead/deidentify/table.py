@@ -126,6 +126,15 @@ def is_repeating(tag: int) -> bool:
     return (tag >> 24) in (0x50, 0x60) and not is_private(tag)
 
 
+def is_hidden_pixels(tag: int, depth: int) -> bool:
+    """Return whether an element holds pixels that nobody judged: those of an item, and the retired groups 7Fxx (variable pixel data).
+
+    >>> is_hidden_pixels(0x7FE00010, 0), is_hidden_pixels(0x7FE00010, 1), is_hidden_pixels(0x7F020010, 0)
+    (False, True, True)
+    """
+    return (tag >> 24 == 0x7F and tag >> 16 != 0x7FE0) or (depth > 0 and tag >> 16 == 0x7FE0)
+
+
 def is_private(tag: int) -> bool:
     """Return whether the group number is odd (PS3.5 section 7.8)."""
     return bool((tag >> 16) & 1)

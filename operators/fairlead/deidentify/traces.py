@@ -12,10 +12,11 @@ from pydicom import dcmread
 from pydicom.config import disable_value_validation
 
 from fairlead.deidentify.engine import Person, Walk
-from fairlead.deidentify.identity import Identity, is_harmless, text_patterns
+from fairlead.deidentify.identity import Identity, is_harmless
 from fairlead.deidentify.ome import identity_of_ome
 from fairlead.deidentify.part10 import DAMAGE
 from fairlead.deidentify.profile import Profile
+from fairlead.deidentify.search import Haystack, probes_of
 from fairlead.errors import FairleadError, UnreadableImage
 
 MOST_HEADERS: Final = 16
@@ -86,10 +87,10 @@ class Traces:
 
 
 def _occurs(word: str, lower: bytes) -> bool:
-    if word.isascii() and word.lower().encode() not in lower:
-        return False  # a cohort has many words, and few of them occur
+    if word.isascii() and word.isdigit() and word.encode() not in lower:
+        return False  # a cohort has many numbers, and few of them occur
     where = ISO_DATE.sub(b"", lower) if word.isdigit() else lower  # a patient number may look like a year
-    return any(pattern.search(where) for pattern in text_patterns(word))
+    return any(probe.within(Haystack.of(where)) for probe in probes_of(word))
 
 
 def _has_date(day: str, text: str) -> bool:

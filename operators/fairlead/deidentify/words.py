@@ -13,7 +13,18 @@ from importlib.resources import files
 from typing import Final
 
 WORD: Final = re.compile(r"[^\W_]+(?:[.,][0-9]+)*", re.UNICODE)
-MEASURE: Final = re.compile(r"[0-9]{1,3}([.,][0-9]{1,2})?(mm|cm|ms|s|t|mg|ml|kv|kev|hz|d|x|min|sec|yr)?")
+MEASURE: Final = re.compile(r"[0-9]{1,3}([.,][0-9]{1,2})?(mm|cm|ms|s|t|mg|ml|kv|kev|hz|d|x|min|sec)?")
+MONTH: Final = r"(?:jan|feb|fev|fév|mar|mär|mae|apr|avr|may|mai|jun|jul|aug|aoû|sep|oct|okt|nov|dec|dez|déc)[^\W\d_]*"
+GAP: Final = r"[., \-_/]{0,3}"
+PERSONAL_NUMBERS: Final = re.compile(
+    r"(?<!\d)\d{1,4}([./\-_ ])\d{1,2}\1\d{2,4}(?!\d)"  # dates: 12.08.64, 1964-08-12
+    rf"|(?<!\d)\d{{1,4}}(?:st|nd|rd|th)?{GAP}{MONTH}{GAP}\d{{1,4}}(?!\d)"  # 12 Aug 1964
+    rf"|(?<![^\W\d_]){MONTH}{GAP}\d{{1,2}}(?:st|nd|rd|th)?{GAP}\d{{2,4}}(?!\d)"  # Aug 12, 1964
+    r"|(?<!\d)(?:\+|0)\d+(?:[ ./()\-]+\d+)+"  # telephone numbers
+    r"|(?<!\d)\d{1,3}[ \-]?(?:y|yr|yrs|yo|years?|jahre?|ans?)\b",  # ages
+    re.IGNORECASE,
+)
+"""Numbers of which every part is short enough to stay, and which say something about somebody together."""
 SPACE: Final = re.compile(r"\s+")
 
 
@@ -45,7 +56,7 @@ def clean_words(text: str, *, forbidden: frozenset[str], allowed: frozenset[str]
     'Abdomen nativ 5mm'
     """
     kept = []
-    for found in WORD.finditer(text):
+    for found in WORD.finditer(PERSONAL_NUMBERS.sub(" ", text)):
         folded = words_of(found.group())
         if folded and all(is_known(word, allowed) and word not in forbidden for word in folded):
             kept.append(found.group())

@@ -1,0 +1,118 @@
+"""Where text hides in pixel data: beginnings and ends, bytes behind the last pixel, the segments of a JPEG; on request every byte.
+
+Scanners leave memory behind the last pixel, and encoders write comments; text in the middle of native pixels would be seen as noise.
+All of it is read piece by piece, so that a large instance needs no more memory than a small one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import BinaryIO, Final
+
+from pydicom.dataset import Dataset
+
+from fairlead.deidentify.elements import PIXEL_TAGS, element_of
+from fairlead.deidentify.identity import Identity
+from fairlead.deidentify.part10 import UNDEFINED_LENGTH, Source, fragments_of
+from fairlead.deidentify.parts import Span
+
+MARGIN_BYTES: Final = 4096
+BATCH_BYTES: Final = 1024 * 1024
+OVERLAP_BYTES: Final = 512
+SURE_LENGTH: Final = 6
+"""In many random bytes shorter values occur by chance."""
+JPEG, JPEG_2000 = b"\xff\xd8", b"\xff\x4f"
+LAST_SEGMENT: Final = frozenset({0xDA, 0x90})
+"""Start of scan (ISO/IEC 10918-1, 14495-1) and start of tile-part (15444-1): compressed data follow."""
+FLOAT_BITS: Final = {0x7FE00008: 32, 0x7FE00009: 64}
+
+
+def holds_identity(source: Source, identity: Identity, *, everything: bool) -> bool:
+    """Return whether identity occurs in the pixel values that are copied, where it may hide; in ``everything`` if asked."""
+    if any(identity.found_in(part, with_dates=False) for part in _batches(_margins(source))):
+        return True
+    if not everything:
+        return False
+    sure = Identity(texts={text for text in identity.texts if len(text) >= SURE_LENGTH}, uids=identity.uids)
+    return any(sure.found_in(part, with_dates=False) for span in source.pixels.values() for part in _overlapping(span))
+
+
+def _margins(source: Source) -> Iterator[bytes]:
+    for tag in PIXEL_TAGS:
+        raw = element_of(source.dataset, tag) if tag in source.dataset else None
+        span = source.pixels.get(tag)
+        if span is None:
+            yield raw.value if raw is not None and isinstance(raw.value, bytes) else b""
+        elif getattr(raw, "length", 0) == UNDEFINED_LENGTH:
+            yield from _of_fragments(span, little=bool(source.dataset.original_encoding[1]))
+        else:
+            yield from _of_native(span, native_size(source.dataset, tag))
+
+
+def native_size(dataset: Dataset, tag: int) -> int | None:
+    """Return how many bytes uncompressed pixel data have by their description (PS3.5 section 8), None when it does not say."""
+    try:
+        counts = [int(dataset.get(name) or 1) for name in ("Rows", "Columns", "NumberOfFrames", "SamplesPerPixel")]
+        bits = FLOAT_BITS.get(tag) or int(dataset.get("BitsAllocated") or 0)
+    except (ValueError, TypeError):
+        return None
+    total = counts[0] * counts[1] * counts[2] * counts[3] * bits
+    return (total + 7) // 8 or None
+
+
+def _of_native(span: Span, stated: int | None) -> Iterator[bytes]:
+    yield span.head(MARGIN_BYTES)
+    begin = max(span.size - MARGIN_BYTES, 0) if stated is None else max(min(stated, span.size - MARGIN_BYTES), 0)
+    yield from _overlapping(span, begin)
+
+
+def _of_fragments(span: Span, *, little: bool) -> Iterator[bytes]:
+    with span.path.open("rb") as file:
+        for at, size in fragments_of(file, span.offset, little=little) or ():
+            head = min(max(_header_size(file, at, size), MARGIN_BYTES), size)
+            yield from _pieces(file, at, head)
+            yield from _pieces(file, max(at + head, at + size - MARGIN_BYTES), min(size - head, MARGIN_BYTES))
+
+
+def _pieces(file: BinaryIO, at: int, size: int) -> Iterator[bytes]:
+    file.seek(at)
+    while size > 0 and (piece := file.read(min(size, BATCH_BYTES))):
+        size -= len(piece)
+        yield piece
+
+
+def _header_size(file: BinaryIO, at: int, size: int) -> int:
+    """Return where the compressed data of a JPEG or JPEG 2000 frame begin, 0 for anything else."""
+    file.seek(at)
+    if file.read(2) not in (JPEG, JPEG_2000):
+        return 0
+    position = 2
+    while position + 4 <= size:
+        file.seek(at + position)
+        marker = file.read(4)
+        if len(marker) < 4 or marker[0] != 0xFF or marker[1] in LAST_SEGMENT:
+            break
+        position += 2 + int.from_bytes(marker[2:], "big")
+    return position
+
+
+def _batches(pieces: Iterator[bytes]) -> Iterator[bytes]:
+    """Yield the pieces together, a zero between them, about a megabyte at a time."""
+    waiting: list[bytes] = []
+    size = 0
+    for piece in pieces:
+        waiting.append(piece)
+        size += len(piece)
+        if size >= BATCH_BYTES:
+            yield b"\x01\0".join(waiting)
+            waiting, size = [], 0
+    yield b"\x01\0".join(waiting)
+
+
+def _overlapping(span: Span, begin: int = 0) -> Iterator[bytes]:
+    """Yield the bytes of a span from ``begin`` on in blocks that share their ends, so that no word is cut."""
+    with span.path.open("rb") as file:
+        before = b""
+        for piece in _pieces(file, span.offset + begin, span.size - begin):
+            yield before + piece
+            before = piece[-OVERLAP_BYTES:]

@@ -1,0 +1,244 @@
+"""An attacker hides identities where nobody looks: each attack ends in a file without them, or in quarantine."""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from io import BytesIO
+from pathlib import Path
+
+import pytest
+from pydicom import dcmread
+from pydicom.dataelem import DataElement, RawDataElement
+from pydicom.dataset import Dataset
+from pydicom.encaps import encapsulate
+from pydicom.tag import Tag
+
+from deidentify.ct_builders import KEY, SHARED_GROUPS, a_ct, as_file
+from fairlead.deidentify import Deidentifier, Outcome, Profile, deidentify_file, load_profile
+from fairlead.deidentify.table import Option
+
+BASIC = Profile(name="basic", title="t", dciodvfy="off")
+LONGITUDINAL = load_profile("research-longitudinal").model_copy(update={"dciodvfy": "off"})
+
+
+def outcome_of(folder: Path, source: Dataset | bytes, profile: Profile = BASIC) -> Outcome:
+    (folder / "a").write_bytes(source if isinstance(source, bytes) else as_file(source))
+    outcome = deidentify_file(folder / "a", Deidentifier(profile, KEY))
+    assert bool(outcome.content) != bool(outcome.reason)
+    return outcome
+
+
+def an_image(**changes: object) -> Dataset:
+    layout = {"Rows": 64, "Columns": 64, "BitsAllocated": 16, "BitsStored": 16, "HighBit": 15, "SamplesPerPixel": 1}
+    described = {"PixelData": bytes(8192), "PixelRepresentation": 0, "PhotometricInterpretation": "MONOCHROME2"}
+    return a_ct(**layout | described | changes)
+
+
+SPELLINGS = {
+    "upper case": "MÜLLER-LÜDENSCHEIDT".encode(),
+    "upper case in Latin-1": "SEEN BY MÜLLER-LÜDENSCHEIDT".encode("latin-1"),
+    "mixed case": "MülLER-lÜDENscheidt".encode(),
+    "two code points": "Mu\u0308ller-Lu\u0308denscheidt".encode(),
+    "digraphs": b"MUELLER-LUEDENSCHEIDT",
+    "no diacritics": b"muller-ludenscheidt",
+    "UTF-16 little endian": "Müller-Lüdenscheidt".encode("utf-16-le"),
+    "UTF-16 big endian": "x: Müller-Lüdenscheidt!".encode("utf-16-be"),
+    "an identifier in UTF-16 big endian": "PAT-4711-XYZ".encode("utf-16-be") + b"AB",
+    "split over values": b"PAT-47\\11-XYZ",
+    "other separators": b"pat 4711 xyz",
+    "no separators": b"pat4711xyz",
+    "with zeros": b"PAT-\x004711-XYZ",
+    "with an escape": b"PAT-47\x1b(B11-XYZ",
+    "name in another order": b"Luedenscheidt, Mueller",
+    "phone number": b"call 0307755-331",
+}
+
+
+@pytest.mark.parametrize("hidden", SPELLINGS.values(), ids=SPELLINGS)
+@pytest.mark.parametrize("where", ["ScanOptions", "RedPaletteColorLookupTableData", "nested ICCProfile"])
+def test_no_spelling_of_an_identity_is_written(tmp_path: Path, hidden: bytes, where: str) -> None:
+    source = a_ct(SpecificCharacterSet="ISO_IR 192", PatientID="PAT-4711-XYZ", PatientTelephoneNumbers="030 7755331")
+    source.PatientName = "Müller-Lüdenscheidt^Änne"
+    item = Dataset()
+    place = item if where.startswith("nested") else source
+    tag = Tag(where.split()[-1])
+    value = hidden + b" " * (len(hidden) % 2)
+    place[tag] = RawDataElement(tag, "CS" if where == "ScanOptions" else "OB", len(value), value, 0, False, True)
+    source.add(DataElement(SHARED_GROUPS, "SQ", [item]))
+    assert outcome_of(tmp_path, source).reason.startswith("residual-identity: ")
+
+
+@pytest.mark.parametrize(
+    ("name", "charset", "text"),
+    [
+        ("Петров^Иван", "ISO_IR 144", "ВРАЧ ПЕТРОВ"),
+        ("Παπαδόπουλος^Νίκος", "ISO_IR 126", "ΠΑΠΑΔΌΠΟΥΛΟΣ"),
+        ("Yamada^Tarou=山田^太郎", "ISO 2022 IR 87", "患者山田様"),
+        ("Yamada^Tarou=山田^太郎", "GB18030", "山田太郎"),
+        ("Hong^Gildong=홍^길동", "ISO 2022 IR 149", "환자길동씨"),
+        ("Wang^XiaoDong=王^小东", "GB18030", "病人小东"),
+        ("قباني^لنزار", "ISO_IR 127", "ولنزار"),
+        ("שרון^דבורה", "ISO_IR 138", "לדבורה"),
+        ("สมชาย^ใจดี", "ISO_IR 166", "คุณสมชายครับ"),
+    ],
+)
+def test_a_name_in_the_character_set_of_another_item_is_found(tmp_path: Path, name: str, charset: str, text: str) -> None:
+    source, item = a_ct(SpecificCharacterSet="ISO_IR 192", PatientName=name), Dataset()
+    item.SpecificCharacterSet = ["", charset] if charset.startswith("ISO 2022") else charset
+    item.Manufacturer = text
+    source.add(DataElement(SHARED_GROUPS, "SQ", [item]))
+    outcome = outcome_of(tmp_path, source)
+    assert outcome.reason == ""
+    assert dcmread(BytesIO(outcome.content))[SHARED_GROUPS].value[0].Manufacturer == "REMOVED"
+
+
+DAYS = (
+    "12.08.1964", "12.8.1964", "08/12/1964", "12/08/64", "12-08-1964", "1964/08/12", "1964.08.12", "12 Aug 1964", "12-AUG-64",
+    "Aug 12, 1964", "August 12th, 1964", "12. August 1964", "12081964", "08121964", "19640812123000", "64-08-12", "1964-Aug-12",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("text", DAYS)
+def test_the_day_of_birth_is_found_as_anybody_writes_it(tmp_path: Path, text: str) -> None:
+    outcome = outcome_of(tmp_path, a_ct(Manufacturer=f"born {text}", PatientBirthDate="19640812"))
+    assert dcmread(BytesIO(outcome.content)).Manufacturer == "REMOVED"
+
+
+@pytest.mark.parametrize("text", [*DAYS, "tel 030 775 53 31", "+49 30 775 331", "91yr"])
+def test_a_cleaned_description_keeps_no_date_no_phone_number_and_no_age(tmp_path: Path, text: str) -> None:
+    source = a_ct(SeriesDescription=f"Chest {text} lung 5mm", PatientBirthDate="19640812")
+    assert dcmread(BytesIO(outcome_of(tmp_path, source, LONGITUDINAL).content)).SeriesDescription == "Chest lung 5mm"
+
+
+def test_an_old_form_of_the_date_of_birth_is_an_identity_too(tmp_path: Path) -> None:
+    source = a_ct(Manufacturer="born 19640812")
+    source[0x00100030] = RawDataElement(Tag(0x00100030), "DA", 10, b"1964.08.12", 0, False, True)
+    assert dcmread(BytesIO(outcome_of(tmp_path, source).content)).Manufacturer == "REMOVED"
+
+
+@pytest.mark.parametrize("keyword", ["KVP", "AcquisitionNumber", "SecondaryReviewTime"])
+def test_the_day_of_birth_is_no_number_and_no_time(tmp_path: Path, keyword: str) -> None:
+    source = a_ct(PatientBirthDate="19640812")
+    vr = {"KVP": "DS", "AcquisitionNumber": "IS", "SecondaryReviewTime": "TM"}[keyword]
+    tag = Tag(keyword)
+    source[tag] = RawDataElement(tag, vr, 8, b"19640812", 0, False, True)
+    assert outcome_of(tmp_path, source).reason.startswith("residual-identity: ")
+
+
+def test_a_uid_below_the_root_of_dicom_is_mapped_unless_the_standard_knows_it() -> None:
+    source = a_ct(StudyInstanceUID="1.2.840.10008.4711.19640812", FrameOfReferenceUID="1.2.840.10008.1.4.1.1")
+    output = Deidentifier(BASIC, KEY).apply(source)
+    assert output.StudyInstanceUID.startswith("2.25.")
+    assert output.FrameOfReferenceUID == "1.2.840.10008.1.4.1.1"
+
+
+@pytest.mark.parametrize("keyword", ["ReferencedSOPClassUID", "CodingSchemeUID", "ContextUID"])
+def test_a_name_as_components_of_a_uid_is_found(tmp_path: Path, keyword: str) -> None:
+    item = Dataset()
+    setattr(item, keyword, "1.2." + ".".join(str(ord(letter)) for letter in "Mustermann"))
+    source = a_ct()
+    source.add(DataElement(SHARED_GROUPS, "SQ", [item]))
+    assert outcome_of(tmp_path, source).reason.startswith("residual-identity: ")
+
+
+@pytest.mark.parametrize("keyword", ["StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID"])
+def test_a_kept_identifier_never_becomes_a_path(tmp_path: Path, keyword: str) -> None:
+    profile = Profile(name="uids", title="t", options=frozenset({Option.RETAIN_UIDS}), dciodvfy="off")
+    content = as_file(a_ct()).replace(str(a_ct()[keyword].value).encode(), b"../../../../../etc/ab")
+    assert outcome_of(tmp_path, content, profile).reason.startswith("invalid-input: ")
+
+
+def test_pixels_in_an_item_or_in_another_group_do_not_travel_unseen(tmp_path: Path) -> None:
+    source, item = a_ct(), Dataset()
+    item.add(DataElement(0x7FE00010, "OW", b"burned in"))
+    source.add(DataElement(SHARED_GROUPS, "SQ", [item]))
+    source.add(DataElement(0x7F020010, "OW", b"burned in too!"))
+    assert b"burned in" not in outcome_of(tmp_path, source).content
+
+
+@pytest.mark.parametrize("at", ["begin", "end", "behind"])
+def test_text_at_the_ends_of_native_pixels_is_found(tmp_path: Path, at: str) -> None:
+    word = b"MUSTERMANN"
+    pixels = {"begin": word + bytes(8182), "end": bytes(8182) + word, "behind": bytes(8192) + b"..." + word + bytes(9003)}[at]
+    outcome = outcome_of(tmp_path, an_image(PixelData=pixels))
+    assert "(7FE0,0010) holds identity" in outcome.reason
+
+
+def test_a_profile_may_search_every_pixel(tmp_path: Path) -> None:
+    source = an_image(PixelData=bytes(200_000) + b"Mustermann" + bytes(324_278), Rows=512, Columns=512)
+    every = BASIC.model_copy(update={"pixels": BASIC.pixels.model_copy(update={"search": "all"})})
+    assert outcome_of(tmp_path, source).reason == ""
+    assert "(7FE0,0010) holds identity" in outcome_of(tmp_path, source, every).reason
+
+
+SEGMENT = {
+    "comment": b"\xff\xfe",
+    "EXIF": b"\xff\xe1",
+    "colour profile": b"\xff\xe2",
+}
+
+
+@pytest.mark.parametrize("marker", SEGMENT.values(), ids=SEGMENT)
+def test_a_name_in_any_segment_of_a_jpeg_stops_the_file(tmp_path: Path, marker: bytes) -> None:
+    frame = b"\xff\xd8" + (b"\xff\xe2\xff\xff" + bytes(0xFFFD)) + marker + struct.pack(">H", 22) + b"Erika MUSTERMANN    "
+    image = an_image()
+    image.file_meta.TransferSyntaxUID = "1.2.840.10008.1.2.4.50"
+    image.PixelData = encapsulate([frame + b"\xff\xda" + bytes(9000) + b"\xff\xd9"])
+    image["PixelData"].VR = "OB"
+    assert "(7FE0,0010) holds identity" in outcome_of(tmp_path, image).reason
+
+
+def test_a_name_behind_the_end_of_a_jpeg_stops_the_file(tmp_path: Path) -> None:
+    image = an_image()
+    image.file_meta.TransferSyntaxUID = "1.2.840.10008.1.2.4.50"
+    image.PixelData = encapsulate([b"\xff\xd8\xff\xda" + bytes(90_000) + b"\xff\xd9 erika mustermann"])
+    image["PixelData"].VR = "OB"
+    assert "(7FE0,0010) holds identity" in outcome_of(tmp_path, image).reason
+
+
+def test_what_follows_the_data_set_is_not_copied(tmp_path: Path) -> None:
+    content = as_file(a_ct())
+    for tail in (b"Must", b"\0\0\0\0Mustermann" + bytes(20)):
+        outcome = outcome_of(tmp_path, content + tail)
+        assert b"Must" not in outcome.content
+
+
+def test_what_follows_a_deflated_data_set_is_not_copied(tmp_path: Path) -> None:
+    source = a_ct()
+    source.file_meta.TransferSyntaxUID = "1.2.840.10008.1.2.1.99"
+    outcome = outcome_of(tmp_path, as_file(source) + b"Mustermann")
+    assert outcome.reason == ""
+    start = 132 + 12 + dcmread(BytesIO(outcome.content)).file_meta.FileMetaInformationGroupLength
+    assert b"Mustermann" not in outcome.content + zlib.decompress(outcome.content[start:], -zlib.MAX_WBITS)
+
+
+@pytest.mark.parametrize("syntax", ["1.2.840.10008.1.2.4.100", "1.2.840.10008.1.2.4.103", "1.2.840.10008.1.2.4.107"])
+def test_video_is_refused_by_name_whatever_the_header_says(tmp_path: Path, syntax: str) -> None:
+    image = an_image(Modality="XA", BurnedInAnnotation="NO")
+    image.file_meta.TransferSyntaxUID = syntax
+    image.PixelData = encapsulate([bytes(100)])
+    image["PixelData"].VR = "OB"
+    assert outcome_of(tmp_path, image).reason.startswith("pixels (video): ")
+
+
+@pytest.mark.parametrize("syntax", ["1.3.6.1.4.1.77.117.115", "1.2.840.10008.5.1.4.1.1.2", "Hans"])
+def test_a_transfer_syntax_that_dicom_does_not_have_is_refused(tmp_path: Path, syntax: str) -> None:
+    content = as_file(a_ct()).replace(b"1.2.840.10008.1.2.1\0", syntax.encode()[:20].ljust(20, b"\0"), 1)
+    assert outcome_of(tmp_path, content).reason
+
+
+@pytest.mark.parametrize("vr", ["LO", "UT", "OB", "CS", "PN"])
+def test_text_in_a_public_element_that_no_dictionary_knows_does_not_pass(tmp_path: Path, vr: str) -> None:
+    source, item = a_ct(), Dataset()
+    for place in (source, item):
+        value = b"cousin Schmidt "[: 14 if vr != "OB" else 15]
+        place[0x0018ABCD] = RawDataElement(Tag(0x0018ABCD), vr, len(value), value, 0, False, True)
+    source.add(DataElement(SHARED_GROUPS, "SQ", [item]))
+    assert b"Schmidt" not in outcome_of(tmp_path, source).content
+
+
+def test_a_number_in_an_element_that_no_dictionary_knows_stays(tmp_path: Path) -> None:
+    source = a_ct()
+    source.add(DataElement(0x0018ABCD, "FD", 1.5))
+    assert dcmread(BytesIO(outcome_of(tmp_path, source).content))[0x0018ABCD].value == 1.5
