@@ -12,7 +12,7 @@ SOURCES = $(shell find web hatch_build.py -not -path '*/node_modules/*' -type f 
 
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help setup demo test system-deps opensearch lock fmt lint type unit live browser charts docs bench coverage clean
+.PHONY: help setup demo test test-k8s system-deps opensearch lock fmt lint type unit live browser charts docs bench coverage clean
 
 help: ## List every target.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -58,6 +58,10 @@ browser: setup ## Run the tests in headless Chromium.
 
 charts: setup ## Lint, render and validate the Helm charts.
 	$(BIN)/pytest tests/charts $(ARGS)
+
+test-k8s: setup ## Install the charts on a real Kubernetes API server, built once (10 CPU minutes, Go 1.26, 5 GB for Go's caches).
+	tools/kubernetes/kube-up.sh --build
+	$(BIN)/pytest tests/charts/cluster $(ARGS)
 
 system-deps: ## Install the Debian packages that live and browser tests need (root).
 	tools/system-deps
