@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import os
 import sqlite3
@@ -16,6 +17,8 @@ from conformance.index_contract import CATALOGUE, IndexContract, MakeIndex
 from fairlead.errors import InvalidConfiguration, StorageFull
 from fairlead.index.criteria import All, Term
 from fairlead.index.embedded import EmbeddedIndex
+from fairlead.index.rows import row_of
+from fairlead.records import Counts
 from index.builders import a_series
 
 
@@ -59,6 +62,47 @@ def test_several_processes_write_at_once_and_nothing_is_lost(tmp_path: Path) -> 
     ]
     added = sum(int(writer.communicate(timeout=60)[0]) for writer in writers)
     assert added == EmbeddedIndex(file, CATALOGUE).status().records == 40
+
+
+FORMER = """
+CREATE TABLE records (
+    ord INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL, revision TEXT NOT NULL, patient TEXT NOT NULL, study TEXT NOT NULL,
+    images INTEGER NOT NULL, size_bytes INTEGER NOT NULL, catalogue TEXT NOT NULL, flat TEXT NOT NULL, document TEXT NOT NULL);
+CREATE INDEX members ON records (id, revision);
+CREATE TABLE identity (id TEXT NOT NULL);
+INSERT INTO identity VALUES ('0123456789abcdef');
+CREATE TABLE removed (seq INTEGER PRIMARY KEY AUTOINCREMENT, ord INTEGER NOT NULL);
+"""
+
+
+def test_a_file_of_the_former_layout_is_moved_with_everything_in_it(tmp_path: Path) -> None:
+    records = [a_series("1", patient="p1", study="1"), a_series("2", patient="p2", study="1"), a_series("3", patient="p3")]
+    with contextlib.closing(sqlite3.connect(tmp_path / "i.sqlite")) as file:
+        file.executescript(FORMER)
+        for row in (row_of(record, CATALOGUE) for record in records):
+            stored = (
+                row.id,
+                row.revision,
+                row.patient,
+                f"{row.patient}:{row.study}",
+                row.images,
+                row.size_bytes,
+                "c" * 64,
+                "{}",
+                row.document,
+            )
+            file.execute(f"INSERT INTO records VALUES (NULL, {', '.join('?' * 9)})", stored)
+        file.execute("DELETE FROM records WHERE ord = 3")
+        file.execute("INSERT INTO removed (ord) VALUES (3)")
+        file.commit()
+    index = EmbeddedIndex(tmp_path / "i.sqlite", CATALOGUE)
+    assert index.get(records[0].id) == records[0]
+    assert index.count(Term("modality", "CT")) == Counts(patients=2, studies=1, series=2, images=20, size_bytes=20_000)
+    report = index.put([*records, a_series("4")])
+    assert (report.added, report.unchanged) == (2, 2)
+    assert EmbeddedIndex(tmp_path / "i.sqlite", CATALOGUE).members(All()) == index.members(All())
+    with contextlib.closing(sqlite3.connect(tmp_path / "i.sqlite")) as file:
+        assert file.execute("SELECT max(ord) FROM records").fetchone() > (3,)  # a number is never given twice
 
 
 def test_a_changed_catalogue_reads_the_records_anew_and_keeps_the_generation(tmp_path: Path) -> None:

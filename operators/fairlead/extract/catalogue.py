@@ -5,14 +5,14 @@ from __future__ import annotations
 import difflib
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from functools import partial
 from operator import attrgetter
 from pathlib import Path
 from types import MappingProxyType
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, cast
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -45,6 +45,7 @@ class _Plan:
 
     attributes: Mapping[str, tuple[str, ...]]
     custom: Mapping[str, tuple[str, ...]]
+    core: tuple[tuple[str, ...], Callable[[ImagingRecord], tuple[Any, ...]]]
     readers: tuple[tuple[str, Callable[[ImagingRecord], Any]], ...]
 
     @staticmethod
@@ -53,6 +54,7 @@ class _Plan:
         attributes: dict[str, tuple[str, ...]] = {}
         custom: dict[str, tuple[str, ...]] = {}
         readers: list[tuple[str, Callable[[ImagingRecord], Any]]] = []
+        core: list[tuple[str, str]] = []
         for one in fields:
             for prefix, place in ((ATTRIBUTES, attributes), (CUSTOM, custom)):
                 if one.path.startswith(prefix):
@@ -60,9 +62,11 @@ class _Plan:
                     place[key] = (*place.get(key, ()), one.id)
                     break
             else:
-                always = one.path.startswith("core.")  # these attributes exist in every record
-                readers.append((one.id, attrgetter(one.path) if always else partial(_resolve, path=one.path)))
-        return _Plan(attributes, custom, tuple(readers))
+                if one.path.startswith("core."):  # these attributes exist in every record
+                    core.append((one.id, one.path))
+                else:
+                    readers.append((one.id, partial(_resolve, path=one.path)))
+        return _Plan(attributes, custom, (tuple(name for name, _ in core), _together([path for _, path in core])), tuple(readers))
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,9 +105,12 @@ class FieldCatalogue:
         """
         project, community = record.core.project, record.community.dicom or record.community.ome
         plan = self._plans.get(project) or self._plans.setdefault(project, _Plan.of(self.of_project(project)))
-        flat = {name: _scalars(value) for name, read in plan.readers if (value := read(record)) is not None}
+        flat = {name: _scalars(value) for name, value in zip(plan.core[0], plan.core[1](record), strict=True) if value is not None}
+        flat |= {name: _scalars(value) for name, read in plan.readers if (value := read(record)) is not None}
         for ids, stated in ((plan.attributes, community.attributes if community else {}), (plan.custom, record.custom)):
-            flat |= {name: _scalars(value) for key, value in stated.items() for name in ids.get(key, ())}
+            for key, value in stated.items():
+                for name in ids.get(key, ()):
+                    flat[name] = _scalars(value)
         return {name: values for name, values in flat.items() if values}
 
 
@@ -184,14 +191,21 @@ def _resolve(record: ImagingRecord, path: str) -> Any:
     return value
 
 
+def _together(paths: Sequence[str]) -> Callable[[ImagingRecord], tuple[Any, ...]]:
+    """Return a reader of several attributes at once; this is asked of every record of a load."""
+    if len(paths) > 1:
+        return cast("Callable[[ImagingRecord], tuple[Any, ...]]", attrgetter(*paths))
+    return lambda record: tuple(attrgetter(path)(record) for path in paths)
+
+
 def _scalars(value: Any) -> tuple[Scalar, ...]:
     if type(value) in PLAIN and value != "":
         return (value,)
+    if type(value) is Concept:
+        return (value.curie or value.raw,)
     match value:
         case None | "":
             return ()
-        case Concept():
-            return (value.curie or value.raw,)
         case tuple() | list():
             return tuple(dict.fromkeys(scalar for one in value for scalar in _scalars(one)))
         case date():
