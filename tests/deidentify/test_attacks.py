@@ -242,3 +242,19 @@ def test_a_number_in_an_element_that_no_dictionary_knows_stays(tmp_path: Path) -
     source = a_ct()
     source.add(DataElement(0x0018ABCD, "FD", 1.5))
     assert dcmread(BytesIO(outcome_of(tmp_path, source).content))[0x0018ABCD].value == 1.5
+
+
+def test_a_name_that_stands_in_a_private_element_only_is_found_elsewhere(tmp_path: Path) -> None:
+    source = a_ct(Manufacturer="for Schmidtbauer")
+    source.private_block(0x0009, "ACME", create=True).add_new(0x01, "PN", "Schmidtbauer^Eva")
+    assert dcmread(BytesIO(outcome_of(tmp_path, source).content)).Manufacturer == "REMOVED"
+
+
+def test_a_number_is_found_without_its_leading_zeros(tmp_path: Path) -> None:
+    source = a_ct(Manufacturer="for 4711815", PatientID="0004711815")
+    assert dcmread(BytesIO(outcome_of(tmp_path, source).content)).Manufacturer == "REMOVED"
+
+
+def test_a_second_file_behind_the_first_is_not_copied(tmp_path: Path) -> None:
+    outcome = outcome_of(tmp_path, as_file(a_ct()) + as_file(a_ct(Manufacturer="Schmidtbauer", PatientName="Schmidtbauer^Eva")))
+    assert b"schmidtbauer" not in outcome.content.lower()

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageDraw, ImageFont
 from pydicom import dcmread
 from pydicom.dataset import Dataset
 from pydicom.uid import UID
@@ -18,6 +18,7 @@ from fairlead.deidentify import Decision, Deidentifier, Plan, Profile, deface, d
 from fairlead.deidentify.ocr import count_words
 from fairlead.deidentify.table import Option
 from fairlead.errors import InvalidConfiguration, NotFound
+from needs import program
 
 ENGINE = Deidentifier(Profile(name="p", title="t"), KEY)
 NATIVE, RLE = "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.5"
@@ -201,12 +202,16 @@ def test_a_plug_in_removes_the_face_or_the_output_says_that_it_is_there(tmp_path
     assert output.pixel_array[:4].any() == (features == "YES")
 
 
-@pytest.mark.parametrize("plug_in", ["frames[:2]"], indirect=True)
+@pytest.mark.parametrize(
+    ("plug_in", "reason"),
+    [("frames[:2]", "changed the shape"), ("frames.astype(float)", "or the type"), ("1 / 0", "The defacing plug-in failed.")],
+    indirect=["plug_in"],
+)
 @pytest.mark.usefixtures("plug_in")
-def test_a_plug_in_that_changes_the_shape_is_refused(tmp_path: Path) -> None:
+def test_a_plug_in_that_does_not_keep_to_its_contract_is_refused(tmp_path: Path, reason: str) -> None:
     profile = Profile(name="p", title="t", options=frozenset({Option.CLEAN_VISUAL_FEATURES}))
     (tmp_path / "a").write_bytes(as_file(an_image(BodyPartExamined="HEAD")))
-    assert "changed the shape" in deidentify_file(tmp_path / "a", Deidentifier(profile, KEY)).reason
+    assert reason in deidentify_file(tmp_path / "a", Deidentifier(profile, KEY)).reason
 
 
 # --- report --------------------------------------------------------------------------------------------------------------
@@ -266,6 +271,20 @@ def test_a_second_opinion_is_counted_and_decides_nothing(
     report = deidentify_folder(tmp_path / "a.dcm", tmp_path / "out", profile=profile, key=KEY, plan=Plan(ocr=True))
     assert (report.written, report.ocr_checked, report.ocr_with_words) == (1, *seen)
     assert "MUSTERMANN" not in report.model_dump_json()
+
+
+def test_tesseract_sees_what_is_burned_in_and_nothing_where_nothing_is(tmp_path: Path) -> None:
+    program("tesseract")
+    picture = Image.new("L", (256, 256))
+    ImageDraw.Draw(picture).text((8, 100), "MUSTERMANN", fill=255, font=ImageFont.load_default(32))
+    (tmp_path / "in").mkdir()
+    for number, values in enumerate((np.asarray(picture), np.zeros((256, 256)))):
+        image = an_image(SOPInstanceUID=f"1.3.6.1.4.1.99999.1.{number}", Rows=256, Columns=256, BitsAllocated=16, BitsStored=16, HighBit=15)
+        image.PixelData = values.astype("<u2").tobytes()
+        (tmp_path / "in" / f"{number}.dcm").write_bytes(as_file(image))
+    profile = Profile(name="p", title="t", dciodvfy="off")
+    report = deidentify_folder(tmp_path / "in", tmp_path / "out", profile=profile, key=KEY, plan=Plan(ocr=True))
+    assert (report.written, report.ocr_checked, report.ocr_with_words) == (2, 2, 1)
 
 
 def test_a_second_opinion_without_the_program_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -38,9 +38,12 @@ def defaced(file: Path, dataset: Dataset, clean: Deface, *, syntax: str) -> Mask
 
     Raises
     ------
-    UnreadableImage : the plug-in returned frames of another shape or type.
+    UnreadableImage : the plug-in failed, or returned frames of another shape or type.
     """
-    frames = clean(file, dataset)
+    try:
+        frames = clean(file, dataset)
+    except Exception as error:  # foreign code may raise anything; one file must not end the run
+        raise UnreadableImage("The defacing plug-in failed.", remedy="Look at the plug-in's own log, or take another profile.") from error
     if frames is None:
         return None
     before = dataset.pixel_array

@@ -155,6 +155,8 @@ class Walk:
             kind = kinds.get(tag)
             if kind is not None and rules.get(tag) is not Action.KEEP:
                 self.identity.add(element_of(source, tag), kind, encodings=encodings)
+            elif is_private(tag) and source._dict[tag].VR == CLEANABLE_NAME:  # a name, whatever its manufacturer calls it
+                self.identity.add(element_of(source, tag), "name", encodings=encodings)
             elif kind is None and (tag in rules or not is_private(tag)) and self._is_sequence(source, tag):
                 for item in self._items(source, tag, depth):
                     self.collect(item, depth + 1)

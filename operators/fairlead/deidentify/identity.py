@@ -84,6 +84,9 @@ class Identity:
         stripped = value.strip(" \0^=.")
         if len(stripped.encode()) >= SHORTEST and not is_harmless(stripped):
             self.texts.add(stripped)
+            bare = stripped.lstrip("0")
+            if bare.isdigit() and len(bare) > SHORTEST:
+                self.texts.add(bare)  # one system fills numbers up with zeros, the next does not
 
     @property
     def words(self) -> frozenset[str]:
