@@ -57,9 +57,11 @@ def deidentify(
 
 
 def _tell(report: DeidentifyReport, *, wanted: bool) -> None:
+    from fairlead.deidentify.conformance import find_program
+
     for refused in report.quarantined:
         complain(f"quarantined {refused.path}: {refused.reason}")
-    if wanted and report.written > report.dciodvfy_checked:
+    if wanted and report.written > report.dciodvfy_checked and find_program() is None:
         complain("dciodvfy is not installed: conformance was not compared. Install the Debian package dicom3tools.")
 
 

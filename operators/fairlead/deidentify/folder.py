@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import shutil
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Generator, Iterator, Sequence
@@ -20,6 +21,7 @@ from fairlead.deidentify.instance import Extras, Outcome
 from fairlead.deidentify.journal import Journal
 from fairlead.deidentify.lookup import LookupTable
 from fairlead.deidentify.ocr import find_ocr
+from fairlead.deidentify.ome_zarr import stores_in, write_store
 from fairlead.deidentify.parts import Parts, blocks_of, sha256_of
 from fairlead.deidentify.profile import Profile
 from fairlead.deidentify.report import Page, Picture
@@ -171,7 +173,10 @@ def _sweep(out: Path) -> None:
     for part in out.rglob(".*.part"):
         with suppress(FileNotFoundError):
             if time.time() - part.stat().st_mtime > STALE_S:
-                part.unlink()
+                if part.is_dir():
+                    shutil.rmtree(part, ignore_errors=True)
+                else:
+                    part.unlink()
 
 
 def _task(out: Path, profile: Profile, key: bytes, plan: Plan) -> Task:
@@ -215,11 +220,19 @@ def _jobs(sources: list[Path], out: Path) -> Iterator[tuple[str, Path]]:
         if place == target or place in target.parents or target in place.parents:
             raise InvalidInput("The output folder and the input lie inside each other.", remedy="Choose an output folder elsewhere.")
         if source.is_dir():
-            yield from ((name.as_posix(), source / name) for name in relative_files(source))
+            yield from _jobs_in(source)
         elif source.is_file():
             yield source.name, source
         else:
             raise InvalidInput("A source is neither a folder nor a regular file.", remedy=f"Check the path {source}.")
+
+
+def _jobs_in(source: Path) -> Iterator[tuple[str, Path]]:
+    """Yield the stores and the other files of a folder in the order of their names; a store is one piece of work."""
+    stores = [store.relative_to(source) for store in stores_in(source)]
+    files = [file for file in relative_files(source) if not any(file.is_relative_to(store) for store in stores)]
+    for name in sorted([*stores, *files]):
+        yield (source.name if name == Path() else name.as_posix()), source / name
 
 
 def _settled(outcomes: Iterator[Outcome], task: Task) -> Generator[tuple[Outcome, str]]:
@@ -253,7 +266,8 @@ def _settle(outcome: Outcome, task: Task, earlier: Future[str] | None) -> str:
     reason, sha256, lasting = outcome.reason, "", outcome.lasting
     if not reason:
         try:
-            sha256 = _write(task.out / outcome.name, outcome.parts)
+            target = task.out / outcome.name
+            sha256 = write_store(target, outcome.members) if outcome.members else _write(target, outcome.parts)
         except Conflict:
             reason = f"{Conflict.code}: another object with the same identifier and other content is in the output already"
             lasting = False

@@ -48,6 +48,8 @@ class Outcome:
 
     name: str = ""
     parts: Parts = ()
+    members: tuple[tuple[str, Parts], ...] = ()
+    """The files of an OME-Zarr store, which is a folder: ``name`` is the folder then, and ``parts`` are empty."""
     reason: str = ""
     codes: tuple[str, ...] = ()
     new_errors: int = 0

@@ -65,7 +65,8 @@ def require_no_label(folder: Path) -> None:
     names: list[str] = []
     try:
         for path in (*folder.rglob("zarr.json"), *folder.rglob(".zattrs")):
-            names += _image_names(json.loads(path.read_text(encoding="utf-8")))
+            if "labels" not in path.relative_to(folder).parts:  # below it, a label is a segmentation
+                names += _image_names(json.loads(path.read_text(encoding="utf-8")))
         for path in folder.rglob("METADATA.ome.xml"):
             names += [str(image.get("Name") or "") for image in parse(path.read_bytes()).iter("{*}Image")]
     except (OSError, ValueError, AttributeError, TypeError) as error:

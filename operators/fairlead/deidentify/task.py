@@ -10,6 +10,7 @@ from fairlead.deidentify.engine import Deidentifier
 from fairlead.deidentify.instance import Extras, Outcome, deidentify_file
 from fairlead.deidentify.journal import Entry, Journal
 from fairlead.deidentify.ome import deidentify_ome, is_ome
+from fairlead.deidentify.ome_zarr import deidentify_store
 
 PLAIN: Final = Extras()
 
@@ -27,8 +28,8 @@ class Task:
     def __call__(self, path: Path) -> Outcome:
         """Return the outcome for one file, from the journal when it was finished before."""
         try:
-            work_id = self.journal.work_id(path) if self.journal is not None else ""
-            done = self.journal.find(work_id, self.out) if self.journal is not None else None
+            work_id = self.journal.work_id(path) if self.journal is not None and path.is_file() else ""
+            done = self.journal.find(work_id, self.out) if self.journal is not None and work_id else None
         except OSError:
             work_id, done = "", None  # unreadable: what follows says so
         if done is not None:
@@ -36,6 +37,8 @@ class Task:
         return replace(self._fresh(path), work_id=work_id)
 
     def _fresh(self, path: Path) -> Outcome:
+        if path.is_dir():
+            return deidentify_store(path, self.deidentifier)
         if is_ome(path):
             return deidentify_ome(path, self.deidentifier)
         return deidentify_file(path, self.deidentifier, program=self.program, extras=self.extras)
