@@ -7,6 +7,7 @@ configs/fairlead.yaml, and tests/test_docs.py keeps the two in step.
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Final, Literal
@@ -90,6 +91,23 @@ class IndexSettings(Section):
     fields: Path | None = None
 
 
+class HealthSettings(Section):
+    """What HealthDCAT-AP Release 8 asks of a catalogue and no header says."""
+
+    access_body: str = ""
+    access_body_email: str = ""
+    category: str = Field(default="EHRS", pattern=r"^[A-Z_]+$")
+    theme: str = Field(default="", pattern=r"^[A-Z_]*$")
+    country: str = Field(default="", pattern=r"^([A-Z]{3})?$")
+
+
+class PidSettings(Section):
+    """Persistent identifiers of datasets and images; Fairlead writes them into records, the registration is the centre's."""
+
+    kind: Literal["none", "doi", "handle", "ark"] = "none"
+    prefix: str = Field(default="", pattern=r"^[0-9A-Za-z./-]*$")
+
+
 class CatalogSettings(Section):
     """The FAIR Data Point, and what every record says about its publisher."""
 
@@ -104,6 +122,8 @@ class CatalogSettings(Section):
     license: str = "https://creativecommons.org/licenses/by/4.0/"
     language: str = "en"
     harvest_private: bool = False
+    health: HealthSettings = HealthSettings()
+    pid: PidSettings = PidSettings()
 
 
 class ExportSettings(Section):
@@ -115,6 +135,42 @@ class ExportSettings(Section):
     ngff: Literal["0.5", "0.6"] = "0.5"
     geometry: Literal["strict", "split", "annotate"] = "strict"
     drain_batch: PositiveInt = 200
+
+
+class GatewaySettings(Section):
+    """The gateway, through which other centres ask this one."""
+
+    host: str = "127.0.0.1"
+    port: int = Field(default=8090, ge=0, le=65535)
+    url: str = "http://127.0.0.1:8090"
+    governance: Path | None = None
+    certificate: Path | None = None
+    key: Path | None = None
+    ca_file: Path | None = None
+    mailbox: str = ""
+    mailbox_key: str = ""
+    poll_s: PositiveFloat = 5.0
+
+
+class FederationSettings(Section):
+    """This installation as a hub, which asks other centres."""
+
+    hub: Name = "local"
+    project: str = ""
+    purpose: str = ""
+    wait_s: PositiveFloat = 10.0
+    certificate: Path | None = None
+    key: Path | None = None
+    ca_file: Path | None = None
+    token: SecretStr = SecretStr("")
+    private: bool = False
+
+
+class WorkbenchSettings(Section):
+    """The Cohorts page. ``projects`` names the users of each project ("*" is everybody); without it everybody sees every project."""
+
+    projects: Mapping[str, tuple[str, ...]] = {}
+    counts_only: tuple[str, ...] = ()
 
 
 class LogSettings(Section):
@@ -143,6 +199,9 @@ class Settings(BaseSettings):
     index: IndexSettings = IndexSettings()
     catalog: CatalogSettings = CatalogSettings()
     export: ExportSettings = ExportSettings()
+    workbench: WorkbenchSettings = WorkbenchSettings()
+    gateway: GatewaySettings = GatewaySettings()
+    federation: FederationSettings = FederationSettings()
     log: LogSettings = LogSettings()
 
     @classmethod
@@ -208,6 +267,11 @@ class Settings(BaseSettings):
     def fields_file(self) -> Path:
         """The field catalogue."""
         return self.index.fields or configs_folder() / "fields.yaml"
+
+    @cached_property
+    def governance_file(self) -> Path:
+        """Who may ask this centre, and how much an answer may tell."""
+        return self.gateway.governance or configs_folder() / "governance.yaml"
 
     @cached_property
     def routes_file(self) -> Path:

@@ -72,7 +72,7 @@ def test_a_broken_crate_is_not_valid(tmp_path: Path, text: str):
 def test_an_unknown_profile_is_named(tmp_path: Path):
     (tmp_path / "x.ttl").write_text("<urn:a> a <http://www.w3.org/ns/dcat#Dataset> .")
     with pytest.raises(NotFound, match="no shapes"):
-        validate_record(str(tmp_path / "x.ttl"), "gide")
+        validate_record(str(tmp_path / "x.ttl"), "nobodys")
 
 
 def test_a_served_record_is_validated_at_its_address(client: TestClient, publish: Publish):

@@ -243,7 +243,7 @@ def test_a_member_that_does_not_pass_is_listed_and_not_counted(settings: Setting
     assert refusal.code == code
     assert words in refusal.reason
     assert code in exports.get(identifier).reason
-    assert (record.counts.series, len(record.distributions)) == (1, 2)
+    assert (record.counts.series, len(record.distributions)) == (1, 3)
     assert "1 member of the cohort could not be published" in record.description
     assert not any(word in refusal.model_dump_json() for word in SECRET_WORDS)
 

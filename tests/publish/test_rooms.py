@@ -172,7 +172,7 @@ def test_an_interrupted_command_goes_on_where_it_stopped(home: Path, cohort: str
     settings = Settings()
     engine: Engine = open_database(settings)
     exports = Exports(settings, engine)
-    parameters = ExportParameters(cohort=cohort, views=("fdp", "dcat-ap", "health-ri"))
+    parameters = ExportParameters(cohort=cohort)
     begun = exports.request(parameters, requested_by="clara", run_id=run_id_of(exports, parameters, requested_by="clara"))
     published(capfd, cohort)
     assert [(export.id, export.state) for export in exports.list()] == [(begun.id, "published")]

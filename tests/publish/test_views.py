@@ -40,7 +40,7 @@ def official(folder: Path, names: tuple[str, ...]) -> Graph:
     return shapes
 
 
-@pytest.mark.parametrize("profile", ["fdp", "dcat-ap", "health-ri"])
+@pytest.mark.parametrize("profile", ["fdp", "dcat-ap", "health-ri", "healthdcat-ap", "imaging"])
 @pytest.mark.parametrize("node", NODES.values(), ids=NODES)
 def test_every_document_conforms_to_our_shapes(node: Node, profile: str):
     assert check_shapes(render(node, profile, site=SITE), profile).results == ()
@@ -62,7 +62,7 @@ def test_the_health_ri_view_conforms_to_health_ri_core(name: str, shapes: str, d
     assert check_shapes(graph, shapes=official(data, (f"health-ri/shapes/{shapes}.ttl",))).results == ()
 
 
-@pytest.mark.parametrize("profile", ["fdp", "dcat-ap", "health-ri"])
+@pytest.mark.parametrize("profile", ["fdp", "dcat-ap", "health-ri", "healthdcat-ap", "imaging"])
 def test_a_whole_record_is_one_valid_graph(profile: str):
     assert check_shapes(render(RECORD, profile, site=SITE), profile).valid
 
@@ -158,7 +158,7 @@ def test_restricted_bytes_have_no_download_address():
 
 
 def test_the_steward_and_the_reason_are_nobodys_business():
-    for profile in ("fdp", "dcat-ap", "health-ri"):
+    for profile in ("fdp", "dcat-ap", "health-ri", "healthdcat-ap", "imaging"):
         text = serialise(render(RECORD, profile, site=SITE), "text/turtle").decode()
         assert "stewart" not in text
         assert "clara" not in text
@@ -168,7 +168,7 @@ def test_the_steward_and_the_reason_are_nobodys_business():
 def test_an_unknown_profile_names_the_known_ones():
     with pytest.raises(NotFound, match="no profile 'croissant'") as caught:
         render(RECORD, "croissant", site=SITE)
-    assert caught.value.remedy == "Profiles: fdp, dcat-ap, health-ri."
+    assert caught.value.remedy == "Profiles: fdp, dcat-ap, health-ri, healthdcat-ap, imaging."
     with pytest.raises(NotFound, match="no shapes for profile 'x'"):
         check_shapes(Graph(), "x")
 

@@ -12,13 +12,13 @@ from fastapi import Request
 from fastapi.responses import Response
 from rdflib import DCTERMS, PROV, RDF, RDFS, Graph, Literal, Namespace, URIRef
 
-from fairlead.catalog.documents import DOCUMENTS, PROFILES, Documents, etag_of, represent, signposts
+from fairlead.catalog.documents import PROFILES, Documents, etag_of, represent, signposts
 from fairlead.catalog.entries import Entry, EntryState, iri_of
 from fairlead.catalog.negotiation import HTML, OFFERED, choose, is_fresh
 from fairlead.catalog.pages import POLICY, Pages
 from fairlead.catalog.problems import NotAcceptable
 from fairlead.errors import NotFound
-from fairlead.publish import CatalogNode, DatasetNode, Node, RootNode, Site, Tombstone
+from fairlead.publish import DOCUMENTS, CatalogNode, DatasetNode, DistributionNode, Node, RootNode, Site, Tombstone
 
 ADMS: Final = Namespace("http://www.w3.org/ns/adms#")
 VARY: Final = {"Vary": "Accept"}
@@ -59,15 +59,19 @@ class Answers:
         return self._respond(request, kept, media_type)
 
     def _document(self, request: Request, node: Node, profile: str) -> Response:
-        """Answer with a view that is one JSON document; only datasets have them."""
+        """Answer with a view that is one JSON document; datasets and their distributions have them."""
         offered = DOCUMENTS[profile]
         media_type = choose(request.headers.get("accept"), offered=offered)
         wants_page = choose(request.headers.get("accept"), offered=(HTML,)) is not None
-        if not isinstance(node, DatasetNode) or (media_type is None and not wants_page):
+        if not isinstance(node, DatasetNode | DistributionNode) or (media_type is None and not wants_page):
             raise NotAcceptable(f"Datasets have the profile {profile}, as {offered[0]}.", remedy="Leave ?profile= out, or accept that.")
-        document = self._documents.document(node.record, profile)
+        try:
+            document = self._documents.document(node, profile)
+        except NotFound as error:
+            raise NotAcceptable(error.message, remedy=error.remedy) from error
         body = (json.dumps(document, ensure_ascii=False, indent=2) + "\n").encode()
-        return self._respond(request, (body, signposts(self.site, node.record, profile="fdp")), media_type or offered[0])
+        links = signposts(self.site, node.record, profile="fdp") if isinstance(node, DatasetNode) else []
+        return self._respond(request, (body, links), media_type or offered[0])
 
     def graph(self, request: Request, graph: Graph, links: Sequence[str] = ()) -> Response:
         """Answer with a graph that has no page of its own (profiles, containers, pages of children): RDF only, Turtle for browsers."""
@@ -102,7 +106,7 @@ class Answers:
 
     def tombstone(self, request: Request, stone: Tombstone, iri: str) -> Response:
         """Answer 410 with what remains."""
-        media_type, _ = self._wanted(request)
+        media_type = choose(request.headers.get("accept"), request.query_params.get("format")) or RDF_ONLY[0]
         body = self._pages.tombstone(stone, iri) if media_type == HTML else represent(_tombstone_graph(iri, stone), media_type)
         return Response(body, 410, headers=_headers(media_type), media_type=media_type)
 

@@ -26,13 +26,13 @@ from fairlead.publish import (
     Node,
     RootNode,
     Site,
+    document_of,
     render,
     serialise,
     shapes_graph,
 )
 from fairlead.publish.crate import CRATE, detached
 from fairlead.publish.graph import Child, add_container, new_graph
-from fairlead.publish.schemaorg import croissant, datacite, schema_org
 from fairlead.publish.vocabulary import DCAT, FDP
 from fairlead.records import DatasetRecord, JsonObject
 
@@ -120,18 +120,13 @@ class Documents:
     def _exported(self, *, offset: int, limit: int) -> list[Child]:
         return [(self.site.dataset(record.id), record.title) for record in self.store.published(offset=offset, limit=limit)]
 
-    def document(self, record: DatasetRecord, profile: str) -> JsonObject:
-        """Return a view of a dataset that is one JSON document."""
-        match profile:
-            case "schemaorg":
-                return schema_org(record, site=self.site)
-            case "croissant":
-                return croissant(record, site=self.site)
-            case "datacite":
-                return datacite(record, site=self.site)
-            case _:
-                crate = json.loads((self.store.folder(record.id, record.version) / CRATE).read_text())
-                return detached(crate, root=self.site.data(record))
+    def document(self, node: DatasetNode | DistributionNode, profile: str) -> JsonObject:
+        """Return a view that is one JSON document; raise NotAcceptable when the node has none of that profile."""
+        record = node.record
+        if profile == "ro-crate" and isinstance(node, DatasetNode):
+            crate = json.loads((self.store.folder(record.id, record.version) / CRATE).read_text())
+            return detached(crate, root=self.site.data(record))
+        return document_of(node, profile, site=self.site)
 
     def profile(self, profile: str) -> Graph:
         """Return a profile as one document: its PROF description, and the SHACL shapes that it leads to."""
@@ -184,7 +179,11 @@ def represent(graph: Graph, media_type: str) -> bytes:
 def signposts(site: Site, record: DatasetRecord, *, profile: str) -> list[str]:
     """Return the Signposting links of a dataset's landing page (FAIR Signposting profile, level 1)."""
     here = site.dataset(record.id)
-    links = [f'<{here}>; rel="cite-as"', f'<{record.license}>; rel="license"', '<https://schema.org/Dataset>; rel="type"']
+    links = [
+        f'<{site.pid(record) or here}>; rel="cite-as"',
+        f'<{record.license}>; rel="license"',
+        '<https://schema.org/Dataset>; rel="type"',
+    ]
     links.append('<https://schema.org/AboutPage>; rel="type"')
     links += [f'<{here}?format={name}>; rel="describedby"; type="{kind}"' for name, kind in DESCRIBED_BY]
     links.append(f'<{linkset_address(site, record.id)}>; rel="linkset"; type="application/linkset+json"')
@@ -195,13 +194,6 @@ def signposts(site: Site, record: DatasetRecord, *, profile: str) -> list[str]:
     return links
 
 
-DOCUMENTS: Final[Mapping[str, tuple[str, ...]]] = {
-    "schemaorg": ("application/ld+json", "application/json"),
-    "croissant": ("application/ld+json", "application/json"),
-    "datacite": ("application/vnd.datacite.datacite+json", "application/json"),
-    "ro-crate": ("application/ld+json", "application/json"),
-}
-"""Views that are JSON documents, and their media types."""
 DESCRIBED_BY: Final = (("ttl", "text/turtle"), ("jsonld", "application/ld+json"))
 MAX_ITEMS: Final = 20
 """Header lines stay short; the record itself lists every distribution."""

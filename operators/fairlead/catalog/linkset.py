@@ -13,7 +13,7 @@ def linkset_json(site: Site, record: DatasetRecord) -> JsonObject:
     here = site.dataset(record.id)
     page: JsonObject = {
         "anchor": here,
-        "cite-as": [{"href": here}],
+        "cite-as": [{"href": site.pid(record) or here}],
         "type": [{"href": "https://schema.org/Dataset"}, {"href": "https://schema.org/AboutPage"}],
         "license": [{"href": record.license}],
         "author": [{"href": creator.iri} for creator in record.creators if creator.iri],
@@ -42,6 +42,9 @@ def _descriptions(site: Site) -> list[tuple[str, str, str]]:
         ("profile=datacite", "application/vnd.datacite.datacite+json", "http://datacite.org/schema/kernel-4"),
         ("profile=croissant", "application/ld+json", "http://mlcommons.org/croissant/1.0"),
         ("profile=ro-crate", "application/ld+json", "https://w3id.org/ro/crate/1.2"),
+        ("format=ttl&profile=healthdcat-ap", "text/turtle", "http://healthdataportal.eu/ns/health#"),
+        ("format=ttl&profile=imaging", "text/turtle", site.profile("imaging")),
+        ("profile=gide", "application/ld+json", "https://w3id.org/gide/shacl/"),
     ]
 
 

@@ -21,7 +21,10 @@ def publish_cohort(
     approved_by: Annotated[str, typer.Option(help="The data steward who approved; somebody else than who requested.")],
     requested_by: Annotated[str | None, typer.Option(help="Who requested; default: the user of this process.")] = None,
     reason: Annotated[str, typer.Option(help="Why it was approved; kept with the record, not published.")] = "",
-    profile: Annotated[list[str] | None, typer.Option(help="FAIR view of the record: fdp, dcat-ap, health-ri; may be repeated.")] = None,
+    profile: Annotated[
+        list[str] | None,
+        typer.Option(help="FAIR view of the record: fdp, dcat-ap, health-ri, healthdcat-ap, imaging; may be repeated. Default: all."),
+    ] = None,
     deidentify_profile: Annotated[str | None, typer.Option(help="De-identification profile.")] = None,
     title: Annotated[str | None, typer.Option(help="Title of the dataset; default: the cohort's.")] = None,
     license: Annotated[str | None, typer.Option(help="Licence: an IRI or an SPDX name; default: the catalogue's.")] = None,

@@ -10,6 +10,7 @@ from fairlead.publish.addresses import Site
 from fairlead.publish.check import ShapeReport, ShapeResult, check_shapes, shapes_graph
 from fairlead.publish.crate import write_crate
 from fairlead.publish.describing import RECORD_FILES
+from fairlead.publish.documents import DOCUMENTS, document_of
 from fairlead.publish.exports import Exports
 from fairlead.publish.mirror import MirrorReport, mirror_folder
 from fairlead.publish.model import build_record
@@ -32,6 +33,7 @@ from fairlead.publish.vocabulary import AccessRights
 from fairlead.publish.worklist import Export
 
 __all__ = [
+    "DOCUMENTS",
     "RDF_TYPES",
     "RECORD_FILES",
     "VIEWS",
@@ -53,6 +55,7 @@ __all__ = [
     "Tombstone",
     "build_record",
     "check_shapes",
+    "document_of",
     "mirror_folder",
     "read_parameters",
     "record_files",

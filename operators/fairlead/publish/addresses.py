@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from urllib.parse import quote
 
@@ -45,6 +46,15 @@ class Site:
         """Title of the catalogue."""
         return f"Imaging datasets of {self.words.publisher_name}"
 
+    def pid(self, record: DatasetRecord, item: Distribution | None = None) -> str | None:
+        """Return the registered identifier of a dataset's version, or of one of its images; None where the centre has none."""
+        words = self.words.pid
+        if words.kind == "none" or not words.prefix:
+            return None
+        name = f"{record.id}.v{record.version}" + (f".{item.id}" if item is not None else "")
+        resolver = {"doi": "https://doi.org/", "handle": "https://hdl.handle.net/", "ark": "https://n2t.net/ark:/"}[words.kind]
+        return f"{resolver}{words.prefix}/{name}"
+
     @property
     def publisher(self) -> Agent:
         """The organisation that publishes."""
@@ -58,6 +68,11 @@ class Site:
     def dataset(self, dataset: str) -> str:
         """IRI of a dataset; it stays the same for every version."""
         return f"{self.base}/dataset/{quote(dataset)}"
+
+    def series(self, record: DatasetRecord) -> str:
+        """IRI of the series of a cohort's versions; like a dataset's, it opens no way back to the cohort."""
+        cohort = record.cohort.partition("@")[0]
+        return f"{self.base}/series/se-{hashlib.sha256(cohort.encode()).hexdigest()[:16]}"
 
     def distribution(self, record: DatasetRecord, distribution: Distribution) -> str:
         """IRI of a distribution."""
@@ -74,6 +89,10 @@ def _check(words: CatalogSettings) -> None:
         wrong.append("catalog.contact_email")
     if not words.publisher_name.strip():
         wrong.append("catalog.publisher_name")
+    if words.health.access_body and EMAIL.fullmatch(words.health.access_body_email) is None:
+        wrong.append("catalog.health.access_body_email")
+    if (words.pid.kind == "none") != (words.pid.prefix == ""):
+        wrong.append("catalog.pid")
     if wrong:
         raise InvalidConfiguration(
             f"These settings cannot stand in a record: {', '.join(wrong)}.",

@@ -11,6 +11,7 @@ from typing import Final
 from rdflib import RDF, Graph, Namespace, URIRef
 
 from fairlead.errors import NotFound, ShapeViolation
+from fairlead.records import DatasetRecord
 
 SH: Final = Namespace("http://www.w3.org/ns/shacl#")
 SHAPES_FOLDER: Final = Path(__file__).parent / "shapes"
@@ -18,8 +19,19 @@ SHAPE_FILES: Final[Mapping[str, tuple[str, ...]]] = {
     "fdp": ("fdp.ttl",),
     "dcat-ap": ("dcat-ap.ttl",),
     "health-ri": ("dcat-ap.ttl", "health-ri.ttl"),
+    "healthdcat-ap": ("dcat-ap.ttl", "healthdcat.ttl"),
+    "healthdcat-ap-public": ("dcat-ap.ttl", "healthdcat.ttl", "healthdcat-public.ttl"),
+    "healthdcat-ap-restricted": ("dcat-ap.ttl", "healthdcat.ttl", "healthdcat-restricted.ttl"),
+    "healthdcat-ap-non-public": ("dcat-ap.ttl", "healthdcat.ttl", "healthdcat-non-public.ttl"),
+    "imaging": ("fdp.ttl", "imaging.ttl"),
+    "gide": ("gide.ttl",),
 }
 """Shapes of each profile, package data: nothing is fetched."""
+
+
+def shapes_of(profile: str, record: DatasetRecord) -> str:
+    """Return which shapes a dataset's view has to pass: HealthDCAT-AP Release 8 has a set for each access right."""
+    return f"{profile}-{record.access_rights}" if profile == "healthdcat-ap" else profile
 
 
 @dataclass(frozen=True, slots=True)

@@ -168,7 +168,7 @@ def dataset_graph(site: Site, record: DatasetRecord) -> Graph:
     graph.add((node, RDF.type, DCAT.Dataset))
     add_resource(graph, node, site, Words.of_record(record, record.title, record.description))
     add_metadata_record(graph, node, issued=record.issued, modified=record.modified)
-    add_dataset_facts(graph, node, record)
+    add_dataset_facts(graph, node, site, record)
     graph.add((node, DCTERMS.isPartOf, URIRef(site.catalog)))
     graph.add((node, DCAT.landingPage, node))
     graph.add((node, DCAT.contactPoint, URIRef(f"mailto:{record.contact.email}")))
@@ -180,9 +180,9 @@ def dataset_graph(site: Site, record: DatasetRecord) -> Graph:
     return graph
 
 
-def add_dataset_facts(graph: Graph, node: URIRef, record: DatasetRecord) -> None:
+def add_dataset_facts(graph: Graph, node: URIRef, site: Site, record: DatasetRecord) -> None:
     """State what both views say of a dataset in the same words."""
-    graph.add((node, DCTERMS.identifier, Literal(str(node))))
+    graph.add((node, DCTERMS.identifier, Literal(site.pid(record) or str(node))))
     graph.add((node, DCTERMS.license, URIRef(record.license)))
     graph.add((node, DCTERMS.accessRights, URIRef(AccessRights(record.access_rights).iri)))
     graph.add((node, DCTERMS.issued, moment(record.issued)))

@@ -72,7 +72,7 @@ def _add_dataset(graph: Graph, site: Site, record: DatasetRecord) -> None:
     graph.add((node, DCTERMS.title, Literal(record.title)))
     graph.add((node, DCTERMS.description, Literal(record.description)))
     graph.add((node, DCAT.version, Literal(str(record.version))))
-    add_dataset_facts(graph, node, record)
+    add_dataset_facts(graph, node, site, record)
     _type_ranges(graph, node, record)
     graph.add((node, DCTERMS.publisher, _agent(graph, record.publisher)))
     for creator in record.creators:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
 from fairlead.publish.addresses import Site
+from fairlead.publish.members import PARQUET, TABLE
 from fairlead.publish.parameters import ExportParameters
 from fairlead.publish.reasons import public
 from fairlead.publish.staging import StagedStore
@@ -19,6 +20,11 @@ from fairlead.records import Approval, CohortVersion, Concept, Counts, DatasetRe
 DATE: Final = re.compile(r"\b\d{4}-\d{2}-\d{2}\b|\b(?:19|20)\d{6}\b")
 UID: Final = re.compile(r"\b\d+(?:\.\d+){4,}\b")
 KEY: Final = re.compile(r"\bp[0-9a-f]{24}\b")
+TABLES: Final = (
+    ("members", TABLE, "CSV", "text/csv"),
+    ("members-parquet", PARQUET, "Parquet", "application/vnd.apache.parquet"),
+)
+"""Id, path, form and media type of the members table."""
 
 
 def dataset_id(reference: str) -> str:
@@ -196,8 +202,19 @@ def distributions(given: Ingredients) -> tuple[Distribution, ...]:
         )
         for number, item in enumerate(given.stores, start=1)
     ]
-    size, sha256 = given.made["members.csv"]
-    table = Distribution(
-        id="members", title="Table of images and subjects, CSV", path="members.csv", media_type="text/csv", size_bytes=size, sha256=sha256
-    )
-    return (*found, table)
+    return (*found, *tables(given.made))
+
+
+def tables(made: Mapping[str, tuple[int, str]]) -> Iterator[Distribution]:
+    """Return the members table in each form that was written."""
+    for identifier, path, form, media_type in TABLES:
+        if path in made:
+            size, sha256 = made[path]
+            yield Distribution(
+                id=identifier,
+                title=f"Table of images and subjects, {form}",
+                path=path,
+                media_type=media_type,
+                size_bytes=size,
+                sha256=sha256,
+            )

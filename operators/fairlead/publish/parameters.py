@@ -12,7 +12,7 @@ from fairlead.publish.vocabulary import LICENCES, AccessRights, is_iri
 from fairlead.records import JsonObject, Record
 
 REFERENCE: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,126}@[1-9][0-9]{0,8}")
-DEFAULT_VIEWS: Final = ("fdp", "dcat-ap", "health-ri")
+DEFAULT_VIEWS: Final = ("fdp", "dcat-ap", "health-ri", "healthdcat-ap", "imaging")
 
 
 def _reference(text: str) -> str:

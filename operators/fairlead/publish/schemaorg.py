@@ -14,6 +14,7 @@ from fairlead.publish.vocabulary import AccessRights, concept_iri
 from fairlead.records import Agent, DatasetRecord, Distribution, JsonObject
 
 CONTEXT: Final[JsonObject] = {"@vocab": "https://schema.org/"} | {name: {"@type": "@id"} for name in ("license", "url", "contentUrl")}
+PID_TYPES: Final = {"doi": "DOI", "handle": "Handle", "ark": "ARK"}
 CROISSANT: Final = "http://mlcommons.org/croissant/1.0"
 CROISSANT_CONTEXT: Final[JsonObject] = {
     "@language": "en",
@@ -61,7 +62,7 @@ def schema_org(record: DatasetRecord, *, site: Site) -> JsonObject:
         "@context": CONTEXT,
         "@type": "Dataset",
         "@id": here,
-        "identifier": here,
+        "identifier": site.pid(record) or here,
         "url": here,
         "name": record.title,
         "description": record.description,
@@ -159,7 +160,7 @@ def _citation(record: DatasetRecord, site: Site) -> str:
     who = " and ".join(f"{{{creator.name}}}" for creator in record.creators)
     return (
         f"@misc{{{record.id}, title={{{title}}}, author={{{who}}}, year={{{record.issued.year}}}, version={{{record.version}}}, "
-        f"publisher={{{record.publisher.name}}}, url={{{site.dataset(record.id)}}}}}"
+        f"publisher={{{record.publisher.name}}}, url={{{site.pid(record) or site.dataset(record.id)}}}}}"
     )
 
 
@@ -168,10 +169,11 @@ def datacite(record: DatasetRecord, *, site: Site) -> JsonObject:
 
     Source: https://schema.datacite.org/meta/kernel-4.5/, mandatory and recommended properties.
     """
-    here = site.dataset(record.id)
+    here, pid, kind = site.dataset(record.id), site.pid(record), site.words.pid.kind
+    identifier = {"identifier": pid or here, "identifierType": PID_TYPES.get(kind, "URL")}
     document: dict[str, Any] = {
         "schemaVersion": "http://datacite.org/schema/kernel-4",
-        "identifiers": [{"identifier": here, "identifierType": "URL"}],
+        "identifiers": [identifier],
         "url": here,
         "titles": [{"title": record.title, "lang": record.language}],
         "creators": [_creator(creator) for creator in record.creators],
@@ -191,6 +193,9 @@ def datacite(record: DatasetRecord, *, site: Site) -> JsonObject:
         "formats": sorted({item.media_type for item in record.distributions}),
         "relatedIdentifiers": [{"relatedIdentifier": site.catalog, "relatedIdentifierType": "URL", "relationType": "IsPartOf"}],
     }
+    if pid and kind == "doi":
+        document |= {"doi": pid.removeprefix("https://doi.org/"), "prefix": site.words.pid.prefix}
+        document["suffix"] = document["doi"].partition("/")[2]
     return document
 
 

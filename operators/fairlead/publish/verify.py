@@ -10,7 +10,7 @@ from rdflib import Graph
 
 from fairlead.errors import CheckFailed
 from fairlead.files import manifest_lines
-from fairlead.publish.check import check_shapes
+from fairlead.publish.check import check_shapes, shapes_of
 from fairlead.publish.crate import CRATE, check_crate
 from fairlead.publish.describing import RECORD_FILES
 from fairlead.publish.staging import MANIFEST, below, measures_of
@@ -33,7 +33,7 @@ def verify_published(folder: Path, record: DatasetRecord) -> Mapping[str, bool]:
         "manifest": (folder / MANIFEST).read_text().splitlines() == lines,
     }
     for profile, path in record_files(folder).items():
-        checks[f"shacl-{profile}"] = check_shapes(Graph().parse(path, format="turtle"), profile).valid
+        checks[f"shacl-{profile}"] = check_shapes(Graph().parse(path, format="turtle"), shapes_of(profile, record)).valid
     return checks
 
 

@@ -13,6 +13,8 @@ from fairlead.errors import NotFound
 from fairlead.publish.addresses import Site
 from fairlead.publish.graph import EPOCH, catalog_graph, dataset_graph, distribution_graph, new_graph, root_graph
 from fairlead.publish.graph_ap import catalog_graph_ap, dataset_graph_ap, distribution_graph_ap, root_graph_ap
+from fairlead.publish.graph_health import catalog_graph_health, dataset_graph_health, distribution_graph_health, root_graph_health
+from fairlead.publish.graph_imaging import dataset_graph_imaging, distribution_graph_imaging
 from fairlead.publish.vocabulary import PREFIXES
 from fairlead.records import DatasetRecord, Distribution
 
@@ -82,7 +84,35 @@ def _ap(site: Site, node: Node) -> Graph:
             return distribution_graph_ap(site, node.record, node.distribution)
 
 
-VIEWS: Final[Mapping[str, Callable[[Site, Node], Graph]]] = {"fdp": _fdp, "dcat-ap": _ap, "health-ri": _ap}
+def _health(site: Site, node: Node) -> Graph:
+    match node:
+        case RootNode():
+            return root_graph_health(site)
+        case CatalogNode():
+            return catalog_graph_health(site, node.records)
+        case DatasetNode():
+            return dataset_graph_health(site, node.record)
+        case DistributionNode():
+            return distribution_graph_health(site, node.record, node.distribution)
+
+
+def _imaging(site: Site, node: Node) -> Graph:
+    match node:
+        case DatasetNode():
+            return dataset_graph_imaging(site, node.record)
+        case DistributionNode():
+            return distribution_graph_imaging(site, node.record, node.distribution)
+        case _:
+            return _fdp(site, node)
+
+
+VIEWS: Final[Mapping[str, Callable[[Site, Node], Graph]]] = {
+    "fdp": _fdp,
+    "dcat-ap": _ap,
+    "health-ri": _ap,
+    "healthdcat-ap": _health,
+    "imaging": _imaging,
+}
 """Profiles that can be asked for by ``?profile=``."""
 
 

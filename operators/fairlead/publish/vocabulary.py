@@ -25,6 +25,11 @@ SCHEMA: Final = Namespace("http://schema.org/")
 HEALTH: Final = Namespace("http://healthdataportal.eu/ns/health#")
 DCATAP: Final = Namespace("http://data.europa.eu/r5r/")
 AUTHORITY: Final = Namespace("http://publications.europa.eu/resource/authority/")
+ADMS: Final = Namespace("http://www.w3.org/ns/adms#")
+CSVW: Final = Namespace("http://www.w3.org/ns/csvw#")
+DQV: Final = Namespace("http://www.w3.org/ns/dqv#")
+IMG: Final = Namespace("urn:fairlead:imaging#")
+"""Terms of our imaging extension of DCAT; documented in docs/profile/imaging.md."""
 
 PREFIXES: Final[Mapping[str, str]] = {
     "dcat": str(DCAT),
@@ -41,6 +46,10 @@ PREFIXES: Final[Mapping[str, str]] = {
     "healthdcatap": str(HEALTH),
     "dcatap": str(DCATAP),
     "xsd": str(XSD),
+    "adms": str(ADMS),
+    "csvw": str(CSVW),
+    "dqv": str(DQV),
+    "img": str(IMG),
 }
 
 FDP_SPECIFICATION: Final = "https://specs.fairdatapoint.org/fdp-specs-v1.2.html"
@@ -103,6 +112,7 @@ EU_LANGUAGES: Final[Mapping[str, str]] = {
 }
 FILE_TYPES: Final[Mapping[str, str]] = {
     "text/csv": "CSV",
+    "application/vnd.apache.parquet": "PARQUET",
     "application/ld+json": "JSON_LD",
     "text/turtle": "RDF_TURTLE",
     "text/plain": "TXT",
