@@ -7,14 +7,16 @@ import zlib
 from io import BytesIO
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 from pydicom import dcmread
 from pydicom.dataelem import DataElement, RawDataElement
 from pydicom.dataset import Dataset
-from pydicom.encaps import encapsulate
+from pydicom.encaps import encapsulate, generate_frames
 from pydicom.tag import Tag
 
-from deidentify.ct_builders import KEY, SHARED_GROUPS, a_ct, as_file
+from deidentify.ct_builders import KEY, SHARED_GROUPS, a_ct, as_file, reread
 from fairlead.deidentify import Deidentifier, Outcome, Profile, deidentify_file, load_profile
 from fairlead.deidentify.table import Option
 
@@ -172,21 +174,47 @@ def test_a_profile_may_search_every_pixel(tmp_path: Path) -> None:
     assert "(7FE0,0010) holds identity" in outcome_of(tmp_path, source, every).reason
 
 
-SEGMENT = {
-    "comment": b"\xff\xfe",
-    "EXIF": b"\xff\xe1",
-    "colour profile": b"\xff\xe2",
-}
-
-
-@pytest.mark.parametrize("marker", SEGMENT.values(), ids=SEGMENT)
-def test_a_name_in_any_segment_of_a_jpeg_stops_the_file(tmp_path: Path, marker: bytes) -> None:
-    frame = b"\xff\xd8" + (b"\xff\xe2\xff\xff" + bytes(0xFFFD)) + marker + struct.pack(">H", 22) + b"Erika MUSTERMANN    "
-    image = an_image()
+def a_jpeg(marker: bytes, text: bytes, *, large: bool) -> Dataset:
+    """Return an image whose one frame has a colour profile, and a segment with a text after it."""
+    picture = BytesIO()
+    Image.fromarray(np.arange(4096, dtype=np.uint8).reshape(64, 64) % 251).save(picture, "JPEG")
+    frame = picture.getvalue()
+    frame = frame[:2] + (b"\xff\xe2\xff\xff" + bytes(0xFFFD)) * large + marker + struct.pack(">H", len(text) + 2) + text + frame[2:]
+    image = an_image(BitsAllocated=8, BitsStored=8, HighBit=7)
     image.file_meta.TransferSyntaxUID = "1.2.840.10008.1.2.4.50"
-    image.PixelData = encapsulate([frame + b"\xff\xda" + bytes(9000) + b"\xff\xd9"])
+    image.PixelData = encapsulate([frame])
     image["PixelData"].VR = "OB"
-    assert "(7FE0,0010) holds identity" in outcome_of(tmp_path, image).reason
+    return image
+
+
+@pytest.mark.parametrize("large", [False, True])
+@pytest.mark.parametrize("marker", [b"\xff\xfe", b"\xff\xe1", b"\xff\xed"], ids=["comment", "EXIF", "IPTC"])
+@pytest.mark.parametrize("text", [b"Erika MUSTERMANN", b"somebody the header does not know"])
+def test_comments_and_camera_data_in_a_frame_are_blanked_and_the_pixels_stay(
+    tmp_path: Path, text: bytes, marker: bytes, *, large: bool
+) -> None:
+    source = a_jpeg(marker, text, large=large)
+    outcome = outcome_of(tmp_path, source)
+    output = dcmread(BytesIO(outcome.content))
+    assert text not in outcome.content
+    assert len(output.PixelData) == len(source.PixelData)
+    np.testing.assert_array_equal(output.pixel_array, reread(source).pixel_array)
+
+
+def test_comments_of_jpeg_2000_are_blanked_too(tmp_path: Path) -> None:
+    source = reread(an_image())
+    source.compress("1.2.840.10008.1.2.4.90", encoding_plugin="pylibjpeg", generate_instance_uid=False)
+    frame = next(generate_frames(source.PixelData, number_of_frames=1))
+    at = frame.index(b"\xff\x90")
+    source.PixelData = encapsulate([frame[:at] + b"\xff\x64\0\x0f\0\x01Schmidtbauer"[:17] + frame[at:]])
+    outcome = outcome_of(tmp_path, source)
+    assert b"Schmidt" not in outcome.content
+    np.testing.assert_array_equal(dcmread(BytesIO(outcome.content)).pixel_array, source.pixel_array)
+
+
+@pytest.mark.parametrize("large", [False, True])
+def test_a_name_in_the_colour_profile_of_a_frame_stops_the_file(tmp_path: Path, *, large: bool) -> None:
+    assert "(7FE0,0010) holds identity" in outcome_of(tmp_path, a_jpeg(b"\xff\xe2", b"Erika MUSTERMANN", large=large)).reason
 
 
 def test_a_name_behind_the_end_of_a_jpeg_stops_the_file(tmp_path: Path) -> None:

@@ -96,6 +96,13 @@ def padded(value: bytes | None) -> bytes | None:
     return value + b"\0" * (len(value) % 2) if value else value
 
 
+def is_same(before: bytes, after: bytes) -> bool:
+    """Return whether bytes are the same, comments of encoders (at the beginning, now zero) aside."""
+    if before == after or len(before) != len(after) or before[4096:] != after[4096:]:
+        return before == after
+    return all(new in (old, 0) for old, new in zip(before[:4096], after[:4096], strict=True))
+
+
 def test_pixel_bytes_and_transfer_syntax_stay_as_they_were(bundle: tuple[DeidentifyReport, Path], data: Path) -> None:
     for path in outputs(bundle[1]):
         output = dcmread(path)
@@ -103,7 +110,7 @@ def test_pixel_bytes_and_transfer_syntax_stay_as_they_were(bundle: tuple[Deident
         if "PixelData" not in output or output.Modality == "US":
             continue
         stated = str(output.file_meta.TransferSyntaxUID)
-        assert any(padded(source.get("PixelData")) == output.PixelData for source in sources), sources[0].filename
+        assert any(is_same(padded(source.get("PixelData")), output.PixelData) for source in sources), sources[0].filename
         assert stated in {str(source.file_meta.get("TransferSyntaxUID", stated)) for source in sources}
 
 

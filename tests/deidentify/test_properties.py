@@ -100,7 +100,9 @@ HUGE = 96 * 1024 * 1024
 
 @pytest.mark.parametrize("encapsulated", [False, True], ids=["native", "encapsulated"])
 def test_memory_does_not_grow_with_the_pixels(tmp_path: Path, *, encapsulated: bool) -> None:
-    image = a_ct(Rows=1024, Columns=1024, BitsAllocated=16, BitsStored=16, HighBit=15, SamplesPerPixel=1, PixelRepresentation=0)
+    image = a_ct(
+        NumberOfFrames=48, Rows=1024, Columns=1024, BitsAllocated=16, BitsStored=16, HighBit=15, SamplesPerPixel=1, PixelRepresentation=0
+    )
     image.file_meta.TransferSyntaxUID = "1.2.840.10008.1.2.4.80" if encapsulated else "1.2.840.10008.1.2.1"
     element = b"\xe0\x7f\x10\x00OW\0\0" + HUGE.to_bytes(4, "little")
     if encapsulated:

@@ -29,10 +29,11 @@ from fairlead.deidentify.part10 import (
     without_old_offsets,
     write_parts,
 )
-from fairlead.deidentify.parts import Parts, Span, blocks_of
+from fairlead.deidentify.parts import Parts, blocks_of
 from fairlead.deidentify.pictures import pictures_of
 from fairlead.deidentify.pixels import Decision, Verdict, judge, shows_face
 from fairlead.deidentify.profile import Profile
+from fairlead.deidentify.segments import pixel_parts
 from fairlead.deidentify.stamp import applied_codes
 from fairlead.deidentify.table import Option
 from fairlead.errors import FairleadError, InvalidInput, ResidualIdentity, UnreadableImage
@@ -105,10 +106,10 @@ def _outcome(path: Path, deidentifier: Deidentifier, *, program: str | None, ext
     new = _cleaned(path, source, verdict, deidentifier.profile)
     without_face = new is not None and verdict.decision is not Decision.MASK
     result = deidentifier.process(source.dataset, verdict=verdict, defaced=without_face)
-    name = _name(result)
-    if new is None and holds_identity(source, result.identity, everything=deidentifier.profile.pixels.search == "all"):
+    name, pixels = _name(result), pixel_parts(source)
+    if new is None and holds_identity(source, pixels, result.identity, everything=deidentifier.profile.pixels.search == "all"):
         raise ResidualIdentity("The output would still hold identity: (7FE0,0010) holds identity beside or between its pixels")
-    written = _through_the_gate(result, _pixels(source, result, new), syntax=new.syntax if new else source.syntax)
+    written = _through_the_gate(result, _pixels(pixels, result, new), syntax=new.syntax if new else source.syntax)
     new_errors, checked, reason = _compared(path, written.parts, program)
     if reason:
         return Outcome(reason=reason, new_errors=new_errors, checked=checked, rule=verdict.rule, lasting=checked)
@@ -146,17 +147,17 @@ def _cleaned(path: Path, source: Source, verdict: Verdict, profile: Profile) -> 
     return defaced(path, with_pixels(source), clean, syntax=source.syntax) if clean is not None else None
 
 
-def _pixels(source: Source, result: Result, new: Masked | None) -> dict[int, Span]:
+def _pixels(pixels: dict[int, Parts], result: Result, new: Masked | None) -> dict[int, Parts]:
     """Return where the pixel values come from; masked ones go into the copy."""
     if new is None:
-        return source.pixels
+        return pixels
     for keyword, value in new.described.items():
         setattr(result.dataset, keyword, value)
     result.dataset[PIXEL_DATA] = new.element
-    return without_old_offsets(result.dataset, source.pixels)
+    return without_old_offsets(result.dataset, pixels)
 
 
-def _through_the_gate(result: Result, pixels: dict[int, Span], *, syntax: str) -> Written:
+def _through_the_gate(result: Result, pixels: dict[int, Parts], *, syntax: str) -> Written:
     """Return the file once nothing of the old identity is in it; free text that repeats it is emptied on the way.
 
     Raises

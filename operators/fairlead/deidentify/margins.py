@@ -6,44 +6,46 @@ All of it is read piece by piece, so that a large instance needs no more memory 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import BinaryIO, Final
 
 from pydicom.dataset import Dataset
 
 from fairlead.deidentify.elements import PIXEL_TAGS, element_of
 from fairlead.deidentify.identity import Identity
-from fairlead.deidentify.part10 import UNDEFINED_LENGTH, Source, fragments_of
-from fairlead.deidentify.parts import Span
+from fairlead.deidentify.part10 import Source, fragments_of
+from fairlead.deidentify.parts import Parts, Span, blocks_of
+from fairlead.deidentify.segments import blanked, header_of, is_encapsulated
 
 MARGIN_BYTES: Final = 4096
 BATCH_BYTES: Final = 1024 * 1024
 OVERLAP_BYTES: Final = 512
 SURE_LENGTH: Final = 6
 """In many random bytes shorter values occur by chance."""
-JPEG, JPEG_2000 = b"\xff\xd8", b"\xff\x4f"
-LAST_SEGMENT: Final = frozenset({0xDA, 0x90})
-"""Start of scan (ISO/IEC 10918-1, 14495-1) and start of tile-part (15444-1): compressed data follow."""
 FLOAT_BITS: Final = {0x7FE00008: 32, 0x7FE00009: 64}
 
 
-def holds_identity(source: Source, identity: Identity, *, everything: bool) -> bool:
-    """Return whether identity occurs in the pixel values that are copied, where it may hide; in ``everything`` if asked."""
-    if any(identity.found_in(part, with_dates=False) for part in _batches(_margins(source))):
+def holds_identity(source: Source, pixels: Mapping[int, Parts], identity: Identity, *, everything: bool) -> bool:
+    """Return whether identity occurs in the pixel values that are written, where it may hide; in ``everything`` if asked.
+
+    ``pixels`` are the values without their comments, which is how they are written.
+    """
+    if any(identity.found_in(part, with_dates=False) for part in _batches(_margins(source, pixels))):
         return True
     if not everything:
         return False
     sure = Identity(texts={text for text in identity.texts if len(text) >= SURE_LENGTH}, uids=identity.uids)
-    return any(sure.found_in(part, with_dates=False) for span in source.pixels.values() for part in _overlapping(span))
+    return any(sure.found_in(part, with_dates=False) for parts in pixels.values() for part in _shared(blocks_of(parts)))
 
 
-def _margins(source: Source) -> Iterator[bytes]:
+def _margins(source: Source, pixels: Mapping[int, Parts]) -> Iterator[bytes]:
     for tag in PIXEL_TAGS:
         raw = element_of(source.dataset, tag) if tag in source.dataset else None
         span = source.pixels.get(tag)
         if span is None:
-            yield raw.value if raw is not None and isinstance(raw.value, bytes) else b""
-        elif getattr(raw, "length", 0) == UNDEFINED_LENGTH:
+            value = raw.value if raw is not None and isinstance(raw.value, bytes) else b""
+            yield b"".join(blocks_of(pixels.get(tag, (value,))))
+        elif is_encapsulated(source.dataset, tag):
             yield from _of_fragments(span, little=bool(source.dataset.original_encoding[1]))
         else:
             yield from _of_native(span, native_size(source.dataset, tag))
@@ -69,8 +71,10 @@ def _of_native(span: Span, stated: int | None) -> Iterator[bytes]:
 def _of_fragments(span: Span, *, little: bool) -> Iterator[bytes]:
     with span.path.open("rb") as file:
         for at, size in fragments_of(file, span.offset, little=little) or ():
-            head = min(max(_header_size(file, at, size), MARGIN_BYTES), size)
-            yield from _pieces(file, at, head)
+            header, holes = header_of(file, at, size)
+            head = min(max(header, MARGIN_BYTES), size)
+            file.seek(at)
+            yield blanked(file.read(head), [(begin - at, length) for begin, length in holes])
             yield from _pieces(file, max(at + head, at + size - MARGIN_BYTES), min(size - head, MARGIN_BYTES))
 
 
@@ -79,21 +83,6 @@ def _pieces(file: BinaryIO, at: int, size: int) -> Iterator[bytes]:
     while size > 0 and (piece := file.read(min(size, BATCH_BYTES))):
         size -= len(piece)
         yield piece
-
-
-def _header_size(file: BinaryIO, at: int, size: int) -> int:
-    """Return where the compressed data of a JPEG or JPEG 2000 frame begin, 0 for anything else."""
-    file.seek(at)
-    if file.read(2) not in (JPEG, JPEG_2000):
-        return 0
-    position = 2
-    while position + 4 <= size:
-        file.seek(at + position)
-        marker = file.read(4)
-        if len(marker) < 4 or marker[0] != 0xFF or marker[1] in LAST_SEGMENT:
-            break
-        position += 2 + int.from_bytes(marker[2:], "big")
-    return position
 
 
 def _batches(pieces: Iterator[bytes]) -> Iterator[bytes]:
@@ -110,9 +99,14 @@ def _batches(pieces: Iterator[bytes]) -> Iterator[bytes]:
 
 
 def _overlapping(span: Span, begin: int = 0) -> Iterator[bytes]:
-    """Yield the bytes of a span from ``begin`` on in blocks that share their ends, so that no word is cut."""
+    """Yield the bytes of a span from ``begin`` on in blocks."""
     with span.path.open("rb") as file:
-        before = b""
-        for piece in _pieces(file, span.offset + begin, span.size - begin):
-            yield before + piece
-            before = piece[-OVERLAP_BYTES:]
+        yield from _shared(_pieces(file, span.offset + begin, span.size - begin))
+
+
+def _shared(pieces: Iterator[bytes]) -> Iterator[bytes]:
+    """Yield blocks that share their ends, so that no word is cut."""
+    before = b""
+    for piece in pieces:
+        yield before + piece
+        before = (before + piece)[-OVERLAP_BYTES:]

@@ -6,6 +6,7 @@ A deflated data set (PS3.5 section A.5) is the exception: it is one compressed s
 from __future__ import annotations
 
 import struct
+from collections.abc import Mapping
 from dataclasses import dataclass
 from io import SEEK_END, BytesIO
 from pathlib import Path
@@ -22,7 +23,7 @@ from pydicom.tag import BaseTag, Tag
 from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 from fairlead.deidentify.elements import PIXEL_TAGS, element_of, encodings_of, like
-from fairlead.deidentify.parts import Part, Parts, Span
+from fairlead.deidentify.parts import Part, Parts, Span, size_of
 from fairlead.deidentify.stamp import PREAMBLE, new_meta
 from fairlead.deidentify.table import vr_of
 from fairlead.errors import InvalidInput, NotDicom, UnreadableImage, UnsupportedInput
@@ -178,7 +179,7 @@ class Written:
     parts: Parts
 
 
-def write_parts(dataset: Dataset, *, syntax: str, pixels: dict[int, Span]) -> Written:
+def write_parts(dataset: Dataset, *, syntax: str, pixels: Mapping[int, Parts]) -> Written:
     """Return the Part 10 file: empty preamble, our own meta, the data set in the given transfer syntax, pixel values by reference."""
     if syntax == DeflatedExplicitVRLittleEndian:
         whole = _deflated(dataset)
@@ -222,12 +223,12 @@ def _encoded(dataset: Dataset) -> bytes:
     return buffer.getvalue()
 
 
-def _pixel_parts(dataset: Dataset, tag: int, span: Span | None) -> list[Part]:
+def _pixel_parts(dataset: Dataset, tag: int, parts: Parts | None) -> list[Part]:
     implicit, little = dataset.original_encoding
     element = element_of(dataset, tag)
     undefined = bool(getattr(element, "length", 0) == UNDEFINED_LENGTH or getattr(element, "is_undefined_length", False))
-    value: Part = span if span is not None else bytes(element.value or b"")
-    size = value.size if isinstance(value, Span) else len(value)
+    values: Parts = parts if parts is not None else (bytes(element.value or b""),)
+    size = size_of(values)
     vr = element.VR or vr_of(tag)
     if vr not in LONG_VRS:
         raise UnreadableImage("The pixel data have a value representation that pixel data cannot have.")
@@ -235,10 +236,10 @@ def _pixel_parts(dataset: Dataset, tag: int, span: Span | None) -> list[Part]:
     length = UNDEFINED_LENGTH if undefined else size + len(padding)
     begin = struct.pack(order + "HH", tag >> 16, tag & 0xFFFF) + (b"" if implicit else vr.encode() + b"\0\0")
     end = struct.pack(order + "HHL", *DELIMITER, 0) if undefined else padding
-    return [begin + struct.pack(order + "L", length), value, end] if end else [begin + struct.pack(order + "L", length), value]
+    return [begin + struct.pack(order + "L", length), *values, *([end] if end else [])]
 
 
-def without_old_offsets(dataset: Dataset, pixels: dict[int, Span]) -> dict[int, Span]:
+def without_old_offsets(dataset: Dataset, pixels: Mapping[int, Parts]) -> dict[int, Parts]:
     """Drop what describes the old pixel bytes once there are new ones: extended offset tables (PS3.3 C.7.6.3.1.8), and the spans."""
     for keyword in ("ExtendedOffsetTable", "ExtendedOffsetTableLengths"):
         if keyword in dataset:
