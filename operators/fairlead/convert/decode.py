@@ -21,6 +21,7 @@ from fairlead.convert.sop_classes import decoders_of
 from fairlead.errors import UnreadableImage
 
 type Pixels = NDArray[Any]
+HTJ2K: Final = frozenset(f"1.2.840.10008.1.2.4.{number}" for number in (201, 202, 203))
 COLOUR: Final = frozenset({"RGB", "YBR_FULL", "YBR_FULL_422", "YBR_RCT", "YBR_ICT", "PALETTE COLOR"})
 
 
@@ -93,9 +94,23 @@ def _by_plugin(dataset: Dataset, pixels: PixelFormat, index: int, *, plugin: str
     if plugin != "imagecodecs":
         decoder = get_decoder(pixels.transfer_syntax_uid)
         return np.asarray(decoder.as_array(dataset, index=index, decoding_plugin=plugin)[0])
+    frame = get_frame(dataset.PixelData, index, number_of_frames=pixels.frames)
+    return _htj2k(frame, pixels) if pixels.transfer_syntax_uid in HTJ2K else _jpeg_12(frame, pixels)
+
+
+def _htj2k(frame: bytes, pixels: PixelFormat) -> Pixels:
+    """Decode a grey frame with openjph; colour, and a codestream that contradicts the header, are left to the next plugin."""
+    if pixels.samples != 1:
+        raise NotImplementedError("Only grey frames are decoded here.")
+    plane, stored = np.asarray(imagecodecs.htj2k_decode(frame)), stored_dtype(pixels)
+    if plane.dtype.kind != stored.kind or plane.dtype.itemsize > stored.itemsize:
+        raise ValueError(f"The codestream holds {plane.dtype}, the header says {stored}.")
+    return plane.astype(stored, copy=False)
+
+
+def _jpeg_12(frame: bytes, pixels: PixelFormat) -> Pixels:
     if pixels.samples != 1:
         raise UnreadableImage("Colour of more than 8 bits in JPEG extended is not decoded.")
-    frame = get_frame(dataset.PixelData, index, number_of_frames=pixels.frames)
     return np.asarray(imagecodecs.jpeg8_decode(frame)).astype(stored_dtype(pixels), copy=False)
 
 

@@ -21,7 +21,7 @@ from zarr.codecs import BloscCodec
 
 from fairlead.convert.plan import ImagePlan
 from fairlead.convert.pyramid import halve, halve_labels, level_shapes
-from fairlead.convert.shards import ShardLayout, write_shard
+from fairlead.convert.shards import BLOCK_BYTES, ShardLayout, write_shard
 from fairlead.progress import Progress
 
 CHUNK_3D: Final = 64
@@ -249,7 +249,7 @@ def _create(plan: ImagePlan, folder: Path, space: tuple[int, ...], slab: int) ->
         dtype=plan.dtype,
         chunks=tuple(chunk.values()),
         shards=tuple(shard[name] for name in shape),
-        compressors=BloscCodec(cname="zstd", clevel=1, shuffle="bitshuffle", typesize=plan.dtype.itemsize),
+        compressors=BloscCodec(cname="zstd", clevel=1, shuffle="bitshuffle", typesize=plan.dtype.itemsize, blocksize=BLOCK_BYTES),
         dimension_names=list(shape),
         fill_value=0,
         config={"write_empty_chunks": True},
