@@ -1,8 +1,10 @@
 import errno
 import hashlib
+import itertools
 import json
 import os
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pydicom
 import pytest
@@ -244,11 +246,52 @@ def test_a_different_object_beside_an_orphan_becomes_its_own_file(sink, monkeypa
     assert len(objects(sink)) == 2
 
 
-def test_bytes_are_synced_before_the_name_appears_and_the_name_before_the_row(sink, monkeypatch):
+@pytest.mark.parametrize(
+    ("file_meta", "order"),
+    [(None, ["link", "sync", "sync", "row"]), (bytes(128) + b"DICM", ["sync", "link", "sync", "row"])],
+    ids=["a part that states its hash", "a part with a foreign header"],
+)
+def test_bytes_and_name_are_synced_before_the_row_and_bytes_that_cannot_tell_whether_they_are_whole_before_the_name(
+    sink, monkeypatch, file_meta, order
+):
     steps = []
     fsync, link, submit = os.fsync, os.link, sink._rows.submit
     monkeypatch.setattr(os, "fsync", lambda fd: (steps.append("sync"), fsync(fd))[1])
     monkeypatch.setattr(os, "link", lambda a, b: (steps.append("link"), link(a, b))[1])
     monkeypatch.setattr(sink._rows, "submit", lambda arrival: (steps.append("row"), submit(arrival))[1])
-    store(sink, a_slice())
-    assert steps[-4:] == ["sync", "link", "sync", "row"]
+    sink.store([encoded(a_slice())], route=ROUTE, announced=Announced(EXPLICIT, file_meta=file_meta))
+    assert steps[-4:] == order
+
+
+def test_a_sync_that_fails_takes_the_name_away_again(sink, ledger, monkeypatch):
+    store(sink, a_slice(2))
+    plain = os.fsync
+
+    def broken(descriptor):
+        if os.readlink(f"/proc/self/fd/{descriptor}").endswith(".part"):
+            raise OSError(errno.EIO, "Input/output error")
+        plain(descriptor)
+
+    monkeypatch.setattr(os, "fsync", broken)
+    with pytest.raises(OSError, match="Input/output"):
+        store(sink, a_slice(1))
+    monkeypatch.undo()
+    assert len(objects(sink)) == 1
+    assert store(sink, a_slice(1)).stored is Stored.ADDED
+
+
+def test_two_associations_that_send_one_object_at_the_same_time_make_one_object_and_other_bytes_a_version(sink, ledger):
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(lambda n: store(sink, a_slice(pixels=bytes([n % 2]) * 16)).stored, range(8)))
+    assert sorted(found) == sorted([Stored.ADDED, Stored.NEW_VERSION, *[Stored.UNCHANGED] * 6])
+    assert len(objects(sink)) == 2
+
+
+def test_an_object_in_many_pieces_is_the_same_as_in_one(sink):
+    image = a_slice(pixels=bytes(range(256)) * 300)
+    data = encoded(image)
+    cuts = [0, 3, 5, 4000, 70_000, len(data)]
+    outcome = sink.store([data[a:b] for a, b in itertools.pairwise(cuts)], route=ROUTE, announced=announced(image))
+    (path,) = objects(sink)
+    assert path.read_bytes().endswith(data)
+    assert outcome.instance.sha256 == hashlib.sha256(data).hexdigest() == dataset_sha256(path)

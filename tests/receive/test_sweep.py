@@ -3,7 +3,7 @@ import json
 import pytest
 from sqlalchemy import delete
 
-from fairlead.receive import InstanceSink, Ledger
+from fairlead.receive import InstanceSink, Ledger, retry_quarantine
 from fairlead.receive.completion import Ending
 from fairlead.receive.sweep import SweepReport, sweep
 from fairlead.receive.tables import instances
@@ -17,8 +17,13 @@ def ledger(engine):
 
 
 @pytest.fixture
-def sink(tmp_path, ledger):
-    return InstanceSink(Settings(home=tmp_path / "home", node={"low_water_bytes": 0}), ledger)
+def settings(tmp_path):
+    return Settings(home=tmp_path / "home", node={"low_water_bytes": 0})
+
+
+@pytest.fixture
+def sink(settings, ledger):
+    return InstanceSink(settings, ledger)
 
 
 def store(sink, number, holder=None):
@@ -85,6 +90,30 @@ def test_an_object_that_is_damaged_is_reported_and_kept(sink, ledger):
     path.write_bytes(b"rubbish")
     assert len(sweep(sink.archive, ledger).unowned) == 1
     assert path.exists()
+
+
+@pytest.mark.parametrize("left", ["half", "nothing", "zeros"])
+def test_an_object_whose_name_survived_a_power_cut_and_whose_bytes_did_not_is_set_aside(sink, ledger, left):
+    path = store(sink, 1)
+    forget(ledger)
+    whole = path.read_bytes()
+    path.write_bytes({"half": whole[: len(whole) - 20], "nothing": b"", "zeros": whole[:-20] + bytes(20)}[left])
+    report = sweep(sink.archive, ledger)
+    assert (report.torn, report.adopted, report.unowned) == (1, 0, ())
+    assert not path.exists()
+    (row,) = ledger.quarantined()
+    assert row.code == "torn"
+    assert (sink.archive.root / row.path).is_file()
+    assert store(sink, 1) == path  # the sender comes again
+
+
+def test_a_torn_object_is_never_put_back(settings, sink, ledger):
+    path = store(sink, 1)
+    forget(ledger)
+    path.write_bytes(path.read_bytes()[:-20])
+    sweep(sink.archive, ledger)
+    report = retry_quarantine(settings)
+    assert [(one["code"], one["reason"]) for one in report.refused] == [("nothing-to-retry", "The object was never whole here.")]
 
 
 def test_a_row_without_its_file_is_reported_in_quarantine(sink, ledger):

@@ -17,6 +17,7 @@ import os
 import secrets
 import shutil
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, Final
@@ -24,12 +25,15 @@ from typing import BinaryIO, Final
 from fairlead.errors import StorageFull
 from fairlead.files import atomic_write, storage_errors, sync_folder, usable_folder
 from fairlead.receive.heads import Head
+from fairlead.receive.parts import create
 from fairlead.records import Route
 
 SIDECAR: Final = "route.json"
 PART: Final = ".part"
 IMPORT: Final = ".import"
 HASH_CHARACTERS: Final = 32
+SYNCS: Final = 32
+"""Folders that are synced at the same time."""
 
 
 def _hash(*parts: str) -> str:
@@ -70,6 +74,7 @@ class Archive:
         self.incoming = root / ".incoming"
         self.quarantine = root / "quarantine"
         self._known: set[Path] = set()
+        self._syncs = ThreadPoolExecutor(SYNCS, thread_name_prefix="archive-sync")
         for folder in (self.incoming, self.quarantine, root / "objects"):
             usable_folder(folder, "archive folder")
 
@@ -97,12 +102,12 @@ class Archive:
             sign.unlink(missing_ok=True)
 
     @contextmanager
-    def writing(self, part: Path, *, buffering: int = -1) -> Iterator[BinaryIO]:
+    def writing(self, part: Path) -> Iterator[BinaryIO]:
         """Open a new file of ``.incoming``; the lock it bears until the end says that its writer is alive."""
-        with part.open("x+b", buffering=buffering) as handle:
+        with create(part) as handle:
             fcntl.flock(handle, fcntl.LOCK_SH)
             if os.fstat(handle.fileno()).st_nlink == 0:  # a node that starts took it for a dead one before it was locked
-                with self.writing(part, buffering=buffering) as again:
+                with self.writing(part) as again:
                     yield again
                 return
             yield handle
@@ -133,20 +138,41 @@ class Archive:
             self._known.clear()
         self._known.add(folder)
 
-    def appear(self, part: Path, final: Path) -> bool:
-        """Link a synced part under its final name and sync the folder; return False when the name is taken (PS3: never replace)."""
+    def appear(self, part: Path, handle: BinaryIO, final: Path, *, states_sha256: bool) -> bool:
+        """Give a part its final name; file and name are on the disk when this returns. Return False when the name is taken (never replace).
+
+        A part that states its own sha256 gets its name first: then the two syncs run side by side and mostly share one commit of the
+        file system. Should the power fail in between, the sweep sees that its bytes are not all there. Any other part is synced first.
+        """
         with storage_errors("an object"):
+            if not states_sha256:
+                os.fsync(handle.fileno())
             try:
                 os.link(part, final)
             except FileExistsError:
                 return False
-            sync_folder(final.parent)
+            try:
+                entry = self._syncs.submit(sync_folder, final.parent)
+                if states_sha256:
+                    os.fsync(handle.fileno())
+                entry.result()
+            except OSError:
+                final.unlink(missing_ok=True)  # nobody was told of it
+                raise
         return True
 
-    def keep_refused(self, part: Path, sha256: str) -> str:
+    def sync(self, final: Path) -> None:
+        """Make sure that an object and its name, which somebody else wrote, are on the disk."""
+        with storage_errors("an object"):
+            with final.open("rb") as handle:
+                os.fsync(handle.fileno())
+            sync_folder(final.parent)
+
+    def keep_refused(self, part: Path, handle: BinaryIO, sha256: str) -> str:
         """Move refused bytes into quarantine under their own hash; return the path relative to the archive."""
         target = self.quarantine / f"{sha256}.dcm"
         with storage_errors("quarantined bytes"):
+            os.fsync(handle.fileno())
             part.replace(target)
             sync_folder(self.quarantine)
         return target.relative_to(self.root).as_posix()

@@ -21,6 +21,9 @@ IMPLEMENTATION_UID: Final = "2.25.218840963511425463790216853017423611307"
 IMPLEMENTATION_VERSION: Final = "FAIRLEAD_1"
 MEDIA_DIRECTORY: Final = "1.2.840.10008.1.3.10"
 META_LIMIT_BYTES: Final = 1024 * 1024
+PRIVATE_CREATOR, PRIVATE_INFORMATION = 0x0100, 0x0102
+STAMP_CREATOR: Final = f"{IMPLEMENTATION_UID}.1"
+STAMP_BYTES: Final = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +34,8 @@ class Layout:
     transfer_syntax_uid: str
     sop_class_uid: str
     keep_meta: bool
+    stated_sha256: str = ""
+    """What our own meta says the data set's sha256 is; empty when somebody else wrote the meta."""
 
 
 def read_layout(file: BinaryIO, *, size: int) -> Layout:
@@ -55,11 +60,12 @@ def read_layout(file: BinaryIO, *, size: int) -> Layout:
     if not is_uid(syntax):
         file.seek(offset)
         return Layout(offset, _guess(file.read(8)), meta.get(0x0002, ""), keep_meta=False)
-    return Layout(offset, syntax, meta.get(0x0002, ""), keep_meta=has_preamble)
+    stamp = meta.get(PRIVATE_INFORMATION, "") if meta.get(PRIVATE_CREATOR) == STAMP_CREATOR else ""
+    return Layout(offset, syntax, meta.get(0x0002, ""), keep_meta=has_preamble, stated_sha256=stamp)
 
 
 def _read_meta(file: BinaryIO, origin: int) -> tuple[int, dict[int, str]]:
-    """Return where group 0002 ends, whatever its group length claims, and its UID values by element number."""
+    """Return where group 0002 ends, whatever its group length claims, and by element number its UIDs and our stamp in hexadecimal."""
     found: dict[int, str] = {}
     file.seek(origin)
     while len(head := file.read(8)) == 8 and head[:2] == b"\x02\x00":
@@ -71,6 +77,8 @@ def _read_meta(file: BinaryIO, origin: int) -> tuple[int, dict[int, str]]:
         value = file.read(length)
         if vr == b"UI":
             found[number] = value.rstrip(b"\0 ").decode("latin-1")
+        elif number == PRIVATE_INFORMATION and length == STAMP_BYTES:
+            found[number] = value.hex()
         origin = file.tell()
     return origin, found
 
@@ -88,7 +96,11 @@ def _guess(head: bytes) -> str:
 
 
 def build_meta(*, sop_class_uid: str, sop_instance_uid: str, transfer_syntax_uid: str) -> bytes:
-    """Return preamble, prefix and group 0002 for a data set that came without; who sent it is not written here."""
+    """Return preamble, prefix and group 0002 for a data set that came without; who sent it is not written here.
+
+    Its last :data:`STAMP_BYTES` are room for the sha256 of the data set, as private information (PS3.10 section 7.1): a file whose
+    name survived a power cut can then tell whether all of its bytes did.
+    """
     body = b"".join(
         (
             struct.pack("<HH2sHL", 2, 0x0001, b"OB", 0, 2) + b"\x00\x01",
@@ -97,6 +109,8 @@ def build_meta(*, sop_class_uid: str, sop_instance_uid: str, transfer_syntax_uid
             _short(0x0010, b"UI", transfer_syntax_uid, b"\0"),
             _short(0x0012, b"UI", IMPLEMENTATION_UID, b"\0"),
             _short(0x0013, b"SH", IMPLEMENTATION_VERSION, b" "),
+            _short(PRIVATE_CREATOR, b"UI", STAMP_CREATOR, b"\0"),
+            struct.pack("<HH2sHL", 2, PRIVATE_INFORMATION, b"OB", 0, STAMP_BYTES) + bytes(STAMP_BYTES),
         )
     )
     return bytes(PREAMBLE_BYTES) + PREFIX + struct.pack("<HH2sHL", 2, 0, b"UL", 4, len(body)) + body

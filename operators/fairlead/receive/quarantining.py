@@ -19,6 +19,7 @@ from fairlead.receive.importing import CHUNK_BYTES, describe
 from fairlead.receive.ledger import Ledger
 from fairlead.receive.refusals import Quarantined
 from fairlead.receive.sink import Announced, AnnouncedOtherwise, InstanceSink
+from fairlead.receive.sweep import TORN
 from fairlead.settings import Settings
 
 SERIES: Final = "series "
@@ -86,6 +87,8 @@ def _retry(ledger: Ledger, sink: InstanceSink, row: Quarantined, holder: str) ->
             raise NothingToRetry("No bytes of this refusal were kept.")
         ledger.retry_series(row.route.project, row.route.center, row.source.removeprefix(SERIES))
         return
+    if row.code == TORN:
+        raise NothingToRetry("The object was never whole here.")
     path = sink.archive.root / row.path
     if row.route is None or not path.is_file():
         raise NothingToRetry("The bytes of this refusal are gone.")

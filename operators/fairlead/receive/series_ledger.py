@@ -12,7 +12,7 @@ from typing import Any, Final
 from sqlalchemy import Connection, Engine, Row, and_, bindparam, delete, exists, func, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
-from fairlead.database import database_errors, utc_now
+from fairlead.database import WRITES, database_errors, utc_now
 from fairlead.errors import Conflict
 from fairlead.receive.completion import Ending, SeriesEvent, advance, generation_of, has_all, is_due
 from fairlead.receive.tables import audits, counters, holds, instances, series
@@ -29,7 +29,11 @@ class Stored(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """One durable object that wants its row. ``supersedes`` is false for a damaged copy: kept, but the present version stays."""
+    """One durable object that wants its row.
+
+    ``supersedes`` is false for a damaged copy: kept, but the present version stays. ``derivable`` says that the archive alone tells all
+    of the row (the first version of its instance), so that a row lost with the power is made again at the next start.
+    """
 
     instance: Instance
     study_uid: str
@@ -37,6 +41,7 @@ class Arrival:
     route: Route
     holder: str | None = None
     supersedes: bool = True
+    derivable: bool = False
 
 
 class RelationConflict(Conflict):
@@ -70,16 +75,31 @@ def increase(connection: Connection, name: str, by: int = 1) -> None:
     connection.execute(statement.on_conflict_do_update(index_elements=["name"], set_={"value": counters.c.value + by}))
 
 
+class _MustFlush(Exception):
+    """A row that was taken for derivable is none: the group is written again, flushed."""
+
+
 @contextmanager
-def _recording(engine: Engine) -> Iterator[Connection]:
+def _recording(engine: Engine, *, flushed: bool) -> Iterator[Connection]:
     """Yield a transaction for rows of objects that are durable already; writers queue, nobody fails half-way.
 
-    The commit is flushed: what a sender was told is stored (which copy is the present one, whose it is) must survive a power cut.
+    Rows that say more than the archive does (which copy is the present one) must survive a power cut and are flushed. Of the others a
+    cut can only take the last ones, in order: any later flushed transaction keeps them, and the sweep makes them again.
     """
-    with engine.begin() as connection:
-        if engine.dialect.name != "sqlite":
-            connection.execute(select(func.pg_advisory_xact_lock(RECORD_LOCK)))
-        yield connection
+    sqlite_file = engine.dialect.name == "sqlite"
+    with engine.connect() as connection:
+        if sqlite_file and not flushed:
+            connection.connection.driver_connection.execute("PRAGMA synchronous=NORMAL")  # type: ignore[union-attr]
+        try:
+            with connection.execution_options(**{WRITES: True}).begin():
+                if not sqlite_file:
+                    connection.execute(select(func.pg_advisory_xact_lock(RECORD_LOCK)))
+                    if not flushed:
+                        connection.exec_driver_sql("SET LOCAL synchronous_commit = off")
+                yield connection
+        finally:
+            if sqlite_file and not flushed:
+                connection.connection.driver_connection.execute("PRAGMA synchronous=FULL")  # type: ignore[union-attr]
 
 
 class SeriesLedger:
@@ -100,13 +120,22 @@ class SeriesLedger:
 
     def record(self, arrivals: Sequence[Arrival]) -> list[Stored | RelationConflict]:
         """Record several objects in one transaction, so that one flush serves them all; a conflict refuses only its own object."""
-        with database_errors(), _recording(self.engine) as connection:
-            outcomes = [self._record(connection, arrival) for arrival in arrivals]
+        try:
+            outcomes = self._record_all(arrivals, flushed=not all(arrival.derivable for arrival in arrivals))
+        except _MustFlush:
+            outcomes = self._record_all(arrivals, flushed=True)
         written = (Stored.ADDED, Stored.NEW_VERSION)  # an exact resend holds nothing: it must not look as if it did
         for arrival, outcome in zip(arrivals, outcomes, strict=True):
             if arrival.holder is not None and outcome in written:
                 self._held.setdefault(arrival.holder, set()).add(arrival.series_uid)
         return outcomes
+
+    def _record_all(self, arrivals: Sequence[Arrival], *, flushed: bool) -> list[Stored | RelationConflict]:
+        with database_errors(), _recording(self.engine, flushed=flushed) as connection:
+            outcomes = [self._record(connection, arrival) for arrival in arrivals]
+            if Stored.NEW_VERSION in outcomes and not flushed:  # its first version has a row and no file any more
+                raise _MustFlush
+            return outcomes
 
     def _record(self, connection: Connection, arrival: Arrival) -> Stored | RelationConflict:
         where = {"project": arrival.route.project, "center": arrival.route.center}

@@ -1,8 +1,8 @@
 """The one door behind all doors: bytes in, durable object and ledger row out, or a refusal with a reason.
 
-Order, and no step is skipped: part file on the archive's own file system, sha256 while it streams, identity read from
-the written bytes, checks, fsync, link under a name made from hashes (never replacing), fsync of the folder, ledger
-row. Only then does ``store`` return, and only then may a door answer Success (PS3.4 B.2.3).
+No step is skipped: part file on the archive's own file system, sha256 while it streams, identity read from the bytes,
+checks, link under a name made from hashes (never replacing), fsync of file and folder, ledger row. Only then does
+``store`` return, and only then may a door answer Success (PS3.4 B.2.3).
 """
 
 from __future__ import annotations
@@ -10,25 +10,28 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
+import threading
 import time
 from collections.abc import Buffer, Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import Final
 
 from fairlead.errors import Conflict, InvalidInput
 from fairlead.files import sha256_file, storage_errors
 from fairlead.receive.archive import Archive, instance_name, series_folder
 from fairlead.receive.commit_group import CommitGroup
-from fairlead.receive.heads import Head, is_whole, read_head
+from fairlead.receive.heads import Head, is_whole
 from fairlead.receive.ledger import Ledger
 from fairlead.receive.part10 import build_meta, dataset_offset, read_layout
+from fairlead.receive.parts import Buffers, PartFile
 from fairlead.receive.series_ledger import Arrival, RelationConflict, Stored
 from fairlead.records import Instance, Refusal, Route, is_uid
 from fairlead.settings import Settings, prepare_home
 
 logger = logging.getLogger(__name__)
-BUFFER_BYTES: Final = 256 * 1024
+TURNS: Final = 1024
+"""Locks for identities: two associations with the same one take turns, others meet by chance, once in a thousand."""
 
 
 class AnnouncedOtherwise(InvalidInput):
@@ -88,23 +91,22 @@ class StoreOutcome:
     series_uid: str
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class _Received:
-    """A part file that is written: its data set's place, size and hash."""
+    """A part file that is written, and what is known of it."""
 
-    part: Path
-    handle: BinaryIO
+    part: PartFile
     announced: Announced
-    offset: int = 0
-    size: int = 0
-    sha256: str = ""
-    digest: hashlib._Hash = field(default_factory=hashlib.sha256)
+    sha256: str
 
-    def __iadd__(self, chunk: Buffer) -> _Received:
-        self.handle.write(chunk)
-        self.digest.update(chunk)
-        self.size += memoryview(chunk).nbytes
-        return self
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where an object belongs: the name in its folder, whether another version is there already, and whether this one supersedes it."""
+
+    name: str
+    is_first: bool = True
+    supersedes: bool = True
 
 
 class InstanceSink:
@@ -115,6 +117,8 @@ class InstanceSink:
         prepare_home(settings)
         self.archive = Archive(settings.archive_folder)
         self._rows = CommitGroup(ledger.record)
+        self._buffers = Buffers()
+        self._turns = tuple(threading.Lock() for _ in range(TURNS))
         self.on_durable: Callable[[float], None] = lambda _seconds: None
         """Told how long each object took from its last byte to its durable row."""
         self._low_water_bytes = settings.node.low_water_bytes
@@ -131,33 +135,18 @@ class InstanceSink:
         TooLarge, StorageFull, ServiceUnreachable : not stored; nothing is left behind under a final name without its bytes being whole.
         """
         self.archive.require_room(self._low_water_bytes)
-        part = self.archive.new_part()
+        path = self.archive.new_part()
         try:
-            with storage_errors("an object"), self.archive.writing(part, buffering=BUFFER_BYTES) as handle:
-                received = _Received(part, handle, announced)
-                self._write(received, chunks, terms.max_bytes or self._max_bytes)
+            with storage_errors("an object"), self.archive.writing(path) as handle, self._buffers.lent() as buffer:
+                meta = announced.file_meta or _meta(announced)
+                part = PartFile(path, handle, meta=meta, stamped=announced.file_meta is None, buffer=buffer)
+                received = _written(part, chunks, announced, limit=terms.max_bytes or self._max_bytes)
                 started = time.perf_counter()
                 outcome = self._keep(received, route, holder, terms)
                 self.on_durable(time.perf_counter() - started)
                 return outcome
         finally:
-            part.unlink(missing_ok=True)
-
-    def _write(self, received: _Received, chunks: Iterable[Buffer], limit: int) -> None:
-        announced = received.announced
-        meta = announced.file_meta or build_meta(
-            sop_class_uid=_uid_or_nothing(announced.sop_class_uid),
-            sop_instance_uid=_uid_or_nothing(announced.sop_instance_uid),
-            transfer_syntax_uid=announced.transfer_syntax_uid,
-        )
-        received.handle.write(meta)
-        received.offset = len(meta)
-        for chunk in chunks:
-            if received.size + memoryview(chunk).nbytes > limit:
-                raise TooLarge(f"The object is larger than {limit} bytes.")
-            received += chunk
-        received.sha256 = received.digest.hexdigest()
-        received.handle.flush()
+            path.unlink(missing_ok=True)
 
     def _keep(self, received: _Received, route: Route, holder: str | None, terms: Terms) -> StoreOutcome:
         try:
@@ -168,12 +157,7 @@ class InstanceSink:
 
     def _checked(self, received: _Received) -> Head:
         announced = received.announced
-        head = read_head(
-            received.handle,
-            offset=received.offset,
-            size=received.offset + received.size,
-            transfer_syntax_uid=announced.transfer_syntax_uid,
-        )
+        head = received.part.head(announced.transfer_syntax_uid)
         if announced.sop_class_uid not in (None, head.sop_class_uid):
             raise AnnouncedOtherwise("The announced SOP Class UID differs from the data set's.")
         if announced.sop_instance_uid not in (None, head.sop_instance_uid):
@@ -184,57 +168,57 @@ class InstanceSink:
 
     def _store(self, received: _Received, head: Head, route: Route, holder: str | None, terms: Terms) -> StoreOutcome:
         folder = series_folder(head, project=route.project, center=route.center)
-        name, supersedes = instance_name(head.sop_instance_uid), True
-        if (self.archive.root / folder / name).exists():
-            name, supersedes = self._beside(received, head, route, name=name, folder=folder)
-            if terms.duplicates == "refuse" and not (self.archive.root / folder / name).exists():
-                raise DuplicateRefused("Other bytes are archived under this SOP Instance UID.")
-        instance = Instance(
-            sop_instance_uid=head.sop_instance_uid,
-            sop_class_uid=head.sop_class_uid,
-            transfer_syntax_uid=received.announced.transfer_syntax_uid,
-            sha256=received.sha256,
-            size_bytes=received.offset + received.size,
-            path=f"{folder}/{name}",
-        )
-        self._make_durable(received, instance, route)
-        try:
-            stored = self._rows.submit(Arrival(instance, head.study_uid, head.series_uid, route, holder, supersedes))
-        except RelationConflict:
-            (self.archive.root / instance.path).unlink(missing_ok=True)
-            raise
+        name = instance_name(head.sop_instance_uid)
+        with self._turns[hash((folder, name)) % TURNS]:
+            place = _Place(name)
+            if (self.archive.root / folder / name).exists():
+                place = self._beside(received, head, route, name=name, folder=folder)
+                if terms.duplicates == "refuse" and not (self.archive.root / folder / place.name).exists():
+                    raise DuplicateRefused("Other bytes are archived under this SOP Instance UID.")
+            instance = Instance(
+                sop_instance_uid=head.sop_instance_uid,
+                sop_class_uid=head.sop_class_uid,
+                transfer_syntax_uid=received.announced.transfer_syntax_uid,
+                sha256=received.sha256,
+                size_bytes=received.part.offset + received.part.size,
+                path=f"{folder}/{place.name}",
+            )
+            self._make_durable(received, instance, route)
+            arrival = Arrival(instance, head.study_uid, head.series_uid, route, holder, place.supersedes, derivable=place.is_first)
+            try:
+                stored = self._rows.submit(arrival)
+            except RelationConflict:
+                (self.archive.root / instance.path).unlink(missing_ok=True)
+                raise
         return StoreOutcome(stored, instance, head.study_uid, head.series_uid)
 
     def _make_durable(self, received: _Received, instance: Instance, route: Route) -> None:
-        final = self.archive.root / instance.path
+        final, part = self.archive.root / instance.path, received.part
         if final.exists():  # the same bytes are there already: nothing to write
             return
         self.archive.prepare(final.parent, route)
-        os.fsync(received.handle.fileno())
-        if not self.archive.appear(received.part, final) and dataset_sha256(final) != received.sha256:
-            # another association won the name with other bytes in this very moment; the sender's repeat will become a version
+        appeared = self.archive.appear(part.path, part.handle, final, states_sha256=part.stamped)
+        if not appeared and dataset_sha256(final) != received.sha256:
+            # another process won the name with other bytes in this very moment; the sender's repeat will become a version
             raise Conflict("Another sender stored a different object under the same identity just now.", remedy="Send it again.")
 
-    def _beside(self, received: _Received, head: Head, route: Route, *, name: str, folder: str) -> tuple[str, bool]:
-        """Return the name for bytes whose identity is taken, and whether they supersede the present version."""
+    def _beside(self, received: _Received, head: Head, route: Route, *, name: str, folder: str) -> _Place:
+        """Return the place of bytes whose identity is taken."""
         known = self.ledger.known_versions(route, head.sop_instance_uid)
         if received.sha256 in known:
-            return Path(known[received.sha256]).name, True
+            return _Place(Path(known[received.sha256]).name, is_first=False)
         first = self.archive.root / folder / name
         if not known and dataset_sha256(first) == received.sha256:
-            return name, True  # linked before a crash, its row never written: adopt it
+            self.archive.sync(first)  # linked before a crash, or by another process, its row never written: adopt it
+            return _Place(name)
         present = self.ledger.present_path(route, head.sop_instance_uid)
         better_before = whole_file(first if present is None else self.archive.root / present)
-        whole = is_whole(
-            received.handle,
-            offset=received.offset,
-            size=received.offset + received.size,
-            transfer_syntax_uid=received.announced.transfer_syntax_uid,
-        )
-        return instance_name(head.sop_instance_uid, sha256=received.sha256), whole or not better_before
+        whole = received.part.is_whole(received.announced.transfer_syntax_uid)
+        name = instance_name(head.sop_instance_uid, sha256=received.sha256)
+        return _Place(name, is_first=False, supersedes=whole or not better_before)
 
     def _quarantine(self, received: _Received, route: Route, error: InvalidInput | Conflict) -> None:
-        path = self.archive.keep_refused(received.part, received.sha256)
+        path = self.archive.keep_refused(received.part.path, received.part.handle, received.sha256)
         source = received.announced.source or f"{route.calling_ae or route.door} {received.sha256[:12]}"
         self.ledger.refuse(Refusal(source=source, code=error.code, reason=error.message), sha256=received.sha256, path=path, route=route)
         logger.warning("refused an object from %s: %s", route.calling_ae or route.door, error.message)
@@ -262,6 +246,22 @@ def dataset_sha256(path: Path) -> str:
         while block := file.read(1024 * 1024):
             digest.update(block)
     return digest.hexdigest()
+
+
+def _written(part: PartFile, chunks: Iterable[Buffer], announced: Announced, *, limit: int) -> _Received:
+    for chunk in chunks:
+        part.add(chunk)
+        if part.size > limit:
+            raise TooLarge(f"The object is larger than {limit} bytes.")
+    return _Received(part, announced, part.finish())
+
+
+def _meta(announced: Announced) -> bytes:
+    return build_meta(
+        sop_class_uid=_uid_or_nothing(announced.sop_class_uid),
+        sop_instance_uid=_uid_or_nothing(announced.sop_instance_uid),
+        transfer_syntax_uid=announced.transfer_syntax_uid,
+    )
 
 
 def _uid_or_nothing(text: str | None) -> str:

@@ -14,7 +14,8 @@ from pathlib import Path
 from sqlalchemy import select
 
 from fairlead.database import database_errors
-from fairlead.errors import FairleadError
+from fairlead.errors import FairleadError, NotDicom
+from fairlead.files import sha256_file
 from fairlead.receive.archive import Archive
 from fairlead.receive.heads import read_head
 from fairlead.receive.ledger import Ledger
@@ -25,17 +26,22 @@ from fairlead.receive.tables import instances
 from fairlead.records import Instance, Refusal
 
 logger = logging.getLogger(__name__)
+TORN = "torn"
 
 
 @dataclass(frozen=True, slots=True)
 class SweepReport:
-    """What was found: part files deleted, orphans adopted, orphans without an owner, rows whose file is gone, senders that died."""
+    """What was found: part files deleted, orphans adopted, orphans without an owner, rows whose file is gone, senders that died.
+
+    ``torn`` counts objects whose name survived a power cut and whose bytes did not; nobody was told that they are stored.
+    """
 
     parts: int
     adopted: int
     unowned: tuple[str, ...]
     missing: tuple[str, ...]
     lost_senders: int
+    torn: int = 0
 
 
 def sweep(archive: Archive, ledger: Ledger) -> SweepReport:
@@ -43,15 +49,18 @@ def sweep(archive: Archive, ledger: Ledger) -> SweepReport:
     parts, alive = archive.clear_incoming()
     known = _known_paths(ledger)
     missing = tuple(sorted(path for path in known if not (archive.root / path).is_file()))
-    adopted, unowned = 0, []
+    adopted, torn, unowned = 0, 0, []
     for orphan in _orphans(archive, known):
-        if _adopt(archive, ledger, orphan):
+        if _is_torn(orphan):
+            _set_aside(archive, ledger, orphan)
+            torn += 1
+        elif _adopt(archive, ledger, orphan):
             adopted += 1
         else:
             unowned.append(orphan.relative_to(archive.root).as_posix())
     for path in missing:
         ledger.refuse(Refusal(source=path, code="missing-file", reason="The ledger names a file that is not in the archive."))
-    report = SweepReport(parts, adopted, tuple(unowned), missing, ledger.associations_lost(alive))
+    report = SweepReport(parts, adopted, tuple(unowned), missing, ledger.associations_lost(alive), torn)
     _tell(report)
     return report
 
@@ -66,6 +75,26 @@ def _orphans(archive: Archive, known: set[str]) -> Iterator[Path]:
     for path in first_versions_first:
         if path.relative_to(archive.root).as_posix() not in known:
             yield path
+
+
+def _is_torn(path: Path) -> bool:
+    """Return whether an object states a sha256 that its data set does not have."""
+    try:
+        with path.open("rb") as file:
+            stated = read_layout(file, size=path.stat().st_size).stated_sha256
+    except NotDicom:
+        return path.stat().st_size == 0  # not even its first page was written
+    return bool(stated) and stated != dataset_sha256(path)
+
+
+def _set_aside(archive: Archive, ledger: Ledger, path: Path) -> None:
+    """Move a torn object out of sight; its sender got no answer and will send it again."""
+    sha256 = sha256_file(path)
+    with path.open("rb") as file:
+        kept = archive.keep_refused(path, file, sha256)
+    reason = "The power failed while the object was written, before its sender was answered; the bytes are not whole."
+    source = path.relative_to(archive.root).as_posix()
+    ledger.refuse(Refusal(source=source, code=TORN, reason=reason), sha256=sha256, path=kept, route=archive.route_of(path.parent))
 
 
 def _adopt(archive: Archive, ledger: Ledger, path: Path) -> bool:
@@ -108,9 +137,9 @@ def _record(archive: Archive, ledger: Ledger, orphan: Arrival) -> None:
 
 
 def _tell(report: SweepReport) -> None:
-    if report.parts or report.adopted or report.lost_senders:
-        found = (report.parts, report.adopted, report.lost_senders)
-        logger.info("start: %d part files deleted, %d objects adopted, %d series had lost their sender", *found)
+    if report.parts or report.adopted or report.lost_senders or report.torn:
+        found = (report.parts, report.adopted, report.torn, report.lost_senders)
+        logger.info("start: %d part files deleted, %d objects adopted, %d torn ones set aside, %d series had lost their sender", *found)
     for path in report.missing:
         logger.error("start: %s is in the ledger and not in the archive", path)
     for path in report.unowned:

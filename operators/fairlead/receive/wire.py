@@ -23,6 +23,7 @@ PDV_HEADER_BYTES: Final = 6
 QUICK_ACK: Final = getattr(socket, "TCP_QUICKACK", socket.TCP_NODELAY)
 """Re-armed before every read (Linux forgets it): senders with Nagle's algorithm on, as DCMTK's and pynetdicom's are, otherwise
 wait 40 ms for our delayed acknowledgement between the command and the data set of each object."""
+TIMEVAL: Final = struct.Struct("@ll")
 
 
 class PduType(IntEnum):
@@ -63,6 +64,8 @@ class Wire:
 
     def __init__(self, connection: socket.socket) -> None:
         self.connection = connection
+        connection.settimeout(None)  # the kernel keeps the deadlines: a whole PDU then costs two calls, not one for each segment
+        self._whole: int = socket.MSG_WAITALL
         self._header = bytearray(HEADER_BYTES)
         self._buffer = bytearray(64 * 1024)
 
@@ -71,7 +74,7 @@ class Wire:
         try:
             self.connection.settimeout(within_s)
             secured = context.wrap_socket(self.connection, server_side=True, do_handshake_on_connect=False)
-            self.connection = secured
+            self.connection, self._whole = secured, 0
             secured.do_handshake()
             return common_name(secured)
         except OSError as error:  # ssl.SSLError is one
@@ -81,18 +84,16 @@ class Wire:
     def read(self, *, limit: int, idle_s: float, whole_s: float) -> tuple[int, memoryview]:
         """Return (type, body) of the next PDU.
 
-        ``idle_s`` is how long the peer may stay silent before it begins, ``whole_s`` how long the whole PDU may take once begun.
+        ``idle_s`` is how long its header may take to come, ``whole_s`` how long the rest of it.
 
         Raises
         ------
         ConnectionLost : closed, silent, or too slow.
         ProtocolBroken : unknown type, or a body longer than ``limit``.
         """
-        header = memoryview(self._header)
-        self._fill(header[:1], time.monotonic() + idle_s)
+        self._fill(memoryview(self._header), time.monotonic() + idle_s)
         deadline = time.monotonic() + whole_s
-        self._fill(header[1:], deadline)
-        kind, length = struct.unpack(">BxL", header)
+        kind, length = struct.unpack(">BxL", self._header)
         if kind not in PduType:
             raise ProtocolBroken("not a DICOM PDU", AbortReason.UNRECOGNISED_PDU)
         if length > limit:
@@ -105,23 +106,34 @@ class Wire:
 
     def _fill(self, view: memoryview, deadline: float) -> None:
         while view:
-            left = deadline - time.monotonic()
-            if left <= 0:
-                raise ConnectionLost("the peer was silent or too slow")
-            self.connection.settimeout(left)
             try:
+                self._set_timeout(deadline)
                 self.connection.setsockopt(socket.IPPROTO_TCP, QUICK_ACK, 1)
-                count = self.connection.recv_into(view)
+                count = self.connection.recv_into(view, 0, self._whole)
             except OSError as error:
                 raise ConnectionLost("the peer was silent, too slow, or the connection broke") from error
             if not count:
                 raise ConnectionLost("the peer closed the connection")
             view = view[count:]
 
+    def _set_timeout(self, deadline: float) -> None:
+        left = deadline - time.monotonic()
+        if left <= 0:
+            raise ConnectionLost("the peer was silent or too slow")
+        self._limit(socket.SO_RCVTIMEO, left)
+
+    def _limit(self, what: int, seconds: float) -> None:
+        """Let the next call end in time: in the kernel, or for TLS, which reads in turns of its own, in Python."""
+        if self._whole:
+            whole, rest = divmod(max(int(seconds * 1e6), 1), 1_000_000)
+            self.connection.setsockopt(socket.SOL_SOCKET, what, TIMEVAL.pack(whole, rest))
+        else:
+            self.connection.settimeout(seconds)
+
     def send(self, data: bytes, *, within_s: float) -> None:
         """Send bytes; raise ConnectionLost when the peer does not take them in time."""
         try:
-            self.connection.settimeout(within_s)
+            self._limit(socket.SO_SNDTIMEO, within_s)
             self.connection.sendall(data)
         except OSError as error:
             raise ConnectionLost("the peer does not read") from error
