@@ -27,6 +27,7 @@ COMMAND_MODULES: Final = (
     "harvest",
     "tier",
     "admin",
+    "backup",
 )
 """Modules of ``fairlead.commands``; each has ``register(app)``."""
 

@@ -1,0 +1,190 @@
+"""The folder of a backup: blobs by content, and snapshots that list them. A snapshot exists when its manifest does, which is written last.
+
+Layout::
+
+    blobs/<2>/<sha256>               bytes of one file, written once; shared by all snapshots
+    snapshots/<time>/tables.gz       rows of every table, NDJSON
+    snapshots/<time>/files.gz        one line a file: root, path, size, time of change, sha256
+    snapshots/<time>/manifest.json   what belongs together, with the sha256 of the two above
+"""
+
+from __future__ import annotations
+
+import fcntl
+import gzip
+import hashlib
+import json
+import secrets
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from datetime import datetime
+from pathlib import Path
+from typing import IO, Final
+
+from pydantic import ValidationError
+
+from fairlead.errors import CheckFailed, Conflict, InvalidInput, NotFound, UnsupportedInput
+from fairlead.files import BLOCK_BYTES, atomic_write, sha256_file, storage_errors, usable_folder, write_text
+from fairlead.records import Record
+
+FORMAT: Final = 1
+TABLES: Final = "tables.gz"
+FILES: Final = "files.gz"
+MANIFEST: Final = "manifest.json"
+
+
+class Manifest(Record):
+    """What one snapshot holds."""
+
+    format: int
+    created_at: datetime
+    version: str
+    revision: str
+    """Newest migration of the database at that time."""
+    tables: dict[str, int]
+    files: int
+    size_bytes: int
+    with_bytes: bool
+    watch_folder: str
+    tables_sha256: str
+    files_sha256: str
+
+
+class FileLine(Record):
+    """One file of a snapshot."""
+
+    root: str
+    path: str
+    size: int
+    changed_ns: int
+    sha256: str
+
+
+class Vault:
+    """One backup folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.blobs = folder / "blobs"
+        self.snapshots = folder / "snapshots"
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Make the folder and keep other backups out of it; raise Conflict when one runs."""
+        usable_folder(self.folder, "backup folder", mode=0o700)
+        with (self.folder / ".lock").open("w") as handle:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError as error:
+                raise Conflict("Another backup is being written to this folder.", remedy="Wait until it has ended.") from error
+            yield
+
+    def names(self) -> list[str]:
+        """Return the finished snapshots, oldest first."""
+        return sorted(file.parent.name for file in self.snapshots.glob(f"*/{MANIFEST}")) if self.snapshots.is_dir() else []
+
+    def new(self, now: datetime) -> Path:
+        """Make the folder of a new snapshot."""
+        made = self.snapshots / f"{now:%Y%m%dT%H%M%S.%fZ}-{secrets.token_hex(2)}"
+        made.mkdir(parents=True, mode=0o700)
+        return made
+
+    def chosen(self, name: str | None) -> Path:
+        """Return the folder of a snapshot, the newest when none is named; raise NotFound."""
+        names = self.names()
+        if not names or (name is not None and name not in names):
+            raise NotFound("There is no such snapshot in the backup folder.", remedy="Name the folder that `fairlead backup` wrote.")
+        return self.snapshots / (name or names[-1])
+
+    def manifest(self, snapshot: Path) -> Manifest:
+        """Read a manifest and check that it is whole.
+
+        Raises
+        ------
+        UnsupportedInput : another format.
+        CheckFailed : a file of the snapshot is damaged.
+        """
+        try:
+            found = Manifest.model_validate_json((snapshot / MANIFEST).read_bytes())
+        except ValidationError as error:
+            raise InvalidInput("The manifest of the snapshot is damaged.", remedy="Choose another snapshot.") from error
+        if found.format != FORMAT:
+            raise UnsupportedInput(f"The backup has format {found.format}, this program reads {FORMAT}.", remedy="Use a newer Fairlead.")
+        for name, expected in ((TABLES, found.tables_sha256), (FILES, found.files_sha256)):
+            if sha256_file(snapshot / name) != expected:
+                raise CheckFailed(f"{name} of the snapshot is damaged.", remedy="Choose another snapshot.")
+        return found
+
+    def finish(self, snapshot: Path, manifest: Manifest) -> None:
+        """Write the manifest: from now on the snapshot exists."""
+        write_text(snapshot / MANIFEST, manifest.model_dump_json(indent=1) + "\n")
+
+    def blob(self, sha256: str) -> Path:
+        """Return where the bytes of that hash lie."""
+        return self.blobs / sha256[:2] / sha256
+
+    def keep(self, source: Path) -> tuple[str, int, bool]:
+        """Store a file; return its hash, its size, and whether its bytes are new here."""
+        name, size = hashlib.sha256(), 0
+        part = self.blobs / f".{secrets.token_hex(8)}.part"
+        with source.open("rb") as original, atomic_write(part) as handle:
+            while block := original.read(BLOCK_BYTES):
+                name.update(block)
+                size += handle.write(block)
+        digest = name.hexdigest()
+        target = self.blob(digest)
+        new = not target.exists()
+        with storage_errors("a blob"):
+            target.parent.mkdir(exist_ok=True)
+            part.replace(target)
+        return digest, size, new
+
+    def prune(self, keep: int) -> int:
+        """Delete all snapshots but the newest ``keep``, unfinished ones, and blobs that no kept one lists; return how many blobs went."""
+        kept = set(self.names()[-keep:])
+        for snapshot in self.snapshots.iterdir():
+            if snapshot.name not in kept:
+                (snapshot / MANIFEST).unlink(missing_ok=True)  # first, so that it stops being one
+                shutil.rmtree(snapshot)
+        wanted = {line.sha256 for name in kept for line in file_lines(self.snapshots / name)}
+        gone = [blob for blob in self.blobs.glob("??/*") if blob.name not in wanted] if self.blobs.is_dir() else []
+        for blob in gone:
+            blob.unlink()
+        for part in self.blobs.glob(".*.part*"):
+            part.unlink(missing_ok=True)
+        return len(gone)
+
+
+def file_lines(snapshot: Path) -> Iterator[FileLine]:
+    """Yield the files of a snapshot, ordered by root and path."""
+    with gzip.open(snapshot / FILES, "rt", encoding="utf-8") as lines:
+        for line in lines:
+            yield FileLine.model_validate_json(line)
+
+
+@contextmanager
+def gzip_lines(path: Path) -> Iterator[IO[str]]:
+    """Yield a text handle; the compressed file appears whole, and with the same bytes for the same lines."""
+    with atomic_write(path) as raw, gzip.GzipFile(filename="", mode="wb", fileobj=raw, mtime=0) as packed:
+        yield _Lines(packed)  # type: ignore[misc]
+
+
+class _Lines:
+    def __init__(self, packed: gzip.GzipFile) -> None:
+        self._packed = packed
+
+    def write(self, text: str) -> int:
+        """Write one piece of text."""
+        return self._packed.write(text.encode())
+
+
+def as_line(document: object) -> str:
+    """Return a document as one line of JSON."""
+    return json.dumps(document, ensure_ascii=False, separators=(",", ":")) + "\n"
+
+
+def remove_unfinished(snapshot: Path) -> None:
+    """Delete the folder of a snapshot that came to nothing."""
+    with suppress(OSError):
+        shutil.rmtree(snapshot)

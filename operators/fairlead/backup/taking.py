@@ -1,0 +1,173 @@
+"""Take a backup while everything runs: first the rows, of one moment, then the files. A file is there before its row, and never changes."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import Final
+
+from sqlalchemy import Engine
+
+from fairlead import __version__
+from fairlead.backup.manifest import FILES, FORMAT, TABLES, FileLine, Manifest, Vault, as_line, file_lines, gzip_lines, remove_unfinished
+from fairlead.backup.rows import dump, one_moment, revision_of
+from fairlead.database import utc_now
+from fairlead.errors import InvalidInput
+from fairlead.files import sha256_file
+from fairlead.progress import Progress, Silent
+from fairlead.records import Record
+from fairlead.settings import Settings
+
+UNDER_WAY: Final = frozenset({".incoming"})
+
+
+class BackupReport(Record):
+    """What a backup came to."""
+
+    snapshot: str
+    tables: dict[str, int]
+    files: int
+    size_bytes: int
+    copied: int
+    pruned: int = 0
+    seconds: float
+
+
+def roots(settings: Settings) -> dict[str, Path]:
+    """Return the folders whose files are backed up, by name, in the order of the names."""
+    return {"archive": settings.archive_folder, "published": settings.published_folder, "watch": settings.watch_folder}
+
+
+def backup(
+    settings: Settings,
+    engine: Engine,
+    folder: Path,
+    *,
+    with_bytes: bool = True,
+    keep: int | None = None,
+    progress: Progress | None = None,
+    clock: Callable[[], datetime] = utc_now,
+) -> BackupReport:
+    """Write one more snapshot into ``folder``; bytes that are there already are not copied again.
+
+    ``keep`` deletes all but the newest so many snapshots afterwards. Killed anywhere, it leaves the older snapshots as
+    they were, and the next call goes on with the blobs that are there.
+
+    Raises
+    ------
+    InvalidInput : the folder lies inside one that is backed up.
+    Conflict : another backup is being written there.
+    """
+    began, vault = time.monotonic(), Vault(folder.resolve())
+    _require_outside(vault.folder, settings)
+    with vault.locked():
+        before = vault.names()[-1:]
+        snapshot = vault.new(clock())
+        try:
+            with one_moment(engine) as connection:
+                revision, tables = revision_of(connection), dump(connection, snapshot)
+            files = _Files(vault, with_bytes=with_bytes, before=vault.snapshots / before[0] if before else None)
+            files.write(snapshot, roots(settings), progress or Silent())
+        except BaseException:
+            remove_unfinished(snapshot)
+            raise
+        manifest = Manifest(
+            format=FORMAT,
+            created_at=clock(),
+            version=__version__,
+            revision=revision or "",
+            tables=tables,
+            files=files.count,
+            size_bytes=files.size_bytes,
+            with_bytes=with_bytes,
+            watch_folder=str(settings.watch_folder),
+            tables_sha256=sha256_file(snapshot / TABLES),
+            files_sha256=sha256_file(snapshot / FILES),
+        )
+        vault.finish(snapshot, manifest)
+        pruned = vault.prune(keep) if keep else 0
+    return BackupReport(
+        snapshot=snapshot.name,
+        tables=tables,
+        files=files.count,
+        size_bytes=files.size_bytes,
+        copied=files.copied,
+        pruned=pruned,
+        seconds=round(time.monotonic() - began, 3),
+    )
+
+
+def _require_outside(folder: Path, settings: Settings) -> None:
+    for name, root in roots(settings).items():
+        if folder == root or root in folder.parents:
+            raise InvalidInput(f"The backup folder lies inside the {name} folder.", remedy="Choose one on another disk.")
+
+
+class _Files:
+    """Lists every file, and copies those whose bytes are not in the vault; memory does not grow with their number."""
+
+    def __init__(self, vault: Vault, *, with_bytes: bool, before: Path | None) -> None:
+        self._vault = vault
+        self._with_bytes = with_bytes
+        self._before = iter(file_lines(before)) if before else iter(())
+        self._known: FileLine | None = next(self._before, None)
+        self.count = self.size_bytes = self.copied = 0
+
+    def write(self, snapshot: Path, folders: dict[str, Path], progress: Progress) -> None:
+        progress.start("back up files", None)
+        try:
+            with gzip_lines(snapshot / FILES) as lines:
+                for root, folder in folders.items():
+                    for path in walk(folder):
+                        if line := self._line(root, folder, path):
+                            lines.write(as_line(line.model_dump()))
+                            self.count += 1
+                            self.size_bytes += line.size
+                            progress.step(size_bytes=line.size)
+        finally:
+            progress.finish()
+
+    def _line(self, root: str, folder: Path, path: str) -> FileLine | None:
+        """Return the line of one file; None when it has gone since it was listed (withdrawn, or taken out of quarantine)."""
+        try:
+            status = (folder / path).stat()
+            known = self._same(root, path, status)
+            if known is not None:
+                return known
+            if self._with_bytes:
+                sha256, size, new = self._vault.keep(folder / path)
+                self.copied += new
+            else:
+                sha256, size = sha256_file(folder / path), status.st_size
+        except FileNotFoundError:
+            return None
+        return FileLine(root=root, path=path, size=size, changed_ns=status.st_mtime_ns, sha256=sha256)
+
+    def _same(self, root: str, path: str, status: os.stat_result) -> FileLine | None:
+        """Return the line of the snapshot before when the file has not changed since and its bytes are in the vault."""
+        wanted = (root, path.split("/"))
+        while self._known is not None and (self._known.root, self._known.path.split("/")) < wanted:
+            self._known = next(self._before, None)
+        known = self._known
+        if known is None or (known.root, known.path.split("/")) != wanted:
+            return None
+        unchanged = (known.size, known.changed_ns) == (status.st_size, status.st_mtime_ns)
+        return known if unchanged and (not self._with_bytes or self._vault.blob(known.sha256).is_file()) else None
+
+
+def walk(folder: Path, below: str = "") -> Iterator[str]:
+    """Yield every regular file, relative, ordered by the parts of its path; links and what is under way are left out."""
+    try:
+        entries = sorted(os.scandir(folder / below), key=lambda entry: entry.name)
+    except FileNotFoundError:
+        return
+    for entry in entries:
+        path = f"{below}/{entry.name}" if below else entry.name
+        if entry.is_dir(follow_symlinks=False):
+            if entry.name not in UNDER_WAY:
+                yield from walk(folder, path)
+        elif entry.is_file(follow_symlinks=False) and not entry.name.endswith(".part"):
+            yield path

@@ -1,0 +1,224 @@
+"""Backup and restore, through the command line and with the process killed in the middle."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import signal
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from pydantic import SecretStr
+from sqlalchemy import Engine, delete, select
+
+from backup.builders import bytes_of, command, environment, fairlead, furnish, records, result, rows
+from fairlead.backup import Vault, backup, restore
+from fairlead.catalog.accounts import Accounts
+from fairlead.catalog.tables import users
+from fairlead.database import open_database
+from fairlead.errors import CheckFailed, Conflict, InvalidInput, NotFound
+from fairlead.files import sha256_file
+from fairlead.settings import Settings
+from receive.builders import a_slice, part10, wait_for
+
+type Homes = Callable[[str], Settings]
+type Opened = Callable[[Settings], Engine]
+
+
+@pytest.fixture
+def homes(tmp_path: Path) -> Homes:
+    """Return a maker of settings with a home, and a database, of that name."""
+    return lambda name: Settings(home=tmp_path / name)
+
+
+@pytest.fixture
+def opened() -> Iterator[Opened]:
+    """Return a function that opens a database, made with its schema where there is none; all are closed at the end."""
+    engines: list[Engine] = []
+
+    def database(settings: Settings) -> Engine:
+        engines.append(open_database(settings))
+        return engines[-1]
+
+    yield database
+    for engine in engines:
+        engine.dispose()
+
+
+@pytest.fixture
+def old(homes: Homes, tmp_path: Path) -> Settings:
+    settings = homes("old")
+    furnish(settings, tmp_path)
+    return settings
+
+
+def test_what_is_restored_into_an_empty_home_is_what_was_backed_up(old: Settings, tmp_path: Path) -> None:
+    vault, safe = tmp_path / "vault", tmp_path / "safe"
+    taken = result(fairlead(old, "backup", vault, "--keys", safe, "--json"))
+    assert (taken["tables"]["instances"], taken["tables"]["catalog_users"], taken["keys"]) == (4, 1, 1)
+    files, index, ledger = bytes_of(old), records(old), rows(vault, taken["snapshot"])
+    old.home_folder.rename(tmp_path / "lost")
+    done = result(fairlead(old, "restore", vault, "--keys", safe, "--json"))
+    assert (done["tables"], done["missing"], done["indexed"]) == (taken["tables"], [], 2)
+    assert bytes_of(old) == files
+    assert records(old) == index
+    assert rows(vault, result(fairlead(old, "backup", vault, "--json"))["snapshot"]) == ledger
+
+
+def test_the_restored_home_goes_on(old: Settings, homes: Homes, tmp_path: Path) -> None:
+    """Numbers are given on after the highest one, and a known object is known."""
+    vault, new = tmp_path / "vault", homes("new")
+    fairlead(old, "backup", vault, "--keys", tmp_path / "safe")
+    result(fairlead(new, "restore", vault, "--keys", tmp_path / "safe", "--json"))
+    assert result(fairlead(new, "ingest", tmp_path / "scanner", "--json"))["indexed"] == 0
+    (tmp_path / "scanner" / "late.dcm").write_bytes(part10(a_slice(50)))
+    assert result(fairlead(new, "ingest", tmp_path / "scanner" / "late.dcm", "--json"))["indexed"] == 1
+
+
+def test_a_second_backup_copies_only_what_is_new_and_both_can_be_restored(old: Settings, homes: Homes, tmp_path: Path) -> None:
+    vault = tmp_path / "vault"
+    first = result(fairlead(old, "backup", vault, "--json"))
+    assert first["copied"] == first["files"] > 0
+    (old.published_folder / "ds-1" / "1" / "more.txt").write_text("more")
+    second = result(fairlead(old, "backup", vault, "--json"))
+    assert (second["copied"], second["files"]) == (1, first["files"] + 1)
+    new = homes("new")
+    assert result(fairlead(new, "restore", vault, "--snapshot", first["snapshot"], "--no-index", "--json"))["files"] == first["files"]
+
+
+def test_without_a_folder_for_keys_none_are_copied_and_the_user_is_told(old: Settings, tmp_path: Path) -> None:
+    done = fairlead(old, "backup", tmp_path / "vault")
+    assert "Project keys are not in this backup" in done.stderr
+    secret = next(old.secrets_folder.glob("*.key")).read_bytes()
+    assert not [file for file in (tmp_path / "vault").rglob("*") if file.is_file() and secret in file.read_bytes()]
+
+
+def test_older_snapshots_go_and_their_bytes_with_them_when_nobody_needs_them(
+    old: Settings, homes: Homes, tmp_path: Path, opened: Opened
+) -> None:
+    vault, engine = tmp_path / "vault", opened(old)
+    backup(old, engine, vault)
+    gone = old.published_folder / "ds-1" / "1" / "record.ttl"
+    gone.unlink()
+    report = backup(old, engine, vault, keep=1)
+    assert (report.pruned, Vault(vault).names()) == (1, [report.snapshot])
+    new = homes("new")
+    restore(new, opened(new), vault)
+    assert bytes_of(new) == bytes_of(old)
+
+
+def test_a_manifest_without_bytes_checks_the_storage_that_is_there(old: Settings, tmp_path: Path, opened: Opened) -> None:
+    vault, engine = tmp_path / "vault", opened(old)
+    backup(old, engine, vault, with_bytes=False)
+    assert not (vault / "blobs").exists()
+    lost = next(old.archive_folder.rglob("*.dcm"))
+    lost.unlink()
+    moved = Settings(home=old.home_folder, database_url=SecretStr(f"sqlite:///{tmp_path}/empty.sqlite"))
+    report = restore(moved, opened(moved), vault)
+    assert report.missing == (f"archive/{lost.relative_to(old.archive_folder).as_posix()}",)
+
+
+def test_a_home_with_other_rows_is_left_alone(old: Settings, homes: Homes, tmp_path: Path, opened: Opened) -> None:
+    vault, new = tmp_path / "vault", homes("new")
+    backup(old, opened(old), vault)
+    engine = opened(new)
+    Accounts(new, engine).add("eve@example.org", "another password")
+    with pytest.raises(Conflict, match="not empty"):
+        restore(new, engine, vault)
+    assert bytes_of(new) == {}
+
+
+def test_a_file_with_other_bytes_is_never_replaced(old: Settings, homes: Homes, tmp_path: Path, opened: Opened) -> None:
+    vault, new = tmp_path / "vault", homes("new")
+    backup(old, opened(old), vault)
+    there = new.published_folder / "ds-1" / "1" / "record.ttl"
+    there.parent.mkdir(parents=True)
+    there.write_text("mine")
+    with pytest.raises(Conflict, match="Other bytes"):
+        restore(new, opened(new), vault)
+    assert there.read_text() == "mine"
+
+
+@pytest.mark.parametrize("damage", ["blob", "rows"])
+def test_a_damaged_backup_is_refused_before_the_database_is_touched(
+    old: Settings, homes: Homes, tmp_path: Path, damage: str, opened: Opened
+) -> None:
+    vault, new = tmp_path / "vault", homes("new")
+    backup(old, opened(old), vault)
+    file = next(path for path in vault.glob({"blob": "blobs/*/*", "rows": "snapshots/*/tables.gz"}[damage]) if path.stat().st_size)
+    file.write_bytes(file.read_bytes()[:-1] + b"?")
+    engine = opened(new)
+    with pytest.raises(CheckFailed, match="damaged"):
+        restore(new, engine, vault)
+    with opened(new).connect() as connection:
+        assert connection.execute(select(users)).all() == []
+
+
+def test_a_path_that_leaves_its_folder_is_refused(old: Settings, homes: Homes, tmp_path: Path, opened: Opened) -> None:
+    vault, new = tmp_path / "vault", homes("new")
+    backup(old, opened(old), vault)
+    snapshot = Vault(vault).chosen(None)
+    lines = gzip.decompress((snapshot / "files.gz").read_bytes()).decode().splitlines()
+    lines[0] = lines[0].replace('"path":"', '"path":"../../', 1)
+    (snapshot / "files.gz").write_bytes(gzip.compress("\n".join(lines).encode()))
+    document = json.loads((snapshot / "manifest.json").read_text()) | {"files_sha256": sha256_file(snapshot / "files.gz")}
+    (snapshot / "manifest.json").write_text(json.dumps(document))
+    with pytest.raises(InvalidInput, match="outside its folders"):
+        restore(new, opened(new), vault)
+    assert not (tmp_path / "x").exists()
+
+
+def test_the_backup_folder_may_not_lie_where_it_would_back_up_itself(old: Settings, tmp_path: Path, opened: Opened) -> None:
+    with pytest.raises(InvalidInput, match="inside the archive folder"):
+        backup(old, opened(old), old.archive_folder / "backup")
+
+
+def test_keys_may_not_lie_inside_the_backup(old: Settings, tmp_path: Path) -> None:
+    done = fairlead(old, "backup", tmp_path / "vault", "--keys", tmp_path / "vault" / "keys")
+    assert (done.returncode, "Keys must not lie inside the backup" in done.stderr) == (1, True)
+
+
+def test_an_empty_folder_is_no_backup(homes: Homes, tmp_path: Path, opened: Opened) -> None:
+    new = homes("new")
+    with pytest.raises(NotFound, match="no such snapshot"):
+        restore(new, opened(new), tmp_path)
+
+
+def killed(settings: Settings, *arguments: str | Path, when: Callable[[], object]) -> None:
+    """Start a command and kill it as soon as ``when`` holds."""
+    with subprocess.Popen(command(*arguments), env=environment(settings), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        wait_for(when)
+        os.kill(process.pid, signal.SIGKILL)
+        assert process.wait(30) == -signal.SIGKILL, "it ended before it was killed"
+
+
+@pytest.mark.slow
+def test_a_killed_backup_leaves_none_and_a_killed_restore_can_be_repeated(homes: Homes, tmp_path: Path, opened: Opened) -> None:
+    old, new, vault = homes("old"), homes("new"), tmp_path / "vault"
+    furnish(old, tmp_path, slices=60)
+    killed(old, "backup", vault, when=lambda: len(list(vault.glob("blobs/??/*"))) > 10)
+    assert Vault(vault).names() == []
+    taken = result(fairlead(old, "backup", vault, "--keep", "1", "--json"))
+    assert 0 < taken["copied"] < taken["files"], "what the killed one had copied was not copied again"
+    assert len(list((vault / "snapshots").iterdir())) == 1, "the unfinished one is swept away"
+    killed(new, "restore", vault, when=lambda: len(list(new.archive_folder.rglob("*.dcm"))) > 10)
+    with opened(new).connect() as connection:
+        assert connection.execute(select(users)).all() == []
+    result(fairlead(new, "restore", vault, "--no-index", "--json"))
+    assert bytes_of(new) == bytes_of(old)
+
+
+def test_a_restore_that_has_ended_may_be_called_again(old: Settings, homes: Homes, tmp_path: Path, opened: Opened) -> None:
+    vault, new = tmp_path / "vault", homes("new")
+    backup(old, opened(old), vault)
+    engine = opened(new)
+    first = restore(new, engine, vault)
+    second = restore(new, engine, vault)
+    assert (first.written > 0, second.written) == (True, 0)
+    with engine.begin() as connection:
+        connection.execute(delete(users))
+    with pytest.raises(Conflict, match="not empty"):
+        restore(new, engine, vault)
