@@ -96,7 +96,7 @@ def test_every_service_finds_ready_pods_and_their_ports(cluster: Cluster, instal
     """A wrong targetPort passes every schema and helm --wait; only the slice shows it."""
     slices = [piece for piece in cluster.get(installed, "endpointslices")]
     served = {piece["metadata"]["labels"]["kubernetes.io/service-name"]: piece for piece in slices}
-    assert set(served) == {"fl-fairlead-node", "fl-fairlead-node-web", "fl-fairlead-catalog"}
+    assert set(served) == {"fl-fairlead-node", "fl-fairlead-node-pod", "fl-fairlead-node-web", "fl-fairlead-catalog"}
     for name, piece in served.items():
         assert piece["ports"], name
         assert all(endpoint["conditions"]["ready"] for endpoint in piece["endpoints"]), name
