@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,7 +17,9 @@ from fairlead.errors import ServiceUnreachable, UnsupportedInput
 from fairlead.index.criteria import All, MembersOf, Term, Text
 from fairlead.index.opensearch import OpenSearchIndex
 from fairlead.index.opensearch_client import connect
-from fairlead.records import Community, DicomMetadata
+from fairlead.index.opensearch_mirror import Mirror
+from fairlead.index.port import FacetValue
+from fairlead.records import Community, Counts, DicomMetadata
 from fairlead.settings import IndexSettings, Settings
 from index.builders import a_series
 from live.ingesting import Ingest, killed_half_way, write_series
@@ -45,6 +48,23 @@ class TestOpenSearchIndex(IndexContract):
     @pytest.fixture
     def make_index(self, emptied: MakeIndex) -> MakeIndex:
         return emptied
+
+
+class TestOpenSearchWithoutColumns:
+    """What the server counts alone: the first minutes at a large index."""
+
+    @pytest.fixture
+    def make_index(self, emptied: MakeIndex, monkeypatch: pytest.MonkeyPatch) -> MakeIndex:
+        monkeypatch.setattr(Mirror, "at", lambda _self, _token: nullcontext(None))
+        return emptied
+
+    test_counts = IndexContract.test_counts_are_exact_at_four_grains_and_in_bytes
+    test_own_conditions = IndexContract.test_a_facet_leaves_out_its_own_conditions_and_ends_with_unknown
+    test_several_values = IndexContract.test_a_record_is_in_the_bucket_of_each_of_its_values
+    test_numbers = IndexContract.test_numbers_and_truth_values_are_buckets_too
+    test_years = IndexContract.test_a_date_facet_counts_by_year
+    test_the_evaluator = IndexContract.test_the_engine_agrees_with_the_plain_evaluator
+    test_sums = IndexContract.test_facet_counts_add_up
 
 
 # --- what only a server shows ------------------------------------------------------------------------------------------
@@ -124,6 +144,37 @@ def test_a_text_is_searched_by_words_and_has_no_buckets(here: IndexSettings) -> 
     ):
         with pytest.raises(UnsupportedInput, match=r"series\.description|modality"):
             refused()
+
+
+# --- columns beside the process ---------------------------------------------------------------------------------------------
+
+
+def test_a_large_index_is_counted_by_the_server_until_its_columns_are_read(
+    here: IndexSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("fairlead.index.opensearch_mirror.READ_AT_ONCE", 2)
+    index = OpenSearchIndex(here, CATALOGUE, columns=tmp_path / "columns")
+    index.put([a_series(str(number), patient=f"p{number % 2}") for number in range(5)])
+    by_server = index.facets(All(), ["modality"])
+    index.mirror.wait()
+    assert (tmp_path / "columns").is_file()
+    again = OpenSearchIndex(here, CATALOGUE, columns=tmp_path / "columns")
+    assert index.count(All()) == again.count(All()) == Counts(patients=2, studies=2, series=5, images=50, size_bytes=50_000)
+    assert again.facets(All(), ["modality"]) == by_server == {"modality": (FacetValue("CT", "CT", 2, 5),)}
+    assert again.mirror.is_current()  # from the file: five records are more than it may read while a question waits
+
+
+def test_columns_follow_what_other_processes_write_and_remove(here: IndexSettings) -> None:
+    reader, writer = OpenSearchIndex(here, CATALOGUE), OpenSearchIndex(here, CATALOGUE)
+    writer.put([a_series("1"), a_series("2"), a_series("3")])
+    assert reader.count(Term("modality", "CT")).series == 3
+    writer.put([a_series("1", modality="MR")])
+    writer.remove(["local:default:1.2.2"])
+    assert (reader.count(Term("modality", "CT")).series, reader.count(Term("modality", "MR")).series) == (1, 1)
+    assert reader.count(MembersOf(frozenset({"local:default:1.2.2", "local:default:1.2.3"}))).series == 1
+    writer.clear()
+    assert reader.count(All()).series == 0
+    assert reader.mirror.is_current()
 
 
 # --- outage --------------------------------------------------------------------------------------------------------------

@@ -128,6 +128,12 @@ class Columns:
         self._derived.clear()
         self.alive.discard(ordinal)
 
+    def keep(self, here: BitMap) -> None:
+        """Forget everybody who is not here any more."""
+        if self.alive != here:
+            self._derived.clear()
+            self.alive &= here
+
     def derive[T](self, what: str, name: str, make: Callable[[], T]) -> T:
         """Return what follows from the columns, made once until the next change."""
         key = (what, name)

@@ -25,4 +25,5 @@ def open_index(settings: Settings, catalogue: FieldCatalogue) -> Index:
         raise InvalidConfiguration(
             "index.backend is opensearch, and its client is not installed.", remedy="Install fairlead[opensearch]."
         ) from error
-    return OpenSearchIndex(settings.index, catalogue)
+    prepare_home(settings)
+    return OpenSearchIndex(settings.index, catalogue, columns=settings.home / "opensearch-columns")

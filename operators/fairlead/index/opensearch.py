@@ -6,32 +6,34 @@ was read (``if_seq_no``). After a batch the index is refreshed once, so that who
 
 from __future__ import annotations
 
-import itertools
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import batched
+from pathlib import Path
 from typing import Any, Final, cast
 
 from opensearchpy.exceptions import NotFoundError as Absent
 
-from fairlead.errors import InvalidInput, NotFound, ServiceUnreachable
-from fairlead.extract import FieldCatalogue
+from fairlead.errors import NotFound, ServiceUnreachable
+from fairlead.extract import FieldCatalogue, FieldDeclaration
+from fairlead.index.buckets import facet
+from fairlead.index.columns import Columns, Ints, positions
 from fairlead.index.criteria import All, Criterion, Has, without_field
-from fairlead.index.opensearch_client import CHUNK_RECORDS, Outcome, bulk, connect, opensearch_errors, scan, search
+from fairlead.index.opensearch_client import CHUNK_RECORDS, bulk, connect, opensearch_errors, scan, search
 from fairlead.index.opensearch_codes import Codes
-from fairlead.index.opensearch_counting import TOTALS, amount_of, counts_of, facet_aggregations, facet_of, tally_body
+from fairlead.index.opensearch_counting import TOTALS, amount_of, countable, counts_of, facet_aggregations, facet_of, tally_body
 from fairlead.index.opensearch_generations import Generations
-from fairlead.index.opensearch_mapping import document_of
+from fairlead.index.opensearch_mirror import Mirror, numbers
 from fairlead.index.opensearch_query import Compiler, Query, none_of, stated
+from fairlead.index.opensearch_writing import Writing, together
 from fairlead.index.port import Facets, FacetValue, IndexStatus, Members, PutReport
-from fairlead.index.rows import Row, generation_of, rows_of
+from fairlead.index.rows import generation_of
 from fairlead.index.sampling import checked_size, script_sort
-from fairlead.records import Counts, ImagingRecord, Refusal
+from fairlead.index.select import select
+from fairlead.records import Counts, ImagingRecord
 from fairlead.settings import IndexSettings
 
-CREATED: Final = 201
 DELETED: Final = 200
-CONFLICT: Final = 409
 TRIES: Final = 5
 KEYS: Final = ("id", "revision", "patient.key", "study.key")
 REMEMBERED: Final = 512
@@ -42,12 +44,13 @@ class OpenSearchIndex:
 
     backend: Final = "opensearch"
 
-    def __init__(self, settings: IndexSettings, catalogue: FieldCatalogue) -> None:
+    def __init__(self, settings: IndexSettings, catalogue: FieldCatalogue, *, columns: Path | None = None) -> None:
         self.catalogue = catalogue
         self.client = connect(settings)
         self._generations = Generations(self.client, settings.name, catalogue)
         self._alias = settings.name
         self.codes = Codes(self.client, self._generations.codes)
+        self.mirror = Mirror(self.client, self._generations, catalogue, file=columns)
         self._compiler = Compiler(catalogue, self._tally)
         self._generation: tuple[str, str] | None = None
         self._remembered: tuple[str, dict[object, object]] = "", {}
@@ -59,7 +62,7 @@ class OpenSearchIndex:
 
     def _fill(self, index: str, records: Iterator[ImagingRecord]) -> None:
         for page in batched(records, CHUNK_RECORDS):
-            _Writing(self, index).put(page)
+            Writing(self.client, index, self.catalogue, self.codes).put(page)
         with opensearch_errors():
             self.client.indices.refresh(index=index)
 
@@ -72,7 +75,7 @@ class OpenSearchIndex:
             index = self._generations.check()
             report = PutReport()
             for page in batched(complete, CHUNK_RECORDS):
-                report = _sum(report, _Writing(self, index).put(page))
+                report = together(report, Writing(self.client, index, self.catalogue, self.codes).put(page))
             self._refresh(report.added + report.changed)
             return report
 
@@ -117,24 +120,39 @@ class OpenSearchIndex:
 
     def count(self, criterion: Criterion) -> Counts:
         """Return exact numbers at the four grains."""
-        answers = self._answers()
+        token, answers = self._answers()
         if criterion not in answers:
-            answers[criterion] = counts_of(self._search({"query": self._sure(criterion), "aggs": TOTALS}))
+            with self.mirror.at(token) as columns:
+                chosen = self._chosen(criterion, columns)
+                if columns is not None and chosen is not None:
+                    answers[criterion] = columns.counts(chosen)
+                else:
+                    answers[criterion] = counts_of(self._search({"query": self._sure(criterion), "aggs": TOTALS}))
         return cast("Counts", answers[criterion])
 
     def facets(self, criterion: Criterion, fields: Sequence[str]) -> Facets:
         """Return the buckets per field, each counted without the field's own conditions; fields under one criterion share a question."""
-        answers, together = self._answers(), dict[Criterion, list[str]]()
-        wanted = {field: (without_field(criterion, field), field) for field in fields}
-        for others, field in wanted.values():
-            if (others, field) not in answers:
-                together.setdefault(others, []).append(field)
-        for others, names in together.items():
-            declared = [self.catalogue.get(name) for name in names]
-            aggregations = {key: one for field in declared for key, one in facet_aggregations(field).items()}
-            found = self._search({"query": self._sure(others), "aggs": aggregations})["aggregations"]
-            answers |= {(others, name): facet_of(field, found) for name, field in zip(names, declared, strict=True)}
-        return {field: cast("tuple[FacetValue, ...]", answers[key]) for field, key in wanted.items()}
+        token, answers = self._answers()
+        declared = {name: countable(self.catalogue.get(name)) for name in fields}
+        wanted = {name: (without_field(criterion, field.id), field.id) for name, field in declared.items()}
+        together: dict[Criterion, list[FieldDeclaration]] = {}
+        for others, field_id in wanted.values():
+            if (others, field_id) not in answers:
+                together.setdefault(others, []).append(self.catalogue.get(field_id))
+        with self.mirror.at(token) as columns:
+            for others, asked in together.items():
+                chosen = self._chosen(others, columns)
+                if columns is not None and chosen is not None:
+                    answers |= {(others, field.id): facet(field, columns, chosen) for field in asked}
+                else:
+                    answers |= {(others, name): found for name, found in self._asked(others, asked)}
+        return {name: cast("tuple[FacetValue, ...]", answers[key]) for name, key in wanted.items()}
+
+    def _asked(self, criterion: Criterion, fields: Sequence[FieldDeclaration]) -> Iterator[tuple[str, tuple[FacetValue, ...]]]:
+        """Yield the buckets of fields as the server counts them."""
+        aggregations = {key: one for field in fields for key, one in facet_aggregations(field).items()}
+        found = self._search({"query": self._sure(criterion), "aggs": aggregations})["aggregations"]
+        yield from ((field.id, facet_of(field, found)) for field in fields)
 
     def missing(self, criterion: Criterion, fields: Sequence[str]) -> Mapping[str, int]:
         """Return how many matching records do not state each field."""
@@ -169,13 +187,22 @@ class OpenSearchIndex:
 
     # --- inside ------------------------------------------------------------------------------------------------------
 
-    def _answers(self) -> dict[object, object]:
-        """Return what was asked since the last change of the index; whole-index facets are the slow case, and the usual one."""
+    def _answers(self) -> tuple[str, dict[object, object]]:
+        """Return the change token, and what was answered since the index changed."""
         token = self._generations.change_token()
         if token != self._remembered[0] or len(self._remembered[1]) > REMEMBERED:
             self._refresh(1)  # what another process has written and not shown yet belongs to this token too
             self._remembered = token, {}
-        return self._remembered[1]
+        return self._remembered
+
+    def _chosen(self, criterion: Criterion, columns: Columns | None) -> Ints | None:
+        """Return who matches among those that the columns hold; None when there are no columns, or when they are out of date."""
+        if columns is None:
+            return None
+        if self.mirror.can_select(criterion):
+            return positions(select(criterion, columns).sure)
+        found = numbers(self.client, self._alias, self._sure(criterion))
+        return positions(found) if self._generations.change_token() == self._remembered[0] else None
 
     def _sure(self, criterion: Criterion) -> Query:
         return {"bool": {"filter": [self._compiler.filters(criterion).sure]}}
@@ -194,83 +221,3 @@ class OpenSearchIndex:
             after = groups.get("after_key")
             if after is None:
                 return numbers
-
-
-class _Writing:
-    """One page of a batch on its way in: create, and look again at what was there already."""
-
-    def __init__(self, owner: OpenSearchIndex, index: str) -> None:
-        self._owner, self._index = owner, index
-        self._tally = {"added": 0, "changed": 0, "unchanged": 0}
-        self._refused: list[Refusal] = []
-        self._left: list[Row] = []
-
-    def put(self, records: Iterable[ImagingRecord]) -> PutReport:
-        """Return what the page did."""
-        rows: list[Row] = []
-        for made in rows_of(records, self._owner.catalogue):
-            if isinstance(made, Row):
-                rows.append(made)
-            else:
-                self._refused.append(made)
-        self._write(rows, {})
-        for _ in range(TRIES):
-            if not self._left:
-                return PutReport(**self._tally, refused=tuple(self._refused))
-            left, self._left = self._left, []
-            self._compare(left)
-        raise ServiceUnreachable("Another process keeps writing the same records.", remedy="Repeat; nothing was lost.")
-
-    def _compare(self, rows: Sequence[Row]) -> None:
-        """Leave alone what has the same content, and replace the rest if nobody else did meanwhile."""
-        with opensearch_errors():
-            wanted = {"ids": [row.id for row in rows]}
-            docs = self._owner.client.mget(index=self._index, body=wanted, params={"_source_includes": "revision,ord"})["docs"]
-        present = {one["_id"]: one for one in docs if one.get("found")}
-        same = [row for row in rows if row.id in present and present[row.id]["_source"]["revision"] == row.revision]
-        self._tally["unchanged"] += len(same)
-        done = {row.id for row in same}
-        self._write([row for row in rows if row.id not in done], present)
-
-    def _write(self, rows: Sequence[Row], present: Mapping[str, Mapping[str, Any]]) -> None:
-        now = {row.id: row for row in reversed(rows)}  # of two with one id the first; the other is looked at in the next round
-        self._left += [row for row in rows if now[row.id] is not row]
-        if not now:
-            return
-        owner = self._owner
-        patients = owner.codes.of("patient", (row.patient for row in now.values()))
-        studies = owner.codes.of("study", (row.study for row in now.values()))
-        fresh = sum(record_id not in present for record_id in now)
-        ordinals = itertools.count(owner.codes.reserve("record", fresh) if fresh else 0)
-        actions = []
-        for row in now.values():
-            known = present.get(row.id)
-            ordinal = next(ordinals) if known is None else int(known["_source"]["ord"])
-            document = document_of(row, owner.catalogue, ordinal=ordinal, patient=patients[row.patient], study=studies[row.study])
-            actions.append({"_id": row.id, "_source": document} | _against(known))
-        for outcome in bulk(owner.client, self._index, actions):
-            self._note(now[outcome.id], outcome)
-
-    def _note(self, row: Row, outcome: Outcome) -> None:
-        if outcome.status == CONFLICT:
-            self._left.append(row)
-        elif outcome.error:
-            reason = f"The index does not take the record: {outcome.error}."
-            self._refused.append(Refusal(source=row.id, code=InvalidInput.code, reason=reason))
-        else:
-            self._tally["added" if outcome.status == CREATED else "changed"] += 1
-
-
-def _against(known: Mapping[str, Any] | None) -> dict[str, Any]:
-    if known is None:
-        return {"_op_type": "create"}
-    return {"_op_type": "index", "if_seq_no": known["_seq_no"], "if_primary_term": known["_primary_term"]}
-
-
-def _sum(one: PutReport, other: PutReport) -> PutReport:
-    return PutReport(
-        added=one.added + other.added,
-        changed=one.changed + other.changed,
-        unchanged=one.unchanged + other.unchanged,
-        refused=one.refused + other.refused,
-    )

@@ -59,10 +59,15 @@ def counts_of(answer: Mapping[str, Any]) -> Counts:
     )
 
 
-def facet_aggregations(field: FieldDeclaration) -> Query:
-    """Return two aggregations: the buckets of a field (dates by year), and who does not state it."""
+def countable(field: FieldDeclaration) -> FieldDeclaration:
+    """Return the field; raise UnsupportedInput when it is a text, which has no buckets here."""
     if field.type == "text":
         raise UnsupportedInput(f"The text {field.id} has no buckets.", remedy="Ask for a keyword, number, date or yes/no field.")
+    return field
+
+
+def facet_aggregations(field: FieldDeclaration) -> Query:
+    """Return two aggregations: the buckets of a field (dates by year), and who does not state it."""
     patients = {"patients": distinct("patient")}
     by_year = {"date_histogram": {"field": path_of(field.id), "calendar_interval": "year", "format": "yyyy", "min_doc_count": 1}}
     by_value = {"terms": {"field": path_of(field.id), "size": MOST_VALUES}}
