@@ -25,6 +25,7 @@ COMMAND_MODULES: Final = (
     "mirror",
     "catalog",
     "harvest",
+    "gateway",
     "tier",
     "admin",
     "backup",

@@ -17,7 +17,14 @@ The tree (exit status of the command line in brackets; docs/errors.md lists each
     │   ├── IllegalTransition       a state machine was asked for a step it does not have
     │   └── EmptyCohort             nothing to freeze or export
     ├── NotPermitted                the caller may not do this
-    │   └── ApprovalRefused         the steward said no
+    │   ├── ApprovalRefused         the steward said no
+    │   ├── Unauthenticated         a message that nobody known signed
+    │   ├── Replayed                a message that was taken before, or is too old
+    │   ├── NotApproved             a project or purpose that no steward approved
+    │   ├── FieldClosed             a field that a centre does not let others ask about
+    │   ├── BudgetSpent             more questions than a centre allows
+    │   └── TooLarge                a message above the size that is read
+    ├── CannotMap                   a word of a question that a centre does not know
     ├── CheckFailed                 a gate, a validator or a comparison said no
     │   ├── ResidualIdentity        de-identified output still holds identity
     │   └── ShapeViolation          a record does not conform to its shapes
@@ -164,6 +171,55 @@ class ApprovalRefused(NotPermitted):
 
     code = "approval-refused"
     default_remedy = "Read the steward's reason in the export's history."
+
+
+class Unauthenticated(NotPermitted):
+    """A message that no known hub signed, or that carries no valid token."""
+
+    code = "unauthenticated"
+    default_remedy = "Sign with the key that the centre's administrator accepted; `fairlead federate identity` prints it."
+
+
+class Replayed(NotPermitted):
+    """A message that was taken before, or that is too old or too new to tell."""
+
+    code = "replayed"
+    default_remedy = "Send a new message, with a new nonce and the present time."
+
+
+class NotApproved(NotPermitted):
+    """A project, a purpose or a time that the centre's stewards did not approve for this hub."""
+
+    code = "not-approved"
+    default_remedy = "Ask the centre's data steward to approve the project, the purpose and the hub."
+
+
+class FieldClosed(NotPermitted):
+    """A field that the centre's policy does not let others ask about."""
+
+    code = "field-closed"
+    default_remedy = "Leave the field out; the centre's policy lists what may be asked."
+
+
+class BudgetSpent(NotPermitted):
+    """More questions than the centre's policy allows."""
+
+    code = "budget-spent"
+    default_remedy = "Wait until the window of the budget has passed, or ask the centre's data steward for more."
+
+
+class CannotMap(FairleadError):
+    """A field or a word of the question that this centre's catalogue does not know."""
+
+    code = "cannot-map"
+    default_remedy = "Ask without it, or ask the centre to declare an alias in its field catalogue."
+
+
+class TooLarge(NotPermitted):
+    """A message above the size that the centre reads."""
+
+    code = "too-large"
+    default_remedy = "Send a smaller definition."
 
 
 class CheckFailed(FairleadError):

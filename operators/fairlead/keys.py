@@ -33,7 +33,11 @@ def load_project_key(secrets_folder: Path, project: str) -> bytes:
     variable = f"FAIRLEAD_PROJECT_KEY_{project.upper().replace('-', '_')}"
     if text := os.environ.get(variable):
         return _decoded(text, where=f"${variable}")
-    file = secrets_folder / f"{project}.key"
+    return load_or_create_key(secrets_folder / f"{project}.key")
+
+
+def load_or_create_key(file: Path) -> bytes:
+    """Return the 32 bytes of a key file, made at random (mode 0600) when there is none."""
     if not file.exists():
         _create(file)
     return read_key_file(file)

@@ -1,0 +1,283 @@
+"""``fairlead gateway`` and ``fairlead federate``: answer other centres, and ask them."""
+
+from __future__ import annotations
+
+import getpass
+import json
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from fairlead.commands.shared import JsonFlag, complain, emit, settings_of
+
+if TYPE_CHECKING:
+    from fairlead.federation import CenterAnswer, Hub
+    from fairlead.settings import Settings
+
+gateway = typer.Typer(invoke_without_command=True)
+audit = typer.Typer(no_args_is_help=True)
+gateway.add_typer(audit, name="audit", help="What was asked and answered. Example: fairlead gateway audit verify")
+federate = typer.Typer(no_args_is_help=True)
+
+
+@gateway.callback()
+def run_gateway(
+    context: typer.Context,
+    host: Annotated[str | None, typer.Option(help="Address to listen on; the default opens it to this machine only.")] = None,
+    port: Annotated[int | None, typer.Option(min=0, max=65535, help="Port; 0 takes a free one.")] = None,
+) -> None:
+    """Answer the questions of hubs until SIGTERM, under configs/governance.yaml.
+
+    Example: fairlead gateway --port 8090
+    """
+    if context.invoked_subcommand is not None:
+        return
+    from fairlead.federation import serve
+
+    settings = settings_of(context)
+    given = {name: value for name, value in {"host": host, "port": port}.items() if value is not None}
+    section = settings.gateway.model_copy(update=given)
+    serve(settings.model_copy(update={"gateway": section}), ready=lambda address: typer.echo(f"listening {address}"))
+
+
+@gateway.command("policy")
+def check_policy(context: typer.Context, as_json: JsonFlag = False) -> None:
+    """Check the governance file and print its version and hash.
+
+    Example: fairlead gateway policy
+    """
+    from fairlead.extract import load_catalogue
+    from fairlead.federation import load_policy
+
+    settings = settings_of(context)
+    policy = load_policy(settings.governance_file, load_catalogue(settings.fields_file))
+    document = {
+        "version": policy.version,
+        "sha256": policy.sha256,
+        "hubs": [hub.name for hub in policy.hubs],
+        "projects": [study.name for study in policy.projects],
+        "disclosure": policy.disclosure.model_dump(mode="json"),
+    }
+    emit(document, as_json=as_json, text=lambda: f"version {policy.version}, {policy.sha256}")
+
+
+@gateway.command("identity")
+def show_identity(context: typer.Context, as_json: JsonFlag = False) -> None:
+    """Print the public key that signs this centre's answers, and its fingerprint to read out on the telephone.
+
+    Example: fairlead gateway identity
+    """
+    from fairlead.federation.signing import GATEWAY_KEY
+
+    _identity(settings_of(context), GATEWAY_KEY, as_json=as_json)
+
+
+def _identity(settings: Settings, name: str, *, as_json: bool) -> None:
+    from fairlead.federation.signing import fingerprint, load_identity
+
+    key = load_identity(settings.secrets_folder, name).public_key
+    document = {"public_key": key, "fingerprint": fingerprint(key)}
+    emit(document, as_json=as_json, text=lambda: f"{key}\n{document['fingerprint']}")
+
+
+@gateway.command("rotate")
+def rotate_secrets(context: typer.Context, as_json: JsonFlag = False) -> None:
+    """Put a new governance secret in use; numbers that were released stay as they are. Restart the gateway afterwards.
+
+    Example: fairlead gateway rotate
+    """
+    from fairlead.federation.secrets import rotate
+
+    ring = rotate(settings_of(context).secrets_folder)
+    emit({"active": ring.active_id, "keys": len(ring.names)}, as_json=as_json, text=lambda: f"{ring.active_id} is in use")
+
+
+@audit.command("verify")
+def verify_chain(context: typer.Context, as_json: JsonFlag = False) -> None:
+    """Check the chain of the audit: nothing edited, removed, moved or cut off. Exit status 1 when it is broken.
+
+    Example: fairlead gateway audit verify
+    """
+    from fairlead.database import open_database
+    from fairlead.federation import verify_audit
+
+    settings = settings_of(context)
+    head = verify_audit(open_database(settings), settings.secrets_folder)
+    document = {"valid": True, "entries": head.seq, "head": head.sha256}
+    emit(document, as_json=as_json, text=lambda: f"{head.seq} entries, the chain holds, {head.sha256}")
+
+
+@audit.command("export")
+def export_audit(
+    context: typer.Context,
+    after: Annotated[int, typer.Option(min=0, help="Leave out the entries up to this number.")] = 0,
+) -> None:
+    """Write the entries as JSON lines, for stewards and for archives.
+
+    Example: fairlead gateway audit export --after 1000 > audit.ndjson
+    """
+    from fairlead.database import open_database
+    from fairlead.federation.audit import entries
+
+    for entry in entries(open_database(settings_of(context)), after=after):
+        typer.echo(json.dumps(entry, ensure_ascii=False))
+
+
+@audit.command("summary")
+def summarise_audit(context: typer.Context, as_json: JsonFlag = False) -> None:
+    """Say, per hub and project, how much was asked, answered, snapped and refused: the steward's view.
+
+    Example: fairlead gateway audit summary
+    """
+    from fairlead.database import open_database
+    from fairlead.federation.stewarding import summary
+
+    rows = summary(open_database(settings_of(context)))
+    lines = [
+        f"{row['hub']} {row['project']}: {row['answers']} answers, {row['snapped']} snapped, {row['refusals']} refusals" for row in rows
+    ]
+    emit({"projects": rows}, as_json=as_json, text=lambda: "\n".join(lines) or "nobody has asked yet")
+
+
+# --- the hub ---------------------------------------------------------------------------------------------------------
+
+
+def _hub(context: typer.Context) -> Hub:
+    from fairlead.database import open_database
+    from fairlead.federation import Hub
+
+    settings = settings_of(context)
+    return Hub.open(settings, open_database(settings))
+
+
+@federate.command("identity")
+def hub_identity(context: typer.Context, as_json: JsonFlag = False) -> None:
+    """Print the public key that signs this hub's questions, for the governance files of centres.
+
+    Example: fairlead federate identity
+    """
+    from fairlead.federation.signing import HUB_KEY
+
+    _identity(settings_of(context), HUB_KEY, as_json=as_json)
+
+
+@federate.command("count")
+def count_everywhere(
+    context: typer.Context,
+    definition: Annotated[str, typer.Argument(metavar="DEF", help="Definition file, JSON or YAML; - is standard input.")],
+    project: Annotated[str, typer.Option(help="Project that the centres approved (default: federation.project).")] = "",
+    purpose: Annotated[str, typer.Option(help="Purpose that the centres approved (default: federation.purpose).")] = "",
+    facets: Annotated[str, typer.Option(help="Fields to tabulate, separated by commas.")] = "",
+    wait: Annotated[float | None, typer.Option(min=0.1, help="Seconds to wait (default: federation.wait_s).")] = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Ask all accepted centres how many patients they have; each answers under its own policy.
+
+    Example: fairlead federate count chest-ct.yaml --project lung --purpose feasibility
+    """
+    import asyncio
+
+    from fairlead.cohort import read_definition
+    from fairlead.federation import summed
+
+    hub, document = _hub(context), read_definition(definition)
+    asking = hub.asking(project=project, purpose=purpose, person=_person(), wait_s=wait)
+    names = [name.strip() for name in facets.split(",") if name.strip()]
+
+    async def ask() -> list[CenterAnswer]:
+        found = []
+        async for answer in hub.ask(document, asking=asking, path="/v1/facets" if names else "/v1/count", fields=names):
+            complain(_line(answer))
+            found.append(answer)
+        return found
+
+    answers = sorted(asyncio.run(ask()), key=lambda one: one.center)
+    total: dict[str, Any] = summed(answers)
+    result = {"centers": [one.as_json() for one in answers], "sum": total}
+    words = (
+        f"{total['patients']} ± {total['plus_minus']} patients in {len(total['of'])} of {len(answers)} centres; may count patients twice"
+    )
+    emit(result, as_json=as_json, text=lambda: words)
+
+
+def _line(answer: CenterAnswer) -> str:
+    number = f"{answer.patients} ± {answer.plus_minus}" if answer.patients is not None else f"below {answer.below}" if answer.below else ""
+    return f"{answer.center:<20} {answer.state:<10} {answer.seconds:6.2f} s  {number}{answer.message}"
+
+
+def _person() -> str:
+    """Return the hub's opaque name of who asks; centres need it for budgets and must not learn a login name."""
+    import hashlib
+
+    try:
+        user = getpass.getuser()
+    except (OSError, KeyError):  # a container may run a user without a name
+        user = "unknown"
+    return "u-" + hashlib.sha256(user.encode()).hexdigest()[:16]
+
+
+@federate.command("centers")
+def list_centers(context: typer.Context, as_json: JsonFlag = False) -> None:
+    """List the centres that were found, with their fingerprints and whether they are asked.
+
+    Example: fairlead federate centers
+    """
+    found = _hub(context).centers.list()
+    rows = [
+        {"center": one.name, "state": one.state, "address": one.address, "mode": one.mode, "fingerprint": one.fingerprint} for one in found
+    ]
+    lines = [f"{row['center']:<20} {row['state']:<9} {row['address']}\n  {row['fingerprint']}" for row in rows]
+    emit({"centers": rows}, as_json=as_json, text=lambda: "\n".join(lines) or "no centre was found yet")
+
+
+@federate.command("discover")
+def discover_centers(
+    context: typer.Context,
+    urls: Annotated[list[str], typer.Argument(metavar="URL…", help="Catalogues (FAIR Data Points) or gateways.")],
+    pull: Annotated[bool, typer.Option("--pull", help="The centre fetches its questions from our mailbox.")] = False,
+    as_json: JsonFlag = False,
+) -> None:
+    """Find gateways through the data services of catalogues. Nobody is asked before `accept`.
+
+    Example: fairlead federate discover https://fdp.example.org
+    """
+    from fairlead.federation.discovery import discover
+
+    hub = _hub(context)
+    found = [hub.centers.found(one) for url in urls for one in discover(url, private=hub.settings.federation.private, pull=pull)]
+    rows = [{"center": one.name, "state": one.state, "address": one.address, "fingerprint": one.fingerprint} for one in found]
+    lines = [f"{row['center']} ({row['state']}) {row['address']}\n  {row['fingerprint']}" for row in rows]
+    emit({"centers": rows}, as_json=as_json, text=lambda: "\n".join(lines) or "no gateway was found there")
+
+
+@federate.command("accept")
+def accept_center(
+    context: typer.Context,
+    center: Annotated[str, typer.Argument(help="Centre.")],
+    fingerprint: Annotated[str, typer.Option(help="Fingerprint that the centre's administrator read out to you.")],
+    as_json: JsonFlag = False,
+) -> None:
+    """Accept a centre under a fingerprint that you got by another way than this network; then it is asked.
+
+    Example: fairlead federate accept charite --fingerprint 6668-7aad-…
+    """
+    accepted = _hub(context).centers.accept(center, fingerprint, by=_person())
+    emit({"center": accepted.name, "state": accepted.state}, as_json=as_json, text=lambda: f"{accepted.name} {accepted.state}")
+
+
+@federate.command("refuse")
+def refuse_center(context: typer.Context, center: Annotated[str, typer.Argument(help="Centre.")], as_json: JsonFlag = False) -> None:
+    """Ask a centre no more.
+
+    Example: fairlead federate refuse charite
+    """
+    refused = _hub(context).centers.refuse(center, by=_person())
+    emit({"center": refused.name, "state": refused.state}, as_json=as_json, text=lambda: f"{refused.name} {refused.state}")
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to the tree."""
+    app.add_typer(
+        gateway, name="gateway", help="Answer other centres; without a subcommand it serves. Example: fairlead gateway --port 8090"
+    )
+    app.add_typer(federate, name="federate", help="Ask other centres. Example: fairlead federate count chest-ct.yaml")

@@ -1,0 +1,107 @@
+"""Who may ask: signature, age, replay, project, purpose and budget of a question, checked in this order before anything is counted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import Connection, Engine, delete, func, insert, select
+from sqlalchemy.exc import IntegrityError
+
+from fairlead.database import database_errors
+from fairlead.errors import BudgetSpent, NotApproved, NotPermitted, Replayed, Unauthenticated
+from fairlead.federation.messages import Question, chosen_version, signed_lines
+from fairlead.federation.policy import Hub, Policy, Study
+from fairlead.federation.signing import is_signed
+from fairlead.federation.tables import nonces, spending
+
+UNKNOWN_PROJECT = "No such project is open for this hub."
+MINUTE = timedelta(minutes=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Admitted:
+    """A question that may be answered, and under what."""
+
+    question: Question
+    hub: Hub
+    study: Study
+    version: str
+
+
+@dataclass(frozen=True, slots=True)
+class Door:
+    """Admission to one centre."""
+
+    center: str
+    engine: Engine
+    clock: Callable[[], datetime]
+
+    def admit(self, question: Question, body: bytes, *, path: str, signature: str, policy: Policy, mailbox: bool = False) -> Admitted:
+        """Return the admitted question.
+
+        Raises
+        ------
+        Unauthenticated, Replayed, NotApproved, BudgetSpent, NotPermitted : in the order of the checks.
+        """
+        now = self.clock()
+        hub = policy.hub(question.hub)
+        if hub is None or not is_signed(hub.public_key, signature, *signed_lines(path, body)):
+            raise Unauthenticated("The message is not signed by a hub that this centre knows.")
+        if question.center != self.center:
+            raise Unauthenticated("The message is addressed to another centre.")
+        version = chosen_version(question.versions)
+        self._fresh(question, policy, now=now, mailbox=mailbox)
+        study = _study(question, policy, now)
+        self._spend(question, policy, now)
+        return Admitted(question, hub, study, version)
+
+    def _fresh(self, question: Question, policy: Policy, *, now: datetime, mailbox: bool) -> None:
+        oldest = timedelta(seconds=policy.mailbox_age_s if mailbox else policy.message_age_s)
+        skew = timedelta(seconds=policy.clock_skew_s)
+        if not now - oldest - skew <= question.sent_at <= now + skew:
+            raise Replayed("The message is too old, or from the future.", remedy="Set the clocks of both sides, then send a new message.")
+        expires = question.sent_at + timedelta(seconds=policy.mailbox_age_s) + 2 * skew
+        try:
+            with database_errors(), self.engine.begin() as connection:
+                connection.execute(delete(nonces).where(nonces.c.expires_at < now))
+                connection.execute(insert(nonces), {"hub": question.hub, "nonce": question.nonce, "expires_at": expires})
+        except IntegrityError as error:
+            raise Replayed("The message was taken before.") from error
+
+    def _spend(self, question: Question, policy: Policy, now: datetime) -> None:
+        budget = policy.disclosure.budget
+        window = timedelta(hours=budget.hours)
+        with database_errors(), self.engine.begin() as connection:
+            of_person = (spending.c.hub == question.hub, spending.c.project == question.project, spending.c.person == question.person)
+            if _spent(connection, *of_person, spending.c.at > now - MINUTE) >= budget.per_minute:
+                raise BudgetSpent("Too many questions within a minute.", remedy="Ask more slowly.")
+            if _spent(connection, *of_person, spending.c.at > now - window) >= budget.questions:
+                raise BudgetSpent(f"This person's questions of {budget.hours:g} hours are spent.")
+            if _spent(connection, *of_person[:2]) >= budget.project_questions:
+                raise BudgetSpent("The questions of this project are spent.", remedy="The centre's data steward may grant more.")
+            values = {"hub": question.hub, "project": question.project, "person": question.person, "cells": 1, "at": now}
+            connection.execute(insert(spending), values)
+
+
+def _spent(connection: Connection, *conditions: object) -> int:
+    asked = select(func.coalesce(func.sum(spending.c.cells), 0)).where(*conditions)  # type: ignore[arg-type]  # column expressions
+    return int(connection.execute(asked).scalar_one())
+
+
+def _study(question: Question, policy: Policy, now: datetime) -> Study:
+    study = policy.study(question.project, question.hub)
+    if study is None:  # the same words for a project of others and for none at all
+        raise NotApproved(UNKNOWN_PROJECT)
+    if question.purpose not in study.purposes:
+        raise NotApproved("The purpose is not one that was approved for this project.")
+    if not study.is_open(now.date()):
+        raise NotApproved("The project is not open today.")
+    return study
+
+
+def needs(allowed: bool, what: str) -> None:
+    """Refuse what the project was not approved for."""
+    if not allowed:
+        raise NotPermitted(f"The project is not approved for {what}.", remedy="Ask the centre's data steward.")
