@@ -169,7 +169,7 @@ class FederationSettings(Section):
 class WorkbenchSettings(Section):
     """The Cohorts page. ``projects`` names the users of each project ("*" is everybody); without it everybody sees every project."""
 
-    projects: Mapping[str, tuple[str, ...]] = {}
+    projects: Mapping[str, tuple[str, ...]] | None = None
     counts_only: tuple[str, ...] = ()
 
 

@@ -10,12 +10,17 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from browser.conftest import Site
+from fairlead.workbench import definition_of
+from fairlead.workbench.state import TABS, Filter, PageState
 
 pytestmark = pytest.mark.browser
 
 ROOT = Path(__file__).parents[2]
 AXE = ROOT / "web" / "node_modules" / "axe-core" / "axe.min.js"
 PICTURES = os.environ.get("FAIRLEAD_SCREENSHOTS")
+
+
+WOMEN = PageState({"patient.sex": Filter(include=("F",))})
 
 
 def headline(tab: Page, words: str) -> None:
@@ -68,16 +73,93 @@ def test_a_cohort_is_built_with_the_mouse_and_the_address_is_a_permalink(site: S
 def test_the_keyboard_alone_builds_and_freezes_a_cohort(site: Site, tab: Page) -> None:
     tab.goto(site.page)
     tab.keyboard.press("/")
-    expect(tab.get_by_label("CT", exact=True)).to_be_focused()
-    tab.keyboard.press("Space")
+    expect(tab.get_by_role("searchbox", name="Search values")).to_be_focused()
+    tab.keyboard.type("chest ct")
+    expect(tab.get_by_role("link", name="All of these")).to_be_visible()
+    tab.keyboard.press("Tab")
+    tab.keyboard.press("Enter")
     headline(tab, "12 patients")
-    expect(tab.get_by_label("CT", exact=True)).to_be_focused()
+    tab.get_by_label("Chest", exact=True).focus()
+    tab.keyboard.press("Space")
+    expect(tab.get_by_label("Chest", exact=True)).not_to_be_checked()
+    expect(tab.get_by_label("Chest", exact=True)).to_be_focused()
+    headline(tab, "12 patients")
     tab.keyboard.press("f")
     tab.keyboard.type("Chest CT")
     tab.keyboard.press("Enter")
     expect(tab.get_by_role("heading", name="Chest CT v1")).to_be_visible()
     [version] = site.workbench.versions.newest()
     assert (version.title, version.counts.patients) == ("Chest CT", 12)
+
+
+def test_steps_are_undone_and_redone_by_button_and_key(site: Site, tab: Page) -> None:
+    tab.goto(site.page)
+    expect(tab.get_by_role("button", name="Undo")).to_be_disabled()
+    tab.get_by_label("CT", exact=True).check()
+    headline(tab, "12 patients")
+    tab.get_by_label("Age from").fill("45")
+    tab.get_by_label("Age from").blur()
+    headline(tab, "8 patients")
+    tab.get_by_role("button", name="Undo").click()
+    headline(tab, "12 patients")
+    expect(tab.get_by_label("Age from")).to_have_value("")
+    tab.keyboard.press("Control+z")
+    headline(tab, "24 patients")
+    tab.get_by_role("button", name="Redo").click()
+    headline(tab, "12 patients")
+    tab.keyboard.press("Control+Shift+z")
+    headline(tab, "8 patients")
+    expect(tab.get_by_role("button", name="Redo")).to_be_disabled()
+    assert "from.patient.age_years=45" in tab.url
+
+
+def test_two_people_edit_one_draft_and_the_second_is_told_and_loses_nothing(site: Site, tab: Page, browser) -> None:
+    tab.goto(f"{site.page}?in.modality=DCM:CT")
+    tab.get_by_label("Title", exact=True).fill("Shared")
+    tab.get_by_role("button", name="Save draft").click()
+    expect(tab.locator("#editing")).to_contain_text("Draft “Shared”, revision 1")
+    context = browser.new_context(viewport={"width": 1280, "height": 900})
+    second = context.new_page()
+    second.goto(tab.url)
+    expect(second.locator("#editing")).to_contain_text("revision 1")
+    tab.get_by_label("Age from").fill("45")
+    tab.get_by_label("Age from").blur()
+    headline(tab, "8 patients")
+    tab.get_by_role("button", name="Save draft").click()
+    expect(tab.locator("#editing")).to_contain_text("revision 2")
+    second.get_by_label("Exclude Sex F").check()
+    headline(second, "6 patients")
+    expect(second.locator("#editing")).to_contain_text("dr.who saved revision 2")
+    second.get_by_role("button", name="Save draft").click()
+    expect(second.get_by_role("alert")).to_contain_text("Nothing is lost")
+    expect(second.get_by_role("alert")).to_contain_text("condition removed: age is at least 45 years")
+    picture(second, "cohorts-conflict-dark")
+    headline(second, "6 patients")
+    second.get_by_role("button", name="Save mine as a draft of its own").click()
+    expect(second.locator("#editing")).to_contain_text("revision 1")
+    assert [draft.revision for draft in site.workbench.drafts.list()] == [1, 2]
+    context.close()
+
+
+def test_versions_are_compared_and_combined_with_the_mouse(site: Site, tab: Page) -> None:
+    tab.goto(f"{site.page}?in.modality=DCM:CT")
+    freeze(tab, "Chest CT")
+    tab.get_by_label("Age from").fill("45")
+    tab.get_by_label("Age from").blur()
+    headline(tab, "8 patients")
+    tab.get_by_label("Title", exact=True).fill("Chest CT")
+    tab.get_by_role("button", name="Freeze").click()
+    expect(tab.get_by_role("heading", name="Chest CT v2")).to_be_visible()
+    tab.get_by_role("link", name="Compare").click()
+    expect(tab.locator("#diff-removed")).to_have_text("4")
+    tab.goto(f"{site.page}?in.patient.sex=F")
+    freeze(tab, "Women")
+    tab.get_by_label("Mark Women v1").check()
+    tab.get_by_label("Mark Chest CT v2").check()
+    tab.get_by_role("button", name="Overlap of marked versions").click()
+    expect(tab.get_by_role("row", name="A and B")).to_contain_text("4")
+    tab.get_by_role("link", name="Open as cohort A and B").click()
+    headline(tab, "4 patients")
 
 
 def test_a_value_is_included_or_excluded_never_both(site: Site, tab: Page) -> None:
@@ -180,17 +262,23 @@ def test_inside_airflows_sandboxed_frame_everything_works_and_links_lead_out(sit
 
 
 @pytest.mark.parametrize("scheme", ["dark", "light"], indirect=True)
-@pytest.mark.parametrize("view", ["funnel", "charts", "table"])
-def test_axe_finds_nothing_to_complain_about(site: Site, tab: Page, scheme: str, view: str) -> None:
+def test_axe_finds_nothing_to_complain_about_on_any_tab(site: Site, tab: Page, scheme: str) -> None:
     tab.goto(site.page)
     tab.get_by_label("CT", exact=True).check()
     headline(tab, "12 patients")
+    tab.get_by_label("Title", exact=True).fill("Chest CT")
+    tab.get_by_role("button", name="Save draft").click()
+    expect(tab.locator("#editing")).to_be_visible()
     freeze(tab, "Chest CT")
-    tab.goto(f"{tab.url}&tab={view}")
-    if view == "charts":
-        expect(tab.locator(".chart canvas")).to_have_count(4)
-    picture(tab, f"cohorts-{view}-{scheme}")
-    assert violations(tab) == []
+    [first] = site.workbench.versions.newest()
+    women = site.workbench.versions.freeze(definition_of(WOMEN), author="ada", title="Women", purpose="")
+    address = tab.url
+    for view in TABS:
+        tab.goto(f"{address}&tab={view}&against={women.ref}&of={first.ref}&of={women.ref}&q=chest")
+        if view == "charts":
+            expect(tab.locator(".chart canvas")).to_have_count(4)
+        picture(tab, f"cohorts-{view}-{scheme}")
+        assert (view, violations(tab)) == (view, [])
 
 
 def test_the_page_fits_1280_pixels_without_scrolling_sideways(site: Site, tab: Page) -> None:

@@ -11,7 +11,8 @@ from typing import Any
 from fastapi import HTTPException, status
 
 try:
-    from airflow.api_fastapi.auth.managers.models.resource_details import AccessView, DagAccessEntity
+    from airflow.api_fastapi.app import get_auth_manager
+    from airflow.api_fastapi.auth.managers.models.resource_details import AccessView, DagAccessEntity, DagDetails
     from airflow.api_fastapi.core_api.security import get_user, requires_access_dag, requires_access_view
 except ImportError:  # pragma: no cover - only with an Airflow whose internals moved
     AIRFLOW_SECURITY = False
@@ -42,3 +43,14 @@ def may_freeze() -> Callable[..., Any]:
         return deny
     check: Callable[..., Any] = requires_access_dag("POST", DagAccessEntity.RUN, EXPORT_DAG)
     return check
+
+
+def dag_right(user: Any, method: str) -> bool:
+    """Return whether a signed-in user may look at runs of the export DAG (``GET``) or start one (``POST``); False when unsure."""
+    if not AIRFLOW_SECURITY:
+        return False
+    from airflow.models.dag import DagModel
+
+    details = DagDetails(id=EXPORT_DAG, team_name=DagModel.get_team_name(EXPORT_DAG))
+    granted: bool = get_auth_manager().is_authorized_dag(method=method, access_entity=DagAccessEntity.RUN, details=details, user=user)
+    return granted

@@ -2,22 +2,47 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Annotated, Any
 
 from fastapi import Depends, FastAPI
 
-from fairlead.airflow.auth import may_freeze, may_read, user_dependency
-from fairlead.settings import load_settings
+from fairlead.airflow.auth import dag_right, may_freeze, may_read, user_dependency
+from fairlead.settings import WorkbenchSettings, load_settings
 from fairlead.workbench import User, create_app, open_workbench
 
 _signed_in = user_dependency()
 
 
-def current_user(user: Annotated[Any, Depends(_signed_in)]) -> User:
-    """Return the signed-in Airflow user in the page's own words."""
-    return User(id=str(user.get_id()), name=str(user.get_name()))
+def users_of(settings: WorkbenchSettings) -> Callable[..., User]:
+    """Return the dependency that gives the signed-in Airflow user in the page's own words, with what they may."""
+
+    def current_user(user: Annotated[Any, Depends(_signed_in)]) -> User:
+        name = str(user.get_name())
+        return User(
+            id=str(user.get_id()),
+            name=name,
+            may_change=dag_right(user, "POST"),
+            sees_records=name not in settings.counts_only and dag_right(user, "GET"),
+            projects=projects_of(name, settings),
+        )
+
+    return current_user
+
+
+def projects_of(name: str, settings: WorkbenchSettings) -> frozenset[str] | None:
+    """Return the projects of a user; None, every project, where the installation does not tell them apart.
+
+    >>> projects_of("ada", WorkbenchSettings(projects={"lung": ("ada",), "brain": ("*",), "liver": ()})) == {"lung", "brain"}
+    True
+    """
+    if settings.projects is None:
+        return None
+    return frozenset(project for project, names in settings.projects.items() if name in names or "*" in names)
 
 
 def build_page() -> FastAPI:
     """Return the page on the installation that the API server's environment names."""
-    return create_app(open_workbench(load_settings()), current_user=current_user, may_read=may_read(), may_freeze=may_freeze())
+    settings = load_settings()
+    services = open_workbench(settings)
+    return create_app(services, current_user=users_of(settings.workbench), may_read=may_read(), may_freeze=may_freeze())

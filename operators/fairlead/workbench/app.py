@@ -7,6 +7,7 @@ Routes are plain ``def`` functions: FastAPI runs them in threads, so a slow coun
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Annotated, Any, Final
 from urllib.parse import parse_qsl
 
@@ -17,12 +18,18 @@ from fastapi.staticfiles import StaticFiles
 from jinja2 import Environment
 from starlette.exceptions import HTTPException
 
+from fairlead.cohort import DraftChanged
 from fairlead.errors import FairleadError, NotFound
-from fairlead.records import CohortVersion
+from fairlead.records import CohortSummary, ImagingRecord
+from fairlead.workbench.access import narrowed, own_draft, project_of, require_records
+from fairlead.workbench.cards import CardKind, cards_for
 from fairlead.workbench.centers import add_centers, centers_view
 from fairlead.workbench.charts import charts
+from fairlead.workbench.comparing import comparison, sets_view
 from fairlead.workbench.definition import definition_of, state_of
+from fairlead.workbench.drafting import conflict, save_draft
 from fairlead.workbench.rendering import FOLDER, Refusals, environment, wants_fragment
+from fairlead.workbench.search import suggest
 from fairlead.workbench.security import SecureHeaders, check_origin, check_token, form_token
 from fairlead.workbench.services import ExportState, User, Workbench
 from fairlead.workbench.state import MAX_PARAMETERS, InvalidQuery, PageState, read_state
@@ -32,6 +39,10 @@ type Dependency = Callable[..., Any]
 
 MAX_TITLE: Final = 200
 MAX_PURPOSE: Final = 2000
+SAMPLE: Final = 24
+RECORD_TABS: Final = ("samples", "table", "compare")
+"""What shows single records, and is written down."""
+MAX_NOTED: Final = 2000
 RUN_ID: Final = r"^[A-Za-z0-9_.~:+-]{1,250}$"
 
 
@@ -50,8 +61,10 @@ def create_app(services: Workbench, *, current_user: Dependency, may_read: Depen
     app.mount("/static", StaticFiles(directory=FOLDER / "static"), name="static")  # scripts and styles only, never data
     _handle_refusals(app, Refusals(templates))
     _add_pages(app, services, templates=templates, current_user=current_user)
-    _add_freeze(app, services, current_user=current_user, may_freeze=may_freeze)
-    _add_exports(app, services, templates=templates)
+    genuine = _genuine(services, current_user)
+    _add_freeze(app, services, genuine=genuine, may_freeze=may_freeze)
+    _add_drafts(app, services, templates, genuine=genuine, may_freeze=may_freeze)
+    _add_exports(app, services, templates=templates, current_user=current_user)
     add_centers(app, services, templates=templates, current_user=current_user)
     return app
 
@@ -68,19 +81,29 @@ def _add_pages(app: FastAPI, services: Workbench, *, templates: Environment, cur
     def page(request: Request, user: Annotated[User, Depends(current_user)]) -> HTMLResponse:
         """Return the page, or its body when htmx asks; the address bar gets the canonical link."""
         state = read_state(request.query_params.multi_items(), services.catalogue)
-        view = page_view(state, services)
-        values = {
-            "view": view,
-            "charts": charts(state, services) if state.tab == "charts" else (),
-            "reopen": _reopen(view.selected.version, services) if view.selected else "",
-            "token": form_token(services.form_key, user.id),
-            "workbench": services,
-            "centers": centers_view(state, services),
-        }
+        values = page_values(state, narrowed(services, user), user)
+        if state.tab in RECORD_TABS and user.sees_records:
+            services.audit.note(user.name, f"look-{state.tab}", state.version, query=state.query()[:MAX_NOTED])
         if not wants_fragment(request):
             return HTMLResponse(templates.get_template("page.html").render(values), headers={"Vary": "HX-Request"})
         body = templates.get_template("body.html").render(values)
         return HTMLResponse(body, headers={"Vary": "HX-Request", "HX-Push-Url": state.link(page=state.page)})
+
+    @app.get("/suggest", response_class=HTMLResponse)
+    def suggestions(request: Request, user: Annotated[User, Depends(current_user)]) -> HTMLResponse:
+        """Return what the words of the search box may mean in the present cohort."""
+        state = read_state(request.query_params.multi_items(), services.catalogue)
+        cards = [card for card in cards_for(services.catalogue.fields) if card.kind is not CardKind.NUMBER]
+        facets = narrowed(services, user).data.facets(definition_of(state), [card.field for card in cards])
+        found = suggest(state, facets, cards)
+        return HTMLResponse(templates.get_template("suggestions.html").render(suggestions=found, query=state.q))
+
+    @app.get("/picture")
+    def picture(record: Annotated[str, Query(max_length=512)], user: Annotated[User, Depends(current_user)]) -> Response:
+        """Return the small picture of one record, or 204 where none may or can be shown."""
+        require_records(user)
+        drawn = services.pictures.picture(narrowed(services, user).data.record(record))
+        return Response(drawn, media_type="image/png") if drawn else Response(status_code=204)
 
     @app.get("/definition")
     def definition(request: Request) -> Response:
@@ -90,18 +113,48 @@ def _add_pages(app: FastAPI, services: Workbench, *, templates: Environment, cur
         return Response(text, media_type="application/json", headers={"Content-Disposition": 'attachment; filename="cohort.json"'})
 
 
-def _reopen(version: CohortVersion, services: Workbench) -> str:
+def page_values(state: PageState, services: Workbench, user: User) -> dict[str, Any]:
+    """Return everything that the templates of the page name."""
+    view = page_view(state, services, user)
+    return {
+        "view": view,
+        "charts": charts(state, services) if state.tab == "charts" else (),
+        "compared": comparison(state, services, user) if state.tab == "compare" else None,
+        "sets": sets_view(state, services) if state.tab == "sets" else None,
+        "samples": _samples(state, services) if state.tab == "samples" and user.sees_records else (),
+        "reopen": _reopen(view.selected.version, services) if view.selected else "",
+        "token": form_token(services.form_key, user.id),
+        "workbench": services,
+        "centers": centers_view(state, services),
+    }
+
+
+def _samples(state: PageState, services: Workbench) -> tuple[tuple[str, tuple[ImagingRecord, ...]], ...]:
+    """Return the drawn records patient by patient, under short pseudonyms."""
+    groups: dict[tuple[str, str, str], list[ImagingRecord]] = {}
+    for record in services.data.sample(definition_of(state), size=SAMPLE, seed=state.seed):
+        groups.setdefault((record.core.patient_key, record.core.project, record.core.center), []).append(record)
+    return tuple((key[:9], tuple(found)) for (key, _, _), found in groups.items())
+
+
+def _reopen(version: CohortSummary, services: Workbench) -> str:
     """Return the link to the filters of a frozen definition, or nothing when it says more than filters can."""
     state = state_of(version.definition, services.catalogue)
     return state.link(version=version.ref) if state else ""
 
 
-def _add_freeze(app: FastAPI, services: Workbench, *, current_user: Dependency, may_freeze: Dependency) -> None:
+def _genuine(services: Workbench, current_user: Dependency) -> Dependency:
+    """Return the dependency of every changing route: the user, when origin and token hold."""
+
     def genuine(request: Request, token: Annotated[str, Form()], user: Annotated[User, Depends(current_user)]) -> User:
         check_origin(request.headers)
         check_token(token, services.form_key, user.id)
         return user
 
+    return genuine
+
+
+def _add_freeze(app: FastAPI, services: Workbench, *, genuine: Dependency, may_freeze: Dependency) -> None:
     @app.post("/freeze", dependencies=[Depends(may_freeze)])
     def freeze(
         user: Annotated[User, Depends(genuine)],
@@ -110,12 +163,57 @@ def _add_freeze(app: FastAPI, services: Workbench, *, current_user: Dependency, 
         purpose: Annotated[str, Form(max_length=MAX_PURPOSE)] = "",
     ) -> RedirectResponse:
         """Freeze what the form's state selects and go back to the page with the new version in view."""
-        named = title.strip()
-        if not named:
-            raise InvalidQuery("The cohort has no title.", remedy="Give it one that colleagues will recognise.")
+        asked, named, own = _state_of_form(state, services), _titled(title), narrowed(services, user)
+        version = own.versions.freeze(
+            definition_of(asked, title=named), author=user.name, title=named, purpose=purpose.strip(), project=project_of(asked, user)
+        )
+        services.audit.note(user.name, "freeze", version.ref, definition=version.definition_sha256, members=version.members_sha256)
+        return RedirectResponse(asked.link(version=version.ref, against=""), status_code=303)
+
+
+def _add_drafts(app: FastAPI, services: Workbench, templates: Environment, *, genuine: Dependency, may_freeze: Dependency) -> None:
+    @app.post("/drafts", dependencies=[Depends(may_freeze)], response_model=None)
+    def save(
+        user: Annotated[User, Depends(genuine)],
+        request: Request,
+        title: Annotated[str, Form(min_length=1, max_length=MAX_TITLE)],
+        state: Annotated[str, Form(max_length=64_000)] = "",
+        purpose: Annotated[str, Form(max_length=MAX_PURPOSE)] = "",
+        action: Annotated[str, Form(pattern="^(save|copy)$")] = "save",
+        seen: Annotated[int, Form(ge=0)] = 0,
+    ) -> Response:
+        """Save the filters as a draft; whoever comes second is shown both sides and chooses."""
+        asked, named = _state_of_form(state, services), _titled(title)
+        if action == "copy":
+            asked = replace(asked, draft="", rev=0)
+        if asked.draft:
+            own_draft(services, asked.draft, user)
+            asked = replace(asked, rev=seen or asked.rev)
+        own = narrowed(services, user)
+        try:
+            saved = save_draft(asked, own, user, title=named, purpose=purpose.strip(), project=project_of(asked, user))
+        except DraftChanged as error:
+            both = conflict(error, asked, services.catalogue, title=named, purpose=purpose.strip())
+            values = {"conflict": both, "token": form_token(services.form_key, user.id)}
+            name = "conflict.html" if wants_fragment(request) else "conflict_page.html"
+            return HTMLResponse(templates.get_template(name).render(values), 409)
+        return RedirectResponse(asked.link(page=asked.page, draft=saved.id, rev=saved.revision), status_code=303)
+
+    @app.post("/drafts/discard", dependencies=[Depends(may_freeze)])
+    def discard(user: Annotated[User, Depends(genuine)], state: Annotated[str, Form(max_length=64_000)] = "") -> RedirectResponse:
+        """Delete the draft that is open, unless somebody saved it since; the filters stay in view."""
         asked = _state_of_form(state, services)
-        version = services.versions.freeze(definition_of(asked, title=named), author=user.name, title=named, purpose=purpose.strip())
-        return RedirectResponse(asked.link(version=version.ref), status_code=303)
+        own_draft(services, asked.draft, user)
+        services.drafts.discard(asked.draft, revision=asked.rev)
+        services.audit.note(user.name, "discard-draft", asked.draft)
+        return RedirectResponse(f".{asked.link(draft='', rev=0)}", status_code=303)
+
+
+def _titled(title: str) -> str:
+    named = title.strip()
+    if not named:
+        raise InvalidQuery("The cohort has no title.", remedy="Give it one that colleagues will recognise.")
+    return named
 
 
 def _state_of_form(text: str, services: Workbench) -> PageState:
@@ -126,11 +224,13 @@ def _state_of_form(text: str, services: Workbench) -> PageState:
     return read_state(pairs, services.catalogue)
 
 
-def _add_exports(app: FastAPI, services: Workbench, *, templates: Environment) -> None:
+def _add_exports(app: FastAPI, services: Workbench, *, templates: Environment, current_user: Dependency) -> None:
     @app.get("/exports")
-    def exports(request: Request, run: Annotated[str, Query(pattern=RUN_ID)]) -> Response:
+    def exports(request: Request, run: Annotated[str, Query(pattern=RUN_ID)], user: Annotated[User, Depends(current_user)]) -> Response:
         """Return where the export of an Airflow run stands: a fragment for the page, JSON for programs."""
         export = services.exports.of_run(run)
+        if export is not None and user.projects is not None:
+            narrowed(services, user).versions.get(export.cohort)
         if export is None:
             raise NotFound("This run has not registered an export yet.", remedy="Wait for its first task, or look at the run in Airflow.")
         if "application/json" in request.headers.get("accept", ""):

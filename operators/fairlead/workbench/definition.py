@@ -29,7 +29,7 @@ MAX_NAMED: Final = 4
 def definition_of(state: PageState, *, title: str = "") -> JsonObject:
     """Return the definition document for the page's filters."""
     criteria = [criterion for name, asked in state.filters.items() for criterion in _criteria(name, asked)]
-    return _document(title, criteria)
+    return _document(title, [*_sets(state), *criteria])
 
 
 def funnel_of(state: PageState, catalogue: FieldCatalogue) -> JsonObject:
@@ -37,7 +37,23 @@ def funnel_of(state: PageState, catalogue: FieldCatalogue) -> JsonObject:
     rules = [
         {"name": rule_name(name, asked, catalogue), "where": {"all": list(_criteria(name, asked))}} for name, asked in state.filters.items()
     ]
+    if state.how:
+        rules = [{"name": f"Sets: {state.how} of {len(state.of)} versions", "where": {"all": _sets(state)}}, *rules]
     return {**_document("", []), "rules": rules}
+
+
+def _sets(state: PageState) -> list[JsonObject]:
+    """Return the set operation on the chosen versions; what is subtracted is subtracted from the first."""
+    named: list[JsonObject] = [{"cohort": ref} for ref in state.of]
+    match state.how:
+        case "union":
+            return [{"any": named}]
+        case "intersect":
+            return named
+        case "subtract":
+            return [named[0], *({"not": one} for one in named[1:])]
+        case _:
+            return []
 
 
 def _document(title: str, criteria: list[JsonObject]) -> JsonObject:
@@ -101,7 +117,9 @@ def state_of(document: JsonObject, catalogue: FieldCatalogue) -> PageState | Non
     Whether it is the same is decided by the hash of the normal form, so a wrong guess here can never show a wrong cohort.
     """
     try:
-        state = read_state((pair for node in _parts(document["include"]) for pair in _pairs(node)), catalogue)
+        parts = _parts(document["include"])
+        pairs = [pair for node in parts if not _is_set(node) for pair in _pairs(node)]
+        state = read_state([*pairs, *_set_pairs([node for node in parts if _is_set(node)])], catalogue)
         same = _sha256(definition_of(state), catalogue) == _sha256(document, catalogue)
     except (FairleadError, KeyError, TypeError, ValueError):
         return None
@@ -115,6 +133,22 @@ def _sha256(document: JsonObject, catalogue: FieldCatalogue) -> str:
 def _parts(include: JsonObject) -> list[JsonObject]:
     parts: list[JsonObject] = include.get("all", [include])
     return [part for part in parts if part != EVERYTHING]
+
+
+def _is_set(node: JsonObject) -> bool:
+    inner = node.get("not", node)
+    return "cohort" in inner or ("any" in node and all("cohort" in part for part in node["any"]))
+
+
+def _set_pairs(nodes: list[JsonObject]) -> list[tuple[str, str]]:
+    """Return the versions and the operation that :func:`_sets` makes these criteria of."""
+    if not nodes:
+        return []
+    if "any" in nodes[0]:
+        return [("how", "union"), *(("of", part["cohort"]) for part in nodes[0]["any"])]
+    kept = [node["cohort"] for node in nodes if "cohort" in node]
+    taken = [node["not"]["cohort"] for node in nodes if "not" in node]
+    return [("how", "subtract" if taken else "intersect"), *(("of", ref) for ref in (*kept, *taken))]
 
 
 def _pairs(node: JsonObject) -> Iterator[tuple[str, str]]:

@@ -13,6 +13,8 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.exceptions import HTTPException
 
 from fairlead.errors import Conflict, FairleadError, NotFound, NotPermitted, ServiceUnreachable
+from fairlead.records import ImagingRecord
+from fairlead.workbench.cards import short_label
 from fairlead.workbench.state import parameter_text
 
 FOLDER: Final = Path(__file__).parent
@@ -32,12 +34,21 @@ def _digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:10]
 
 
+def _caption(record: ImagingRecord) -> str:
+    """Return what a picture is of, in coded words: no free text of a header."""
+    core = record.core
+    named = (core.modality, core.imaging_method, core.organism)
+    shown = [short_label(one.curie, one.label or one.curie) for one in named if one is not None and one.curie]
+    part = core.body_part.label if core.body_part is not None and core.body_part.label else ""
+    return " · ".join([*(shown or [short_label(core.kind, core.kind)]), *([part] if part else []), f"{core.instances} images"])
+
+
 def environment() -> Environment:
     """Return the template environment: everything is escaped, and a name that is not given is an error."""
     templates = Environment(
         loader=FileSystemLoader(FOLDER / "templates"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    templates.filters |= {"digest": _digest, "parameter": parameter_text}
+    templates.filters |= {"digest": _digest, "parameter": parameter_text, "caption": _caption}
     return templates
 
 

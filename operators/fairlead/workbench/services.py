@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, Protocol
 
+from fairlead.cohort import AuditTrail, CohortDiff, DraftStore, Region
 from fairlead.extract import FieldCatalogue
 from fairlead.records import CohortSummary, CohortVersion, Counts, ImagingRecord, JsonObject, Scalar
 
@@ -29,10 +30,16 @@ FINAL_STATES: Final = frozenset({"published", "refused", "failed"})
 
 @dataclass(frozen=True, slots=True)
 class User:
-    """Who is signed in: a stable ``id`` that binds the form token, and the ``name`` that is written as author."""
+    """Who is signed in: a stable ``id`` that binds the form token, the ``name`` that is written as author, and what they may.
+
+    ``projects`` None is every project; ``sees_records`` False is counts only: no table, no samples, no single record.
+    """
 
     id: str
     name: str
+    may_change: bool = True
+    sees_records: bool = True
+    projects: frozenset[str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,11 +114,23 @@ class DataSource(Protocol):
         """Return one page of members in the order of their ids."""
         ...
 
+    def sample(self, definition: JsonObject, *, size: int, seed: int) -> tuple[ImagingRecord, ...]:
+        """Return members drawn evenly; the same seed gives the same."""
+        ...
+
+    def count(self, definition: JsonObject) -> Counts:
+        """Count only."""
+        ...
+
+    def record(self, record_id: str) -> ImagingRecord:
+        """Return one record; NotFound otherwise."""
+        ...
+
 
 class VersionSource(Protocol):
     """Frozen cohorts."""
 
-    def freeze(self, definition: JsonObject, *, author: str, title: str, purpose: str) -> CohortVersion:
+    def freeze(self, definition: JsonObject, *, author: str, title: str, purpose: str, project: str = "") -> CohortVersion:
         """Freeze the members of a definition as the next version."""
         ...
 
@@ -123,8 +142,20 @@ class VersionSource(Protocol):
         """Return every version of one cohort, newest first."""
         ...
 
-    def get(self, ref: str) -> CohortVersion:
-        """Return ``ID@N``; NotFound otherwise."""
+    def get(self, ref: str) -> CohortSummary:
+        """Return ``ID@N`` without its members; NotFound otherwise."""
+        ...
+
+    def diff(self, older: str, newer: str) -> CohortDiff:
+        """Return what changed between two versions."""
+        ...
+
+    def venn(self, refs: Sequence[str]) -> tuple[Region, ...]:
+        """Return the regions of two or three versions."""
+        ...
+
+    def withdrawn(self, ref: str) -> int:
+        """Return how many members of a version were withdrawn since."""
         ...
 
 
@@ -140,6 +171,14 @@ class ExportSource(Protocol):
         ...
 
 
+class PictureSource(Protocol):
+    """Small pictures of records."""
+
+    def picture(self, record: ImagingRecord) -> bytes | None:
+        """Return a PNG, or None where none may or can be shown."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Workbench:
     """Everything the page needs. ``form_key`` signs form tokens: 32 bytes, the same in every worker of the server."""
@@ -148,6 +187,9 @@ class Workbench:
     data: DataSource
     versions: VersionSource
     exports: ExportSource
+    drafts: DraftStore
+    audit: AuditTrail
+    pictures: PictureSource
     form_key: bytes
     licence: str
     profiles: tuple[str, ...] = ("basic",)

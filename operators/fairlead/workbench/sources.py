@@ -6,14 +6,26 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from fairlead.cohort import CohortStore, compile_definition, count_definition, facet_definition, parse_definition
+from fairlead.cohort import (
+    AuditTrail,
+    CohortDiff,
+    CohortStore,
+    DraftStore,
+    Region,
+    compile_definition,
+    count_definition,
+    facet_definition,
+    parse_definition,
+    venn,
+)
 from fairlead.database import open_database
 from fairlead.extract import FieldCatalogue, load_catalogue
-from fairlead.index import Index, open_index
+from fairlead.index import Criterion, Index, open_index
 from fairlead.keys import load_project_key, pseudonym
-from fairlead.records import CohortSummary, CohortVersion, ImagingRecord, JsonObject
+from fairlead.records import CohortSummary, CohortVersion, Counts, ImagingRecord, JsonObject
 from fairlead.resources import configs_folder
 from fairlead.settings import Settings
+from fairlead.workbench.pictures import ArchivedPictures
 from fairlead.workbench.services import Answer, Bucket, ExportState, Step, Workbench
 
 if TYPE_CHECKING:
@@ -49,8 +61,23 @@ class IndexedData:
 
     def records(self, definition: JsonObject, *, offset: int, limit: int) -> tuple[ImagingRecord, ...]:
         """Return one page of members in the order of their ids."""
-        criterion = compile_definition(parse_definition(definition, self.catalogue), self.cohorts.resolve)
-        return tuple(self.index.get(record_id) for record_id in self.index.members(criterion).ids[offset : offset + limit])
+        found = self.index.members(self._criterion(definition)).ids[offset : offset + limit]
+        return tuple(self.index.get(record_id) for record_id in found)
+
+    def sample(self, definition: JsonObject, *, size: int, seed: int) -> tuple[ImagingRecord, ...]:
+        """Return members drawn evenly; the same seed gives the same."""
+        return self.index.sample(self._criterion(definition), size, seed=seed)
+
+    def count(self, definition: JsonObject) -> Counts:
+        """Count only."""
+        return self.index.count(self._criterion(definition))
+
+    def record(self, record_id: str) -> ImagingRecord:
+        """Return one record."""
+        return self.index.get(record_id)
+
+    def _criterion(self, definition: JsonObject) -> Criterion:
+        return compile_definition(parse_definition(definition, self.catalogue), self.cohorts.resolve)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,10 +88,12 @@ class StoredVersions:
     index: Index
     catalogue: FieldCatalogue
 
-    def freeze(self, definition: JsonObject, *, author: str, title: str, purpose: str) -> CohortVersion:
-        """Freeze the members of a definition; the same title makes the next version of the same cohort."""
+    def freeze(self, definition: JsonObject, *, author: str, title: str, purpose: str, project: str = "") -> CohortVersion:
+        """Freeze the members of a definition; the same title in the same project makes the next version of the same cohort."""
         parsed = parse_definition(definition, self.catalogue)
-        return self.cohorts.freeze(parsed, index=self.index, catalogue=self.catalogue, author=author, title=title, purpose=purpose)
+        return self.cohorts.freeze(
+            parsed, index=self.index, catalogue=self.catalogue, author=author, title=title, purpose=purpose, project=project
+        )
 
     def newest(self) -> tuple[CohortSummary, ...]:
         """Return the newest version of every cohort, newest first."""
@@ -74,9 +103,21 @@ class StoredVersions:
         """Return every version of one cohort, newest first."""
         return self.cohorts.versions(identity)
 
-    def get(self, ref: str) -> CohortVersion:
-        """Return ``ID@N``."""
-        return self.cohorts.get(ref)
+    def get(self, ref: str) -> CohortSummary:
+        """Return ``ID@N`` without its members."""
+        return self.cohorts.summary(ref)
+
+    def diff(self, older: str, newer: str) -> CohortDiff:
+        """Return what changed between two versions."""
+        return self.cohorts.diff(older, newer, index=self.index, catalogue=self.catalogue)
+
+    def venn(self, refs: Sequence[str]) -> tuple[Region, ...]:
+        """Return the regions of two or three versions."""
+        return venn(self.cohorts, refs)
+
+    def withdrawn(self, ref: str) -> int:
+        """Return how many members of a version were withdrawn since."""
+        return len(self.cohorts.withdrawn(ref))
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +168,9 @@ def open_workbench(settings: Settings) -> Workbench:
         data=IndexedData(index, catalogue, cohorts),
         versions=StoredVersions(cohorts, index, catalogue),
         exports=ListedExports(Exports(settings, engine), settings),
+        drafts=DraftStore(engine),
+        audit=AuditTrail(engine),
+        pictures=ArchivedPictures(settings),
         form_key=pseudonym(load_project_key(settings.secrets_folder, settings.project), FORM_PURPOSE, ""),
         licence=settings.catalog.license,
         profiles=profiles(settings),

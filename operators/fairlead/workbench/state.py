@@ -1,7 +1,9 @@
 """The page's state: the filters, the open tab and the version in view, all of it in the query string, so that a link is a cohort.
 
 Parameters: ``in.FIELD=value`` and ``not.FIELD=value`` (repeatable), ``from.FIELD``/``to.FIELD`` for dates and numbers,
-``unknown.FIELD=in|out`` for records that do not say, ``tab``, ``page``, ``version=ID@N``.
+``unknown.FIELD=in|out`` for records that do not say, ``tab``, ``page``, ``version=ID@N``; ``against=ID@N`` to compare that
+version with; ``of=ID@N`` (repeatable) for versions chosen for sets, with ``how`` as a criterion; ``draft`` and ``rev`` for the
+draft that is being edited and the revision it was opened at; ``seed`` of the sample; ``q`` for words to search (never in links).
 """
 
 from __future__ import annotations
@@ -11,7 +13,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date
-from typing import Final, Literal
+from typing import Any, Final, Literal
 from urllib.parse import urlencode
 
 from fairlead.errors import InvalidInput, UnknownField
@@ -21,11 +23,15 @@ from fairlead.workbench.cards import Card, CardKind, cards_for
 
 type Unknown = Literal["", "in", "out"]
 
-TABS: Final = ("funnel", "charts", "table")
+TABS: Final = ("funnel", "charts", "samples", "table", "compare", "sets")
+HOW: Final = ("union", "intersect", "subtract")
+MAX_SETS: Final = 8
+MAX_NUMBER: Final = 1_000_000_000
 MAX_PARAMETERS: Final = 1000
 MAX_VALUE_LENGTH: Final = 256
 MAX_PAGE: Final = 10_000
 VERSION_PATTERN: Final = re.compile(r"[0-9a-f-]{1,64}(@[1-9][0-9]{0,8})?")
+DRAFT_PATTERN: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
 class InvalidQuery(InvalidInput):
@@ -62,22 +68,47 @@ class PageState:
     tab: str = TABS[0]
     page: int = 1
     version: str = ""
+    against: str = ""
+    of: tuple[str, ...] = ()
+    how: str = ""
+    draft: str = ""
+    rev: int = 0
+    seed: int = 0
+    q: str = ""
+
+    @property
+    def narrows(self) -> bool:
+        """Whether anything is asked of the records."""
+        return bool(self.filters or (self.of and self.how))
 
     def parameters(self) -> list[tuple[str, str]]:
         """Return the query parameters, defaults left out, in a fixed order: the same state gives the same link."""
         found = [pair for name, asked in self.filters.items() for pair in _parameters(name, asked)]
         found += [("tab", self.tab)] if self.tab != TABS[0] else []
         found += [("page", str(self.page))] if self.page != 1 else []
-        return found + ([("version", self.version)] if self.version else [])
+        return found + self.kept()
+
+    def kept(self, *names: str) -> list[tuple[str, str]]:
+        """Return what is neither a filter nor a place in the page (without ``names``): forms carry it along as it is."""
+        single = (("version", self.version), ("against", self.against), ("how", self.how), ("draft", self.draft))
+        numbers = (("rev", self.rev), ("seed", self.seed))
+        found = [*((name, text) for name, text in single if text), *(("of", ref) for ref in self.of)]
+        found += [(name, str(number)) for name, number in numbers if number]
+        return [pair for pair in found if pair[0] not in names]
 
     def query(self) -> str:
         """Return the query string without ``?``."""
         return urlencode(self.parameters())
 
-    def link(self, *, tab: str | None = None, page: int = 1, version: str | None = None) -> str:
-        """Return a relative link to this state with another tab, page or version."""
-        changed = replace(self, tab=tab or self.tab, page=page, version=self.version if version is None else version)
+    def link(self, *, tab: str | None = None, page: int = 1, version: str | None = None, **changes: Any) -> str:
+        """Return a relative link to this state with another tab, page, version or other changes."""
+        changed = replace(self, tab=tab or self.tab, page=page, version=self.version if version is None else version, **changes)
         return f"./?{changed.query()}"
+
+    def adding(self, name: str, **changes: Any) -> str:
+        """Return a relative link to this state with the filter of one field changed."""
+        changed = {**self.filters, name: replace(self.filters.get(name, Filter()), **changes)}
+        return f"./?{replace(self, filters=changed, page=1).query()}"
 
     def without(self, name: str) -> str:
         """Return a relative link to this state without the filter of one field."""
@@ -98,18 +129,38 @@ def read_state(pairs: Iterable[tuple[str, str]], catalogue: FieldCatalogue) -> P
         raise InvalidQuery(f"The link has {len(given)} parameters; {MAX_PARAMETERS} are the most.")
     cards = {card.field: card for card in cards_for(catalogue.fields)}
     asked: dict[str, Filter] = {}
-    plain: dict[str, str] = {}
+    plain: dict[str, str] = dict.fromkeys(PLAIN, "")
+    sets: tuple[str, ...] = ()
     for name, text in given:
         verb, dot, field_id = name.partition(".")
         if dot:
             card = _card(field_id, cards, catalogue)
             asked[card.field] = _extended(asked.get(card.field, Filter()), verb, text, card=card, catalogue=catalogue)
-        elif name in {"tab", "page", "version"}:
+        elif name == "of":
+            sets = tuple(dict.fromkeys((*sets, _version(text))))
+        elif name in PLAIN:
             plain[name] = text
         else:
             raise InvalidQuery(f"This page has no parameter {_shown(name)}.")
     filters = {name: _checked(asked[name], cards[name]) for name in cards if asked.get(name)}
-    return PageState(filters, tab=_tab(plain.get("tab", "")), page=_page(plain.get("page", "")), version=_version(plain.get("version", "")))
+    if len(sets) > MAX_SETS:
+        raise InvalidQuery(f"{len(sets)} versions are chosen; {MAX_SETS} are the most.")
+    return PageState(
+        filters,
+        tab=_one_of(plain["tab"] or TABS[0], TABS, "tab"),
+        page=_page(plain["page"]),
+        version=_version(plain["version"]),
+        against=_version(plain["against"]),
+        of=sets,
+        how=_one_of(plain["how"], HOW, "set operation") if plain["how"] and sets else "",
+        draft=_draft(plain["draft"]),
+        rev=_number(plain["rev"]),
+        seed=_number(plain["seed"]),
+        q=plain["q"].strip()[:MAX_VALUE_LENGTH],
+    )
+
+
+PLAIN: Final = ("tab", "page", "version", "against", "how", "draft", "rev", "seed", "q")
 
 
 def _card(field_id: str, cards: Mapping[str, Card], catalogue: FieldCatalogue) -> Card:
@@ -177,10 +228,22 @@ def _unknown(text: str) -> Unknown:
             raise InvalidQuery(f"Unknown values are taken 'in' or left 'out', not {_shown(text)}.")
 
 
-def _tab(text: str) -> str:
-    if text and text not in TABS:
-        raise InvalidQuery(f"There is no tab {_shown(text)}.", remedy=f"Choose one of: {', '.join(TABS)}.")
-    return text or TABS[0]
+def _one_of(text: str, known: tuple[str, ...], what: str) -> str:
+    if text not in known:
+        raise InvalidQuery(f"There is no {what} {_shown(text)}.", remedy=f"Choose one of: {', '.join(known)}.")
+    return text
+
+
+def _number(text: str) -> int:
+    if text and not (text.isascii() and text.isdigit() and int(text[:10]) <= MAX_NUMBER):
+        raise InvalidQuery(f"{_shown(text)} is no number this page knows.")
+    return int(text) if text else 0
+
+
+def _draft(text: str) -> str:
+    if text and not DRAFT_PATTERN.fullmatch(text):
+        raise InvalidQuery(f"{_shown(text)} is no draft.")
+    return text
 
 
 def _page(text: str) -> int:

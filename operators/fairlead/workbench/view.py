@@ -5,19 +5,24 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from fairlead.extract import FieldCatalogue
 from fairlead.index import label_of
-from fairlead.records import CohortSummary, CohortVersion, ImagingRecord, JsonObject, Scalar
+from fairlead.records import CohortSummary, ImagingRecord, JsonObject, Scalar
+from fairlead.workbench.access import own_drafts
 from fairlead.workbench.cards import Card, CardKind, cards_for, short_label
 from fairlead.workbench.definition import definition_of, funnel_of
-from fairlead.workbench.services import Answer, Bucket, ExportState, Step, Workbench
+from fairlead.workbench.drafting import DraftView, draft_views
+from fairlead.workbench.search import Suggestions, suggest
+from fairlead.workbench.services import Answer, Bucket, ExportState, Step, User, Workbench
 from fairlead.workbench.state import Filter, PageState, parameter_text
 
 SHOWN_VALUES: Final = 8
 ROWS_PER_PAGE: Final = 50
+LAST_PAGE: Final = 200
+"""Nobody reads on by hand beyond 10,000 records; `fairlead cohort members` lists all of them."""
 SHOWN_VERSIONS: Final = 30
 NO_FILTER: Final = "All records. Choose values on the left to narrow them."
 BYTE_UNITS: Final = ("B", "kB", "MB", "GB", "TB", "PB")
@@ -28,6 +33,7 @@ class Row:
     """One value of a card, its bar in percent of the card's commonest value, and how it is chosen."""
 
     value: str
+    raw: Scalar
     label: str
     hint: str
     patients: int
@@ -36,6 +42,12 @@ class Row:
     included: bool
     excluded: bool
     hidden: bool
+    after: int | None = None
+
+    @property
+    def becomes(self) -> int:
+        """How many patients there would be with this value chosen (or taken away again)."""
+        return self.patients if self.after is None else self.after
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,9 +107,11 @@ class TableRow:
 class VersionView:
     """The frozen version in view, with its exports."""
 
-    version: CohortVersion
+    version: CohortSummary
     history: tuple[CohortSummary, ...]
     exports: tuple[ExportState, ...]
+    withdrawn: int
+    others: tuple[CohortSummary, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,37 +130,69 @@ class PageView:
     pages: int
     versions: tuple[CohortSummary, ...]
     selected: VersionView | None
+    drafts: tuple[DraftView, ...]
+    draft: DraftView | None
+    user: User
+    suggestions: Suggestions
 
 
-def page_view(state: PageState, workbench: Workbench) -> PageView:
+def page_view(state: PageState, workbench: Workbench, user: User) -> PageView:
     """Ask the rooms and return the page."""
     definition = definition_of(state)
     answer = workbench.data.answer(definition)
     steps = workbench.data.answer(funnel_of(state, workbench.catalogue)).attrition
     cards = cards_for(workbench.catalogue.fields)
     facets = workbench.data.facets(definition, [card.field for card in cards])
-    shown = [_card(card, facets.get(card.field, ()), state, catalogue=workbench.catalogue) for card in cards]
-    on_table = state.tab == "table"
+    shown = [_after(_card(card, facets.get(card.field, ()), state, catalogue=workbench.catalogue), state, workbench) for card in cards]
+    versions = workbench.versions.newest()[:SHOWN_VERSIONS]
+    drafts = draft_views(own_drafts(workbench, user), workbench.catalogue)
     return PageView(
         state=state,
         answer=answer,
-        sentence=answer.sentence if state.filters else NO_FILTER,
+        sentence=answer.sentence if state.narrows else NO_FILTER,
         size=human_bytes(answer.counts.size_bytes),
         definition=json.dumps(definition, indent=2, ensure_ascii=False),
         cards=tuple(view for view in shown if view.card.always or view.filter or any(row.patients for row in view.rows)),
         funnel=funnel(steps),
         guilty=guilty_rule(steps) if not answer.counts.series else "",
-        table=table(workbench, definition, state.page) if on_table else (),
-        pages=max(1, -(-answer.counts.series // ROWS_PER_PAGE)),
-        versions=workbench.versions.newest()[:SHOWN_VERSIONS],
-        selected=selected_version(workbench, state.version) if state.version else None,
+        table=table(workbench, definition, state.page) if state.tab == "table" and user.sees_records else (),
+        pages=max(1, min(LAST_PAGE, -(-answer.counts.series // ROWS_PER_PAGE))),
+        versions=versions,
+        selected=selected_version(workbench, state.version, versions) if state.version else None,
+        drafts=drafts,
+        draft=next((draft for draft in drafts if draft.draft.id == state.draft), None),
+        user=user,
+        suggestions=suggest(state, facets, cards),
     )
 
 
-def selected_version(workbench: Workbench, ref: str) -> VersionView:
+def selected_version(workbench: Workbench, ref: str, newest: Sequence[CohortSummary]) -> VersionView:
     """Return the version in view; NotFound when the link names one that does not exist."""
     version = workbench.versions.get(ref)
-    return VersionView(version, workbench.versions.history(version.id), workbench.exports.of_cohort(version.ref))
+    history = workbench.versions.history(version.id)
+    others = tuple(other for other in (*history, *newest) if other.ref != version.ref)
+    exports = workbench.exports.of_cohort(version.ref)
+    return VersionView(
+        version, history, exports, workbench.versions.withdrawn(version.ref), tuple({one.ref: one for one in others}.values())
+    )
+
+
+def _after(card: CardView, state: PageState, workbench: Workbench) -> CardView:
+    """Work out what every shown value of a card in use would make of the whole; an unused card's own numbers say it already."""
+    asked, name = card.filter, card.card.field
+    if not (asked.include or asked.exclude) or card.card.kind is not CardKind.VALUES:
+        return card
+    counted = []
+    for row in card.rows:
+        if row.hidden or row.excluded:
+            counted.append(row)
+            continue
+        chosen = {parameter_text(value): value for value in asked.include}
+        other = tuple(value for text, value in chosen.items() if text != row.value)
+        include = other if row.included else (*asked.include, row.raw)
+        changed = replace(state, filters={**state.filters, name: replace(asked, include=include)})
+        counted.append(replace(row, after=workbench.data.count(definition_of(changed)).patients))
+    return replace(card, rows=tuple(counted))
 
 
 def _card(card: Card, buckets: Sequence[Bucket], state: PageState, *, catalogue: FieldCatalogue) -> CardView:
@@ -166,6 +212,7 @@ def _row(bucket: Bucket, rank: int, largest: int, asked: Filter) -> Row:
     included, excluded = value in asked.include, value in asked.exclude
     return Row(
         value=parameter_text(value),
+        raw=value,
         label=short_label(bucket.value, bucket.label),
         hint=bucket.label,
         patients=bucket.patients,
@@ -180,14 +227,23 @@ def _row(bucket: Bucket, rank: int, largest: int, asked: Filter) -> Row:
 def _absent_row(value: Scalar, asked: Filter) -> Row:
     """Keep a chosen value on the page although no record has it any more, so that it can be taken away."""
     text = parameter_text(value)
-    return Row(text, text, text, 0, 0, 0.0, included=value in asked.include, excluded=value in asked.exclude, hidden=False)
+    return Row(text, value, text, text, 0, 0, 0.0, included=value in asked.include, excluded=value in asked.exclude, hidden=False)
 
 
 def _unknown_row(bucket: Bucket | None, largest: int, asked: Filter) -> Row:
     patients, series = (bucket.patients, bucket.series) if bucket else (0, 0)
     share = min(100.0, percent(patients, largest or patients))  # unknown may be most of an archive; it must not flatten the others
     return Row(
-        "", "Unknown", "Not stated", patients, series, share, included=asked.unknown == "in", excluded=asked.unknown == "out", hidden=False
+        "",
+        "",
+        "Unknown",
+        "Not stated",
+        patients,
+        series,
+        share,
+        included=asked.unknown == "in",
+        excluded=asked.unknown == "out",
+        hidden=False,
     )
 
 

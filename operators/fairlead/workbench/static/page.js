@@ -30,12 +30,29 @@ const filters = () => [...document.querySelectorAll("#filters input[id]")];
 const drafts = () => [...document.querySelectorAll("#freeze input[id], #freeze textarea[id]")];
 const valueOf = (control) => (control.type === "checkbox" ? control.checked : control.value);
 
-document.addEventListener("htmx:beforeRequest", () => { sent = new Map(filters().map((control) => [control.id, valueOf(control)])); });
+let asked = 0;
+let shown = 0; // an answer that was asked for before the one on the screen is dropped
+const turn = new WeakMap();
+
+let posting = false; // a form is being sent: filters that change meanwhile wait for its answer
+const given = (control) => (control.type === "checkbox" ? control.defaultChecked : control.defaultValue);
+
+document.addEventListener("htmx:beforeRequest", (event) => {
+  if (event.detail.target?.id !== "page") return;
+  const post = event.detail.requestConfig.verb === "post";
+  if (posting && !post) { event.preventDefault(); return; }
+  posting = post;
+  turn.set(event.detail.xhr, ++asked);
+  sent = new Map(filters().map((control) => [control.id, post ? given(control) : valueOf(control)]));
+});
+document.addEventListener("htmx:afterRequest", (event) => { if (event.detail.requestConfig.verb === "post") posting = false; });
 
 document.addEventListener("htmx:beforeSwap", (event) => {
   const answer = event.detail;
   if (answer.xhr.status < 400) {
     if (answer.target.id !== "page") return;
+    if (turn.get(answer.xhr) < shown) { answer.shouldSwap = false; return; }
+    shown = turn.get(answer.xhr);
     keep(answer.requestConfig.verb === "post");
     answer.target = document.getElementById("page"); // an earlier answer may have replaced the one this request was sent from
     return;
@@ -86,11 +103,64 @@ function alertUser(text) {
   document.getElementById("alerts").replaceChildren(box);
 }
 
-// --- keys: / goes to the filters, f to the freeze form --------------------------------------------------------------------
+// --- undo and redo: every view is a link, so the steps are links -----------------------------------------------------------
+
+const steps = { past: [], future: [], here: null };
+
+function remember() {
+  const here = document.getElementById("permalink")?.getAttribute("href") ?? null;
+  if (here === null || here === steps.here) return mayStep();
+  if (steps.going) steps.going = false;
+  else if (steps.here !== null) { steps.past.push(steps.here); steps.future = []; }
+  steps.here = here;
+  mayStep();
+}
+
+function mayStep() {
+  const [undo, redo] = ["undo", "redo"].map((name) => document.getElementById(name));
+  if (undo) undo.disabled = steps.past.length === 0;
+  if (redo) redo.disabled = steps.future.length === 0;
+}
+
+function step(from, to) {
+  const link = from.pop();
+  if (link === undefined) return;
+  to.push(steps.here);
+  steps.going = true;
+  htmx.ajax("GET", link, { source: "#page", target: "#page", swap: "outerHTML" });
+}
+
+document.addEventListener("click", (event) => {
+  if (event.target.id === "undo") step(steps.past, steps.future);
+  if (event.target.id === "redo") step(steps.future, steps.past);
+});
+document.addEventListener("keydown", (event) => {
+  if (!(event.ctrlKey || event.metaKey) || event.key.toLowerCase() !== "z" || event.target.matches?.("input:not([type=checkbox]), textarea, select")) return;
+  event.preventDefault();
+  if (event.shiftKey) step(steps.future, steps.past);
+  else step(steps.past, steps.future);
+});
+
+// --- pictures: asked for when they come into view; where there is none, the words stay ------------------------------------------
+
+const seen = new IntersectionObserver((found) => {
+  for (const one of found.filter((each) => each.isIntersecting)) { seen.unobserve(one.target); show_(one.target); }
+});
+
+function show_(frame) {
+  const image = new Image();
+  image.alt = "";
+  image.addEventListener("load", () => frame.replaceChildren(image));
+  image.addEventListener("error", () => { frame.textContent = "No picture"; });
+  image.src = frame.dataset.picture;
+}
+
+// --- keys: / goes to the search box, f to the freeze form, d to the comparison --------------------------------------------------------------------
 
 document.addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey || event.target.matches?.("input:not([type=checkbox]), textarea, select")) return;
-  const goal = { "/": "#filters input:not([type=hidden])", f: "#freeze-title" }[event.key];
+  if (event.key === "d") document.getElementById("tab-compare")?.click();
+  const goal = { "/": "#q", f: "#freeze-title" }[event.key];
   if (goal && document.querySelector(goal)) {
     event.preventDefault();
     document.querySelector(goal).focus();
@@ -228,6 +298,8 @@ document.addEventListener("click", (event) => {
 // --- after every load and swap ------------------------------------------------------------------------------------------------
 
 function prepare() {
+  remember();
+  document.querySelectorAll(".frame:not([data-asked])").forEach((frame) => { frame.dataset.asked = ""; seen.observe(frame); });
   document.querySelectorAll(".chart:not([data-drawn])").forEach((place) => { place.dataset.drawn = ""; draw(place); });
   const dag = document.getElementById("export")?.dataset.dag;
   document.querySelectorAll(".exports .export:not([data-final])").forEach((export_) => { watch(dag, export_.dataset.run, export_.parentElement); });

@@ -1,0 +1,167 @@
+"""Two versions side by side, and the regions of two or three: what the tabs Compare and Sets show."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+from fairlead.records import CohortSummary, ImagingRecord, JsonObject
+from fairlead.workbench.cards import short_label
+from fairlead.workbench.definition import definition_of
+from fairlead.workbench.services import Bucket, User, Workbench
+from fairlead.workbench.state import PageState
+
+COMPARED: Final = (("modality", "Modality"), ("body_part", "Body part"), ("patient.sex", "Sex"), ("manufacturer", "Manufacturer"))
+SHOWN: Final = 8
+PICTURES: Final = 6
+CAUSE_WORDS: Final[Mapping[str, str]] = {
+    "definition": "the definition was changed",
+    "data": "data arrived, left or were corrected",
+    "mapping": "terms are mapped otherwise",
+    "withdrawn": "consent was withdrawn",
+}
+LETTERS: Final = "ABC"
+WORKABLE: Final = (2, 3)
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """One value in both versions: patients and the share of the commonest."""
+
+    label: str
+    before: int
+    after: int
+    before_percent: float
+    after_percent: float
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """What changed from ``a`` to ``b``: words, numbers, causes, distributions, and links to who joined and who left."""
+
+    a: CohortSummary
+    b: CohortSummary
+    words: tuple[str, ...]
+    numbers: tuple[tuple[str, int], ...]
+    causes: tuple[tuple[str, int], ...]
+    exact: bool
+    distributions: tuple[tuple[str, tuple[Pair, ...]], ...]
+    joined: tuple[ImagingRecord, ...]
+    left: tuple[ImagingRecord, ...]
+    joined_link: str
+    left_link: str
+
+
+def comparison(state: PageState, workbench: Workbench, user: User) -> Comparison | None:
+    """Return the comparison that the link asks for: the version in view with ``against``, else with the version before it."""
+    if not state.version:
+        return None
+    b = workbench.versions.get(state.version)
+    a = workbench.versions.get(state.against) if state.against else _before(b, workbench)
+    if a is None or a.ref == b.ref:
+        return None
+    found = workbench.versions.diff(a.ref, b.ref)
+    new, old = (PageState(of=refs, how="subtract") for refs in ((b.ref, a.ref), (a.ref, b.ref)))
+    seen = PICTURES if user.sees_records else 0
+    return Comparison(
+        a,
+        b,
+        words=found.definition_changes,
+        numbers=tuple((kind, found.count(kind)) for kind in ("added", "removed", "revised")),
+        causes=tuple((CAUSE_WORDS[cause], number) for cause, number in found.causes().items() if number),
+        exact=found.exact,
+        distributions=tuple(_distributions(a, b, workbench)),
+        joined=workbench.data.sample(definition_of(new), size=seen, seed=state.seed) if seen else (),
+        left=workbench.data.sample(definition_of(old), size=seen, seed=state.seed) if seen else (),
+        joined_link=new.link(),
+        left_link=old.link(),
+    )
+
+
+def _before(version: CohortSummary, workbench: Workbench) -> CohortSummary | None:
+    earlier = [other for other in workbench.versions.history(version.id) if other.version < version.version]
+    return max(earlier, key=lambda other: other.version, default=None)
+
+
+def _distributions(a: CohortSummary, b: CohortSummary, workbench: Workbench) -> Iterator[tuple[str, tuple[Pair, ...]]]:
+    named = {field: title for field, title in COMPARED if field in workbench.catalogue.fields}
+    before, after = (workbench.data.facets(_members(version), list(named)) for version in (a, b))
+    for field, title in named.items():
+        pairs = _pairs(before.get(field, ()), after.get(field, ()))
+        if pairs:
+            yield title, pairs
+
+
+def _members(version: CohortSummary) -> JsonObject:
+    return definition_of(PageState(of=(version.ref,), how="union"))
+
+
+def _pairs(before: Sequence[Bucket], after: Sequence[Bucket]) -> tuple[Pair, ...]:
+    counts: dict[str, list[int]] = {}
+    for side, buckets in enumerate((before, after)):
+        for bucket in buckets:
+            label = short_label(bucket.value, bucket.label)
+            counts.setdefault(label, [0, 0])[side] += bucket.patients
+    largest = max((max(both) for both in counts.values()), default=0) or 1
+    ranked = sorted(counts.items(), key=lambda item: (-max(item[1]), item[0]))[:SHOWN]
+    return tuple(Pair(label, was, now, round(100 * was / largest, 1), round(100 * now / largest, 1)) for label, (was, now) in ranked)
+
+
+@dataclass(frozen=True, slots=True)
+class Circle:
+    """One version of the diagram under its letter."""
+
+    letter: str
+    version: CohortSummary
+
+
+@dataclass(frozen=True, slots=True)
+class Combination:
+    """A set operation on offer, with its numbers before anybody chooses it."""
+
+    words: str
+    series: int
+    patients: int | None
+    link: str
+    chosen: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SetsView:
+    """A Venn diagram of two or three versions: ``regions`` by the letters inside, and the operations."""
+
+    circles: tuple[Circle, ...]
+    regions: Mapping[str, int]
+    combinations: tuple[Combination, ...]
+
+
+def sets_view(state: PageState, workbench: Workbench) -> SetsView | None:
+    """Return the diagram of the versions that the link names; None when they are not two or three."""
+    if len(state.of) not in WORKABLE:
+        return None
+    found = workbench.versions.venn(state.of)
+    letters = LETTERS[: len(state.of)]
+    circles = tuple(Circle(letter, workbench.versions.get(ref)) for letter, ref in zip(letters, state.of, strict=True))
+    series = {_inside(region.inside): region.series for region in found}
+    patients = {_inside(region.inside): region.patients for region in found}
+    return SetsView(circles, series, tuple(_combinations(state, letters, series, patients)))
+
+
+def _inside(inside: Sequence[bool]) -> str:
+    return "".join(letter for letter, member in zip(LETTERS, inside, strict=False) if member)
+
+
+def _combinations(state: PageState, letters: str, series: Mapping[str, int], patients: Mapping[str, int | None]) -> Iterator[Combination]:
+    def offered(words: str, chosen: Sequence[str], how: str, of: tuple[str, ...]) -> Combination:
+        noted = [patients[region] for region in chosen]
+        # A patient can have series in several regions only of a union, and then every region is counted once for patients too.
+        known = sum(number or 0 for number in noted) if None not in noted and how == "union" else None
+        link = replace(state, of=of, how=how, filters={}, tab="funnel", version="", against="").query()
+        return Combination(words, sum(series[region] for region in chosen), known, f"./?{link}", (state.of, state.how) == (of, how))
+
+    yield offered(" or ".join(letters), list(series), "union", state.of)
+    yield offered(" and ".join(letters), [letters], "intersect", state.of)
+    for place, letter in enumerate(letters):
+        rest = state.of[:place] + state.of[place + 1 :]
+        yield offered(f"{letter} without {letters.replace(letter, '')}", [letter], "subtract", (state.of[place], *rest))

@@ -1,0 +1,100 @@
+"""Compare, sets, search, samples and pictures, as a browser without scripts gets them."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from fairlead.records import CohortSummary
+from fairlead.workbench import Workbench, definition_of, state_of
+from fairlead.workbench.state import read_state
+from workbench.builders import a_series
+from workbench.fakes import Client, Page, mounted
+
+
+def freeze(services: Workbench, title: str, **filters: str) -> CohortSummary:
+    """Freeze a cohort of one filter each."""
+    pairs = [(name.replace("__", "."), value) for name, value in filters.items()]
+    document = definition_of(read_state(pairs, services.catalogue), title=title)
+    return services.versions.freeze(document, author="ada", title=title, purpose="")
+
+
+@pytest.fixture
+def versions(fresh: Workbench) -> tuple[CohortSummary, CohortSummary, CohortSummary]:
+    """Return CT v1, CT v2 (older patients only) and Women."""
+    first = freeze(fresh, "CT", in__modality="DCM:CT")
+    second = freeze(fresh, "CT", in__modality="DCM:CT", **{"from__patient.age_years": "45"})
+    return first, second, freeze(fresh, "Women", **{"in__patient.sex": "F"})
+
+
+@pytest.fixture
+def client(fresh: Workbench) -> Client:
+    return Client(mounted(fresh))
+
+
+def test_a_version_is_compared_with_the_one_before_in_words_numbers_and_causes(client: Client, versions) -> None:  # type: ignore[no-untyped-def]
+    page = Page(client.get(f"?tab=compare&version={versions[1].ref}").text)
+    assert "CT v1 → CT v2" in page.text
+    assert "added 0 removed 4 revised 0" in page.text
+    assert "the definition was changed (4)" in page.text
+    assert "condition added: age is at least 45 years" in page.text
+    assert "Modality Value v1 v2 Bars CT 12 8" in page.text
+    [link] = [found["href"] for found in page.all("a") if "how=subtract" in (found["href"] or "")]
+    assert "4 patients" in Page(client.get((link or "").removeprefix("./")).text).text
+
+
+def test_any_two_versions_are_compared(client: Client, versions) -> None:  # type: ignore[no-untyped-def]
+    page = Page(client.get(f"?tab=compare&version={versions[2].ref}&against={versions[0].ref}").text)
+    assert "added 0 removed 6 revised 0" in page.text
+
+
+def test_three_versions_overlap_as_the_set_operations_say(client: Client, versions) -> None:  # type: ignore[no-untyped-def]
+    marked = "&".join(f"of={version.ref}" for version in versions)
+    html = client.get(f"?tab=sets&{marked}").text
+    offered = dict(re.findall(r'<th scope="row">([^<]+)</th><td class="n">(\d+)</td>', html))
+    assert offered == {"A or B or C": "12", "A and B and C": "4", "A without BC": "2", "B without AC": "0", "C without AB": "0"}
+    links = [found["href"] or "" for found in Page(html).all("a") if "how=" in (found["href"] or "")]
+    for words, link in zip(offered, links, strict=True):
+        assert f"{offered[words]} series" in Page(client.get(link.removeprefix("./")).text).text, words
+
+
+def test_a_set_operation_is_frozen_as_a_definition_and_opens_again(client: Client, fresh: Workbench, versions) -> None:  # type: ignore[no-untyped-def]
+    link = f"?of={versions[0].ref}&of={versions[2].ref}&how=subtract&in.manufacturer=Siemens Healthineers"
+    page = Page(client.get(link).text)
+    answer = client.post("freeze", {"token": page.value_of("token"), "state": page.value_of("state"), "title": "Men"})
+    version = fresh.versions.get(fresh.versions.newest()[0].ref)
+    assert version.title == "Men"
+    assert "Sets: subtract of 2 versions" in page.text
+    assert answer.headers["location"].startswith("./?in.manufacturer=Siemens+Healthineers&version=")
+    again = state_of(version.definition, fresh.catalogue)
+    assert again is not None
+    assert (again.how, again.of) == ("subtract", (versions[0].ref, versions[2].ref))
+
+
+def test_words_become_values_with_counts_and_one_link_for_all_of_them(client: Client) -> None:
+    page = Page(client.get("?q=chest ct siem 2016").text)
+    assert "Body part: Chest 12" in page.text
+    assert "Manufacturer: Siemens Healthineers 7" in page.text
+    [link] = [found["href"] for found in page.all("a", **{"class": "chip"})][:1]
+    assert "2 patients" in Page(client.get((link or "").removeprefix("./")).text).text
+    assert "No value here begins with spaceship." in Page(client.get("suggest?q=ct spaceship").text).text
+
+
+def test_what_a_value_would_make_of_the_whole_stands_beside_it(client: Client) -> None:
+    html = client.get("?in.modality=DCM:CT").text
+    assert "with it 20 patients" in html  # MR
+    assert "without it 24 patients" in html  # CT taken away again
+
+
+def test_the_sample_is_drawn_by_its_seed(client: Client) -> None:
+    first, again, other = (client.get(f"?tab=samples&seed={seed}").text for seed in (1, 1, 2))
+    drawn = [re.findall(r"data-picture=\"([^\"]+)", html) for html in (first, again, other)]
+    assert len(drawn[0]) == 24
+    assert drawn[0] == drawn[1] != drawn[2]
+
+
+def test_a_record_without_a_file_has_no_picture_and_an_unknown_one_is_not_found(client: Client, fresh: Workbench) -> None:
+    fresh.data.index.put([a_series(99)])  # type: ignore[attr-defined]
+    assert client.get("picture?record=local:default:1.2.3.99").status_code == 204
+    assert client.get("picture?record=../../etc/passwd").status_code == 404
