@@ -45,7 +45,7 @@ def texts(root: etree._Element, path: str) -> list[str]:
 def test_oai_says_who_it_is(client: TestClient):
     root = oai(client, verb="Identify")
     assert texts(root, ".//o:protocolVersion") + texts(root, ".//o:deletedRecord") == ["2.0", "persistent"]
-    assert texts(oai(client, verb="ListMetadataFormats"), ".//o:metadataPrefix") == ["oai_dc"]
+    assert texts(oai(client, verb="ListMetadataFormats"), ".//o:metadataPrefix") == ["oai_dc", "oai_datacite", "dcat"]
 
 
 def test_oai_lists_published_written_and_withdrawn_datasets(client: TestClient, publish: Publish, bearer: Bearer, settings, engine):

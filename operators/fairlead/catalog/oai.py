@@ -1,4 +1,4 @@
-"""OAI-PMH 2.0: datasets for harvesters of libraries, in Dublin Core, with deletions that stay.
+"""OAI-PMH 2.0: datasets for harvesters of libraries, in Dublin Core, DataCite and DCAT, with deletions that stay.
 
 Source: http://www.openarchives.org/OAI/openarchivesprotocol.html; oai_dc; ``deletedRecord=persistent``.
 """
@@ -9,31 +9,25 @@ import base64
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Final
 from urllib.parse import urlsplit
 
 from lxml import etree
-from rdflib import DCTERMS, FOAF, Graph, URIRef
 
 from fairlead.catalog.corpus import Corpus, Item
 from fairlead.catalog.documents import Documents
+from fairlead.catalog.oai_formats import FORMATS, clean
 from fairlead.database import utc_now
-from fairlead.publish.graph import concepts
-from fairlead.publish.vocabulary import DCAT
 
 OAI: Final = "http://www.openarchives.org/OAI/2.0/"
-OAI_DC: Final = "http://www.openarchives.org/OAI/2.0/oai_dc/"
-DC: Final = "http://purl.org/dc/elements/1.1/"
 XSI: Final = "http://www.w3.org/2001/XMLSchema-instance"
 XML: Final = "http://www.w3.org/XML/1998/namespace"
 SCHEMA: Final = f"{OAI} http://www.openarchives.org/OAI/2.0/OAI-PMH.xsd"
-PREFIX: Final = "oai_dc"
 PAGE: Final = 100
 SECONDS: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
 DAY: Final = re.compile(r"\d{4}-\d\d-\d\d")
-NOT_XML: Final = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 ARGUMENTS: Final[Mapping[str, tuple[frozenset[str], frozenset[str]]]] = {
     "Identify": (frozenset(), frozenset()),
     "ListMetadataFormats": (frozenset(), frozenset({"identifier"})),
@@ -57,6 +51,7 @@ class OaiError(Exception):
 class Window:
     """Which part of a list is asked for."""
 
+    prefix: str
     since: str | None = None
     until: str | None = None
     offset: int = 0
@@ -80,7 +75,7 @@ class Repository:
         try:
             given = _checked(arguments)
             for name, value in given.items():
-                request.set(name, _clean(value))
+                request.set(name, clean(value))
             self._fill(root, given)
         except OaiError as error:
             if error.code in ("badVerb", "badArgument"):
@@ -97,12 +92,12 @@ class Repository:
             case "ListMetadataFormats":
                 if "identifier" in given:
                     self._find(given["identifier"])
-                _format(_add(root, verb))
+                _formats(_add(root, verb))
             case "ListSets":
                 raise OaiError("noSetHierarchy", "This repository has no sets.")
             case "GetRecord":
                 _require_format(given)
-                self._record(_add(root, verb), self._find(given["identifier"]))
+                self._record(_add(root, verb), self._find(given["identifier"]), given["metadataPrefix"])
             case _:
                 self._list(root, given)
 
@@ -128,11 +123,11 @@ class Repository:
             if given["verb"] == "ListIdentifiers":
                 self._header(parent, item)
             else:
-                self._record(parent, item)
+                self._record(parent, item, window.prefix)
         following = window.offset + PAGE
         if len(chosen) > PAGE:
             more = following < len(chosen)
-            token = _add(parent, "resumptionToken", _token(Window(window.since, window.until, following)) if more else None)
+            token = _add(parent, "resumptionToken", _token(replace(window, offset=following)) if more else None)
             token.set("completeListSize", str(len(chosen)))
             token.set("cursor", str(window.offset))
 
@@ -152,37 +147,11 @@ class Repository:
         _add(header, "identifier", self._identifier(item))
         _add(header, "datestamp", stamp(item.changed_at))
 
-    def _record(self, parent: etree._Element, item: Item) -> None:
+    def _record(self, parent: etree._Element, item: Item, prefix: str) -> None:
         record = _add(parent, "record")
         self._header(record, item)
         if not item.deleted:
-            dc = etree.SubElement(_add(record, "metadata"), f"{{{OAI_DC}}}dc", nsmap={"oai_dc": OAI_DC, "dc": DC})
-            dc.set(f"{{{XSI}}}schemaLocation", f"{OAI_DC} http://www.openarchives.org/OAI/2.0/oai_dc.xsd")
-            for name, value in _dublin_core(item):
-                etree.SubElement(dc, f"{{{DC}}}{name}").text = _clean(value)
-
-
-def _dublin_core(item: Item) -> list[tuple[str, str]]:
-    if item.record is None:
-        return _dublin_core_of(item.entry.graph() if item.entry else Graph(), item.iri)
-    record = item.record
-    pairs = [("title", record.title), ("identifier", item.iri), ("description", record.description), ("type", "Dataset")]
-    pairs += [("creator", creator.name) for creator in record.creators]
-    pairs += [("publisher", record.publisher.name), ("date", record.issued.date().isoformat()), ("language", record.language)]
-    pairs += [("subject", concept.label or concept.raw) for concept in concepts(record)] + [("subject", word) for word in record.keywords]
-    pairs += [("format", kind) for kind in sorted({part.media_type for part in record.distributions})]
-    return [*pairs, ("rights", record.license), ("rights", record.access_rights)]
-
-
-def _dublin_core_of(graph: Graph, iri: str) -> list[tuple[str, str]]:
-    node = URIRef(iri)
-    pairs = [("identifier", iri), ("type", "Dataset")]
-    plain = (("title", DCTERMS.title), ("description", DCTERMS.description), ("subject", DCAT.keyword), ("rights", DCTERMS.license))
-    for name, predicate in plain:
-        pairs += sorted((name, str(value)) for value in graph.objects(node, predicate))
-    for name, predicate in (("publisher", DCTERMS.publisher), ("creator", DCTERMS.creator)):
-        pairs += sorted((name, str(graph.value(agent, FOAF.name) or agent)) for agent in graph.objects(node, predicate))
-    return pairs
+            FORMATS[prefix].write(_add(record, "metadata"), item, self._documents)
 
 
 def stamp(moment: datetime) -> str:
@@ -208,8 +177,8 @@ def _checked(arguments: Sequence[tuple[str, str]]) -> dict[str, str]:
 
 
 def _require_format(given: Mapping[str, str]) -> None:
-    if given["metadataPrefix"] != PREFIX:
-        raise OaiError("cannotDisseminateFormat", f"Records are there as {PREFIX}.")
+    if given["metadataPrefix"] not in FORMATS:
+        raise OaiError("cannotDisseminateFormat", f"Records are there as {', '.join(FORMATS)}.")
 
 
 def _window(given: Mapping[str, str]) -> Window:
@@ -223,7 +192,7 @@ def _window(given: Mapping[str, str]) -> Window:
         raise OaiError("badArgument", "from and until have one granularity, and from comes first.")
     if until and len(given["until"]) == len("2026-01-01"):
         until = f"{given['until']}T23:59:59Z"
-    return Window(since, until)
+    return Window(given["metadataPrefix"], since, until)
 
 
 def _moment(text: str | None) -> str | None:
@@ -244,25 +213,31 @@ def _within(moment: str, window: Window) -> bool:
 
 
 def _token(window: Window) -> str:
-    return base64.urlsafe_b64encode(json.dumps([window.since, window.until, window.offset]).encode()).decode()
+    return base64.urlsafe_b64encode(json.dumps([window.prefix, window.since, window.until, window.offset]).encode()).decode()
 
 
 def _window_of(token: str) -> Window:
     """Return what a token stands for; it holds no state of ours, so it never expires."""
     try:
-        since, until, offset = json.loads(base64.urlsafe_b64decode(token.encode("ascii")))
-        if not isinstance(offset, int) or offset < 0 or not all(value is None or isinstance(value, str) for value in (since, until)):
+        prefix, since, until, offset = json.loads(base64.urlsafe_b64decode(token.encode("ascii")))
+        if (
+            prefix not in FORMATS
+            or not isinstance(offset, int)
+            or offset < 0
+            or not all(value is None or isinstance(value, str) for value in (since, until))
+        ):
             raise ValueError("token")
     except (ValueError, TypeError, RecursionError) as error:
         raise OaiError("badResumptionToken", "This is no token of ours.") from error
-    return Window(since, until, offset)
+    return Window(prefix, since, until, offset)
 
 
-def _format(parent: etree._Element) -> None:
-    entry = _add(parent, "metadataFormat")
-    _add(entry, "metadataPrefix", PREFIX)
-    _add(entry, "schema", "http://www.openarchives.org/OAI/2.0/oai_dc.xsd")
-    _add(entry, "metadataNamespace", OAI_DC)
+def _formats(parent: etree._Element) -> None:
+    for prefix, known in FORMATS.items():
+        entry = _add(parent, "metadataFormat")
+        _add(entry, "metadataPrefix", prefix)
+        _add(entry, "schema", known.schema)
+        _add(entry, "metadataNamespace", known.namespace)
 
 
 def _name(local: str) -> str:
@@ -272,10 +247,5 @@ def _name(local: str) -> str:
 def _add(parent: etree._Element, local: str, text: str | None = None) -> etree._Element:
     element = etree.SubElement(parent, _name(local))
     if text is not None:
-        element.text = _clean(text)
+        element.text = clean(text)
     return element
-
-
-def _clean(text: str) -> str:
-    """Return text without the characters that XML 1.0 has no way to write."""
-    return NOT_XML.sub(" ", text)

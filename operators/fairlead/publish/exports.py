@@ -255,9 +255,10 @@ class Exports:
 
     def _require_no_residue(self, folder: Path, record: DatasetRecord, given: Ingredients) -> None:
         text = texts_of(folder)
-        contact = self._settings.catalog.contact_email
-        require_no_address(text, ours=contact)
-        for words in (given.site.words.publisher_name, contact):
+        words_of_ours = given.site.words
+        ours = (words_of_ours.contact_email, words_of_ours.health.access_body_email)
+        require_no_address(text, ours=ours)
+        for words in filter(None, (words_of_ours.publisher_name, words_of_ours.health.access_body, *ours)):
             text = text.replace(words, "")  # a centre publishes under the name that its headers hold
         dates = {f"{moment:%Y-%m-%d}" for moment in (record.issued, record.modified, given.approval.decided_at)}
         traces = self._upstream.identity(given.records.values(), profile=given.parameters.profile)

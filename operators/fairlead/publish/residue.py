@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -33,14 +33,15 @@ def texts_of(folder: Path) -> str:
     return "\n".join(dict.fromkeys(line for line in lines if line and not ELSEWHERE.fullmatch(line)))
 
 
-def require_no_address(text: str, *, ours: str) -> None:
-    """Raise when a text holds an e-mail address other than our own contact.
+def require_no_address(text: str, *, ours: Iterable[str]) -> None:
+    """Raise when a text holds an e-mail address other than our own contacts.
 
     Raises
     ------
     CheckFailed : it does.
     """
-    if any(found.casefold() != ours.casefold() for found in EMAIL.findall(text)):
+    known = {address.casefold() for address in ours}
+    if any(found.casefold() not in known for found in EMAIL.findall(text)):
         raise residue("an e-mail address")
 
 

@@ -194,8 +194,10 @@ def datacite(record: DatasetRecord, *, site: Site) -> JsonObject:
         "relatedIdentifiers": [{"relatedIdentifier": site.catalog, "relatedIdentifierType": "URL", "relationType": "IsPartOf"}],
     }
     if pid and kind == "doi":
-        document |= {"doi": pid.removeprefix("https://doi.org/"), "prefix": site.words.pid.prefix}
-        document["suffix"] = document["doi"].partition("/")[2]
+        del document["identifiers"]  # the JSON schema of 4.5 has a DOI of its own, and others beside it
+        document["doi"] = pid.removeprefix("https://doi.org/")
+        document["prefix"], _, document["suffix"] = document["doi"].partition("/")
+        document["alternateIdentifiers"] = [{"alternateIdentifier": here, "alternateIdentifierType": "URL"}]
     return document
 
 
