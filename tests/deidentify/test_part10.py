@@ -10,11 +10,11 @@ from io import BytesIO
 from pathlib import Path
 
 import pytest
-from pydicom import dcmread
+from pydicom import dcmread, dcmwrite
 from pydicom.dataset import Dataset
 from pydicom.encaps import encapsulate, generate_frames
 
-from deidentify.ct_builders import KEY, a_ct, as_file
+from deidentify.ct_builders import KEY, a_ct, as_file, encode
 from fairlead.deidentify import Deidentifier, Profile, deidentify_file
 from fairlead.deidentify.part10 import DEFER_BYTES, read_source
 from fairlead.deidentify.parts import Span, size_of
@@ -115,6 +115,17 @@ def test_every_native_encoding_keeps_its_pixels(tmp_path: Path, syntax: str) -> 
     outcome = deidentify_file(written(tmp_path / "a", as_file(image)), ENGINE)
     output = dcmread(BytesIO(outcome.content))
     assert (output.file_meta.TransferSyntaxUID, output.PixelData == image.PixelData) == (syntax, True)
+
+
+@pytest.mark.parametrize("syntax", ["1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2"])
+def test_what_was_not_changed_is_written_as_pydicom_would(tmp_path: Path, syntax: str) -> None:
+    source = a_ct(AccessionNumber="", LossyImageCompressionRatio="1.5", RedPaletteColorLookupTableData=b"ab" * 40_000, Rows=3)
+    source.file_meta.TransferSyntaxUID = syntax
+    buffer = BytesIO()
+    little = not syntax.endswith(".2.2")
+    dcmwrite(buffer, source, implicit_vr=syntax.endswith("8.1.2"), little_endian=little, enforce_file_format=True)
+    read = dcmread(BytesIO(buffer.getvalue()))
+    assert encode(read, syntax=syntax).endswith(buffer.getvalue()[read.file_meta.FileMetaInformationGroupLength + 144 :])
 
 
 SAME = """

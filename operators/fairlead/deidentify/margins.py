@@ -63,9 +63,11 @@ def native_size(dataset: Dataset, tag: int) -> int | None:
 
 
 def _of_native(span: Span, stated: int | None) -> Iterator[bytes]:
-    yield span.head(MARGIN_BYTES)
-    begin = max(span.size - MARGIN_BYTES, 0) if stated is None else max(min(stated, span.size - MARGIN_BYTES), 0)
-    yield from _overlapping(span, begin)
+    last = max(span.size - MARGIN_BYTES, 0)
+    begin = last if stated is None else min(stated, last)
+    with span.path.open("rb") as file:
+        yield from _pieces(file, span.offset, min(span.size, MARGIN_BYTES))
+        yield from _shared(_pieces(file, span.offset + begin, span.size - begin))
 
 
 def _of_fragments(span: Span, *, little: bool) -> Iterator[bytes]:
@@ -96,12 +98,6 @@ def _batches(pieces: Iterator[bytes]) -> Iterator[bytes]:
             yield b"\x01\0".join(waiting)
             waiting, size = [], 0
     yield b"\x01\0".join(waiting)
-
-
-def _overlapping(span: Span, begin: int = 0) -> Iterator[bytes]:
-    """Yield the bytes of a span from ``begin`` on in blocks."""
-    with span.path.open("rb") as file:
-        yield from _shared(_pieces(file, span.offset + begin, span.size - begin))
 
 
 def _shared(pieces: Iterator[bytes]) -> Iterator[bytes]:

@@ -18,11 +18,12 @@ from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset, FileDataset
 from pydicom.errors import BytesLengthException, InvalidDicomError
 from pydicom.filebase import DicomBytesIO
-from pydicom.filewriter import write_dataset, write_file_meta_info
+from pydicom.filewriter import write_data_element, write_file_meta_info
 from pydicom.tag import BaseTag, Tag
 from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
+from pydicom.valuerep import EXPLICIT_VR_LENGTH_32
 
-from fairlead.deidentify.elements import PIXEL_TAGS, element_of, encodings_of, like
+from fairlead.deidentify.elements import PIXEL_TAGS, Element, element_of, encodings_of, like
 from fairlead.deidentify.parts import Part, Parts, Span, size_of
 from fairlead.deidentify.stamp import PREAMBLE, new_meta
 from fairlead.deidentify.table import vr_of
@@ -34,6 +35,7 @@ NAMED_BY: Final = ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID")
 UNDEFINED_LENGTH: Final = 0xFFFFFFFF
 DEFER_BYTES: Final = 64 * 1024
 LONG_VRS: Final = frozenset({"OB", "OD", "OF", "OL", "OV", "OW", "UN"})
+SHORT_LENGTH: Final = 0xFFFF
 CUT_OFF: Final = "The file ends in the middle of an element."
 ITEM, DELIMITER = (0xFFFE, 0xE000), (0xFFFE, 0xE0DD)
 DAMAGE: Final = (
@@ -216,11 +218,33 @@ def _deflated(dataset: Dataset) -> bytes:
 def _encoded(dataset: Dataset) -> bytes:
     if not len(dataset):
         return b""
-    buffer = DicomBytesIO()
-    implicit, little = dataset.original_encoding
-    buffer.is_implicit_VR, buffer.is_little_endian = bool(implicit), bool(little)
-    write_dataset(buffer, dataset, encodings_of(dataset))
+    implicit, little = bool(dataset.original_encoding[0]), bool(dataset.original_encoding[1])
+    buffer, encodings = DicomBytesIO(), encodings_of(dataset)
+    buffer.is_implicit_VR, buffer.is_little_endian = implicit, little
+    for tag in sorted(dataset.keys()):
+        element = element_of(dataset, tag)
+        if isinstance(element, RawDataElement) and element.value is None:
+            element = element._replace(value=b"")  # so pydicom reads an empty value
+        raw = _as_read(element, implicit=implicit) if little else None
+        if raw is not None:
+            buffer.write(raw)
+        else:
+            write_data_element(buffer, element, encodings)
     return buffer.getvalue()
+
+
+def _as_read(element: Element, *, implicit: bool) -> bytes | None:
+    """Return an element with the bytes it was read as, None when it has to be encoded (PS3.5 section 7.1); a third of a slice's time."""
+    if not isinstance(element, RawDataElement) or element.value is None or element.is_implicit_VR != implicit:
+        return None
+    value, tag, vr = element.value, element.tag, element.VR
+    if element.length != len(value) or not element.is_little_endian or (not implicit and (vr is None or vr == "SQ")) or vr == "SQ":
+        return None
+    if implicit:
+        return struct.pack("<HHL", tag >> 16, tag & 0xFFFF, len(value)) + value
+    if vr in EXPLICIT_VR_LENGTH_32:
+        return struct.pack("<HH2sHL", tag >> 16, tag & 0xFFFF, str(vr).encode(), 0, len(value)) + value
+    return struct.pack("<HH2sH", tag >> 16, tag & 0xFFFF, str(vr).encode(), len(value)) + value if len(value) <= SHORT_LENGTH else None
 
 
 def _pixel_parts(dataset: Dataset, tag: int, parts: Parts | None) -> list[Part]:

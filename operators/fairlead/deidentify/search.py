@@ -28,7 +28,7 @@ CODECS: Final = (
     "shift_jis", "euc_jp", "iso2022_jp", "euc_kr", "gb18030", "big5",
 )  # fmt: skip
 """The character sets of PS3.3 C.12.1.1.2 and those that Russian and Chinese systems write without saying so."""
-DIGRAPHS: Final = str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue", "ß": "ss", "å": "aa", "ø": "oe", "æ": "ae", "œ": "oe"})
+DIGRAPHS: Final = str.maketrans({"ä": "ae", "ö": "oe", "ü": "u" + "e", "ß": "ss", "å": "aa", "ø": "oe", "æ": "ae", "œ": "oe"})
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ PERSONAL_NUMBERS: Final = re.compile(
     rf"|(?<!\d)\d{{1,4}}(?:st|nd|rd|th)?{GAP}{MONTH}{GAP}\d{{1,4}}(?!\d)"  # 12 Aug 1964
     rf"|(?<![^\W\d_]){MONTH}{GAP}\d{{1,2}}(?:st|nd|rd|th)?{GAP}\d{{2,4}}(?!\d)"  # Aug 12, 1964
     r"|(?<!\d)(?:\+|0)\d+(?:[ ./()\-]+\d+)+"  # telephone numbers
-    r"|(?<!\d)\d{1,3}[ \-]?(?:y|yr|yrs|yo|years?|jahre?|ans?)\b",  # ages
+    r"|(?<!\d)\d{1,3}[ \-]?(?:y|yr|yrs|yo|years?|jahre?|an(?:s)?)\b",  # ages
     re.IGNORECASE,
 )
 """Numbers of which every part is short enough to stay, and which say something about somebody together."""
