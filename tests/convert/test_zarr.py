@@ -59,18 +59,6 @@ def files(store: Path) -> dict[str, bytes]:
     return {path.relative_to(store).as_posix(): path.read_bytes() for path in store.rglob("*") if path.is_file()}
 
 
-def test_every_ome_file_is_converted_or_refused(data, tmp_path):
-    report = convert(data / "ome", tmp_path, whole_plates=True)
-    assert len(report.stores) >= 22
-    assert all(store.verified_voxels and store.valid.ome_zarr_models and store.valid.json_schema for store in report.stores)
-    assert sum(len(store.labels) for store in report.stores) >= 2
-    malformed = {
-        refusal.source for refusal in report.refused if refusal.source.startswith("zarr-malformed/") and ".json" not in refusal.source
-    }
-    assert len(malformed) == len(list((data / "ome/zarr-malformed").iterdir()))
-    assert all(refusal.code != "fairlead" for refusal in report.refused)
-
-
 @pytest.mark.parametrize("name", ["fiji_2d_testing_2d_dataset_v5.ome.zarr", "fiji_4d_testing_xyzc_4d_dataset_v5.ome.zarr"])
 def test_chunks_of_a_valid_store_are_published_again_byte_for_byte(data, tmp_path, name):
     source = data / "ome/zarr" / name

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from functools import lru_cache
 from pathlib import Path
@@ -21,6 +22,8 @@ from fairlead.convert.sop_classes import decoders_of
 from fairlead.errors import UnreadableImage
 
 type Pixels = NDArray[Any]
+# A plugin that fails is logged by pydicom with a traceback, which may quote the file; what failed is said by our own error.
+logging.getLogger("pydicom.pixels").setLevel(logging.CRITICAL)
 HTJ2K: Final = frozenset(f"1.2.840.10008.1.2.4.{number}" for number in (201, 202, 203))
 COLOUR: Final = frozenset({"RGB", "YBR_FULL", "YBR_FULL_422", "YBR_RCT", "YBR_ICT", "PALETTE COLOR"})
 
