@@ -2,8 +2,9 @@
 
 python benchmarks/facets.py [--json] [--rows 50000] [--rounds 20] [--table idc_index.parquet] [--index index.sqlite] [--opensearch URL]
 
-Peer: DuckDB in memory with typed columns, exact distinct, one query a facet (where the package duckdb is installed). --index takes an
-embedded index that is already loaded (``fairlead index load-idc``), and then has no peer. Growth: 1x, 4x the rows.
+Peer: DuckDB in memory with typed columns, exact distinct, one query a facet (where the package duckdb is installed). --index and
+--opensearch take what is already loaded (``fairlead index load-idc``) and run in turn; with --table DuckDB reads the whole table, as a peer
+of theirs. --columns is the file where the OpenSearch adapter keeps its columns. Growth: 1x, 4x the rows.
 
 Budget at 1 million series: embedded p95 at most 30 ms; OpenSearch p95 at most 150 ms.
 """
@@ -41,7 +42,7 @@ def criterion(turn: int) -> Criterion:
             OneOf("modality", ("DCM:CT", "DCM:MR")),
             OneOf("manufacturer_raw", ("SIEMENS", "GE MEDICAL SYSTEMS")),
             Term("body_part", "SCT:816094009"),
-            Range("study_date", gte=f"1999-01-{turn % 28 + 1:02}", lte="2005-12-31"),
+            Range("study_date", gte=f"1999-01-{turn % 28 + 1:02}", lte=f"2005-12-{31 - turn // 28:02}"),
             OneOf("licence", ("CC BY 3.0", "CC BY 4.0")),
         )
     )
@@ -103,7 +104,7 @@ def peer(found: Sequence[ImagingRecord], catalogue: FieldCatalogue) -> Callable[
             "modality": "modality IN ('DCM:CT', 'DCM:MR')",
             "manufacturer_raw": "manufacturer_raw IN ('SIEMENS', 'GE MEDICAL SYSTEMS')",
             "body_part": "body_part = 'SCT:816094009'",
-            "study_date": f"study_date BETWEEN '1999-01-{turn % 28 + 1:02}' AND '2005-12-31'",
+            "study_date": f"study_date BETWEEN '1999-01-{turn % 28 + 1:02}' AND '2005-12-{31 - turn // 28:02}'",
             "licence": "licence IN ('CC BY 3.0', 'CC BY 4.0')",
         }
         whole = " AND ".join(conditions.values())
@@ -116,6 +117,74 @@ def peer(found: Sequence[ImagingRecord], catalogue: FieldCatalogue) -> Callable[
     return ask
 
 
+COLUMNS = {
+    "modality": "Modality",
+    "body_part": "BodyPartExamined",
+    "manufacturer": "Manufacturer",
+    "model": "ManufacturerModelName",
+    "licence": "license_short_name",
+    "patient.sex": "PatientSex",
+    "sop_class": "SOPClassUID",
+    "series.photometric": "PhotometricInterpretation",
+}
+
+
+def peer_at_scale(table: Path) -> Callable[[int], None] | None:
+    """Return the page asked of DuckDB over the whole table with the words of its headers, or None where it is not installed."""
+    try:
+        import duckdb
+    except ModuleNotFoundError:
+        return None
+    database = duckdb.connect()
+    database.execute("SET threads = 1")  # as ours: the other core belongs to the next question
+    typed = ", ".join(f'{column} AS "{name}"' for name, column in COLUMNS.items())
+    keys = "collection_id || '|' || PatientID AS patient, StudyInstanceUID AS study, instanceCount AS images, series_size_MB AS bytes"
+    database.execute(f"CREATE TABLE t AS SELECT {keys}, {typed}, StudyDate::DATE AS study_date FROM read_parquet('{table}')")  # noqa: S608  # our own names
+    for name in ("patient", "study", *COLUMNS):
+        database.execute(f'CREATE TYPE "e_{name}" AS ENUM (SELECT DISTINCT "{name}" FROM t WHERE "{name}" IS NOT NULL)')  # noqa: S608  # our own names
+        database.execute(f'ALTER TABLE t ALTER "{name}" TYPE "e_{name}"')
+
+    def ask(turn: int) -> None:
+        conditions = {
+            "modality": "modality IN ('CT', 'MR')",
+            "own": "manufacturer IN ('SIEMENS', 'GE MEDICAL SYSTEMS')",
+            "body_part": "body_part = 'CHEST'",
+            "study_date": f"study_date BETWEEN DATE '1999-01-{turn % 28 + 1:02}' AND DATE '2005-12-{31 - turn // 28:02}'",
+            "licence": "licence IN ('CC BY 3.0', 'CC BY 4.0')",
+        }
+        whole = " AND ".join(conditions.values())
+        totals = "count(DISTINCT patient), count(DISTINCT study), count(*), sum(images), sum(bytes)"
+        database.execute(f"SELECT {totals} FROM t WHERE {whole}").fetchall()  # noqa: S608  # our own names
+        for name in FIELDS:
+            others = " AND ".join(one for field, one in conditions.items() if field != name)
+            group = "year(study_date)" if name == "study_date" else f'"{name}"'
+            database.execute(f"SELECT {group}, count(*), count(DISTINCT patient) FROM t WHERE {others} GROUP BY 1").fetchall()  # noqa: S608
+
+    return ask
+
+
+def loaded(given: argparse.Namespace, catalogue: FieldCatalogue) -> dict[str, object]:
+    """Return what is already loaded, all in turn and twice; the second half is what counts."""
+    figures: dict[str, object] = {}
+    asked: dict[str, Callable[[int], None]] = {}
+    if given.index:
+        index: Index = EmbeddedIndex(given.index, catalogue)
+        figures["rows"], asked["embedded"] = index.count(All()).series, lambda turn: refresh(index, turn)
+    if given.opensearch:
+        from fairlead.index.opensearch import OpenSearchIndex
+
+        server = OpenSearchIndex(IndexSettings(backend="opensearch", url=given.opensearch), catalogue, columns=given.columns)
+        server.count(All())
+        server.mirror.wait()
+        figures["rows, opensearch"], asked["opensearch"] = server.count(All()).series, lambda turn: refresh(server, turn)
+    at_scale = peer_at_scale(given.table) if given.table else None
+    if at_scale is not None:
+        asked["duckdb"] = at_scale
+    for begin in (0, 300):  # other first and last days, so that nothing is remembered
+        figures |= {name: times(lambda turn, work=work, begin=begin: work(begin + turn), given.rounds) for name, work in asked.items()}  # type: ignore[misc]
+    return figures
+
+
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -124,20 +193,12 @@ def main() -> None:
     parser.add_argument("--table", type=Path)
     parser.add_argument("--index", type=Path)
     parser.add_argument("--opensearch", help="Address of a server where `fairlead index load-idc` loaded records under the name fairlead.")
+    parser.add_argument("--columns", type=Path)
     parser.add_argument("--json", action="store_true")
     given = parser.parse_args()
     catalogue = load_catalogue(configs_folder() / "fields.yaml")
     figures: dict[str, object] = {}
-    if given.index:
-        index: Index = EmbeddedIndex(given.index, catalogue)
-        figures |= {"rows": index.count(All()).series, "embedded": times(lambda turn: refresh(index, turn), given.rounds)}
-    elif given.opensearch:
-        from fairlead.index.opensearch import OpenSearchIndex
-
-        index = OpenSearchIndex(IndexSettings(backend="opensearch", url=given.opensearch), catalogue)
-        figures |= {"rows": index.count(All()).series, "opensearch": times(lambda turn: refresh(index, turn), given.rounds)}
-    else:
-        figures |= compared(given.rows, given.table, catalogue, given.rounds)
+    figures |= loaded(given, catalogue) if given.index or given.opensearch else compared(given.rows, given.table, catalogue, given.rounds)
     print(json.dumps(figures) if given.json else "\n".join(f"{name:<10} {value}" for name, value in figures.items()))
 
 
