@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from convert.builders import a_series, axial_positions, save
 
 pytestmark = [pytest.mark.airflow, pytest.mark.filterwarnings("ignore")]  # Airflow's own deprecations are not ours to fix
 
@@ -19,6 +25,21 @@ DATA = (
     "ome/tiff/1x1.ome.tif",
     "ome/tiff/nyxus_p0_y1_r1_c0.ome.tif",
 )
+
+
+STOPPING: str = """
+import os, sys, time
+seen = []
+def hook(event, arguments):
+    if event == "os.rename" and str(arguments[0]).endswith(".staging"):
+        seen.append(arguments)
+        if len(seen) == 2:  # the first store is published, the second is written and not yet published
+            print("in the middle", flush=True)
+            time.sleep(600)
+sys.addaudithook(hook)
+from fairlead.airflow.convert import ConvertFolderOperator
+ConvertFolderOperator(task_id="convert", folder=sys.argv[1], out=sys.argv[2], part=int(sys.argv[3]), parts=2).execute({})
+"""
 
 
 @pytest.fixture
@@ -68,6 +89,40 @@ def test_a_second_try_repeats_only_what_is_not_finished(monkeypatch, folder, tmp
     after = stores(tmp_path / "out")
     assert {name: after[name] for name in kept} == {name: before[name] for name in kept}
     assert after[victim] > before[victim]
+
+
+def killed_in_the_middle(folder: Path, out: Path, part: int) -> None:
+    """Run the operator of one share in a process of its own, and kill it while it publishes its second store."""
+    environment = os.environ | {"FAIRLEAD_HOME": str(out.parent / "home")}
+    command = [sys.executable, "-c", STOPPING, str(folder), str(out), str(part)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=environment) as child:
+        assert child.stdout is not None
+        assert "in the middle\n" in iter(child.stdout.readline, "")
+        child.send_signal(signal.SIGKILL)
+    assert child.returncode == -signal.SIGKILL
+
+
+def test_after_a_kill_the_share_goes_on_with_what_is_not_finished(monkeypatch, tmp_path):
+    for number in range(6):  # six studies: at least one of two shares has three
+        uid = f"1.2.826.0.1.3680043.8.498.7{number}"
+        changes = {"StudyInstanceUID": uid, "SeriesInstanceUID": f"{uid}.1"}
+        series = a_series(axial_positions(3), **changes)
+        for dataset in series:
+            dataset.SOPInstanceUID = f"{uid}.1.{dataset.InstanceNumber}"
+        save(tmp_path / "in" / str(number), series)
+    out, clean = tmp_path / "out", tmp_path / "clean"
+    counts = [executed_or_empty(monkeypatch, tmp_path / "in", clean, part=part, parts=2)["stores"] for part in (0, 1)]
+    part = counts.index(max(counts))
+    killed_in_the_middle(tmp_path / "in", out, part)
+    finished = {path.name: (path / "zarr.json").stat().st_ino for path in out.glob("*.ome.zarr")}
+    assert len(finished) == 1
+    assert len(list(out.glob(".*.staging"))) == 1
+    assert executed(monkeypatch, tmp_path / "in", out, part=part, parts=2)["stores"] == max(counts)
+    executed_or_empty(monkeypatch, tmp_path / "in", out, part=1 - part, parts=2)
+    after = {path.name: (path / "zarr.json").stat().st_ino for path in out.glob("*.ome.zarr")}
+    assert after.keys() == stores(clean).keys()
+    assert after.items() >= finished.items()
+    assert list(out.glob(".*.staging")) == []
 
 
 def test_a_share_in_which_everything_is_refused_fails_without_a_retry(monkeypatch, data, tmp_path):
