@@ -28,6 +28,8 @@ CHART_DECIDES: Final[dict[str, frozenset[str]]] = {
     "web": frozenset({"host", "port", "token"}),
     "catalog": frozenset({"host", "port", "base_url"}),
     "watch": frozenset({"folder"}),
+    "gateway": frozenset({"host", "port", "url", "governance", "certificate", "key", "ca_file"}),
+    "federation": frozenset({"token"}),
 }
 """Settings that the chart derives from its own values: paths, ports, addresses, secrets."""
 WITHOUT_ERRORS: Final = ("fairlead.airflow", "fairlead.migrations")

@@ -17,7 +17,7 @@ from fairlead.settings import load_settings
 
 pytestmark = pytest.mark.charts
 VARIANTS = sorted((FAIRLEAD / "ci").glob("*-values.yaml"))
-CUSTOM_KINDS = {"HTTPRoute", "ServiceMonitor"}  # custom resources: the bundled schemas know only Kubernetes' own kinds
+CUSTOM_KINDS = {"HTTPRoute", "ServiceMonitor", "PrometheusRule"}  # custom resources: the bundled schemas know only Kubernetes' own kinds
 
 
 def newest_minors(count: int) -> list[str]:
@@ -110,6 +110,31 @@ def test_with_secrets_of_its_own_the_catalog_mounts_published_files_only(render:
         "FAIRLEAD_DATABASE_URL": "fairlead-catalog-database",
         "FAIRLEAD_PROJECT_KEY_CATALOG_TOKENS": "fairlead-catalog-signing",
     }
+
+
+def test_the_gateway_sees_its_own_secrets_and_its_policy_and_no_image(render: Render, tmp_path: Path) -> None:
+    rendered = render(FAIRLEAD, FAIRLEAD / "ci" / "gateway-values.yaml")
+    container = one(rendered, "Deployment", "x-fairlead-gateway")["spec"]["template"]["spec"]["containers"][0]
+    homes = [(mount["mountPath"], mount["subPath"]) for mount in container["volumeMounts"] if mount["name"] == "home"]
+    assert homes == [("/var/lib/fairlead/secrets", "gateway-secrets")]
+    assert container["args"] == ["gateway"]
+    data = one(rendered, "ConfigMap", "x-fairlead-gateway")["data"]
+    (tmp_path / "fairlead.yaml").write_text(data["fairlead.yaml"])
+    gateway = load_settings(tmp_path / "fairlead.yaml").gateway
+    assert (gateway.url, str(gateway.governance)) == ("https://gateway.example.org", "/etc/fairlead/governance.yaml")
+    assert yaml.safe_load(data["governance.yaml"])["disclosure"]["threshold"] == 11
+
+
+def test_nobody_reaches_the_gateway_but_the_listed_networks(render: Render) -> None:
+    rendered = render(FAIRLEAD, FAIRLEAD / "ci" / "gateway-values.yaml", values={"networkPolicy": {"metricsFrom": ""}})
+    policy = one(rendered, "NetworkPolicy", "x-fairlead-gateway")["spec"]
+    assert [peer for rule in policy["ingress"] for peer in rule["from"]] == [{"ipBlock": {"cidr": "192.0.2.10/32"}}]
+    closed = render(FAIRLEAD, FAIRLEAD / "ci" / "gateway-values.yaml", values={"networkPolicy": {"metricsFrom": "", "gatewayClients": []}})
+    assert "ingress" not in one(closed, "NetworkPolicy", "x-fairlead-gateway")["spec"]
+
+
+def test_there_is_no_gateway_until_it_is_configured(render: Render) -> None:
+    assert not [document for document in render() if document["metadata"]["name"].endswith("gateway")]
 
 
 def test_the_web_door_has_a_service_of_its_own_and_its_token_from_a_secret(render: Render, tmp_path: Path) -> None:

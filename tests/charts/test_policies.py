@@ -21,6 +21,9 @@ NOT_ASKED = {
 }
 ONLY_IN = {
     "openshift-values": {"container-security-context-user-group-id": "the platform chooses the user"},
+    "gateway-values": {
+        "pod-probes-identical": "with mutual TLS the kubelet, which has no certificate, can only see whether the port is open"
+    },
     "catalog-only-values": {"pod-networkpolicy": "this variant is the one without policies"},
 }
 

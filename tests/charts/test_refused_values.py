@@ -61,6 +61,22 @@ REFUSED: list[tuple[str, dict[str, Any], str]] = [
     ("a host port beside a node port", {"node": {"hostPort": 104, "service": {"type": "NodePort"}}}, "exclude each other"),
     ("an index name with a capital", {"index": {"name": "North"}}, "index.name"),
     ("a scratch size of nothing", {"scratch": {"size": "0"}}, "scratch.size"),
+    ("a gateway without a policy", {"gateway": {"enabled": True}}, "gateway.policy is empty"),
+    ("a gateway without its address", {"gateway": {"enabled": True, "policy": {"version": "1"}}}, "gateway.url is empty"),
+    (
+        "a gateway beside the images",
+        {"gateway": {"enabled": True, "policy": {"version": "1"}, "url": "https://x.org"}},
+        "gateway: set index.backend=opensearch",
+    ),
+    (
+        "a gateway in clear outside the cluster",
+        {
+            "index": {"backend": "opensearch", "existingSecret": "o"},
+            "gateway": {"enabled": True, "policy": {"version": "1"}, "url": "https://x.org", "service": {"type": "LoadBalancer"}},
+        },
+        "gateway.tls.existingSecret is empty",
+    ),
+    ("a share above one", {"prometheusRule": {"catalogErrorShare": 5}}, "prometheusRule.catalogErrorShare"),
     ("an unknown index", {"index": {"backend": "solr"}}, "index.backend"),
     ("root", {"security": {"runAsUser": 0}}, "security.runAsUser"),
     ("a service account without a name", {"serviceAccount": {"create": False}}, "serviceAccount.name is empty"),

@@ -46,9 +46,16 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- $_ := set $node "tls" $tls -}}
 {{- end }}{{- end -}}
 {{- $catalog := dict "host" "0.0.0.0" "port" (int .Values.catalog.port) "base_url" .Values.catalog.baseUrl -}}
+{{- $gateway := dict "host" "0.0.0.0" "port" (int .Values.gateway.port) "governance" "/etc/fairlead/governance.yaml" -}}
+{{- with .Values.gateway.url }}{{- $_ := set $gateway "url" . -}}{{- end -}}
+{{- with .Values.gateway.tls }}{{- if .existingSecret -}}
+{{- $gateway = merge $gateway (dict "certificate" "/etc/fairlead-tls/tls.crt" "key" "/etc/fairlead-tls/tls.key") -}}
+{{- if .mutual }}{{- $_ := set $gateway "ca_file" "/etc/fairlead-tls/ca.crt" -}}{{- end -}}
+{{- end }}{{- end -}}
 {{- $index := dict "backend" .Values.index.backend "name" .Values.index.name -}}
 {{- if eq .Values.index.backend "opensearch" }}{{- $index = merge $index (dict "url" .Values.index.url "user" .Values.index.user) -}}{{- end -}}
 {{- $decided := dict "home" "/var/lib/fairlead" "node" $node "catalog" $catalog "index" $index -}}
+{{- if .Values.gateway.enabled }}{{- $_ := set $decided "gateway" $gateway -}}{{- end -}}
 {{- if not .Values.database.existingSecret }}{{- $_ := set $decided "database_url" "sqlite:////var/lib/fairlead/database/fairlead.sqlite" -}}{{- end -}}
 {{- if .Values.keys.existingSecret }}{{- $_ := set $decided "secrets" "/etc/fairlead-keys" -}}{{- end -}}
 {{- $log := dict "log" (dict "format" "json") -}}
@@ -227,6 +234,20 @@ podAffinity:
 {{- end -}}
 {{- if gt (int $v.catalog.autoscaling.minReplicas) (int $v.catalog.autoscaling.maxReplicas) -}}
 {{- fail "catalog.autoscaling.minReplicas is above maxReplicas. Lower it." -}}
+{{- end -}}
+{{- if $v.gateway.enabled -}}
+{{- if not $v.gateway.policy.version -}}
+{{- fail "gateway.policy is empty: without a governance policy nobody may ask. Write it as in configs/governance.yaml, or set gateway.enabled=false." -}}
+{{- end -}}
+{{- if not $v.gateway.url -}}
+{{- fail "gateway.url is empty. Set the address under which hubs reach this gateway; every answer is signed for it." -}}
+{{- end -}}
+{{- if ne $v.index.backend "opensearch" -}}
+{{- fail "gateway: set index.backend=opensearch. The embedded index lies beside the received images, and a pod that strangers reach must not see those." -}}
+{{- end -}}
+{{- if and (eq $v.gateway.service.type "LoadBalancer") (not $v.gateway.tls.existingSecret) -}}
+{{- fail "gateway.tls.existingSecret is empty: a gateway that leaves the cluster needs TLS. Name a secret with tls.crt and tls.key." -}}
+{{- end -}}
 {{- end -}}
 {{- if and $v.node.web.enabled (not $v.node.web.existingSecret) -}}
 {{- fail "node.web.existingSecret is empty: the web door takes images. Name a secret that holds its bearer token (openssl rand -hex 32)." -}}

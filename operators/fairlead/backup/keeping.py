@@ -31,7 +31,7 @@ def return_keys(settings: Settings, source: Path) -> int:
 
 
 def _copy(source: Path, target: Path) -> int:
-    files = sorted(source.glob("*.key")) if source.is_dir() else []
+    files = sorted(path for path in source.iterdir() if path.is_file() and not path.name.startswith(".")) if source.is_dir() else []
     usable_folder(target, "folder of keys", mode=0o700)
     for file in files:
         content, to = file.read_bytes(), target / file.name

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -31,10 +32,14 @@ def run_node(context: typer.Context) -> None:
         return
     import signal
 
+    from fairlead.database import open_database
+    from fairlead.publish.gauges import export_gauges
     from fairlead.receive import DicomNode
 
     settings = settings_of(context)
     running = DicomNode(settings)
+    if settings.node.web.port is not None:
+        running.more_gauges = partial(export_gauges, open_database(settings))
     host, port = running.start()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: running.request_stop())

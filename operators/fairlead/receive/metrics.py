@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from itertools import chain
 from threading import Lock
 from typing import Final
 
@@ -24,6 +25,9 @@ HELP: Final = {
 
 type Labels = tuple[tuple[str, str], ...]
 
+type Gauge = tuple[str, str, Labels, float]
+"""Name, help, labels, value."""
+
 
 class NodeMetrics:
     """Counters of one process; safe to use from every association's thread."""
@@ -36,6 +40,8 @@ class NodeMetrics:
         self._sync_s = 0.0
         self._sync_count = 0
         self._stepped: dict[str, float] = {}
+        self.more: Callable[[], Iterable[Gauge]] = tuple
+        """Gauges of rooms that this one does not know."""
 
     def count(self, name: str, by: int = 1, **labels: str) -> None:
         """Add to a counter of :data:`HELP`."""
@@ -67,7 +73,7 @@ class NodeMetrics:
         now = time.monotonic()
         return {loop: now - since for loop, since in sorted(self._stepped.copy().items())}
 
-    def text(self, gauges: Iterable[tuple[str, str, Labels, float]]) -> str:
+    def text(self, gauges: Iterable[Gauge]) -> str:
         """Return the exposition: our counters, and ``gauges`` as (name, help, labels, value)."""
         with self._lock:
             counts = sorted(self._counts.items())
@@ -77,7 +83,7 @@ class NodeMetrics:
             lines += [f"# HELP {name} {text}", f"# TYPE {name} counter"]
             lines += [_sample(name, labels, value) for (found, labels), value in counts if found == name]
         told = ""
-        for name, text, labels, number in gauges:
+        for name, text, labels, number in chain(gauges, self.more()):
             if name != told:
                 lines += [f"# HELP {name} {text}", f"# TYPE {name} gauge"]
                 told = name

@@ -8,7 +8,7 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Final
 
 from fairlead.database import open_database
@@ -20,7 +20,7 @@ from fairlead.receive.completion import Ending
 from fairlead.receive.expected import expected_instances
 from fairlead.receive.ledger import Ledger
 from fairlead.receive.listening import Listener, listen
-from fairlead.receive.metrics import NodeMetrics
+from fairlead.receive.metrics import Gauge, NodeMetrics
 from fairlead.receive.reporter import Reporter
 from fairlead.receive.routes import RouteTable, load_routes
 from fairlead.receive.sink import InstanceSink
@@ -50,6 +50,7 @@ class DicomNode:
         self._loops: list[threading.Thread] = []
         self._listeners: list[Listener] = []
         self._web: Web | None = None
+        self.more_gauges: Callable[[], Iterable[Gauge]] = tuple
 
     def start(self) -> tuple[str, int]:
         """Open the ports, sweep the archive, begin to serve; return the address that DICOM is spoken on.
@@ -78,6 +79,7 @@ class DicomNode:
         node, sink = self.settings.node, InstanceSink(self.settings, self.ledger)
         sweep(sink.archive, self.ledger)
         audit, metrics = AuditTrail(sink.archive.root / "audit"), NodeMetrics()
+        metrics.more = self.more_gauges
         sink.on_durable = metrics.synced
         own = secrets.token_hex(8)
         self._doorway = Doorway(node, routes, self.ledger, sink, audit, metrics, self._admits, self._leaves, health_title=own)
