@@ -18,16 +18,17 @@ from typing import Final
 from fairlead.deidentify.conformance import find_program
 from fairlead.deidentify.engine import Deidentifier
 from fairlead.deidentify.instance import Extras, Outcome
+from fairlead.deidentify.jobs import jobs_of
 from fairlead.deidentify.journal import Journal
 from fairlead.deidentify.lookup import LookupTable
 from fairlead.deidentify.ocr import find_ocr
-from fairlead.deidentify.ome_zarr import stores_in, write_store
+from fairlead.deidentify.ome_zarr import write_store
 from fairlead.deidentify.parts import Parts, blocks_of, sha256_of
 from fairlead.deidentify.profile import Profile
 from fairlead.deidentify.report import Page, Picture
 from fairlead.deidentify.task import Task, entry_of
 from fairlead.errors import Conflict, FairleadError, InvalidInput, NotFound, ResidualIdentity
-from fairlead.files import atomic_write, relative_files, sha256_file, usable_folder
+from fairlead.files import atomic_write, sha256_file, usable_folder
 from fairlead.progress import Progress, Silent, tracked
 from fairlead.records import DeidentifyReport, Quarantined
 
@@ -145,7 +146,7 @@ def deidentify_folder(
     InvalidInput : ``out`` and a source lie inside each other, or the journal lies in ``out``.
     """
     begun, tally = time.monotonic(), _Tally()
-    jobs = list(_jobs([source] if isinstance(source, Path) else list(source), out))[plan.chunk[0] :: plan.chunk[1]]
+    jobs = list(jobs_of([source] if isinstance(source, Path) else list(source), out))[plan.chunk[0] :: plan.chunk[1]]
     made = not out.exists()
     table = LookupTable(plan.lookup, key) if plan.lookup is not None else None
     task = _task(usable_folder(out, "output folder"), profile, key, plan)
@@ -209,30 +210,6 @@ def _report(tally: _Tally, profile: Profile, *, seconds: float) -> DeidentifyRep
         ocr_with_words=tally.with_words,
         seconds=round(seconds, 3),
     )
-
-
-def _jobs(sources: list[Path], out: Path) -> Iterator[tuple[str, Path]]:
-    target = out.resolve()
-    for source in sources:
-        if not source.exists():
-            raise NotFound("A source of the de-identification does not exist.", remedy=f"Check the path {source}.")
-        place = source.resolve()
-        if place == target or place in target.parents or target in place.parents:
-            raise InvalidInput("The output folder and the input lie inside each other.", remedy="Choose an output folder elsewhere.")
-        if source.is_dir():
-            yield from _jobs_in(source)
-        elif source.is_file():
-            yield source.name, source
-        else:
-            raise InvalidInput("A source is neither a folder nor a regular file.", remedy=f"Check the path {source}.")
-
-
-def _jobs_in(source: Path) -> Iterator[tuple[str, Path]]:
-    """Yield the stores and the other files of a folder in the order of their names; a store is one piece of work."""
-    stores = [store.relative_to(source) for store in stores_in(source)]
-    files = [file for file in relative_files(source) if not any(file.is_relative_to(store) for store in stores)]
-    for name in sorted([*stores, *files]):
-        yield (source.name if name == Path() else name.as_posix()), source / name
 
 
 def _settled(outcomes: Iterator[Outcome], task: Task) -> Generator[tuple[Outcome, str]]:
