@@ -74,19 +74,20 @@ def _quality(parameters: list[str]) -> float:
 def choose(accept: str | None, wanted: str | None = None, *, offered: tuple[str, ...] = OFFERED) -> str | None:
     """Return the media type to answer with, None when nothing acceptable is offered (406).
 
-    >>> choose("text/html,application/xhtml+xml,*/*;q=0.8"), choose("*/*"), choose(None, "jsonld"), choose("image/png")
+    Of types that are wanted equally, one that is named comes before one that only ``*/*`` admits.
+
+    >>> choose("text/html, */*"), choose("*/*"), choose(None, "jsonld"), choose("image/png")
     ('text/html', 'text/turtle', 'application/ld+json', None)
     """
     if wanted is not None:
         named = FORMATS.get(wanted.lower())
         return named if named in offered else None
     ranges = parse_accept(accept or "*/*")
-    best, best_quality = None, 0.0
+    best, best_fit = None, (0.0, 0)
     for media_type in offered:
-        matching = [(item.match(media_type), item.quality) for item in ranges if item.match(media_type)]
-        quality = max(matching)[1] if matching else 0.0
-        if quality > best_quality:
-            best, best_quality = media_type, quality
+        specific, quality = max(((item.match(media_type), item.quality) for item in ranges if item.match(media_type)), default=(0, 0.0))
+        if quality > 0 and (quality, specific) > best_fit:
+            best, best_fit = media_type, (quality, specific)
     return best
 
 
