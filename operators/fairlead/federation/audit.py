@@ -14,7 +14,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
-from sqlalchemy import Connection, Engine, func, insert, select, text
+from sqlalchemy import Connection, Engine, insert, select, text
 
 from fairlead.database import database_errors
 from fairlead.errors import CheckFailed
@@ -26,7 +26,6 @@ from fairlead.records import JsonObject
 ANCHOR: Final = "audit-head.json"
 BEFORE_ALL: Final = "0" * 64
 CHAIN_LOCK: Final = 0x0FA1_41EB
-FIRST_WRONG: Final = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,24 +70,23 @@ def verify(engine: Engine, folder: Path) -> Head:
     ------
     CheckFailed : an entry was edited, removed, added between or moved, or the end was cut off; the first place is named.
     """
-    seq, previous, anchored = 0, BEFORE_ALL, _anchor(folder)
     with database_errors(), engine.connect() as connection:
-        for row in connection.execute(select(audit).order_by(audit.c.seq)):
-            seq += 1
-            if not _follows(row.seq, row.entry, row.sha256, expected=(seq, previous)):
-                raise _broken(f"entry {seq} is not what was written there")
-            previous = row.sha256
-            if anchored is not None and anchored.seq == seq and anchored.sha256 != previous:
-                raise _broken(f"entry {seq} is not the one whose hash is kept beside the secrets")
+        return verify_rows(connection, folder)
+
+
+def verify_rows(connection: Connection, folder: Path) -> Head:
+    """Return the newest entry as one transaction sees the chain; raise CheckFailed where it is broken."""
+    seq, previous, anchored = 0, BEFORE_ALL, _anchor(folder)
+    for row in connection.execute(select(audit).order_by(audit.c.seq)):
+        seq += 1
+        if not _follows(row.seq, row.entry, row.sha256, expected=(seq, previous)):
+            raise _broken(f"entry {seq} is not what was written there")
+        previous = row.sha256
+        if anchored is not None and anchored.seq == seq and anchored.sha256 != previous:
+            raise _broken(f"entry {seq} is not the one whose hash is kept beside the secrets")
     if anchored is not None and anchored.seq > seq:
         raise _broken(f"entries after {seq} are missing; {anchored.seq} were written")
     return Head(seq, previous)
-
-
-def size(engine: Engine) -> int:
-    """Return how many entries there are."""
-    with database_errors(), engine.connect() as connection:
-        return connection.execute(select(func.count()).select_from(audit)).scalar_one()
 
 
 def _follows(seq: int, entry: str, sha256: str, *, expected: tuple[int, str]) -> bool:

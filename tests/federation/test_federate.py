@@ -1,0 +1,147 @@
+"""Five centres as processes of their own, one slow, one down, one refusing, one with other words: each shows its state, nobody waits."""
+
+from __future__ import annotations
+
+import json
+import socket
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from fairlead.cli import run
+from fairlead.database import open_database
+from fairlead.federation import Hub
+from fairlead.federation.centers import Center
+from fairlead.federation.signing import fingerprint
+from fairlead.settings import FederationSettings, Settings
+from federation.builders import EVERYBODY, a_center, a_hub, definition, key_of, patients_of, running
+
+FEMALE = definition({"field": "patient.sex", "op": "=", "value": "F"})
+
+
+@dataclass(frozen=True)
+class Network:
+    """A hub that accepted five centres."""
+
+    settings: Settings
+    keys: dict[str, str]
+
+
+@pytest.fixture(scope="module")
+def network(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Network]:
+    """Return the hub; its centres run until the module is done."""
+    root = tmp_path_factory.mktemp("network")
+    settings = Settings(
+        home=root / "hub", federation=FederationSettings(hub="hub-a", project="lung", purpose="feasibility", private=True, wait_s=5)
+    )
+    hub = Hub.open(settings, open_database(settings))
+    words = root / "fields.yaml"
+    words.write_text(
+        "fields:\n  - {id: kind, title: Kind, help: Kind., type: keyword, grain: series, facetable: true, missing: Never.,"
+        " module: core, path: core.kind, source: {derived: kind}}\n"
+    )
+    ours = {"hub-a": hub.identity}
+    near, far = (a_center(root / name, name, ours, records=patients_of(name, each=10)) for name in ("near", "far"))
+    strict = a_center(root / "strict", "strict", {"hub-z": a_hub()}, records=())
+    other = a_center(root / "other", "other", ours, fields=words, records=())
+    (root / "other" / "governance.yaml").write_text(_without_facets(root / "other" / "governance.yaml"))
+    with socket.create_server(("127.0.0.1", 0)) as deaf, running(near, far, strict, other) as (a, b, c, d):
+        addresses = {"near": a, "far": b, "strict": c, "other": d}
+        addresses |= {"slow": f"http://127.0.0.1:{deaf.getsockname()[1]}", "down": "http://127.0.0.1:9"}
+        keys = {one.center: key_of(one) for one in (near, far, strict, other)} | {"slow": a_hub().public_key, "down": a_hub().public_key}
+        for name, address in addresses.items():
+            hub.centers.found(Center(name, address, keys[name]))
+            hub.centers.accept(name, fingerprint(keys[name]), by="admin")
+        yield Network(settings, keys)
+    hub.engine.dispose()
+
+
+def _without_facets(file: Path) -> str:
+    import yaml
+
+    document = yaml.safe_load(file.read_text())
+    document["fields"] = {"facets": ["kind"]}
+    return yaml.safe_dump(document)
+
+
+@pytest.fixture
+def hub_environment(network, monkeypatch):
+    monkeypatch.setenv("FAIRLEAD_HOME", str(network.settings.home))
+    for name, value in {"HUB": "hub-a", "PROJECT": "lung", "PURPOSE": "feasibility", "PRIVATE": "true", "WAIT_S": "3"}.items():
+        monkeypatch.setenv(f"FAIRLEAD_FEDERATION__{name}", value)
+
+
+@pytest.mark.usefixtures("hub_environment")
+def test_every_centre_shows_its_state_and_the_sum_says_who_is_in_it(tmp_path, capfd):
+    file = tmp_path / "female.json"
+    file.write_text(json.dumps(FEMALE))
+    assert run(["federate", "count", str(file), "--json"]) == 0
+    document = json.loads(capfd.readouterr().out)
+    states = {row["center"]: row["state"] for row in document["centers"]}
+    assert states == {
+        "near": "answered", "far": "answered", "strict": "refused", "other": "cannot-map", "slow": "pending", "down": "offline",
+    }  # fmt: skip
+    numbers = {row["center"]: row["patients"] for row in document["centers"] if row["patients"] is not None}
+    assert set(numbers) == {"near", "far"}
+    assert document["sum"]["patients"] == sum(numbers.values())
+    assert document["sum"]["may_double_count"] is True
+    assert document["sum"]["without"] == ["down", "other", "slow", "strict"]
+    assert all(set(row) >= {"center", "state", "patients", "plus_minus", "policy"} for row in document["centers"])
+
+
+@pytest.mark.usefixtures("hub_environment")
+def test_answers_come_in_the_order_of_the_centres_speed(network):
+    import asyncio
+
+    hub = Hub.open(network.settings, open_database(network.settings))
+
+    async def ask():
+        return [answer async for answer in hub.ask(EVERYBODY, asking=hub.asking(person="u-1", wait_s=2))]
+
+    answers = asyncio.run(ask())
+    assert answers[-1].center == "slow"
+    assert answers[-1].state == "pending"
+    hub.engine.dispose()
+
+
+@pytest.mark.usefixtures("hub_environment")
+def test_an_answer_signed_by_another_key_than_the_accepted_one_counts_for_nothing(network):
+    import asyncio
+
+    hub = Hub.open(network.settings, open_database(network.settings))
+    known = hub.centers.get("near")
+    impostor = Center("near", known.address, a_hub().public_key)
+    assert hub.centers.found(impostor).state == "changed"  # and is not asked until somebody accepts the new fingerprint
+
+    async def ask():
+        return [answer.center async for answer in hub.ask(EVERYBODY, asking=hub.asking(person="u-1", wait_s=2), only=("near", "far"))]
+
+    assert asyncio.run(ask()) == ["far"]
+    hub.centers.accept("near", fingerprint(impostor.public_key), by="careless")
+
+    async def ask_again():
+        return [answer async for answer in hub.ask(EVERYBODY, asking=hub.asking(person="u-1", wait_s=2), only=("near",))]
+
+    (answer,) = asyncio.run(ask_again())
+    assert (answer.state, answer.patients) == ("offline", None)
+    assert "not signed by the accepted key" in answer.message
+    hub.centers.found(known)
+    hub.centers.accept("near", known.fingerprint, by="admin")
+    hub.engine.dispose()
+
+
+@pytest.mark.usefixtures("hub_environment")
+def test_a_gateway_is_discovered_but_not_asked_before_its_fingerprint_is_accepted(network, tmp_path, monkeypatch, capfd):
+    hub = Hub.open(network.settings, open_database(network.settings))
+    known = {one.name: one for one in hub.centers.list()}
+    hub.engine.dispose()
+    monkeypatch.setenv("FAIRLEAD_HOME", str(tmp_path / "new-hub"))
+    assert run(["federate", "discover", known["far"].address + "/v1/service", "--json"]) == 0
+    (row,) = json.loads(capfd.readouterr().out)["centers"]
+    assert (row["center"], row["state"], row["fingerprint"]) == ("far", "found", known["far"].fingerprint)
+    assert run(["federate", "accept", "far", "--fingerprint", "0000-0000"]) == 1
+    assert "fingerprint is not that" in capfd.readouterr().err
+    assert run(["federate", "accept", "far", "--fingerprint", row["fingerprint"], "--json"]) == 0
+    assert json.loads(capfd.readouterr().out)["state"] == "accepted"

@@ -1,0 +1,205 @@
+"""What a gateway answers: protected numbers of patients, signed, audited, in the centre's own words."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+import sqlalchemy as sa
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from fairlead.errors import CheckFailed
+from fairlead.federation import verify_audit
+from fairlead.federation.audit import entries, verify_rows
+from fairlead.federation.noise import shown
+from fairlead.federation.policy import Disclosure, Noise
+from fairlead.federation.secrets import rotate
+from fairlead.federation.signing import canonical, is_signed
+from federation.builders import EVERYBODY, MAKERS, definition, small_cells
+
+RARE = {"field": "model", "op": "=", "value": "Rare"}
+CT = {"field": "modality", "op": "=", "value": "CT"}
+FEMALE = {"field": "patient.sex", "op": "=", "value": "F"}
+TRUE_TOTAL = 40 * MAKERS
+
+
+def test_an_answer_is_near_the_truth_signed_and_says_under_what_it_was_given(north):
+    gateway, asker = north
+    document = asker.send(EVERYBODY).json()
+    answer = document["answer"]
+    assert abs(answer["patients"] - TRUE_TOTAL) <= answer["plus_minus"]
+    assert answer["patients"] % 5 == 0
+    assert answer["policy"] == {"version": "test-1", "sha256": gateway.policy().sha256}
+    assert is_signed(document["key"], document["signature"], "ANSWER", canonical(answer))
+    assert set(answer) >= {"definition_sha256", "generation", "catalogue_sha256", "in_reply_to", "question_sha256"}
+
+
+def test_below_the_threshold_nothing_is_said_and_nobody_looks_the_same(north):
+    _, asker = north
+    few, nobody = asker.answer(definition(RARE | {"value": "Rare"})), asker.answer(definition(RARE | {"value": "No such model"}))
+    cell = asker.answer(definition({"all": [RARE, {"field": "manufacturer", "op": "=", "value": "Maker 3"}]}))
+    assert few["patients"] is not None  # 43 patients in all
+    assert {key: cell[key] for key in ("patients", "below", "plus_minus")} == {"patients": None, "below": 10, "plus_minus": 9}
+    assert {key: nobody[key] for key in ("patients", "below", "plus_minus")} == {"patients": None, "below": 10, "plus_minus": 9}
+
+
+def test_a_restart_a_new_secret_and_another_phrasing_change_no_released_number(open_center):
+    gateway, asker = open_center()
+    first = [asker.count(definition(one)) for one in (CT, FEMALE)]
+    rotate(gateway.secrets_folder)
+    again, asker = open_center()
+    assert again.ring.active_id == "k2"
+    assert [asker.count(definition({"all": [one, {"field": "kind", "op": "exists"}]})) for one in (CT, FEMALE)] == first
+
+
+def test_two_centres_draw_different_noise_for_the_same_patients(open_center):
+    counts = [[open_center(name)[1].count(EVERYBODY), name] for name in ("a", "b", "c")]
+    assert len({number for number, _ in counts}) > 1
+
+
+def test_a_table_names_only_values_above_the_threshold_and_hides_two_or_none(north):
+    _, asker = north
+    answer = asker.answer(EVERYBODY, "/v1/facets", ("model", "modality", "patient.age_years", "study_date"))
+    tables = {table["field"]: table["cells"] for table in answer["facets"]}
+    assert {cell["label"] for cell in tables["model"]} == {"Alpha", "Beta", "Rare"}
+    assert "20 to below 40" in {cell["label"] for cell in tables["patient.age_years"]}
+    assert {cell["label"] for cell in tables["study_date"]} <= {str(year) for year in range(2001, 2010)}
+    within = definition({"field": "manufacturer", "op": "=", "value": "Maker 0"})
+    rows = asker.answer(within, "/v1/facets", ("model",))["facets"][0]["cells"]
+    assert len(rows) <= 1  # one hidden value would be the rest of the total, so a second one is hidden too
+
+
+def test_a_hubs_own_words_are_translated_and_unknown_ones_are_named(north):
+    _, asker = north
+    assert asker.answer(definition({"field": "bodyPart", "op": "exists"}))["translated"] == {"bodyPart": "body_part"}
+    answer = asker.answer(definition({"any": [CT, {"field": "lung.nodules", "op": ">", "value": 2}, {"field": "ki67", "op": "exists"}]}))
+    assert answer["state"] == "cannot-map"
+    assert "'ki67', 'lung.nodules'" in answer["message"]
+
+
+@pytest.mark.parametrize(
+    ("include", "code"),
+    [
+        ({"field": "series.description", "op": "match", "value": "Smith"}, "field-closed"),
+        ({"cohort": "6f0c7cb6-6c4b-5d0e-9c0d-0d6f6e2b7a51@1"}, "field-closed"),
+        ({"field": "modality", "op": "in", "value": [f"X{number}" for number in range(50)]}, "unsupported"),
+        ({"nonsense": 1}, "invalid-definition"),
+    ],
+)
+def test_what_a_policy_does_not_open_is_refused_and_audited(north, include, code):
+    _, asker = north
+    answer = asker.answer(definition(include))
+    assert (answer["state"], answer["code"]) == ("refused", code)
+    assert "Smith" not in str(answer)
+
+
+def test_a_difference_of_a_few_patients_gets_the_earlier_number(north):
+    _, asker = north
+    for target in small_cells():
+        whole, rest = definition(target.base), definition({"all": [target.base, {"not": target.cell}]})
+        assert asker.count(rest) == asker.count(whole)
+
+
+# --- properties ------------------------------------------------------------------------------------------------------
+
+PADS = [
+    {"field": "kind", "op": "exists"},
+    {"field": "series.instances", "op": ">", "value": 0},
+    {"not": {"field": "model", "op": "=", "value": "Q"}},
+]
+
+
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    seed=st.integers(0, 10_000),
+    pads=st.lists(st.sampled_from(PADS), max_size=3),
+    makers=st.sets(st.integers(0, MAKERS - 1), min_size=1, max_size=4),
+)
+def test_however_the_same_patients_are_asked_for_the_number_is_the_same(north, seed, pads, makers):
+    _, asker = north
+    chance = random.Random(seed)  # noqa: S311
+    parts = [{"field": "manufacturer", "op": "=", "value": f"Maker {number}"} for number in sorted(makers)]
+    mixed = chance.sample(parts, len(parts)) + chance.sample(parts, 1)
+    plain, padded = {"any": parts}, {"all": chance.sample([{"any": mixed}, *pads], 1 + len(pads))}
+    assert asker.count(definition(padded)) == asker.count(definition(plain))
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    size=st.integers(0, 400), noise=st.floats(-20, 20), loose=st.integers(5, 40), more=st.integers(0, 40),
+    reveal=st.booleans(),
+)  # fmt: skip
+def test_a_tighter_policy_never_releases_what_a_looser_one_hid(size, noise, loose, more, reveal):
+    wide = Disclosure(threshold=loose, reveal_zero=reveal, noise=Noise())
+    tight = Disclosure(threshold=loose + more, reveal_zero=False, noise=Noise())
+    if shown(size, noise, wide) is None:
+        assert shown(size, noise, tight) is None
+
+
+def test_a_threshold_that_is_raised_later_holds_for_numbers_released_before(open_center):
+    _, asker = open_center()
+    maker = definition({"field": "manufacturer", "op": "=", "value": "Maker 1"})
+    assert asker.count(maker) is not None
+    _, strict = open_center(threshold=60)
+    assert strict.count(maker) is None
+
+
+# --- audit -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def audited(open_center):
+    gateway, asker = open_center()
+    for one in (EVERYBODY, definition(CT), definition(RARE)):
+        asker.count(one)
+    asker.send(EVERYBODY, project="other")
+    return gateway
+
+
+def test_the_audit_holds_who_asked_for_what_and_released_numbers_but_no_true_one(audited):
+    head = verify_audit(audited.engine, audited.secrets_folder)
+    rows = list(entries(audited.engine))
+    assert head.seq == len(rows) == 4
+    assert [row["kind"] for row in rows] == ["answer", "answer", "answer", "refusal"]
+    assert rows[0]["hub"] == "hub-a"
+    assert rows[0]["released"]["patients"] % 5 == 0
+    assert rows[3]["code"] == "not-approved"
+
+
+TAMPERED = {
+    "edited": "UPDATE federation_audit SET entry = replace(entry, 'hub-a', 'hub-b') WHERE seq = 2",
+    "deleted": "DELETE FROM federation_audit WHERE seq = 2",
+    "cut off": "DELETE FROM federation_audit WHERE seq >= 3",
+    "emptied": "DELETE FROM federation_audit",
+    "moved": "UPDATE federation_audit SET seq = CASE seq WHEN 2 THEN 30 WHEN 3 THEN 2 END WHERE seq IN (2, 3)",
+    "hash edited": "UPDATE federation_audit SET sha256 = 'f' || substr(sha256, 2) WHERE seq = 4",
+    "hash and entry edited": "UPDATE federation_audit SET entry = replace(entry, 'u-1', 'u-2'), sha256 = '0' WHERE seq = 4",
+}
+
+
+def test_the_chain_shows_every_edit_deletion_and_move(audited):
+    for how, statement in TAMPERED.items():
+        with audited.engine.connect() as connection, connection.begin() as transaction:
+            for event in ("update", "delete"):
+                connection.exec_driver_sql(f"DROP TRIGGER federation_audit_no_{event}")
+            assert connection.exec_driver_sql(statement).rowcount > 0, how
+            with pytest.raises(CheckFailed, match="The audit chain is broken"):
+                verify_rows(connection, audited.secrets_folder)
+            transaction.rollback()
+    assert verify_audit(audited.engine, audited.secrets_folder).seq == 4
+
+
+def test_the_database_itself_refuses_to_change_the_audit(audited):
+    for statement in ("UPDATE federation_audit SET entry = ''", "DELETE FROM federation_audit"):
+        with pytest.raises(sa.exc.IntegrityError, match="append-only"), audited.engine.begin() as connection:
+            connection.exec_driver_sql(statement)
+
+
+def test_an_answer_whose_audit_entry_cannot_be_written_is_not_given(open_center):
+    gateway, asker = open_center()
+    with gateway.engine.begin() as connection:
+        connection.exec_driver_sql("CREATE TRIGGER full BEFORE INSERT ON federation_audit BEGIN SELECT RAISE(ABORT, 'no room'); END")
+    assert asker.send(EVERYBODY).status_code >= 500
+    with gateway.engine.connect() as connection:
+        assert connection.exec_driver_sql("SELECT count(*) FROM federation_releases").scalar() == 0

@@ -1,0 +1,156 @@
+"""Messages of those who should not be answered: forged, replayed, oversized, deep, unsigned, expired, downgraded, misdirected."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+import schemathesis
+from fastapi.testclient import TestClient
+from hypothesis import HealthCheck, given, settings
+
+from fairlead.database import utc_now
+from fairlead.federation import open_gateway, verify_audit
+from fairlead.federation.app import create_app
+from fairlead.federation.audit import entries
+from fairlead.federation.messages import SIGNATURE, sign_question
+from federation.builders import EVERYBODY, Asker, a_center, a_hub
+
+
+def _post(asker, body, signature=""):
+    return asker.client.post("/v1/count", content=body, headers={SIGNATURE: signature})
+
+
+def _forged(asker):
+    return Asker(asker.client, a_hub()).send(EVERYBODY)
+
+
+def _unsigned(asker):
+    return _post(asker, sign_question(asker.question(EVERYBODY), "/v1/count", asker.identity)[0])
+
+
+def _altered(asker):
+    body, signature = sign_question(asker.question(EVERYBODY), "/v1/count", asker.identity)
+    return _post(asker, body.replace(b'"u-1"', b'"u-2"'), signature)
+
+
+def _other_endpoint(asker):
+    return _post(asker, *sign_question(asker.question(EVERYBODY), "/v1/facets", asker.identity))
+
+
+def _other_center(asker):
+    return asker.send(EVERYBODY, center="south")
+
+
+def _unknown_hub(asker):
+    return asker.send(EVERYBODY, hub="hub-x")
+
+
+def _replayed(asker):
+    body, signature = sign_question(asker.question(EVERYBODY), "/v1/count", asker.identity)
+    assert _post(asker, body, signature).status_code == 200
+    return _post(asker, body, signature)
+
+
+def _expired(asker):
+    return asker.send(EVERYBODY, sent_at=utc_now() - timedelta(minutes=10))
+
+
+def _from_the_future(asker):
+    return asker.send(EVERYBODY, sent_at=utc_now() + timedelta(minutes=10))
+
+
+def _downgraded(asker):
+    return asker.send(EVERYBODY, versions=("0",))
+
+
+def _oversized(asker):
+    return _post(asker, b"[" + b"0," * 70_000 + b"0]")
+
+
+def _deep(asker):
+    return _post(asker, b'{"a":' * 9_000 + b"1" + b"}" * 9_000)
+
+
+def _no_json(asker):
+    return _post(asker, b"\xff\xfe{")
+
+
+def _stranger_project(asker):
+    return asker.send(EVERYBODY, project="secret-trial")
+
+
+def _stranger_purpose(asker):
+    return asker.send(EVERYBODY, purpose="marketing")
+
+
+HOSTILE = [
+    (_forged, 401, "unauthenticated"), (_unsigned, 401, "unauthenticated"), (_altered, 401, "unauthenticated"),
+    (_other_endpoint, 401, "unauthenticated"), (_other_center, 401, "unauthenticated"), (_unknown_hub, 401, "unauthenticated"),
+    (_replayed, 403, "replayed"), (_expired, 403, "replayed"), (_from_the_future, 403, "replayed"), (_downgraded, 403, "not-permitted"),
+    (_oversized, 413, "too-large"), (_deep, 400, "invalid-input"), (_no_json, 400, "invalid-input"),
+    (_stranger_project, 403, "not-approved"), (_stranger_purpose, 403, "not-approved"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("send", "status", "code"), HOSTILE, ids=[send.__name__.strip("_") for send, _, _ in HOSTILE])
+def test_a_hostile_message_is_refused_and_audited(north, send, status, code):
+    gateway, asker = north
+    response = send(asker)
+    assert (response.status_code, response.json()["answer"]["code"]) == (status, code)
+    assert "patients" not in response.json()["answer"]
+    assert list(entries(gateway.engine))[-1]["code"] == code
+    verify_audit(gateway.engine, gateway.secrets_folder)
+
+
+def test_clocks_that_differ_by_less_than_the_allowed_are_no_reason_to_refuse(north):
+    _, asker = north
+    for seconds in (-50, 50):
+        assert asker.send(EVERYBODY, sent_at=utc_now() + timedelta(seconds=seconds)).status_code == 200
+
+
+def test_a_hub_cannot_tell_a_project_of_others_from_none_at_all(open_center):
+    gateway, asker = open_center()
+    policy = gateway.policy()
+    others = policy.projects[0].model_copy(update={"name": "secret-trial", "hubs": ("hub-z",)})
+    gateway.policy = lambda: policy.model_copy(update={"projects": (*policy.projects, others)})
+    told = [asker.send(EVERYBODY, project=name) for name in ("secret-trial", "no-such-project")]
+    differing = {"in_reply_to", "question_sha256", "answered_at"}
+    answers = [{key: value for key, value in one.json()["answer"].items() if key not in differing} for one in told]
+    assert answers[0] == answers[1]
+    assert told[0].status_code == told[1].status_code
+    assert "secret-trial" not in asker.client.get("/v1/policy").text
+
+
+def test_two_hubs_have_budgets_of_their_own(tmp_path, hub):
+    other = a_hub()
+    budget = {"questions": 3, "per_minute": 100, "project_questions": 100}
+    gateway = open_gateway(a_center(tmp_path / "north", "north", {"hub-a": hub, "hub-b": other}, budget=budget))
+    client = TestClient(create_app(gateway))
+    one, two = Asker(client, hub), Asker(client, other, hub="hub-b")
+    assert [one.send(EVERYBODY).status_code for _ in range(4)] == [200, 200, 200, 429]
+    assert two.send(EVERYBODY).status_code == 200
+    assert one.answer(EVERYBODY)["code"] == "budget-spent"
+    gateway.engine.dispose()
+
+
+def test_a_flood_of_strangers_does_not_fill_the_audit(open_center):
+    gateway, asker = open_center()
+    for _ in range(80):
+        _post(asker, b"{}")
+    assert len(list(entries(gateway.engine))) <= 62  # at most 60 a minute, and a minute may end meanwhile
+    assert gateway.tally["refused"] == 80
+
+
+def test_any_request_the_description_allows_or_forbids_is_answered_without_a_failure_of_ours(north):
+    _, asker = north
+    schema = schemathesis.openapi.from_asgi("/openapi.json", asker.client.app)
+
+    for operation in schema.get_all_operations():
+
+        @settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck), database=None)
+        @given(case=operation.ok().as_strategy())
+        def send(case):
+            assert case.call().status_code < 500
+
+        send()
