@@ -31,6 +31,13 @@ class TestEmbeddedIndex(IndexContract):
         return lambda: EmbeddedIndex(tmp_path / f"index-{next(numbers)}.sqlite", CATALOGUE)
 
 
+def test_one_and_true_are_two_values(tmp_path: Path) -> None:
+    index = EmbeddedIndex(tmp_path / "i.sqlite", CATALOGUE)
+    index.put([a_series("1", series__regular=True)])
+    assert index.members(Term("series.regular", True)).ids == ("local:default:1.2.1",)
+    assert index.members(Term("series.regular", 1)).ids == ()
+
+
 WRITER = """
 import sys
 from pathlib import Path

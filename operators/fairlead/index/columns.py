@@ -18,13 +18,16 @@ import numpy as np
 from numpy.typing import NDArray
 from pyroaring import BitMap
 
-from fairlead.index.criteria import Range
+from fairlead.index.criteria import Leaf, OneOf, Range, Term
 from fairlead.index.rows import Row
 from fairlead.index.sampling import draw_of
 from fairlead.records import Counts, Scalar
 
 WORD: Final = re.compile(r"\w+")
 AMOUNTS: Final = {"images": "images", "bytes": "sizes", "draws": "draws"}
+
+REMEMBERED: Final = 64
+"""Comparisons whose answers are kept until the next change."""
 
 type Ints = NDArray[np.int64]
 
@@ -105,10 +108,11 @@ class Columns:
         self.sizes: array[int] = array("q", [0])
         self.draws: array[int] = array("q", [0])
         self._derived: dict[tuple[str, str], Any] = {}
+        self._selected: dict[tuple[Leaf, tuple[type, ...]], BitMap] = {}
 
     def add(self, ordinal: int, row: Row) -> None:
         """Add one row under an ordinal higher than all before."""
-        self._derived.clear()
+        self._changed()
         self.alive.add(ordinal)
         self.patient.add(ordinal, row.patient)
         self.study.add(ordinal, row.study)
@@ -125,13 +129,17 @@ class Columns:
 
     def drop(self, ordinal: int) -> None:
         """Forget one ordinal."""
-        self._derived.clear()
+        self._changed()
         self.alive.discard(ordinal)
+
+    def _changed(self) -> None:
+        self._derived.clear()
+        self._selected.clear()
 
     def keep(self, here: BitMap) -> None:
         """Forget everybody who is not here any more."""
         if self.alive != here:
-            self._derived.clear()
+            self._changed()
             self.alive &= here
 
     def derive[T](self, what: str, name: str, make: Callable[[], T]) -> T:
@@ -140,6 +148,16 @@ class Columns:
         if key not in self._derived:
             self._derived[key] = make()
         return cast("T", self._derived[key])
+
+    def selected(self, node: Leaf, make: Callable[[], BitMap]) -> BitMap:
+        """Return what one comparison finds; a page asks it once for each of its facets. Nobody may change the bitmap."""
+        values = node.values if isinstance(node, OneOf) else (node.value,) if isinstance(node, Term) else ()
+        key = node, tuple(map(type, values))  # 1 and True are equal for Python, not for a search
+        if key not in self._selected:
+            if len(self._selected) >= REMEMBERED:
+                self._selected.clear()
+            self._selected[key] = make()
+        return self._selected[key]
 
     # --- selection ---------------------------------------------------------------------------------------------------
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import reduce, singledispatch
 from operator import and_, or_
@@ -43,9 +44,10 @@ def exactly(found: BitMap) -> Answer:
     return Answer(found, found)
 
 
-def _compared(columns: Columns, found: BitMap, field: str, *, or_missing: bool) -> Answer:
-    absent = columns.alive - columns.stated(field)
-    return exactly(found | absent) if or_missing else Answer(found, found | absent)
+def _compared(node: Term | OneOf | Range | Text, columns: Columns, compare: Callable[[], BitMap]) -> Answer:
+    found = columns.selected(node, compare)
+    either = found | (columns.alive - columns.stated(node.field))
+    return exactly(either) if node.or_missing else Answer(found, either)
 
 
 @singledispatch
@@ -61,22 +63,22 @@ def _(node: All, columns: Columns) -> Answer:
 
 @select.register
 def _(node: Term, columns: Columns) -> Answer:
-    return _compared(columns, columns.equal(node.field, (node.value,)), node.field, or_missing=node.or_missing)
+    return _compared(node, columns, lambda: columns.equal(node.field, (node.value,)))
 
 
 @select.register
 def _(node: OneOf, columns: Columns) -> Answer:
-    return _compared(columns, columns.equal(node.field, node.values), node.field, or_missing=node.or_missing)
+    return _compared(node, columns, lambda: columns.equal(node.field, node.values))
 
 
 @select.register
 def _(node: Range, columns: Columns) -> Answer:
-    return _compared(columns, columns.between(node.field, node), node.field, or_missing=node.or_missing)
+    return _compared(node, columns, lambda: columns.between(node.field, node))
 
 
 @select.register
 def _(node: Text, columns: Columns) -> Answer:
-    return _compared(columns, columns.text(node.field, node.words), node.field, or_missing=node.or_missing)
+    return _compared(node, columns, lambda: columns.text(node.field, node.words))
 
 
 @select.register
