@@ -217,11 +217,6 @@ def test_a_resumed_run_repeats_nothing_that_is_intact_and_everything_that_change
     assert changed.manifest_sha256 != first.manifest_sha256
 
 
-def test_compact_is_refused_clearly(series, tmp_path, capsys):
-    assert run(["convert", str(series), str(tmp_path / "out"), "--compact"]) == 1
-    assert "--compact" in capsys.readouterr().err
-
-
 def test_validate_accepts_our_store_and_names_what_is_wrong_with_others(series, data, tmp_path, capsys):
     store = tmp_path / "out" / convert(series, tmp_path / "out").stores[0].path
     assert run(["validate", str(store), "--json"]) == 0

@@ -35,7 +35,9 @@ def convert_command(
     out: Annotated[Path, typer.Argument(metavar="OUT", help="Folder for the stores; made when it does not exist.")],
     ngff: Annotated[Ngff | None, typer.Option(help="OME-NGFF version (default from the settings).")] = None,
     geometry: Annotated[GeometryPolicy | None, typer.Option(help="Irregular slices: refuse, split into runs, or annotate.")] = None,
-    compact: Annotated[bool, typer.Option("--compact", help="Keep JPEG tiles of slides as they are (not available yet).")] = False,
+    compact: Annotated[
+        bool, typer.Option("--compact", help="Keep JPEG tiles of colour slides as they are: small, but few programs read them.")
+    ] = False,
     max_expansion: Annotated[
         float, typer.Option(metavar="N", min=1.0, help="Refuse slides that are more than N times larger decoded than their files.")
     ] = 50.0,
@@ -55,14 +57,9 @@ def convert_command(
     2 wrong usage.
     """
     from fairlead.convert import convert
-    from fairlead.errors import UnsupportedInput
     from fairlead.progress import default_progress
 
     settings = settings_of(context)
-    if compact:
-        raise UnsupportedInput(
-            "--compact is not available: no released Zarr codec for JPEG tiles is read by other programs.", remedy="Leave --compact out."
-        )
     report = convert(
         source,
         out,
@@ -72,6 +69,7 @@ def convert_command(
         resume=resume,
         whole_plates=True,
         keep_names=keep_names,
+        compact=compact,
         progress=default_progress(),
     )
     for refusal in report.refused:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Protocol
@@ -58,13 +58,27 @@ def rgb_channels(dtype: np.dtype[Any]) -> tuple[Channel, ...]:
 
 
 @dataclass(frozen=True, slots=True)
+class TileLevel:
+    """One resolution of tiles that stay as they are encoded: where each lies in the chunk grid, and how to get its bytes.
+
+    ``encoded`` raises when a tile does not decode to ``tile``, so that no damaged chunk is ever written.
+    """
+
+    matrix: tuple[int, int]
+    tile: tuple[int, int]
+    places: tuple[tuple[int, int], ...]
+    encoded: Callable[[tuple[int, int]], bytes]
+    colorspace: str
+
+
+@dataclass(frozen=True, slots=True)
 class ImagePlan:
     """Everything the writer needs. ``levels`` lists space shapes when the source brings its own pyramid, else is empty.
 
     ``level_steps`` and ``level_shifts`` are the space scales and translations that such levels state; ``level_count`` is
     how many levels to compute otherwise. ``bands`` reads a plane in bands of rows with all channels at once, as slides
     are stored. With ``image_label`` the values are labels; ``labels`` are written into the store beside the image, and
-    ``files`` go into it as they are.
+    ``files`` go into it as they are. With ``tiles`` the chunks are those, and no voxels are read.
     """
 
     name: str
@@ -88,6 +102,7 @@ class ImagePlan:
     labels: tuple[ImagePlan, ...] = ()
     image_index: int | None = None
     files: Mapping[str, bytes] = field(default_factory=dict)
+    tiles: tuple[TileLevel, ...] = ()
 
     @property
     def shape(self) -> tuple[int, ...]:

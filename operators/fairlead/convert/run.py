@@ -78,6 +78,7 @@ def convert(
     resume: bool = False,
     whole_plates: bool = False,
     keep_names: bool = False,
+    compact: bool = False,
     progress: Progress | None = None,
 ) -> ConvertReport:
     """Convert files and folders to OME-Zarr stores ``<out>/<name>.ome.zarr``; DICOM is grouped by series.
@@ -92,6 +93,7 @@ def convert(
     part : (k, n) converts the k-th of n shares of the sources, counted from 0; a DICOM study, and so a segmentation with its
         image, is never divided.
     whole_plates : a plate becomes one store; otherwise every field is a store with its ``image_index``, as the index counts them.
+    compact : JPEG tiles of colour slides become chunks as they are, in a codec that few programs read; others are as without it.
     keep_names : stores of OME files are called after the files; otherwise after the hash of their content.
     resume : stores that an earlier run made of the same bytes with the same options are recognised and not made again.
 
@@ -102,12 +104,12 @@ def convert(
     InvalidInput : ``out`` is a file, or cannot be written.
     """
     begun = time.monotonic()
-    finished = Finished(out, (ngff, geometry, f"{max_expansion:g}", str(whole_plates))) if resume else None
+    finished = Finished(out, (ngff, geometry, f"{max_expansion:g}", str(whole_plates), "compact" if compact else "")) if resume else None
     run = _Run(out, check_version(ngff), parse_policy(geometry), progress or Silent(), finished, whole_plates)
     paths = [sources] if isinstance(sources, Path) else list(sources)
     usable_folder(out, "output folder")
     found = list(find_sources(paths))
-    limits = SlideLimits(max_expansion)
+    limits = SlideLimits(max_expansion, compact)
     jobs = dicom_jobs(_headers(run, found, part), run.policy, limits=limits, refuse=run.refuse, refused=run.refused)
     members = set_members(found)
     others = [source for source in found if source.kind is not SourceKind.DICOM and source.path not in members]

@@ -66,10 +66,10 @@ def write_shard(layout: ShardLayout, index: Sequence[int], values: NDArray[Any],
             offset += len(chunk)
     listed = table.tobytes()
     pieces = [*(chunk for chunk in encoded if chunk is not None), listed, google_crc32c.value(listed).to_bytes(4, "little")]
-    _write_checked(layout.file(index), pieces)
+    write_checked(layout.file(index), pieces)
 
 
-def _write_checked(file: Path, pieces: Sequence[bytes]) -> None:
+def write_checked(file: Path, pieces: Sequence[bytes]) -> None:
     """Write a file piece by piece and read it back: joined, the pieces of a shard would cost their size twice in fresh memory."""
     file.parent.mkdir(parents=True, exist_ok=True)
     with file.open("wb", buffering=0) as handle:

@@ -7,7 +7,7 @@ A slide has gigabytes, so the file is never read whole: frames are found by the 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, BinaryIO, Final
 
@@ -68,6 +68,25 @@ class SlideFile:
         return np.dtype(np.uint8 if self.bits == 8 else np.uint16)
 
 
+@dataclass(frozen=True, slots=True)
+class SlideLevel:
+    """One resolution: files of equal matrix, and which frame of which file each tile is."""
+
+    files: tuple[SlideFile, ...]
+    tiles: Mapping[TileKey, tuple[int, int]]
+
+    @property
+    def first(self) -> SlideFile:
+        """The file that stands for the level: all agree in matrix, tile and pixel format."""
+        return self.files[0]
+
+    @property
+    def wanted(self) -> int:
+        """How many tiles one path and depth would have."""
+        (rows, columns), (height, width) = self.first.matrix, self.first.tile
+        return -(-rows // height) * -(-columns // width)
+
+
 def read_slide_file(header: Header) -> SlideFile:
     """Return one instance of a slide by its header and the item headers of its pixels.
 
@@ -89,12 +108,12 @@ def read_slide_file(header: Header) -> SlideFile:
         raise UnreadableImage(f"The slide's header cannot be read ({type(error).__name__}).") from error
 
 
-def decode_tile(source: SlideFile, frame: int) -> NDArray[Any]:
-    """Return one tile, shape (rows, columns) or (rows, columns, 3) in RGB.
+def encoded_tile(source: SlideFile, frame: int) -> bytes:
+    """Return the bytes of one frame as they are in the file.
 
     Raises
     ------
-    UnreadableImage : the frame is cut short or cannot be decoded.
+    UnreadableImage : the frame is cut short.
     """
     start, length = source.frames[frame]
     with source.header.path.open("rb") as handle:
@@ -102,6 +121,17 @@ def decode_tile(source: SlideFile, frame: int) -> NDArray[Any]:
         data = handle.read(length)
     if len(data) < length:
         raise UnreadableImage("A tile of the slide is cut short.")
+    return data
+
+
+def decode_tile(source: SlideFile, frame: int) -> NDArray[Any]:
+    """Return one tile, shape (rows, columns) or (rows, columns, 3) in RGB.
+
+    Raises
+    ------
+    UnreadableImage : the frame is cut short or cannot be decoded.
+    """
+    data = encoded_tile(source, frame)
     try:
         found = _decoded(source, data)
     except Exception as error:  # decoders raise their own kinds

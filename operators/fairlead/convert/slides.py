@@ -11,15 +11,16 @@ import hashlib
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fairlead.convert.compact import jpeg_levels
 from fairlead.convert.headers import Header
 from fairlead.convert.plan import Axis, Channel, ImagePlan, rgb_channels
-from fairlead.convert.slide_files import SlideFile, TileKey, decode_tile, read_slide_file
+from fairlead.convert.slide_files import SlideFile, SlideLevel, TileKey, decode_tile, read_slide_file
 from fairlead.convert.volumes import hashed
 from fairlead.convert.words import known_words
 from fairlead.errors import FairleadError, UnreadableImage, UnsupportedInput
@@ -40,30 +41,13 @@ class SlideLimits:
     """What the caller allows for slides."""
 
     max_expansion: float = MAX_EXPANSION
-
-
-@dataclass(frozen=True, slots=True)
-class _Level:
-    """One resolution: files of equal matrix, and which frame of which file each tile is."""
-
-    files: tuple[SlideFile, ...]
-    tiles: Mapping[TileKey, tuple[int, int]]
-
-    @property
-    def first(self) -> SlideFile:
-        return self.files[0]
-
-    @property
-    def wanted(self) -> int:
-        """How many tiles one path and depth would have."""
-        (rows, columns), (height, width) = self.first.matrix, self.first.tile
-        return -(-rows // height) * -(-columns // width)
+    compact: bool = False
 
 
 class SlideVoxels:
     """Bands of rows of a slide, all channels at once, decoded in two threads."""
 
-    def __init__(self, levels: Sequence[_Level], paths: Sequence[str], depths: Sequence[float]) -> None:
+    def __init__(self, levels: Sequence[SlideLevel], paths: Sequence[str], depths: Sequence[float]) -> None:
         self._levels = levels
         self._paths = paths
         self._depths = depths
@@ -138,9 +122,16 @@ def _plan(pyramid: str, files: list[SlideFile], limits: SlideLimits) -> ImagePla
     paths, depths = _distinct(levels)
     if first.samples == RGB and len(paths) > 1:
         raise UnsupportedInput("A colour slide with several optical paths is not converted.", remedy="Export its optical paths one by one.")
+    if limits.compact and len(depths) == 1 and (tiles := jpeg_levels(levels)):
+        return replace(_image_plan(pyramid, levels, paths, depths), tiles=tiles)
     decoded = sum(level.wanted * level.first.tile[0] * level.first.tile[1] * first.samples * first.dtype.itemsize for level in levels)
     decoded *= len(depths) * (len(paths) if first.samples == 1 else 1)
     _affordable(decoded, sum(file.header.path.stat().st_size for file in files), limits)
+    return _image_plan(pyramid, levels, paths, depths)
+
+
+def _image_plan(pyramid: str, levels: Sequence[SlideLevel], paths: list[str], depths: list[float]) -> ImagePlan:
+    first = levels[0].first
     channels = rgb_channels(first.dtype) if first.samples == RGB else tuple(_channel(first, path) for path in paths)
     profiles = _profiles(first)
     axes = [Axis("c", len(channels))] if len(channels) > 1 else []
@@ -166,14 +157,14 @@ def _plan(pyramid: str, files: list[SlideFile], limits: SlideLimits) -> ImagePla
         level_steps=tuple((*(1.0 for _ in deep), *step) for step in steps) if len(levels) > 1 else (),
         attributes={"dicom": _attributes(levels, profiles)},
         dropped=_absent(levels, len(paths) * len(depths)),
-        instances=len(files),
+        instances=sum(len(level.files) for level in levels),
         greyscale=len(channels) == 1,
         bands=True,
         files={f"icc/{path}.icc": profile for path, profile in profiles.items()},
     )
 
 
-def _levels(files: Sequence[SlideFile]) -> list[_Level]:
+def _levels(files: Sequence[SlideFile]) -> list[SlideLevel]:
     """Return the resolutions, largest first; files of one size are parts, paths or focal planes of one level."""
     sizes: dict[tuple[int, int], list[SlideFile]] = defaultdict(list)
     for file in files:
@@ -187,13 +178,13 @@ def _levels(files: Sequence[SlideFile]) -> list[_Level]:
             tiles |= {key: (number, frame) for frame, key in enumerate(file.tiles)}
         if len(tiles) != sum(len(file.tiles) for file in members):
             raise UnreadableImage("Two tiles of the slide lie at one place.")
-        levels.append(_Level(tuple(members), tiles))
+        levels.append(SlideLevel(tuple(members), tiles))
     if len({level.first.samples for level in levels}) > 1:
         raise UnreadableImage("Levels of the slide differ in pixel format.")
     return levels
 
 
-def _distinct(levels: Sequence[_Level]) -> tuple[list[str], list[float]]:
+def _distinct(levels: Sequence[SlideLevel]) -> tuple[list[str], list[float]]:
     keys = levels[0].tiles
     paths = list(dict.fromkeys(key.path for key in keys))
     depths = sorted({key.depth for key in keys})
@@ -203,7 +194,7 @@ def _distinct(levels: Sequence[_Level]) -> tuple[list[str], list[float]]:
     return paths, depths
 
 
-def _steps(levels: Sequence[_Level]) -> list[tuple[float, float]]:
+def _steps(levels: Sequence[SlideLevel]) -> list[tuple[float, float]]:
     """Return the spacing of every level: stated, else from its size."""
     rows, columns = levels[0].first.matrix
     full = levels[0].first.spacing_mm or (1.0, 1.0)
@@ -254,14 +245,14 @@ def _profiles(file: SlideFile) -> dict[str, bytes]:
     return {number: bytes(profile) for number, profile in found.items() if profile}
 
 
-def _absent(levels: Sequence[_Level], planes: int) -> tuple[str, ...]:
+def _absent(levels: Sequence[SlideLevel], planes: int) -> tuple[str, ...]:
     """Return what the tiles that a sparse slide does not have were taken for: said, never silent."""
     absent = sum(level.wanted * planes - len(level.tiles) for level in levels)
     shown = "white" if levels[0].first.samples == RGB else "zero"
     return (f"{absent} tiles were not acquired and are {shown}",) if absent > 0 else ()
 
 
-def _attributes(levels: Sequence[_Level], profiles: Mapping[str, bytes]) -> JsonObject:
+def _attributes(levels: Sequence[SlideLevel], profiles: Mapping[str, bytes]) -> JsonObject:
     first = levels[0].first
     header, dataset = first.header, first.dataset
     ids = {"study": header.study_uid, "series": header.series_uid, "frame_of_reference": header.frame_of_reference_uid}

@@ -6,12 +6,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
+from fairlead.convert.compact import write_tiles
 from fairlead.convert.multiscale import labels_attributes, ome_attributes
 from fairlead.convert.plan import CollectionPlan, CopyPlan, ImagePlan, StorePlan
 from fairlead.convert.republish import copy_store
 from fairlead.convert.staging import publish_staged, staged, write_root
 from fairlead.convert.validate import LABELS, ValidationResult, validate_store
-from fairlead.convert.writer import Levels, value_ranges, write_levels
+from fairlead.convert.writer import ValueRange, value_ranges, write_levels
 from fairlead.errors import CheckFailed, UnsupportedInput
 from fairlead.files import atomic_write
 from fairlead.progress import Progress
@@ -19,6 +20,7 @@ from fairlead.records import GeometryVerdict, StoreReport
 
 SUFFIX: Final = ".ome.zarr"
 VERSIONS: Final = ("0.5", "0.6")
+EIGHT_BITS: Final = (0.0, 255.0)
 AS_STATED: Final = GeometryVerdict(verdict="none", reason="OME-Zarr: sampling as the source states it.")
 
 
@@ -39,9 +41,24 @@ def write_store(plan: StorePlan, out: Path, *, ngff: str, progress: Progress) ->
             return _write_copy(plan, out)
 
 
-def write_group(plan: ImagePlan, folder: Path, *, ngff: str, progress: Progress) -> Levels:
-    """Write an image's arrays, its labels, and its ``zarr.json`` last."""
-    levels = write_levels(plan, folder, progress)
+def write_group(plan: ImagePlan, folder: Path, *, ngff: str, progress: Progress) -> int:
+    """Write an image's arrays, its labels, and its ``zarr.json`` last; return how many levels it has."""
+    if plan.tiles:
+        write_tiles(plan.tiles, folder, progress)
+        space = [level.matrix for level in plan.tiles]
+        ranges = [ValueRange(*EIGHT_BITS, *EIGHT_BITS) for _ in plan.channels]
+    else:
+        levels = write_levels(plan, folder, progress)
+        count = sum(axis.is_space for axis in plan.axes)
+        space = [array.shape[-count:] for array in levels.arrays]
+        ranges = value_ranges(plan, levels) if plan.image_label is None else []
+    _write_beside(plan, folder, ngff=ngff, progress=progress)
+    write_root(folder, {"ome": ome_attributes(plan, space, ranges, ngff), **plan.attributes})
+    return len(space)
+
+
+def _write_beside(plan: ImagePlan, folder: Path, *, ngff: str, progress: Progress) -> None:
+    """Write labels and files that belong to an image."""
     for label in plan.labels:
         write_group(label, folder / LABELS / label.name, ngff=ngff, progress=progress)
     if plan.labels:
@@ -49,15 +66,10 @@ def write_group(plan: ImagePlan, folder: Path, *, ngff: str, progress: Progress)
     for name, data in plan.files.items():
         with atomic_write(folder / name) as handle:
             handle.write(data)
-    count = sum(axis.is_space for axis in plan.axes)
-    space = [array.shape[-count:] for array in levels.arrays]
-    ranges = value_ranges(plan, levels) if plan.image_label is None else []
-    write_root(folder, {"ome": ome_attributes(plan, space, ranges, ngff), **plan.attributes})
-    return levels
 
 
 def _write_image(plan: ImagePlan, out: Path, ngff: str, progress: Progress) -> StoreReport:
-    def fill(folder: Path) -> Levels:
+    def fill(folder: Path) -> int:
         return write_group(plan, folder, ngff=ngff, progress=progress)
 
     levels, result, digest, size = _published(out / f"{plan.name}{SUFFIX}", fill)
@@ -69,10 +81,10 @@ def _write_image(plan: ImagePlan, out: Path, ngff: str, progress: Progress) -> S
         dtype=str(plan.dtype),
         axes=tuple(axis.name for axis in plan.axes),
         geometry=plan.geometry,
-        levels=len(levels.arrays),
+        levels=levels,
         size_bytes=size,
         manifest_sha256=digest,
-        verified_voxels=levels.verified,
+        verified_voxels=True,  # the writers stop at the first difference
         valid=result.validity,
         dropped=plan.dropped,
         instances=plan.instances,
@@ -82,7 +94,7 @@ def _write_image(plan: ImagePlan, out: Path, ngff: str, progress: Progress) -> S
 
 
 def _write_collection(plan: CollectionPlan, out: Path, ngff: str, progress: Progress) -> StoreReport:
-    def fill(folder: Path) -> list[Levels]:
+    def fill(folder: Path) -> list[int]:
         written = [write_group(image, folder / path, ngff=ngff, progress=progress) for path, image in plan.images.items()]
         for row in sorted({path.rpartition("/")[0] for path in plan.groups} - {""} - set(plan.groups)):
             write_root(folder / row, {})
@@ -107,10 +119,10 @@ def _write_collection(plan: CollectionPlan, out: Path, ngff: str, progress: Prog
         dtype=str(first.dtype),
         axes=tuple(axis.name for axis in first.axes),
         geometry=first.geometry,
-        levels=len(written[0].arrays),
+        levels=written[0],
         size_bytes=size,
         manifest_sha256=digest,
-        verified_voxels=all(levels.verified for levels in written),
+        verified_voxels=True,
         valid=result.validity,
         dropped=(*plan.dropped, *sorted({text for image in plan.images.values() for text in image.dropped})),
         instances=len(plan.images),
