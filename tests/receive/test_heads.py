@@ -10,7 +10,7 @@ from pydicom.sequence import Sequence
 from pydicom.uid import UID
 
 from fairlead.errors import FairleadError, InvalidUid, NotDicom, UnreadableImage
-from fairlead.receive.heads import DEFLATED_LE, EXPLICIT_BE, Head, is_whole, read_head
+from fairlead.receive.heads import DEFLATED_LE, EXPLICIT_BE, Head, Walker, find_uids, glance, is_whole, read_beginning, read_head
 from receive.builders import CT, EXPLICIT, IMPLICIT, STUDY, a_slice, encoded
 
 HEAD = Head(CT, f"{STUDY}.1.1", STUDY, f"{STUDY}.1")
@@ -123,6 +123,20 @@ def test_a_truncated_copy_gives_the_right_identity_or_a_refusal_and_is_whole_onl
     except FairleadError:
         assert cut < WHOLE.index(b"\x20\x00\x13\x00") + 8  # behind the header of the element that follows the series
     assert is_whole(io.BytesIO(WHOLE[:cut]), offset=0, size=cut, transfer_syntax_uid=EXPLICIT) == (cut in ENDS)
+
+
+@given(st.integers(0, len(WHOLE)))
+def test_a_beginning_gives_the_identity_only_when_all_of_it_was_seen(cut):
+    try:
+        assert read_beginning(WHOLE[:cut], transfer_syntax_uid=EXPLICIT) == HEAD
+    except FairleadError:
+        assert cut < WHOLE.index(b"\x20\x00\x13\x00") + 12
+
+
+@given(st.binary(max_size=400))
+def test_a_glance_says_what_the_walk_says_or_nothing(data):
+    found = glance(data)
+    assert not found or found == find_uids(Walker(io.BytesIO(data), end=len(data), transfer_syntax_uid=EXPLICIT))
 
 
 def test_a_whole_copy_is_whole():

@@ -10,7 +10,6 @@ from __future__ import annotations
 import errno
 import fcntl
 import hashlib
-import io
 import mmap
 import os
 from collections.abc import Buffer, Iterator
@@ -19,11 +18,12 @@ from pathlib import Path
 from typing import BinaryIO, Final
 
 from fairlead.errors import InvalidInput
-from fairlead.receive.heads import Head, is_whole, read_head
+from fairlead.receive.heads import Head, is_whole, read_beginning, read_head
 from fairlead.receive.part10 import STAMP_BYTES
 
 BUFFER_BYTES: Final = 1024 * 1024
 HEAD_BYTES: Final = 64 * 1024
+HASH_BYTES: Final = 64 * 1024
 ALIGNED_BYTES: Final = 4096
 DIRECT: Final = getattr(os, "O_DIRECT", 0)
 
@@ -52,17 +52,19 @@ class PartFile:
         self._digest = hashlib.sha256()
         self._buffer = buffer
         self._filled = self._written = 0
-        self._foreign = BUFFER_BYTES
-        """How many bytes at the buffer's begin do not belong to the data set."""
+        self._hashed = BUFFER_BYTES
+        """How many bytes at the buffer's begin are hashed, or do not belong to the data set."""
         self._head = b""
         self._fill(memoryview(meta))
-        self._foreign = self._filled
+        self._hashed = self._filled
 
     def add(self, chunk: Buffer) -> None:
         """Take the next piece; it may be reused when this returns."""
         view = memoryview(chunk)
         self.size += view.nbytes
         self._fill(view)
+        if self._filled - self._hashed >= HASH_BYTES:
+            self._hash()  # now, while the sender prepares what comes next
 
     def finish(self) -> str:
         """Write what is left, and the stamp; return the sha256 of the data set."""
@@ -89,9 +91,10 @@ class PartFile:
                 self._write()
 
     def _hash(self) -> None:
-        with memoryview(self._buffer) as whole, whole[self._foreign : self._filled] as block:
+        with memoryview(self._buffer) as whole, whole[self._hashed : self._filled] as block:
             self._head = self._head or bytes(block[:HEAD_BYTES])
             self._digest.update(block)
+        self._hashed = max(self._hashed, self._filled)
 
     def _write(self) -> None:
         """Write the buffer and empty it: whole pages as the file is opened, the rest of the last one through the cache."""
@@ -101,7 +104,7 @@ class PartFile:
             self._write_plainly()
             self._put(whole, self._filled)
         self._written += self._filled
-        self._filled = self._foreign = 0
+        self._filled, self._hashed = 0, 0 if self.size else BUFFER_BYTES
 
     def _put(self, done: int, until: int) -> None:
         with memoryview(self._buffer) as whole:
@@ -123,7 +126,7 @@ class PartFile:
     def head(self, transfer_syntax_uid: str) -> Head:
         """Return the identity that the data set states: from its first bytes in memory, and from the file where they do not tell."""
         try:
-            return read_head(io.BytesIO(self._head), offset=0, size=len(self._head), transfer_syntax_uid=transfer_syntax_uid)
+            return read_beginning(self._head, transfer_syntax_uid=transfer_syntax_uid)
         except InvalidInput:
             with self.path.open("rb") as file:
                 return read_head(file, offset=self.offset, size=self.offset + self.size, transfer_syntax_uid=transfer_syntax_uid)

@@ -195,7 +195,10 @@ class SeriesLedger:
                 "route": arrival.route.model_dump(mode="json"),
             }
             connection.execute(insert(audits), {"at": now, "event": "instance-version", "detail": detail})
-        values = arrival.instance.model_dump() | {"project": arrival.route.project, "center": arrival.route.center}
+        values: dict[str, Any] = {name: getattr(arrival.instance, name) for name in Instance.model_fields} | {
+            "project": arrival.route.project,
+            "center": arrival.route.center,
+        }
         values |= {"series_id": series_id, "version": len(known) + 1, "current": current, "received_at": now}
         connection.execute(insert(instances), values)
 

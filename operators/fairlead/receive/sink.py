@@ -171,7 +171,7 @@ class InstanceSink:
         name = instance_name(head.sop_instance_uid)
         with self._turns[hash((folder, name)) % TURNS]:
             place = _Place(name)
-            if (self.archive.root / folder / name).exists():
+            if os.path.lexists(f"{self.archive.root}/{folder}/{name}"):
                 place = self._beside(received, head, route, name=name, folder=folder)
                 if terms.duplicates == "refuse" and not (self.archive.root / folder / place.name).exists():
                     raise DuplicateRefused("Other bytes are archived under this SOP Instance UID.")
@@ -194,7 +194,7 @@ class InstanceSink:
 
     def _make_durable(self, received: _Received, instance: Instance, route: Route) -> None:
         final, part = self.archive.root / instance.path, received.part
-        if final.exists():  # the same bytes are there already: nothing to write
+        if os.path.lexists(final):  # the same bytes are there already: nothing to write
             return
         self.archive.prepare(final.parent, route)
         appeared = self.archive.appear(part.path, part.handle, final, states_sha256=part.stamped)

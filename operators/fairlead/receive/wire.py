@@ -66,6 +66,7 @@ class Wire:
         self.connection = connection
         connection.settimeout(None)  # the kernel keeps the deadlines: a whole PDU then costs two calls, not one for each segment
         self._whole: int = socket.MSG_WAITALL
+        self._armed = {socket.SO_RCVTIMEO: 0.0, socket.SO_SNDTIMEO: 0.0}
         self._header = bytearray(HEADER_BYTES)
         self._buffer = bytearray(64 * 1024)
 
@@ -123,8 +124,14 @@ class Wire:
         self._limit(socket.SO_RCVTIMEO, left)
 
     def _limit(self, what: int, seconds: float) -> None:
-        """Let the next call end in time: in the kernel, or for TLS, which reads in turns of its own, in Python."""
+        """Let the next call end in time: in the kernel, or for TLS, which reads in turns of its own, in Python.
+
+        A limit that is set already and at most a tenth longer stays, because most calls ask for nearly the same one.
+        """
         if self._whole:
+            if seconds <= self._armed[what] <= seconds * 1.1:
+                return
+            self._armed[what] = seconds
             whole, rest = divmod(max(int(seconds * 1e6), 1), 1_000_000)
             self.connection.setsockopt(socket.SOL_SOCKET, what, TIMEVAL.pack(whole, rest))
         else:
