@@ -1,6 +1,8 @@
 # syntax=docker/dockerfile:1
-# Two images from one pinned set (constraints.txt):
-#   docker build --target fairlead --tag fairlead/fairlead:0.1.0 .     node, catalog, migrations
+# Images from one pinned set (constraints.txt); tests/charts/test_image.py runs their commands without a container engine:
+#   docker build --target fairlead --tag fairlead/fairlead:0.1.0 .     what the charts use: node, catalog, gateway, migrations by argument
+#   docker build --target node     --tag fairlead/node:0.1.0 .         the same layers, starts the DICOM node
+#   docker build --target catalog  --tag fairlead/catalog:0.1.0 .      the same layers, starts the catalog
 #   docker build --target airflow  --tag fairlead/airflow:0.1.0 .      the official Airflow image with our wheel and DAGs
 # podman build and buildah build take the same options. Neither image holds settings, keys or data.
 ARG PYTHON_IMAGE=python:3.13-slim-bookworm
@@ -23,6 +25,10 @@ FROM wheel AS environment
 RUN uv venv /opt/fairlead \
     && uv pip install --python /opt/fairlead/bin/python --constraint constraints.txt --compile-bytecode --no-cache \
         "fairlead[postgres] @ file://$(ls /wheels/fairlead-*.whl)"
+# What is inside, for scanners and for people: docker run --rm --entrypoint cat fairlead/fairlead:0.1.0 /opt/fairlead/sbom.cdx.json
+COPY tools/sbom.py ./tools/sbom.py
+RUN /opt/fairlead/bin/python tools/sbom.py > /opt/fairlead/sbom.cdx.json \
+    && /opt/fairlead/bin/python tools/sbom.py --licences > /opt/fairlead/LICENCES.txt
 
 FROM ${PYTHON_IMAGE} AS fairlead
 LABEL org.opencontainers.image.title="fairlead" \
@@ -44,6 +50,12 @@ USER 10001:0
 STOPSIGNAL SIGTERM
 ENTRYPOINT ["fairlead"]
 CMD ["--help"]
+
+FROM fairlead AS node
+CMD ["node"]
+
+FROM fairlead AS catalog
+CMD ["catalog"]
 
 FROM ${AIRFLOW_IMAGE} AS airflow
 COPY --from=wheel /wheels /wheels

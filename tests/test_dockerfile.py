@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
-import os
 import re
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -55,7 +53,7 @@ def copied() -> list[str]:
 
 
 def test_the_stages_are_the_ones_that_documentation_and_charts_name() -> None:
-    assert list(stages()) == ["wheel", "environment", "fairlead", "airflow"]
+    assert list(stages()) == ["wheel", "environment", "fairlead", "node", "catalog", "airflow"]
 
 
 @pytest.mark.parametrize("source", sorted(set(copied())))
@@ -141,33 +139,7 @@ def test_the_charts_are_released_with_the_version_of_the_package() -> None:
         assert yaml.safe_load((CHECKOUT / "charts" / chart / "Chart.yaml").read_text())["appVersion"] == __version__
 
 
-READ_ONLY = """
-set -e
-mount --make-rprivate / && mount -t tmpfs none "$STATE" && mount -o remount,ro,bind /
-! touch "$CHECKOUT/written" 2>/dev/null
-cd "$STATE" && mkdir tmp
-fairlead db upgrade && fairlead node status --json && fairlead config show
-"""
-
-
-@pytest.mark.slow
-def test_the_program_runs_with_a_read_only_root_file_system_and_one_volume(tmp_path: Path) -> None:
-    ways = [["unshare", "--mount"], ["unshare", "--user", "--map-root-user", "--mount"]] if shutil.which("unshare") else []
-    possible = [way for way in ways if subprocess.run([*way, "true"], capture_output=True, check=False).returncode == 0]
-    if not possible:
-        pytest.skip("this machine has no unshare that makes a mount namespace, as root or in a user namespace")
-    environment = {
-        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
-        "STATE": str(tmp_path),
-        "CHECKOUT": str(CHECKOUT),
-        "HOME": str(tmp_path / "tmp"),
-        "TMPDIR": str(tmp_path / "tmp"),
-        "FAIRLEAD_HOME": str(tmp_path / "home"),
-        "PYTHONDONTWRITEBYTECODE": "1",
-    }
-    done = subprocess.run(
-        [*possible[0], "bash", "-c", READ_ONLY], env=environment, capture_output=True, text=True, timeout=120, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    assert '"disk_free"' in done.stdout
-    assert f"home: {tmp_path}/home" in done.stdout
+@pytest.mark.parametrize("name", ["node", "catalog"])
+def test_a_target_of_one_service_is_the_common_image_with_its_argument(name: str) -> None:
+    stage = stages()[name]
+    assert (stage.base, stage.instructions) == ("fairlead", [("CMD", f'["{name}"]')])
