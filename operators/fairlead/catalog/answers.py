@@ -84,7 +84,10 @@ class Answers:
 
     def entry(self, request: Request, entry: Entry, *, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
         """Answer with a written record; a draft is nobody else's, so no cache may keep it."""
-        media_type, profile = self._wanted(request)
+        if request.method in ("POST", "PUT"):  # it is stored: the answer is Turtle for those who want something else
+            media_type, profile = choose(request.headers.get("accept"), offered=RDF_ONLY) or RDF_ONLY[0], "fdp"
+        else:
+            media_type, profile = self._wanted(request)
         if profile != "fdp":
             raise NotAcceptable("A written record has the profile fdp only.", remedy="Leave ?profile= out.")
         iri = iri_of(self.site, entry.kind.name, entry.id)
