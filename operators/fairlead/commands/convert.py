@@ -70,6 +70,7 @@ def convert_command(
         whole_plates=True,
         keep_names=keep_names,
         compact=compact,
+        scene=True,
         progress=default_progress(),
     )
     for refusal in report.refused:

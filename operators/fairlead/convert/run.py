@@ -18,6 +18,7 @@ from fairlead.convert.headers import READ_ELSEWHERE, Header, read_header
 from fairlead.convert.jobs import FRACTIONS, Job, dicom_jobs, segmentation_job
 from fairlead.convert.ome_files import ome_plans, set_members
 from fairlead.convert.plan import StorePlan
+from fairlead.convert.scene import write_scene
 from fairlead.convert.slides import MAX_EXPANSION, SlideLimits
 from fairlead.convert.sources import Source, SourceKind, content_stem, find_sources, kind_of, safe_stem
 from fairlead.convert.stores import check_version, write_store
@@ -79,6 +80,7 @@ def convert(
     whole_plates: bool = False,
     keep_names: bool = False,
     compact: bool = False,
+    scene: bool = False,
     progress: Progress | None = None,
 ) -> ConvertReport:
     """Convert files and folders to OME-Zarr stores ``<out>/<name>.ome.zarr``; DICOM is grouped by series.
@@ -94,6 +96,7 @@ def convert(
         image, is never divided.
     whole_plates : a plate becomes one store; otherwise every field is a store with its ``image_index``, as the index counts them.
     compact : JPEG tiles of colour slides become chunks as they are, in a codec that few programs read; others are as without it.
+    scene : with NGFF 0.6, ``out`` becomes a scene that joins the images of each frame of reference, those of earlier runs too.
     keep_names : stores of OME files are called after the files; otherwise after the hash of their content.
     resume : stores that an earlier run made of the same bytes with the same options are recognised and not made again.
 
@@ -128,6 +131,8 @@ def convert(
     finally:
         forget_files()
         run.progress.finish()
+    if scene and run.ngff == "0.6":
+        write_scene(out)
     return ConvertReport(
         stores=tuple(run.stores), refused=tuple(run.refused), seconds=round(time.monotonic() - begun, 3), peak_rss_mb=peak_rss_mb()
     )

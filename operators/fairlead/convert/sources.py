@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from fairlead.convert.headers import is_dicom
+from fairlead.convert.scene import is_scene
 from fairlead.errors import NotFound
 from fairlead.files import manifest_lines, manifest_sha256, sha256_file
 
@@ -124,12 +125,13 @@ def _walk(path: Path) -> Iterator[Path]:
         here = Path(folder)
         stores = [name for name in below if _is_zarr(here / name)]
         below[:] = sorted(name for name in below if name not in stores and not name.startswith("."))
-        candidates = sorted([*stores, *(name for name in names if not name.startswith("."))])
+        mark = {"zarr.json"} if "zarr.json" in names and is_scene(here) else set()
+        candidates = sorted([*stores, *(name for name in names if not name.startswith(".") and name not in mark)])
         yield from (here / name for name in candidates if not (here / name).is_symlink())
 
 
 def _is_zarr(folder: Path) -> bool:
-    if folder.name.endswith(".staging"):
+    if folder.name.endswith(".staging") or is_scene(folder):  # the images of a scene are converted one by one
         return False
     if any((folder / mark).is_file() for mark in ZARR_MARKS):
         return True

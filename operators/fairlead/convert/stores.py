@@ -45,7 +45,7 @@ def write_group(plan: ImagePlan, folder: Path, *, ngff: str, progress: Progress)
     """Write an image's arrays, its labels, and its ``zarr.json`` last; return how many levels it has."""
     if plan.tiles:
         write_tiles(plan.tiles, folder, progress)
-        space = [level.matrix for level in plan.tiles]
+        space: list[tuple[int, ...]] = [level.matrix for level in plan.tiles]
         ranges = [ValueRange(*EIGHT_BITS, *EIGHT_BITS) for _ in plan.channels]
     else:
         levels = write_levels(plan, folder, progress)

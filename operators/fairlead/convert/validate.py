@@ -15,6 +15,7 @@ from jsonschema.exceptions import ValidationError as SchemaError
 from pydantic import ValidationError
 
 from fairlead.convert.official import OFFICIAL, official_errors
+from fairlead.convert.scene import scene_paths
 from fairlead.convert.schema import GROUPS, SCHEMAS
 from fairlead.records import JsonObject, Validity
 
@@ -71,9 +72,10 @@ def _below(store: Path, below: str) -> list[ValidationFinding]:
 
 
 def groups_below(store: Path, attributes: JsonObject) -> list[str]:
-    """Return the groups that a group's metadata name: label images, wells of a plate, images of a well or collection."""
+    """Return the groups that a group's metadata name: label images, wells of a plate, images of a well, collection or scene."""
     found = [f"{LABELS}/{name}" for name in labels_of(store)] if "multiscales" in attributes else []
     found += [str(item.get("path", "")) for item in _listed(attributes, "plate", "wells") + _listed(attributes, "well", "images")]
+    found += scene_paths(attributes)
     if "bioformats2raw.layout" in attributes and "plate" not in attributes:
         found += series_of(store)
     return [path for path in found if Path(path).parts and not path.startswith("/") and ".." not in Path(path).parts]
