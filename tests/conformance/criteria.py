@@ -17,6 +17,7 @@ from fairlead.index.criteria import (
     OneOf,
     Or,
     Range,
+    Tail,
     Term,
     Text,
 )
@@ -34,6 +35,12 @@ VALUES = {
     "ome.channel_name": ("DAPI", "GFP"),
     "organism": ("Mus musculus",),
 }
+TAILS = (
+    None,
+    {"00181030": {"vr": "LO", "Value": ["Thorax=1 (Adult)", "x"]}},
+    {"00081140": {"vr": "SQ", "Value": [{"00081155": {"vr": "UI", "Value": ["1.2.3"]}}, {"00081155": {"vr": "UI", "Value": ["1.2.4"]}}]}},
+    {"00181030": {"vr": "LO", "Value": ["other"]}, "00280301": {"vr": "CS", "Value": [True]}},
+)
 TEXTS = ("Chest CT thin", "LOCALIZER chest", "Thorax 1.0 B30f")
 
 
@@ -57,6 +64,7 @@ def series(draw: st.DrawFn, number: int) -> ImagingRecord:
         patient__sex=draw(_optional("patient.sex")),
         series__slice_thickness_mm=draw(_optional("series.slice_thickness_mm")),
         series__regular=draw(_optional("series.regular")),
+        tail=draw(st.sampled_from(TAILS)),
         series__description=draw(st.none() | st.sampled_from(TEXTS)),
     )
 
@@ -82,6 +90,7 @@ def _leaf(draw: st.DrawFn) -> Criterion:
     if field in ("series.slice_thickness_mm", "series.instances", "study_date"):
         kinds += [Range(field, gte=value, lt=other, or_missing=keep), Range(field, gt=value, lte=other), Range(field, lte=value)]
     kinds += [Text("series.description", (draw(st.sampled_from(("chest", "CT", "b30f", "ches"))),), keep)]
+    kinds += [Tail("dicom/00181030", "Thorax=1 (Adult)"), Tail("dicom/00081140/00081155", draw(st.sampled_from(("1.2.4", "1.2"))))]
     kinds += [All(), MembersOf(frozenset({"local:default:1.2.1", "other:default:1.2.2", "nowhere:x:1"}))]
     return draw(st.sampled_from(kinds))
 

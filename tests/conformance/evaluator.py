@@ -17,11 +17,13 @@ from fairlead.index.criteria import (
     OneOf,
     Or,
     Range,
+    Tail,
     Term,
     Text,
     within_bounds,
 )
 from fairlead.index.rows import Row
+from fairlead.index.tail import long_tail
 
 type Truth = bool | None
 """None is unknown."""
@@ -41,6 +43,10 @@ def truth(node: Criterion, row: Row, rows: Sequence[Row]) -> Truth:  # noqa: C90
             return name in row.values
         case Missing(name):
             return name not in row.values
+        case Tail(path, value):
+            assert row.record is not None
+            values = long_tail(row.record).get(path)
+            return None if values is None else value in values
         case MembersOf(ids):
             return row.id in ids
         case And(of):

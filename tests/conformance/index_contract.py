@@ -9,10 +9,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from conformance import evaluator
-from conformance.criteria import CRITERIA, records
-from fairlead.errors import InvalidInput, NotFound
+from conformance.criteria import CRITERIA, TAILS, records
+from fairlead.errors import InvalidInput, NotFound, UnsupportedInput
 from fairlead.index import Index
-from fairlead.index.criteria import All, And, AtLeast, Criterion, Exists, Has, MembersOf, Missing, Not, OneOf, Or, Range, Term, Text
+from fairlead.index.criteria import All, And, AtLeast, Criterion, Exists, Has, MembersOf, Missing, Not, OneOf, Or, Range, Tail, Term, Text
 from fairlead.index.port import FacetValue
 from fairlead.index.rows import row_of
 from fairlead.records import Counts, ImagingRecord
@@ -169,6 +169,27 @@ class IndexContract:
             a_series("3", modality="MR"),
         )
         assert uids(index, criterion) == expected
+
+    @pytest.mark.parametrize(
+        ("criterion", "expected"),
+        [
+            pytest.param(Tail("dicom/00181030", "Thorax=1 (Adult)"), ["1"], id="value"),
+            pytest.param(Tail("dicom/00181030", "thorax=1 (adult)"), [], id="letter case counts"),
+            pytest.param(Tail("dicom/00081140/00081155", "1.2.4"), ["2"], id="any item of a sequence"),
+            pytest.param(Tail("dicom/00081140", "1.2.4"), [], id="the whole path"),
+            pytest.param(Tail("dicom/00280301", "true"), ["3"], id="yes"),
+            pytest.param(Not(Tail("dicom/00181030", "x")), ["3"], id="not never takes in missing"),
+            pytest.param(Or((Term("modality", "PT"), Tail("dicom/00181030", "other"))), ["3"], id="with fields"),
+        ],
+    )
+    def test_the_long_tail_is_searched_by_path_and_value(self, make_index: MakeIndex, criterion: Criterion, expected: list[str]) -> None:
+        index = filled(make_index, *(a_series(str(number), tail=tail) for number, tail in enumerate(TAILS)))
+        assert uids(index, criterion) == expected
+        assert sum(bucket.series for bucket in index.facets(criterion, ["modality"])["modality"]) == len(expected)
+
+    def test_a_path_of_the_long_tail_is_exact(self, make_index: MakeIndex) -> None:
+        with pytest.raises(UnsupportedInput, match="exact"):
+            make_index().members(Tail("dicom/*", "x"))
 
     @pytest.mark.parametrize(
         ("criterion", "expected"),

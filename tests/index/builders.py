@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
+from typing import Any
 
 from fairlead.errors import UnknownField
 from fairlead.records import (
@@ -107,6 +108,7 @@ def a_series(
     project: str = "default",
     instances: int = 10,
     size_x: int | None = None,
+    tail: Mapping[str, Any] | None = None,
     **attributes: Value | None,
 ) -> ImagingRecord:
     """Return a DICOM series record; attributes are given by field id with ``__`` for the dot, ``body_part`` and ``study_date`` included."""
@@ -132,7 +134,7 @@ def a_series(
             geometry=Geometry(size_x=size_x),
             source=Source(place="archive", paths=(f"objects/{series}.dcm",)),
         ),
-        community=Community(dicom=DicomMetadata(attributes=named)),
+        community=Community(dicom=DicomMetadata(attributes=named, other=tail or {})),
     )
 
 

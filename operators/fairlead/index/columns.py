@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pyroaring import BitMap
 
-from fairlead.index.criteria import Leaf, OneOf, Range, Term
+from fairlead.index.criteria import Leaf, OneOf, Range, Tail, Term
 from fairlead.index.rows import Row
 from fairlead.index.sampling import draw_of
 from fairlead.records import Counts, Scalar
@@ -94,13 +94,17 @@ class Numbers:
 class Columns:
     """All columns of one index file up to an ordinal. Not thread-safe: the adapter holds its lock.
 
-    ``listed`` finds the ordinals of record ids; ids themselves stay in the file.
+    ``listed`` finds the ordinals of record ids, ``tailed`` those of (records with the value, records with the path); both stay in the file.
     """
 
-    def __init__(self, listed: Callable[[Iterable[str]], Iterable[int]] = lambda ids: ()) -> None:
+    def __init__(
+        self,
+        listed: Callable[[Iterable[str]], Iterable[int]] = lambda ids: (),
+        tailed: Callable[[Tail], tuple[Iterable[int], Iterable[int]]] = lambda node: ((), ()),
+    ) -> None:
         self.alive = BitMap()
         self.patient, self.study = Key(), Key()
-        self._listed = listed
+        self._listed, self._tailed = listed, tailed
         self.values: dict[str, dict[Scalar, BitMap]] = {}
         self.numbers: dict[str, Numbers] = {}
         self.present: dict[str, BitMap] = {}
@@ -213,6 +217,11 @@ class Columns:
     def listed(self, ids: Iterable[str]) -> BitMap:
         """Return those of the ids that exist."""
         return BitMap(self._listed(ids)) & self.alive
+
+    def tail(self, node: Tail) -> tuple[BitMap, BitMap]:
+        """Return who has the value in the long tail, and who states the path."""
+        found, stated = self.derive("tail", f"{node.path}={node.value}", lambda: tuple(map(BitMap, self._tailed(node))))
+        return found & self.alive, stated & self.alive
 
     def _any(self, bitmaps: Iterable[BitMap]) -> BitMap:
         return BitMap().union(*bitmaps) & self.alive

@@ -125,8 +125,16 @@ class MembersOf:
     ids: frozenset[str]
 
 
+@dataclass(frozen=True, slots=True)
+class Tail:
+    """The record's long tail holds exactly this value under a path (:mod:`fairlead.index.tail`); unknown where the path is not stated."""
+
+    path: str
+    value: str
+
+
 type Leaf = Term | OneOf | Range | Text | Exists | Missing
-type Criterion = All | Term | OneOf | Range | Text | Exists | Missing | And | Or | Not | AtLeast | Has | MembersOf
+type Criterion = All | Term | OneOf | Range | Text | Exists | Missing | And | Or | Not | AtLeast | Has | MembersOf | Tail
 
 LEAVES = (Term, OneOf, Range, Text, Exists, Missing)
 
@@ -179,5 +187,5 @@ def without_field(criterion: Criterion, field: str) -> Criterion:
 
 
 def _refers(criterion: Criterion) -> bool:
-    """Return whether the tree asks for more than this record's own field: group quantifiers and member lists stay."""
-    return isinstance(criterion, Has | MembersOf) or any(_refers(part) for part in parts(criterion))
+    """Return whether the tree asks for more than this record's own field: group quantifiers, member lists and the long tail stay."""
+    return isinstance(criterion, Has | MembersOf | Tail) or any(_refers(part) for part in parts(criterion))

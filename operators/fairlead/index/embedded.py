@@ -24,8 +24,8 @@ from fairlead.extract import FieldCatalogue
 from fairlead.files import private_file, usable_folder
 from fairlead.index.buckets import facet
 from fairlead.index.columns import Columns, Ints, positions
-from fairlead.index.criteria import Criterion, without_field
-from fairlead.index.embedded_file import PAGE, IndexFile, delete, insert, known, named, ordinals_of
+from fairlead.index.criteria import Criterion, Tail, without_field
+from fairlead.index.embedded_file import PAGE, IndexFile, delete, insert, known, named, ordinals_of, with_tail
 from fairlead.index.port import Facets, IndexStatus, Members, PutReport
 from fairlead.index.rows import ROW_LAYOUT, Row, generation_of, row_of, rows_of
 from fairlead.index.sampling import checked_size, draw_of, shuffled, smallest
@@ -52,7 +52,7 @@ class EmbeddedIndex:
         self._file = IndexFile(private_file(usable_folder(file.parent, "folder of the index") / file.name))
 
     def _forget(self) -> None:
-        self._columns, self._ordinal, self._removal = Columns(self._ordinals), 0, 0
+        self._columns, self._ordinal, self._removal = Columns(self._ordinals, self._tailed), 0, 0
         self._generation: tuple[tuple[int, int], str] | None = None
 
     # --- writing -----------------------------------------------------------------------------------------------------
@@ -187,6 +187,9 @@ class EmbeddedIndex:
 
     def _ordinals(self, ids: Iterable[str]) -> Iterable[int]:
         return ordinals_of(self._reading, ids)
+
+    def _tailed(self, node: Tail) -> tuple[Iterable[int], Iterable[int]]:
+        return with_tail(self._reading, node)
 
     def _ids(self, chosen: BitMap) -> list[tuple[str, str, int]]:
         return named(self._reading, chosen, of=len(self._columns.alive))

@@ -17,8 +17,10 @@ from typing import Final
 from pyroaring import BitMap
 
 from fairlead.errors import InvalidConfiguration, ServiceUnreachable, StorageFull
+from fairlead.index.criteria import Tail
 from fairlead.index.rows import Row
 from fairlead.index.sampling import draw_of
+from fairlead.index.tail import checked_path, long_tail_of
 
 BUSY_S: Final = 30.0
 PAGE: Final = 1_000
@@ -140,6 +142,20 @@ def delete(connection: sqlite3.Connection, ordinals: Sequence[int]) -> None:
     connection.executemany("DELETE FROM records WHERE ord = ?", gone)
     connection.executemany("DELETE FROM contents WHERE ord = ?", gone)
     connection.executemany("INSERT INTO removed (ord) VALUES (?)", gone)
+
+
+def with_tail(connection: sqlite3.Connection, node: Tail) -> tuple[list[int], list[int]]:
+    """Return the ordinals of records with the value under the path, and of those that state the path; every document is looked at."""
+    name = json.dumps(checked_path(node.path).rpartition("/")[2], ensure_ascii=False)
+    found: list[int] = []
+    stated: list[int] = []
+    for ordinal, document in connection.execute("SELECT ord, document FROM contents WHERE instr(document, ?)", (name,)):
+        values = long_tail_of(json.loads(document)).get(node.path)
+        if values is not None:
+            stated.append(ordinal)
+            if node.value in values:
+                found.append(ordinal)
+    return found, stated
 
 
 def named(connection: sqlite3.Connection, chosen: BitMap, *, of: int) -> list[tuple[str, str, int]]:

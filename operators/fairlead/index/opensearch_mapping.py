@@ -7,7 +7,7 @@ headers is one ``flat_object`` (``other``): it can be searched by path, not coun
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from fairlead.errors import InvalidConfiguration
@@ -15,7 +15,8 @@ from fairlead.extract import FieldCatalogue, FieldDeclaration
 from fairlead.index.columns import WORD
 from fairlead.index.rows import SOURCE_FIELD, Row
 from fairlead.index.sampling import draw_of
-from fairlead.records import ImagingRecord, Scalar
+from fairlead.index.tail import long_tail
+from fairlead.records import Scalar
 
 LAYOUT: Final = 2
 """Number of this module's document; another one is a new generation, as another catalogue is."""
@@ -23,7 +24,6 @@ LAYOUT: Final = 2
 BETWEEN_VALUES: Final = 100_000
 """Words between two values of one field, so that a search for several words finds them in one value."""
 
-LONGEST_TAIL_VALUE: Final = 4_000
 TYPES: Final[Mapping[str, Mapping[str, Any]]] = {
     "keyword": {"type": "keyword"},
     "integer": {"type": "long"},
@@ -128,37 +128,6 @@ def _nested(flat: Mapping[str, list[Any]]) -> dict[str, Any]:
             here = here.setdefault(parent, {})
         here[last] = found
     return tree
-
-
-def long_tail(record: ImagingRecord) -> dict[str, list[str]]:
-    """Return what no field of the catalogue holds, by path: DICOM tags (``00081140/00081155``), REMBI groups, vendor blocks.
-
-    A flat object takes neither deep nesting nor long values, so paths are joined and values over 4,000 characters stay in the record only.
-    """
-    dicom, ome = record.community.dicom, record.community.ome
-    parts = {"dicom": dicom.other if dicom else {}, "rembi": ome.rembi if ome else {}, "vendor": record.vendor}
-    tail: dict[str, list[str]] = {}
-    for path, value in _leaves(parts, ()):
-        text = str(value).lower() if isinstance(value, bool) else str(value)
-        if text and len(text) <= LONGEST_TAIL_VALUE:
-            tail.setdefault("/".join(path), []).append(text)
-    return tail
-
-
-def _leaves(node: Any, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], Scalar]]:
-    match node:
-        case dict() if "vr" in node:  # DICOM JSON, PS3.18 F.2.2: the attribute's values are one level down
-            yield from _leaves(node.get("Value", ()), path)
-        case dict():
-            for name, child in node.items():
-                yield from _leaves(child, (*path, str(name)))
-        case list() | tuple():
-            for child in node:
-                yield from _leaves(child, path)
-        case None:
-            return
-        case _:
-            yield path, node
 
 
 def fitting(values: Iterable[Scalar], field: FieldDeclaration) -> list[Scalar]:

@@ -25,7 +25,7 @@ from pyroaring import BitMap
 from fairlead.errors import FairleadError
 from fairlead.extract import FieldCatalogue
 from fairlead.index.columns import Columns
-from fairlead.index.criteria import Criterion, MembersOf, Text, leaves, parts
+from fairlead.index.criteria import Criterion, MembersOf, Tail, Text, leaves, parts
 from fairlead.index.opensearch_client import scan, search
 from fairlead.index.opensearch_generations import Generations
 from fairlead.index.opensearch_query import Query, coded
@@ -162,7 +162,7 @@ def _index_of(token: str) -> str:
 
 
 def _asks_for_ids(criterion: Criterion) -> bool:
-    return isinstance(criterion, MembersOf) or any(_asks_for_ids(part) for part in parts(criterion))
+    return isinstance(criterion, MembersOf | Tail) or any(_asks_for_ids(part) for part in parts(criterion))
 
 
 def _row(source: Mapping[str, Any]) -> Row:

@@ -17,9 +17,10 @@ from pyroaring import BitMap
 
 from fairlead.errors import UnknownField, UnsupportedInput
 from fairlead.extract import FieldCatalogue, FieldDeclaration
-from fairlead.index.criteria import All, And, AtLeast, Criterion, Exists, Has, MembersOf, Missing, Not, OneOf, Or, Range, Term, Text
+from fairlead.index.criteria import All, And, AtLeast, Criterion, Exists, Has, MembersOf, Missing, Not, OneOf, Or, Range, Tail, Term, Text
 from fairlead.index.opensearch_mapping import BETWEEN_VALUES, fitting, path_of
 from fairlead.index.rows import SOURCE_FIELD
+from fairlead.index.tail import checked_path
 from fairlead.records import Scalar
 
 MAX_TERMS: Final = 50_000
@@ -121,6 +122,12 @@ class Compiler:
     @filters.register
     def _(self, node: MembersOf) -> Filters:
         return both(some([{"terms": {"id": list(ids)}} for ids in batched(sorted(node.ids), MAX_TERMS)]))
+
+    @filters.register
+    def _(self, node: Tail) -> Filters:
+        path = f"other.{checked_path(node.path)}"
+        found = {"term": {path: node.value}} if node.value else NOTHING
+        return Filters(found, some([found, none_of({"exists": {"field": path}})]))
 
     @filters.register
     def _(self, node: And) -> Filters:

@@ -26,6 +26,7 @@ from fairlead.index.criteria import (
     OneOf,
     Or,
     Range,
+    Tail,
     Term,
     Text,
 )
@@ -94,6 +95,12 @@ def _(node: Missing, columns: Columns) -> Answer:
 @select.register
 def _(node: MembersOf, columns: Columns) -> Answer:
     return exactly(columns.listed(node.ids))
+
+
+@select.register
+def _(node: Tail, columns: Columns) -> Answer:
+    found, stated = columns.tail(node)
+    return Answer(found, found | (columns.alive - stated))
 
 
 @select.register
