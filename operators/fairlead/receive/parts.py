@@ -23,7 +23,7 @@ from fairlead.receive.part10 import STAMP_BYTES
 
 BUFFER_BYTES: Final = 1024 * 1024
 HEAD_BYTES: Final = 64 * 1024
-HASH_BYTES: Final = 64 * 1024
+HASH_BYTES: Final = 192 * 1024
 ALIGNED_BYTES: Final = 4096
 DIRECT: Final = getattr(os, "O_DIRECT", 0)
 

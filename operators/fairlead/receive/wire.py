@@ -24,6 +24,10 @@ QUICK_ACK: Final = getattr(socket, "TCP_QUICKACK", socket.TCP_NODELAY)
 """Re-armed before every read (Linux forgets it): senders with Nagle's algorithm on, as DCMTK's and pynetdicom's are, otherwise
 wait 40 ms for our delayed acknowledgement between the command and the data set of each object."""
 TIMEVAL: Final = struct.Struct("@ll")
+HEADER: Final = struct.Struct(">BxL")
+FIRST_BUFFER_BYTES: Final = 64 * 1024
+BUFFER_BYTES: Final = 512 * 1024
+"""Once a peer sends PDUs that the first buffer cannot hold."""
 
 
 class PduType(IntEnum):
@@ -64,18 +68,19 @@ class Wire:
 
     def __init__(self, connection: socket.socket) -> None:
         self.connection = connection
-        connection.settimeout(None)  # the kernel keeps the deadlines: a whole PDU then costs two calls, not one for each segment
-        self._whole: int = socket.MSG_WAITALL
+        connection.settimeout(None)  # the kernel keeps the deadlines, which saves a call for each read
+        self._in_kernel = True
         self._armed = {socket.SO_RCVTIMEO: 0.0, socket.SO_SNDTIMEO: 0.0}
-        self._header = bytearray(HEADER_BYTES)
-        self._buffer = bytearray(64 * 1024)
+        self._buffer = bytearray(FIRST_BUFFER_BYTES)
+        self._begin = self._end = 0
+        """What of the buffer is received and not yet read."""
 
     def secure(self, context: ssl.SSLContext, *, within_s: float) -> str | None:
         """Do the TLS handshake and return the common name of the peer's certificate; one deadline counts for the whole of it."""
         try:
             self.connection.settimeout(within_s)
             secured = context.wrap_socket(self.connection, server_side=True, do_handshake_on_connect=False)
-            self.connection, self._whole = secured, 0
+            self.connection, self._in_kernel = secured, False
             secured.do_handshake()
             return common_name(secured)
         except OSError as error:  # ssl.SSLError is one
@@ -92,43 +97,58 @@ class Wire:
         ConnectionLost : closed, silent, or too slow.
         ProtocolBroken : unknown type, or a body longer than ``limit``.
         """
-        self._fill(memoryview(self._header), time.monotonic() + idle_s)
-        deadline = time.monotonic() + whole_s
-        kind, length = struct.unpack(">BxL", self._header)
+        self._await(HEADER_BYTES, time.monotonic() + idle_s)
+        kind, length = HEADER.unpack_from(self._buffer, self._begin)
         if kind not in PduType:
             raise ProtocolBroken("not a DICOM PDU", AbortReason.UNRECOGNISED_PDU)
         if length > limit:
             raise ProtocolBroken(f"a PDU announces {length} bytes, {limit} are allowed", AbortReason.INVALID_PARAMETER)
-        if length > len(self._buffer):
-            self._buffer = bytearray(length)
-        body = memoryview(self._buffer)[:length]
-        self._fill(body, deadline)
+        self._begin += HEADER_BYTES
+        self._await(length, time.monotonic() + whole_s)
+        body = memoryview(self._buffer)[self._begin : self._begin + length]
+        self._begin += length
         return kind, body
 
-    def _fill(self, view: memoryview, deadline: float) -> None:
-        while view:
-            try:
+    def _await(self, count: int, deadline: float) -> None:
+        """Have ``count`` unread bytes in the buffer; takes more where more is there, because every call costs a turn at the interpreter."""
+        if self._end - self._begin >= count:
+            return
+        self._make_room(count)
+        with memoryview(self._buffer) as free:
+            while self._end - self._begin < count:
                 self._set_timeout(deadline)
-                self.connection.setsockopt(socket.IPPROTO_TCP, QUICK_ACK, 1)
-                count = self.connection.recv_into(view, 0, self._whole)
-            except OSError as error:
-                raise ConnectionLost("the peer was silent, too slow, or the connection broke") from error
-            if not count:
-                raise ConnectionLost("the peer closed the connection")
-            view = view[count:]
+                try:
+                    self.connection.setsockopt(socket.IPPROTO_TCP, QUICK_ACK, 1)
+                    received = self.connection.recv_into(free[self._end :])
+                except OSError as error:
+                    raise ConnectionLost("the peer was silent, too slow, or the connection broke") from error
+                if not received:
+                    raise ConnectionLost("the peer closed the connection")
+                self._end += received
+
+    def _make_room(self, count: int) -> None:
+        """Move what is unread to the front, and into a larger buffer where a PDU needs one."""
+        unread = self._buffer[self._begin : self._end]
+        if count > len(self._buffer):
+            self._buffer = bytearray(max(count, BUFFER_BYTES))
+        self._buffer[: len(unread)] = unread
+        self._begin, self._end = 0, len(unread)
 
     def _set_timeout(self, deadline: float) -> None:
         left = deadline - time.monotonic()
         if left <= 0:
             raise ConnectionLost("the peer was silent or too slow")
-        self._limit(socket.SO_RCVTIMEO, left)
+        try:
+            self._limit(socket.SO_RCVTIMEO, left)
+        except OSError as error:
+            raise ConnectionLost("the connection was closed") from error
 
     def _limit(self, what: int, seconds: float) -> None:
         """Let the next call end in time: in the kernel, or for TLS, which reads in turns of its own, in Python.
 
         A limit that is set already and at most a tenth longer stays, because most calls ask for nearly the same one.
         """
-        if self._whole:
+        if self._in_kernel:
             if seconds <= self._armed[what] <= seconds * 1.1:
                 return
             self._armed[what] = seconds
