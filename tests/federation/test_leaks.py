@@ -30,7 +30,7 @@ def _short(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("attack", CHEAP)
 def test_no_attack_does_better_than_a_blind_guess(attacker, attack):
-    found = recovery(attack, attacker.count, small_cells())
+    found = recovery(attack, attacker.count, small_cells()[:6])
     assert found.exact <= found.blind, found
 
 

@@ -9,11 +9,12 @@ from fastapi.responses import JSONResponse, PlainTextResponse
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 
-from fairlead.errors import FairleadError, TooLarge, Unauthenticated
+from fairlead.errors import FairleadError, Unauthenticated
 from fairlead.federation.bearer import check_bearer
 from fairlead.federation.describing import service_turtle, vocabulary_of
-from fairlead.federation.gateway import COUNT, FACETS, STATUS, Gateway
+from fairlead.federation.gateway import COUNT, FACETS, Gateway
 from fairlead.federation.messages import SIGNATURE, Question
+from fairlead.federation.networks import add_networks, limited_body, problem
 from fairlead.federation.signing import is_signed
 
 HUB: Final = "Fairlead-Hub"
@@ -37,6 +38,7 @@ def create_app(gateway: Gateway, *, url: str = "") -> FastAPI:
     app.state.gateway = gateway
     _add_questions(app, gateway)
     _add_reading(app, gateway, url)
+    add_networks(app, gateway, url)
     _add_errors(app)
     return app
 
@@ -110,25 +112,3 @@ def _add_errors(app: FastAPI) -> None:
     @app.exception_handler(HTTPException)
     async def http_error(request: Request, error: HTTPException) -> JSONResponse:
         return JSONResponse({"title": error.detail, "status": error.status_code}, error.status_code, headers=error.headers)
-
-
-async def limited_body(request: Request, most: int) -> bytes:
-    """Return the body, read no further than ``most`` bytes.
-
-    Raises
-    ------
-    TooLarge : there is more.
-    """
-    body = bytearray()
-    async for part in request.stream():
-        body += part
-        if len(body) > most:
-            raise TooLarge(f"The message has more than {most} bytes.")
-    return bytes(body)
-
-
-def problem(error: FairleadError) -> JSONResponse:
-    """Return an error as problem+json (RFC 9457)."""
-    status = next((code for kind, code in STATUS.items() if isinstance(error, kind)), 400)
-    document = {"type": error.code, "title": error.message, "detail": error.remedy, "status": status}
-    return JSONResponse(document, status, media_type="application/problem+json")

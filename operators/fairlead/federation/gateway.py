@@ -33,7 +33,7 @@ from fairlead.federation.dates import widened
 from fairlead.federation.facets import cells_of, table
 from fairlead.federation.mapping import mapped, open_facets
 from fairlead.federation.messages import Question, plain_time, read_question, sign_answer
-from fairlead.federation.patients import patient_keys
+from fairlead.federation.patients import PatientSets
 from fairlead.federation.policy import Policy
 from fairlead.federation.releasing import Released, Releases
 from fairlead.federation.secrets import Keyring
@@ -91,6 +91,7 @@ class Gateway:
         self._heads = Lock()
         self._strangers: tuple[str, int] = ("", 0)
         self._kept = 0
+        self._sets = PatientSets(self.index, self.releases)
 
     # --- answering ---------------------------------------------------------------------------------------------------
 
@@ -109,7 +110,24 @@ class Gateway:
         self.tally["answered"] += 1
         return Reply(200, sign_answer(answer, self.identity))
 
-    def _answer(self, path: str, admitted: Admitted, policy: Policy, body: bytes) -> JsonObject:
+    def ask_inside(self, question: Question, path: str) -> JsonObject:
+        """Return the answer to a question that another protocol asked, under the hub that the policy names for it.
+
+        Raises
+        ------
+        FairleadError : the refusal, which is audited.
+        """
+        try:
+            policy = self.policy()
+            admitted = self.door.admit_unsigned(question, policy=policy)
+            answer = self._answer(COUNT, admitted, policy, b"", noted=path)
+        except FairleadError as error:
+            self._refused(error, path=path, question=question, body=b"")
+            raise
+        self.tally["answered"] += 1
+        return answer
+
+    def _answer(self, path: str, admitted: Admitted, policy: Policy, body: bytes, *, noted: str = "") -> JsonObject:
         question = admitted.question
         if path == FACETS:
             needs(admitted.study.facets, "tables")
@@ -131,7 +149,7 @@ class Gateway:
 
             rows = [table(cells, release=release, catalogue=self.catalogue, field=name) for name, cells in tables.items()]
             answer = self._document(admitted, counted, policy, body) | _number(total, policy) | ({"facets": rows} if rows else {})
-            entry = _entry(path, question) | {
+            entry = _entry(noted or path, question) | {
                 "kind": "answer",
                 "definition_sha256": counted.sha256,
                 "policy": {"version": policy.version, "sha256": policy.sha256},
@@ -144,6 +162,7 @@ class Gateway:
         return answer
 
     def _count(self, admitted: Admitted, policy: Policy) -> Counted:
+        self._sets.refresh()
         found = mapped(admitted.question.definition, catalogue=self.catalogue, policy=policy, study=admitted.study)
         definition = widened(found.definition, self.catalogue, policy.disclosure.dates)
         asked = self._members(definition)
@@ -163,7 +182,7 @@ class Gateway:
         return self._patients(compile_definition(definition))
 
     def _patients(self, criterion: Criterion) -> BitMap:
-        return self.releases.bitmap(patient_keys(self.index, criterion))
+        return self._sets.of(criterion)
 
     def _document(self, admitted: Admitted, counted: Counted, policy: Policy, body: bytes) -> JsonObject:
         return {

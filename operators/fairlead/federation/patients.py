@@ -18,6 +18,7 @@ from fairlead.federation.tables import patients
 from fairlead.index import Criterion, Index
 
 BATCH: Final = 5_000
+MOST_SETS: Final = 2_000
 
 
 @runtime_checkable
@@ -69,3 +70,34 @@ class PatientRegister:
             self.load(connection)
             self._ordinals |= {key: self._tags[tag] for key, tag in tagged.items()}
         return BitMap([self._ordinals[key] for key in keys])
+
+
+class Numbers(Protocol):
+    """Who turns keys of patients into a set of numbers."""
+
+    def bitmap(self, keys: frozenset[str]) -> BitMap:
+        """Return the set."""
+        ...
+
+
+class PatientSets:
+    """Who matches a criterion, remembered as long as the index holds the same: parts of a question come again in the next one."""
+
+    def __init__(self, index: Index, numbers: Numbers) -> None:
+        self._index, self._numbers = index, numbers
+        self._found: dict[Criterion, BitMap] = {}
+        self._generation = ""
+
+    def refresh(self) -> None:
+        """Forget what was found in another state of the index."""
+        generation = self._index.generation()
+        if generation != self._generation or len(self._found) > MOST_SETS:
+            self._found, self._generation = {}, generation
+
+    def of(self, criterion: Criterion) -> BitMap:
+        """Return the patients who have a matching record."""
+        found = self._found.get(criterion)
+        if found is None:
+            found = self._numbers.bitmap(patient_keys(self._index, criterion))
+            self._found[criterion] = found
+        return found

@@ -101,6 +101,18 @@ class Bearer(Part):
     keys_file: Path
 
 
+class Doors(Part):
+    """Under which hub and project the questions of a Beacon network or of a Lens mediator count, whose clients sign nothing themselves.
+
+    ``token_sha256`` is the hash of the bearer token that the network's own gateway shows; without it anybody may ask.
+    """
+
+    hub: Name
+    project: Name
+    purpose: Line
+    token_sha256: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")] | None = None
+
+
 class Policy(Part):
     """The whole of ``governance.yaml``."""
 
@@ -110,6 +122,8 @@ class Policy(Part):
     hubs: tuple[Hub, ...] = ()
     projects: tuple[Study, ...] = ()
     bearer: Bearer | None = None
+    beacon: Doors | None = None
+    lens: Doors | None = None
     clock_skew_s: float = Field(default=60, ge=0, le=900)
     message_age_s: float = Field(default=120, gt=0, le=3600)
     mailbox_age_s: float = Field(default=86_400, gt=0)

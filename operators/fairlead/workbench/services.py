@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, Protocol
@@ -179,6 +179,22 @@ class PictureSource(Protocol):
         ...
 
 
+class CenterSource(Protocol):
+    """Other centres, which answer under their own policies."""
+
+    def names(self) -> tuple[str, ...]:
+        """Return the centres that would be asked."""
+        ...
+
+    def project(self) -> str:
+        """Return the project that is asked under."""
+        ...
+
+    def ask(self, definition: JsonObject, *, person: str) -> AsyncIterator[JsonObject]:
+        """Yield the answer of each centre as it comes, and a sum at the end."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Workbench:
     """Everything the page needs. ``form_key`` signs form tokens: 32 bytes, the same in every worker of the server."""
@@ -195,3 +211,4 @@ class Workbench:
     profiles: tuple[str, ...] = ("basic",)
     access_rights: tuple[str, ...] = ("public", "restricted", "non-public")
     export_dag: str = EXPORT_DAG
+    centers: CenterSource | None = None

@@ -25,6 +25,7 @@ from fairlead.keys import load_project_key, pseudonym
 from fairlead.records import CohortSummary, CohortVersion, Counts, ImagingRecord, JsonObject
 from fairlead.resources import configs_folder
 from fairlead.settings import Settings
+from fairlead.workbench.centers import HubCenters
 from fairlead.workbench.pictures import ArchivedPictures
 from fairlead.workbench.services import Answer, Bucket, ExportState, Step, Workbench
 
@@ -157,6 +158,7 @@ def open_workbench(settings: Settings) -> Workbench:
 
     The form key is derived from the installation's project key, so every worker of the server has the same one.
     """
+    from fairlead.federation import Hub
     from fairlead.publish import AccessRights, Exports
 
     engine = open_database(settings)
@@ -175,6 +177,7 @@ def open_workbench(settings: Settings) -> Workbench:
         licence=settings.catalog.license,
         profiles=profiles(settings),
         access_rights=tuple(right.value for right in AccessRights),
+        centers=HubCenters(Hub.open(settings, engine)) if settings.federation.project else None,
     )
 
 
