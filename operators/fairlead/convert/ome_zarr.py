@@ -16,6 +16,7 @@ import zarr
 from numpy.typing import NDArray
 
 from fairlead.convert.allowed import label_metadata, label_names, plate_metadata, well_metadata
+from fairlead.convert.keep import kept_arrays
 from fairlead.convert.ngff_read import NgffImage, channels_of, read_image
 from fairlead.convert.plan import Axis, CollectionPlan, ImagePlan, StorePlan
 from fairlead.convert.republish import copied
@@ -87,6 +88,7 @@ def _image(source: Source, folder: Path, name: str, policy: Policy, *, number: i
     axes = _axis_list(image, arrays[0])
     count = next((axis.size for axis in axes if axis.name == "c"), 1)
     space = [place for place, axis in enumerate(axes) if axis.is_space]
+    named = image.names == tuple(axis.name for axis in axes)
     return ImagePlan(
         name=name,
         source=source.name,
@@ -103,6 +105,7 @@ def _image(source: Source, folder: Path, name: str, policy: Policy, *, number: i
         greyscale=count == 1,
         labels=labels,
         image_index=number,
+        kept=kept_arrays(arrays) if len(arrays) > 1 and named and not dropped else (),
     )
 
 
@@ -141,6 +144,7 @@ def _as_label(plan: ImagePlan, image_label: JsonObject) -> ImagePlan:
         level_steps=plan.level_steps,
         level_shifts=plan.level_shifts,
         image_label=image_label,
+        kept=plan.kept,
     )
 
 

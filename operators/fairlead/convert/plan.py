@@ -72,13 +72,24 @@ class TileLevel:
 
 
 @dataclass(frozen=True, slots=True)
+class KeptArray:
+    """A level in Zarr v2 whose chunk files stay as they are: where they lie, how they are called, and the v3 codec that reads them."""
+
+    array: Any
+    folder: Path
+    separator: str
+    codec: Any
+
+
+@dataclass(frozen=True, slots=True)
 class ImagePlan:
     """Everything the writer needs. ``levels`` lists space shapes when the source brings its own pyramid, else is empty.
 
     ``level_steps`` and ``level_shifts`` are the space scales and translations that such levels state; ``level_count`` is
     how many levels to compute otherwise. ``bands`` reads a plane in bands of rows with all channels at once, as slides
     are stored. With ``image_label`` the values are labels; ``labels`` are written into the store beside the image, and
-    ``files`` go into it as they are. With ``tiles`` the chunks are those, and no voxels are read.
+    ``files`` go into it as they are. With ``tiles`` or ``kept`` the chunks are
+    those of the source.
     """
 
     name: str
@@ -103,6 +114,7 @@ class ImagePlan:
     image_index: int | None = None
     files: Mapping[str, bytes] = field(default_factory=dict)
     tiles: tuple[TileLevel, ...] = ()
+    kept: tuple[KeptArray, ...] = ()
 
     @property
     def shape(self) -> tuple[int, ...]:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from fairlead.convert.compact import write_tiles
+from fairlead.convert.keep import write_kept
 from fairlead.convert.multiscale import labels_attributes, ome_attributes
 from fairlead.convert.plan import CollectionPlan, CopyPlan, ImagePlan, StorePlan
 from fairlead.convert.republish import copy_store
@@ -48,7 +49,7 @@ def write_group(plan: ImagePlan, folder: Path, *, ngff: str, progress: Progress)
         space: list[tuple[int, ...]] = [level.matrix for level in plan.tiles]
         ranges = [ValueRange(*EIGHT_BITS, *EIGHT_BITS) for _ in plan.channels]
     else:
-        levels = write_levels(plan, folder, progress)
+        levels = write_kept(plan, folder, progress) if plan.kept else write_levels(plan, folder, progress)
         count = sum(axis.is_space for axis in plan.axes)
         space = [array.shape[-count:] for array in levels.arrays]
         ranges = value_ranges(plan, levels) if plan.image_label is None else []

@@ -44,7 +44,6 @@ class Levels:
     pool: ThreadPoolExecutor
     low: list[float] = field(default_factory=list)
     high: list[float] = field(default_factory=list)
-    verified: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +106,16 @@ def write_levels(plan: ImagePlan, folder: Path, progress: Progress) -> Levels:
                 for planes in _slabs(plan, number, lead, slab):
                     writer.submit(_feed, plan, levels, state, number, lead, planes)
     return levels
+
+
+def note_ranges(plan: ImagePlan, levels: Levels) -> None:
+    """Read every voxel of every level once, and note the extremes of level 0."""
+    levels.low, levels.high = ([np.inf] * _channel_count(plan), [-np.inf] * _channel_count(plan))
+    for number in range(max(len(plan.levels), 1)):
+        for lead in itertools.product(*(range(size) for size in plan.lead)):
+            for planes in _slabs(plan, number, lead, slab_length(plan)):
+                if number == 0:
+                    _note_range(plan, levels, lead, planes)
 
 
 def _computed_shapes(plan: ImagePlan) -> list[tuple[int, ...]]:
