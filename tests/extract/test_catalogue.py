@@ -1,12 +1,13 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import yaml
 
 from fairlead.errors import InvalidConfiguration, UnknownField
-from fairlead.extract import FieldCatalogue, load_catalogue
+from fairlead.extract import FieldCatalogue, load_catalogue, vocabulary
 
 FIELD = {
     "id": "lung.group",
@@ -87,6 +88,14 @@ def test_a_project_adds_fields_to_the_default_ones(tmp_path: Path, catalogue: Fi
 
 def test_the_digest_follows_the_content_not_the_file(tmp_path: Path, catalogue: FieldCatalogue) -> None:
     assert load_catalogue(written(tmp_path, {"include": ["default"]})).sha256 == catalogue.sha256
+
+
+def test_the_digest_follows_the_vocabularies(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, catalogue: FieldCatalogue) -> None:
+    known = vocabulary("laterality")
+    longer = replace(known, terms={**known.terms, "gauche": ("7771000", "Left")})
+    assert longer.sha256() != known.sha256()
+    monkeypatch.setattr("fairlead.extract.catalogue.vocabulary", lambda name: longer if name == "laterality" else vocabulary(name))
+    assert load_catalogue(written(tmp_path, {"include": ["default"]})).sha256 != catalogue.sha256
 
 
 def test_an_included_file_is_found_beside_the_including_one(tmp_path: Path) -> None:

@@ -71,7 +71,7 @@ class _Plan:
 
 @dataclass(frozen=True, slots=True)
 class FieldCatalogue:
-    """Every declared field by id, and the digest that tells one catalogue from the next (a changed one is a new mapping generation)."""
+    """Every declared field by id, and the digest of the declarations and their vocabularies (a changed one is a new mapping generation)."""
 
     fields: Mapping[str, FieldDeclaration] = field(repr=False)
     sha256: str
@@ -148,7 +148,8 @@ def _check_sources(declared: FieldDeclaration) -> None:
 
 def _digest(declared: Iterable[FieldDeclaration]) -> str:
     documents = sorted((one.model_dump(mode="json") for one in declared), key=lambda document: str(document["id"]))
-    return hashlib.sha256(json.dumps(documents, sort_keys=True).encode()).hexdigest()
+    words = {one.vocabulary: vocabulary(one.vocabulary).sha256() for one in declared if one.vocabulary is not None}
+    return hashlib.sha256(json.dumps([documents, words], sort_keys=True).encode()).hexdigest()
 
 
 def _declarations(file: Path, *, seen: tuple[Path, ...]) -> Iterator[FieldDeclaration]:

@@ -6,6 +6,8 @@ spellings of everyday headers, are data in ``configs/vocabularies/*.yaml``.
 
 from __future__ import annotations
 
+import hashlib
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -84,6 +86,12 @@ class Vocabulary:
             found |= new
             waiting.extend(new)
         return frozenset(found)
+
+    def sha256(self) -> str:
+        """Return the digest of all terms, labels and parents: a changed vocabulary makes other values of the same headers."""
+        children = {parent: sorted(below) for parent, below in self.children.items()}
+        content = [self.scheme, self.closed, self.terms, self.labels, children]
+        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
     def knows(self, raw: str) -> bool:
         """Return whether the term is one of the vocabulary's."""

@@ -24,7 +24,7 @@ from fairlead.index.tail import checked_path, long_tail_of
 
 BUSY_S: Final = 30.0
 PAGE: Final = 1_000
-MANY: Final = 5
+MANY: Final = 2
 """Above one in so many, members are named by walking through all records."""
 
 LAYOUT: Final = 2
