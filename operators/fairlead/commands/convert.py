@@ -45,6 +45,7 @@ def convert_command(
         bool,
         typer.Option("--keep-names", help="Call stores of OME files after the files, not after their content: names may tell of people."),
     ] = False,
+    ozx: Annotated[bool, typer.Option("--ozx", help="Also write each store as one zip file for download (RFC-9).")] = False,
     resume: Annotated[bool, typer.Option("--resume", help="Keep stores that an earlier run made of the same bytes.")] = False,
     as_json: JsonFlag = False,
 ) -> None:
@@ -56,7 +57,7 @@ def convert_command(
     Exit status: 0 when at least one store was written or there was nothing to refuse, 1 when nothing could be converted,
     2 wrong usage.
     """
-    from fairlead.convert import convert
+    from fairlead.convert import convert, write_ozx
     from fairlead.progress import default_progress
 
     settings = settings_of(context)
@@ -73,6 +74,8 @@ def convert_command(
         scene=True,
         progress=default_progress(),
     )
+    for store in report.stores if ozx else ():
+        write_ozx(out / store.path, out / f"{store.path.removesuffix('.ome.zarr')}.ozx")
     for refusal in report.refused:
         complain(f"refused {refusal.source}: {refusal.reason}")
     emit(report.model_dump(mode="json", by_alias=True), as_json=as_json, text=lambda: _told(report))

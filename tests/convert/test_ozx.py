@@ -1,0 +1,50 @@
+from __future__ import annotations
+
+import json
+import zipfile
+
+import numpy as np
+import pytest
+import zarr
+from zarr.storage import ZipStore
+
+from convert.builders import a_series, axial_positions, save
+from fairlead.cli import run
+from fairlead.convert import convert, write_ozx
+
+
+@pytest.fixture
+def store(tmp_path):
+    source = save(tmp_path / "in", a_series(axial_positions(4)))
+    return tmp_path / "out" / convert(source, tmp_path / "out").stores[0].path
+
+
+def test_zarr_reads_the_same_voxels_out_of_the_one_file(store, tmp_path):
+    write_ozx(store, tmp_path / "a.ozx")
+    with ZipStore(tmp_path / "a.ozx", mode="r") as inside:
+        group = zarr.open_group(inside, mode="r")
+        assert group.attrs["ome"]["version"] == "0.5"
+        assert np.array_equal(group["0"][:], zarr.open_array(str(store / "0"), mode="r")[:])
+
+
+def test_order_comment_and_method_are_those_of_rfc_9(store, tmp_path):
+    with zipfile.ZipFile(write_ozx(store, tmp_path / "a.ozx")) as archive:
+        names = archive.namelist()
+        described = [name for name in names if name.endswith("zarr.json")]
+        assert names[0] == "zarr.json"
+        assert names[: len(described)] == sorted(described, key=lambda name: (name.count("/"), name))
+        assert json.loads(archive.comment) == {"ome": {"version": "0.5", "zipFile": {"centralDirectory": {"jsonFirst": True}}}}
+        assert {entry.compress_type for entry in archive.infolist()} == {zipfile.ZIP_STORED}
+        assert archive.testzip() is None
+
+
+def test_the_same_store_gives_the_same_file(store, tmp_path):
+    first, second = write_ozx(store, tmp_path / "a.ozx"), write_ozx(store, tmp_path / "b.ozx")
+    assert first.read_bytes() == second.read_bytes()
+
+
+def test_the_command_writes_one_file_beside_each_store(tmp_path):
+    source = save(tmp_path / "in", a_series(axial_positions(3)))
+    assert run(["convert", str(source), str(tmp_path / "out"), "--ozx"]) == 0
+    (store,) = (tmp_path / "out").glob("*.ome.zarr")
+    assert (tmp_path / "out" / store.name.replace(".ome.zarr", ".ozx")).is_file()
