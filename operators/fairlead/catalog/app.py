@@ -26,6 +26,7 @@ from fairlead.catalog.find_api import add_find_routes
 from fairlead.catalog.metrics import Metrics
 from fairlead.catalog.pages import HERE
 from fairlead.catalog.problems import add_handlers
+from fairlead.catalog.viewing import add_viewer_routes
 from fairlead.catalog.write_api import Writer, add_write_routes
 from fairlead.errors import NotFound, UnsupportedInput, Withdrawn
 from fairlead.publish import DatasetStore, Node, Site
@@ -62,6 +63,7 @@ def create_app(settings: Settings, engine: Engine) -> FastAPI:
     _add_profiles(app, documents, answers)
     _add_bytes(app, documents.store)
     _add_service(app, documents.store, metrics)
+    add_viewer_routes(app)
     add_find_routes(app, documents, Corpus(documents, engine))
     add_write_routes(app, Writer(documents, answers, accounts))
     _add_later(app)
@@ -218,6 +220,11 @@ def _add_bytes(app: FastAPI, store: DatasetStore) -> None:
     def style() -> Response:
         """Return the style sheet."""
         return FileResponse(HERE / "static" / "style.css", media_type="text/css", headers={"Cache-Control": "public, max-age=3600"})
+
+    @app.api_route("/static/icon.svg", methods=READ, include_in_schema=False)
+    def icon() -> Response:
+        """Return the icon of the pages."""
+        return FileResponse(HERE / "static" / "icon.svg", media_type="image/svg+xml", headers={"Cache-Control": "public, max-age=3600"})
 
 
 def _add_service(app: FastAPI, store: DatasetStore, metrics: Metrics) -> None:

@@ -23,7 +23,8 @@ MEDIA_TYPES: Final[Mapping[str, str]] = {
     ".txt": "text/plain",
 }
 ROOTS: Final = ("zarr.json", ".zattrs")
-CACHE: Final = "public, max-age=3600"
+CACHE: Final = "public, no-cache"
+"""Every use is asked for again, which an ETag makes cheap: what was withdrawn must not live on in caches."""
 
 
 def find_file(folder: Path, path: str) -> Path:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 from markupsafe import Markup
@@ -17,15 +17,19 @@ from rdflib.term import Node as Term
 
 from fairlead.catalog.corpus import Hit
 from fairlead.catalog.entries import Entry
+from fairlead.catalog.viewing import VIEWER_PAGE, viewer_folder
 from fairlead.publish import AccessRights, CatalogNode, DatasetNode, DistributionNode, Node, RootNode, Site, Tombstone
+from fairlead.publish.citing import citation_bibtex, citation_cff
 from fairlead.publish.graph import Child
 from fairlead.publish.schemaorg import schema_org
-from fairlead.publish.vocabulary import LICENCES, PREFIXES, concept_iri
+from fairlead.publish.vocabulary import LICENCES, NGFF, PREFIXES, concept_iri
 from fairlead.records import Concept, DatasetRecord, Distribution, JsonObject
 
 HERE: Final = Path(__file__).parent
-POLICY: Final = "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
-"""Content security policy of every page: our own style sheet and our own pictures."""
+POLICY: Final = (
+    "default-src 'none'; style-src 'self'; img-src 'self'; frame-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
+"""Content security policy of every page: our own style sheet, our own pictures, and the viewer in a frame of its own."""
 SHOWN: Final = 60
 """Pictures on a dataset's page; the table below them lists every distribution."""
 
@@ -78,6 +82,17 @@ def as_script(document: JsonObject) -> Markup:
     for character in "<>&\u2028\u2029":
         text = text.replace(character, f"\\u{ord(character):04x}")
     return Markup(text)  # noqa: S704  (escaped above, for the place where it stands)
+
+
+def steps_of(record: DatasetRecord) -> list[tuple[str, str]]:
+    """Return the boxes of the picture of a dataset's way: what happened, and the one thing to know of it."""
+    version = next((item.conforms_to or "" for item in record.distributions if item.store), "").rstrip("/").rpartition("/")[2]
+    deidentified = ("De-identified", f"PS3.15, {len(record.deidentification)} methods") if record.deidentification else None
+    selected = ("Selected", f"cohort, {record.counts.series} series")
+    converted = ("Converted", f"OME-Zarr {version}")
+    approved = ("Approved", f"{record.approval.decided_at:%Y-%m-%d}")
+    published = ("Published", f"version {record.version}, {record.modified:%Y-%m-%d}")
+    return [("Acquired", "in care or research"), *filter(None, (selected, approved, deidentified, converted)), published]
 
 
 def known_concepts(concepts: tuple[Concept, ...]) -> list[dict[str, str]]:
@@ -136,7 +151,17 @@ class Pages:
         items = [self._item(record, item) for item in record.distributions]
         stores = [item for item in items if item["distribution"].store is not None]
         data = as_script(schema_org(record, site=self.site))
-        return {"record": record, "items": items, "pictures": stores[:SHOWN], "first": stores[0] if stores else None, "data": data}
+        return {
+            "record": record,
+            "items": items,
+            "pictures": stores[:SHOWN],
+            "first": stores[0] if stores else None,
+            "data": data,
+            "pid": self.site.pid(record) or self.site.dataset(record.id),
+            "bibtex": citation_bibtex(record, self.site),
+            "cff": citation_cff(record, self.site),
+            "steps": steps_of(record),
+        }
 
     def _item(self, record: DatasetRecord, item: Distribution) -> dict[str, Any]:
         public = record.access_rights == AccessRights.PUBLIC
@@ -147,7 +172,16 @@ class Pages:
             "url": self.site.data(record, item.path),
             "picture": self.local(self.site.data(record, preview)) if public and preview else None,
             "public": public,
+            "viewer": self._viewer(record, item) if public else None,
         }
+
+    def _viewer(self, record: DatasetRecord, item: Distribution) -> str | None:
+        """Return the address of the viewer for an image that it can show: no plates, and only where the viewer was built."""
+        shown = item.store is not None and item.store.kind != "plate" and item.conforms_to == NGFF["0.5"]
+        if not shown or viewer_folder() is None:
+            return None
+        source = quote(self.local(self.site.data(record, item.path)))
+        return f"{urlsplit(self.site.base).path}/viewer/{VIEWER_PAGE}?source={source}"
 
     def local(self, iri: str) -> str:
         """Return an address of ours without scheme and host, so that pages work behind any proxy."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from fairlead.publish.addresses import Site
+from fairlead.publish.citing import citation_bibtex
 from fairlead.publish.graph import concepts
 from fairlead.publish.members import COLUMNS
 from fairlead.publish.vocabulary import AccessRights, concept_iri
@@ -118,7 +119,7 @@ def croissant(record: DatasetRecord, *, site: Site) -> JsonObject:
     keep = ("@id", "name", "description", "license", "url", "version", "keywords", "datePublished", "dateModified", "creator", "publisher")
     table = next(item for item in record.distributions if item.path == "members.csv")
     document: JsonObject = {"@context": CROISSANT_CONTEXT, "@type": "sc:Dataset"} | {key: plain[key] for key in keep}
-    document |= {"conformsTo": CROISSANT, "inLanguage": record.language, "citeAs": _citation(record, site)}
+    document |= {"conformsTo": CROISSANT, "inLanguage": record.language, "citeAs": citation_bibtex(record, site)}
     document["version"] = f"{record.version}.0.0"
     document["distribution"] = [
         {
@@ -153,15 +154,6 @@ def _field(name: str) -> JsonObject:
         "dataType": "sc:Text",
         "source": {"fileObject": {"@id": "members-table"}, "extract": {"column": name}},
     }
-
-
-def _citation(record: DatasetRecord, site: Site) -> str:
-    title = record.title.replace("{", "").replace("}", "")
-    who = " and ".join(f"{{{creator.name}}}" for creator in record.creators)
-    return (
-        f"@misc{{{record.id}, title={{{title}}}, author={{{who}}}, year={{{record.issued.year}}}, version={{{record.version}}}, "
-        f"publisher={{{record.publisher.name}}}, url={{{site.pid(record) or site.dataset(record.id)}}}}}"
-    )
 
 
 def datacite(record: DatasetRecord, *, site: Site) -> JsonObject:
