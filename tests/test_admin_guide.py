@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,10 @@ import yaml
 from cryptography.fernet import Fernet
 
 from fairlead.cli import build_app
+from guides import ADMIN, KNOWN, blocks
+from live.servers import free_port
+from needs import program
+from receive.builders import a_slice, part10
 
 CHECKOUT = Path(__file__).parents[1]
 GUIDE = (CHECKOUT / "docs" / "admin" / "index.md").read_text()
@@ -84,3 +90,32 @@ def test_the_environment_of_the_compose_file_is_what_the_guide_writes(tmp_path: 
 
 def test_the_guide_names_the_airflow_charts_own_minimum_of_helm() -> None:
     assert "Helm 3.19" in GUIDE
+
+
+def test_every_block_of_commands_says_how_it_is_tested() -> None:
+    assert {block.how for block in blocks()} == KNOWN
+    pages = {page.stem for page in ADMIN.glob("*.md") if "```console" in page.read_text()}
+    assert pages == {block.page for block in blocks()}
+
+
+def in_the_checkout(folder: Path, *pages: str) -> subprocess.CompletedProcess[str]:
+    """Run the blocks of these pages in one shell, in a folder of their own, at a port that is free."""
+    text = "\n".join(block.text for block in blocks("run: checkout", pages)).replace("11112", str(free_port()))
+    path = f"{Path(program('storescu')).parent}:{Path(sys.executable).parent}:{os.environ['PATH']}"
+    command = ["timeout", "--kill-after=5", "90", "bash", "-eu", "-o", "pipefail", "-c", text]
+    return subprocess.run(command, cwd=folder, env={"PATH": path, "HOME": str(folder)}, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.slow
+@pytest.mark.live
+def test_the_first_image_arrives_and_comes_back_from_a_backup_by_the_commands_of_the_guide(tmp_path: Path) -> None:
+    (tmp_path / "image.dcm").write_bytes(part10(a_slice()))
+    done = in_the_checkout(tmp_path, "index")
+    assert done.returncode == 0, done.stderr
+    arrived = list((tmp_path / "home" / "archive" / "objects").rglob("*.dcm"))
+    assert len(arrived) == 1
+    assert re.search(r"^quarantined +0$", done.stdout, re.MULTILINE)
+    done = in_the_checkout(tmp_path, "backup")
+    assert done.returncode == 0, done.stderr
+    back = list((tmp_path / "other" / "archive" / "objects").rglob("*.dcm"))
+    assert [file.read_bytes() for file in back] == [file.read_bytes() for file in arrived]

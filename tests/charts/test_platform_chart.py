@@ -16,13 +16,17 @@ import pytest
 import yaml
 
 from charts.conftest import FAIRLEAD, PLATFORM, Render, one, pods
+from charts.test_fairlead_chart import CUSTOM_KINDS
 
 pytestmark = pytest.mark.charts
-LAPTOP, PRODUCTION = PLATFORM / "values" / "laptop.yaml", PLATFORM / "values" / "production.yaml"
+LAPTOP, SINGLE, PRODUCTION = (PLATFORM / "values" / f"{name}.yaml" for name in ("laptop", "single-node", "production"))
 SETS: dict[str, tuple[Path, ...]] = {
     "defaults": (),
     "laptop": (LAPTOP,),
+    "single node": (SINGLE,),
     "production": (PRODUCTION,),
+    "OpenShift": (PRODUCTION, PLATFORM / "values" / "openshift.yaml"),
+    "Kaapana": (PLATFORM / "values" / "kaapana.yaml",),
     "celery": (PRODUCTION, PLATFORM / "values" / "celery.yaml"),
     "kubernetes": (PRODUCTION, PLATFORM / "values" / "kubernetes.yaml"),
 }
@@ -47,7 +51,8 @@ def test_the_umbrella_lints_and_its_objects_fit_kubernetes(
     done = helm("lint", "--strict", platform, *options)
     assert done.returncode == 0, done.stdout + done.stderr
     for document in render(platform, *files):
-        kubernetes_validate.validate(document, "1.37", strict=True)
+        if document["kind"] not in CUSTOM_KINDS:
+            kubernetes_validate.validate(document, "1.37", strict=True)
 
 
 def test_dependencies_are_exact_and_our_own_chart_is_the_one_beside() -> None:
@@ -106,6 +111,31 @@ def test_airflow_and_our_pods_are_one_user_because_keys_are_readable_by_their_ow
     airflow = json.loads(one(rendered, "ConfigMap", "stub-airflow")["data"]["values"])["securityContexts"]["pod"]["runAsUser"]
     ours = {pod["securityContext"]["runAsUser"] for _, pod in pods(rendered)}
     assert ours == {airflow} == {50000}
+
+
+def test_with_project_keys_in_a_secret_airflow_mounts_them_where_the_settings_say(render: Render, platform: Path) -> None:
+    for file in (SINGLE, PRODUCTION):
+        values = airflow_values(render, platform, file)
+        mounts = {mount["mountPath"]: mount["name"] for mount in values["volumeMounts"]}
+        volumes = {volume["name"]: volume for volume in values["volumes"]}
+        assert volumes[mounts["/etc/fairlead-keys"]]["secret"]["secretName"] == "fairlead-project-keys"
+        assert {mount["name"] for mount in values["volumeMounts"]} == set(volumes)
+
+
+def test_on_openshift_nobody_is_given_a_user(render: Render, platform: Path) -> None:
+    files = SETS["OpenShift"]
+    assert airflow_values(render, platform, *files)["securityContexts"]["pod"]["runAsUser"] is None
+    assert not [name for name, pod in pods(render(platform, *files)) if "runAsUser" in pod["securityContext"]]
+
+
+def test_the_builder_of_kaapana_chooses_registry_and_pull_policy(render: Render, platform: Path) -> None:
+    given = {"global": {"registry_url": "registry.example.org/kaapana", "pull_policy_images": "Always"}}
+    found = render(platform, *SETS["Kaapana"], values=given)
+    ours = [container for name, pod in pods(found) if "postgres" not in name for container in pod["containers"]]
+    assert {(container["image"], container["imagePullPolicy"]) for container in ours} == {
+        ("registry.example.org/kaapana/fairlead/fairlead:0.1.0", "Always")
+    }
+    assert "kaapanaapplication" in yaml.safe_load((FAIRLEAD / "Chart.yaml").read_text())["keywords"]
 
 
 def test_a_misspelt_airflow_key_is_refused(helm: Callable[..., subprocess.CompletedProcess[str]], platform: Path, tmp_path: Path) -> None:

@@ -24,6 +24,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- end }}
 
 {{- define "fairlead.image" -}}
+{{- with .Values.global.registry_url }}{{ . | trimSuffix "/" }}/{{ end -}}
 {{- if .Values.image.digest -}}{{ .Values.image.repository }}@{{ .Values.image.digest }}
 {{- else -}}{{ .Values.image.repository }}:{{ default .Chart.AppVersion .Values.image.tag }}{{- end -}}
 {{- end }}
@@ -106,7 +107,7 @@ securityContext:
 {{/* Image and locks of every container. */}}
 {{- define "fairlead.locked" -}}
 image: {{ include "fairlead.image" . }}
-imagePullPolicy: {{ .Values.image.pullPolicy }}
+imagePullPolicy: {{ default .Values.image.pullPolicy .Values.global.pull_policy_images }}
 securityContext:
   allowPrivilegeEscalation: false
   readOnlyRootFilesystem: true
