@@ -3,7 +3,9 @@
 python benchmarks/c_store.py [--json] [--rounds 3] [--instances 320] [--growth] [--folder DIR]
 
 0.53 MB CT objects from dcmsend; every receiver is started fresh for every round, in turn, so that noise hits all alike.
-Ours answers Success after fsync, link, fsync of the folder and the ledger's commit; Orthanc after fdatasync; storescp after write.
+Ours answers Success after link, fsync of file and folder, and the ledger's commit; Orthanc after fdatasync of the file (its index is not
+synced); storescp after write. The load of the machine at begin and end is printed. On a machine that others use, run it by
+`chrt --rr 1`: receivers and senders alike then come before everybody else, and what is compared is the programs.
 
 Budget: P1 at least 1.5 x Orthanc and 0.5 x storescp; P2 at least 1.5 x Orthanc. Growth: 1x, 4x, 16x the work, exponent at most 1.1.
 """
@@ -13,12 +15,13 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import os
 import statistics
 import tempfile
 from collections import defaultdict
 from pathlib import Path
 
-from dicom_receivers import receiver, send, version, write_series
+from dicom_receivers import ORTHANC, receiver, send, version, write_series
 
 NAMES = ("fairlead", "orthanc", "storescp")
 
@@ -65,11 +68,13 @@ def main() -> None:
         warm = write_series(work, 99, instances=1)
         eight = [write_series(work / "eight", number, instances=given.instances // 8) for number in range(1, 9)]
         one = [write_series(work / "one", 10, instances=given.instances // 2)]
+        load = os.getloadavg()[0]
         figures: dict[str, object] = {
             "8 associations, instances/s": compared(work, warm, eight, given.rounds),
             "1 association, instances/s": compared(work, warm, one, given.rounds),
-            "peers": {"orthanc": version("Orthanc"), "storescp": version("storescp")},
+            "peers": {"orthanc": version("Orthanc"), "orthanc configuration": ORTHANC, "storescp": version("storescp")},
         }
+        figures["load"] = [round(load, 1), round(os.getloadavg()[0], 1)]
         if given.growth:
             figures["exponent"] = exponent(work, warm)
     print(json.dumps(figures) if given.json else "\n".join(f"{name:<30} {value}" for name, value in figures.items()))

@@ -46,17 +46,24 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+ORTHANC: Final = {
+    "SyncStorageArea": True,  # fdatasync of each file before Success, its default; it syncs neither folder nor index, and has no option to
+    "DicomAet": "FAIRLEAD",
+    "DicomAlwaysAllowStore": True,
+    "DicomThreadsCount": 16,
+    "StorageCompression": False,
+    "Plugins": [],
+}
+"""What matters here of Orthanc's configuration: the most durable that it offers."""
+
+
 def _orthanc(folder: Path, port: int) -> list[str]:
     program = shutil.which("Orthanc") or "/usr/sbin/Orthanc"
-    configuration = {
+    configuration = ORTHANC | {
         "StorageDirectory": str(folder),
         "IndexDirectory": str(folder),
         "HttpPort": free_port(),
         "DicomPort": port,
-        "DicomAet": "FAIRLEAD",
-        "DicomAlwaysAllowStore": True,
-        "DicomThreadsCount": 16,
-        "Plugins": [],
     }
     (folder / "orthanc.json").write_text(json.dumps(configuration))
     return [program, str(folder / "orthanc.json")]

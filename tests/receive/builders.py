@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import io
+import socket
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -187,6 +188,26 @@ def echo(port: int) -> int:
     with association(port, (ECHO, IMPLICIT)) as peer:
         assert peer.is_established
         return peer.send_c_echo().Status
+
+
+def served_within_a_second(port: int) -> bool:
+    """Return whether somebody else gets an association and a release within a second.
+
+    A machine that is busy may be late once; a node that an attacker holds is late every time.
+    """
+    from receive.raw import associate_request, read_pdu
+
+    for _ in range(5):
+        until = time.monotonic() + 1.0
+        with suppress(TimeoutError), socket.create_connection(("127.0.0.1", port), timeout=1.0) as raw:
+            raw.sendall(associate_request(calling=b"OTHER"))
+            raw.settimeout(max(until - time.monotonic(), 0.01))
+            assert read_pdu(raw)[0] == 2
+            raw.settimeout(max(until - time.monotonic(), 0.01))
+            raw.sendall(b"\5\0\0\0\0\4\0\0\0\0")
+            assert read_pdu(raw)[0] == 6
+            return True
+    return False
 
 
 def echoes(port: int) -> bool:

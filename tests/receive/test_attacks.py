@@ -4,7 +4,20 @@ import struct
 
 import pytest
 
-from receive.builders import STUDY, a_slice, archived, association, echo, echoes, encoded, quick, running, send, wait_for
+from receive.builders import (
+    STUDY,
+    a_slice,
+    archived,
+    association,
+    echo,
+    echoes,
+    encoded,
+    quick,
+    running,
+    send,
+    served_within_a_second,
+    wait_for,
+)
 from receive.raw import associate_request, closed, command, connect, established, p_data, pdv, read_pdu, rejection, status_in
 
 
@@ -34,6 +47,7 @@ ATTACKS = {
 def test_who_does_not_speak_dicom_is_refused_and_others_are_served(node, attack):
     with connect(node.port) as raw:
         raw.sendall(attack)
+        assert served_within_a_second(node.port)
         said = closed(raw)
     assert said == b"" or said[0] in (3, 7)
     assert echo(node.port) == 0
@@ -60,6 +74,7 @@ INSIDE = {
 def test_a_peer_that_breaks_the_protocol_inside_an_association_is_aborted_and_leaves_nothing(node, settings, attack):
     with established(node.port) as raw:
         raw.sendall(attack)
+        assert served_within_a_second(node.port)
         assert closed(raw)[:1] == b"\x07"
     wait_for(lambda: node.associations() == 0)
     assert echo(node.port) == 0
@@ -84,9 +99,11 @@ def test_a_peer_that_sends_half_a_pdu_is_closed_at_the_deadline(tmp_path):
         for half in (b"\x01", struct.pack(">BxL", 1, 100) + b"half"):
             with connect(port) as raw:
                 raw.sendall(half)
+                assert served_within_a_second(port)
                 assert closed(raw) == b""
         with established(port) as raw:
             raw.sendall(p_data(pdv(3, command(1)))[:-5])
+            assert served_within_a_second(port)
             assert closed(raw) == b""
         wait_for(lambda: node.associations() == 0)
 
@@ -94,8 +111,10 @@ def test_a_peer_that_sends_half_a_pdu_is_closed_at_the_deadline(tmp_path):
 def test_a_peer_that_trickles_bytes_meets_the_same_deadline(tmp_path):
     with running(quick(tmp_path, acse_timeout_s=0.4)) as (_, port), connect(port) as raw:
         request = associate_request()
+        raw.sendall(request[:1])
+        assert served_within_a_second(port)
         raw.settimeout(0.05)
-        for at in range(len(request)):
+        for at in range(1, len(request)):
             try:
                 raw.sendall(request[at : at + 1])
                 if raw.recv(1) == b"":
@@ -113,6 +132,7 @@ def test_silent_connections_do_not_use_up_the_associations_of_others(tmp_path):
     with running(quick(tmp_path, max_associations=4, max_associations_per_peer=4, acse_timeout_s=30)) as (node, port):
         silent = [connect(port) for _ in range(12)]
         wait_for(lambda: node.associations() == 12)
+        assert served_within_a_second(port)
         assert echo(port) == 0
         for raw in silent:
             raw.close()
@@ -140,6 +160,7 @@ def test_a_transfer_that_is_cut_leaves_no_part_file(node, settings):
     for _ in range(5):
         raw = established(node.port)
         raw.sendall(p_data(pdv(3, command(1, sop_instance=f"{STUDY}.1.1")), pdv(0, encoded(a_slice())[:100])))
+        assert served_within_a_second(node.port)
         raw.close()
     wait_for(lambda: node.associations() == 0)
     assert list((settings.archive_folder / ".incoming").iterdir()) == []

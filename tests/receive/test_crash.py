@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -17,8 +17,9 @@ from fairlead.errors import PortInUse
 from fairlead.receive import DicomNode, node_status
 from fairlead.receive.sink import dataset_sha256
 from fairlead.records import SeriesState
+from needs import missing, program
 from receive.builders import STUDY, a_slice, association, echo, encoded, ledger_of, quick, running, send, wait_for
-from receive.raw import closed, command, connect, established, p_data, pdv, read_pdu, status_in
+from receive.raw import associate_request, closed, command, connect, established, p_data, pdv, read_pdu, rejection, status_in
 
 ROUNDS, SENDERS = 10, 8
 
@@ -70,7 +71,9 @@ def _no_process_outlives_its_test():
         process.communicate(timeout=10)
 
 
-def start_process(home: Path, **more: str) -> tuple[subprocess.Popen[str], int]:
+def start_process(
+    home: Path, *, command: Sequence[str] = (sys.executable, "-m", "fairlead.cli", "node"), **more: str
+) -> tuple[subprocess.Popen[str], int]:
     environment = os.environ | {
         "FAIRLEAD_HOME": str(home),
         "FAIRLEAD_NODE__PORT": "0",
@@ -79,9 +82,7 @@ def start_process(home: Path, **more: str) -> tuple[subprocess.Popen[str], int]:
         "FAIRLEAD_NODE__QUIET_AFTER_S": "0.4",
         **more,
     }
-    process = subprocess.Popen(
-        [sys.executable, "-m", "fairlead.cli", "node"], env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
+    process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     started.append(process)
     ready = process.stdout.readline()
     assert re.fullmatch(r"listening 127\.0\.0\.1:\d+ FAIRLEAD\n", ready), process.stderr.read()
@@ -110,6 +111,60 @@ def test_the_command_exits_with_3_when_the_port_is_in_use(node, tmp_path):
     assert (done.returncode, done.stdout) == (3, "")
     assert "port-in-use" in done.stderr
     assert str(node.port) in done.stderr
+
+
+def test_sighup_lets_the_next_association_meet_the_new_routes(tmp_path):
+    routes = tmp_path / "routes.yaml"
+    rule = "routes: [{{name: ct, project: p, center: c, calling_ae: [{}], from_networks: [127.0.0.1/32]}}]"
+    routes.write_text(rule.format("CT1"))
+    process, port = start_process(tmp_path / "home", FAIRLEAD_NODE__ROUTES=str(routes), FAIRLEAD_LOG__LEVEL="ERROR")
+    assert rejection(port, calling=b"SCANNER") == (1, 1, 3)
+    routes.write_text(rule.format("SCANNER"))
+    with association(port, calling="CT1") as old:
+        process.send_signal(signal.SIGHUP)
+        wait_for(lambda: admitted(port))
+        assert send(old, a_slice()) == 0  # who is in stays in
+    assert rejection(port, calling=b"CT1") == (1, 1, 3)
+    assert finish(process)[0] == 0
+
+
+def admitted(port: int) -> bool:
+    with connect(port) as raw:
+        raw.sendall(associate_request())
+        return read_pdu(raw)[0] == 2
+
+
+MEGABYTE = 1024 * 1024
+
+
+def test_a_full_disk_is_told_leaves_nothing_half_and_is_over_when_there_is_space_again(tmp_path):
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    with on_a_small_disk(tmp_path / "home", disk, megabytes=3) as (port, seen):
+        ballast = seen / "ballast"
+        ballast.write_bytes(bytes(MEGABYTE))
+        with association(port) as peer:
+            statuses = [send(peer, a_slice(number, pixels=bytes([number]) * (MEGABYTE // 2))) for number in range(1, 7)]
+            stored = statuses.count(0)
+            assert set(statuses) == {0, 0xA700}
+            assert sorted(statuses) == statuses
+            assert len(list((seen / "objects").rglob("*.dcm"))) == stored
+            assert list((seen / ".incoming").iterdir()) == list((seen / "quarantine").iterdir()) == []
+            ballast.unlink()
+            assert send(peer, a_slice(9, pixels=bytes(MEGABYTE // 2))) == 0
+        assert len(list((seen / "objects").rglob("*.dcm"))) == stored + 1
+
+
+@contextmanager
+def on_a_small_disk(home: Path, disk: Path, *, megabytes: int) -> Iterator[tuple[int, Path]]:
+    """Run a node whose archive is a tmpfs in a mount namespace of its own; yield its port, and the archive as it is seen from here."""
+    if subprocess.run([program("unshare"), "--map-root-user", "--mount", "true"], capture_output=True, check=False).returncode:
+        missing("a mount namespace for everybody", "allow unprivileged user namespaces, or run as root")
+    mount = f'mount -t tmpfs -o size={megabytes}m none "$1" && exec "$2" -m fairlead.cli node'
+    command = ["unshare", "--map-root-user", "--mount", "sh", "-c", mount, "sh", str(disk), sys.executable]
+    process, port = start_process(home, command=command, FAIRLEAD_ARCHIVE=str(disk))
+    yield port, Path(f"/proc/{process.pid}/root{disk}")
+    assert finish(process)[0] == 0
 
 
 @contextmanager

@@ -13,7 +13,8 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, Final
 
-from sqlalchemy import Connection, Row, and_, delete, func, insert, select, update
+from sqlalchemy import Connection, Row, and_, delete, func, select, update
+from sqlalchemy.dialects import postgresql, sqlite
 
 from fairlead.database import database_errors
 from fairlead.receive.completion import Ending, SeriesEvent, advance
@@ -75,10 +76,11 @@ class CommitmentLedger(FileLedger):
             "manifest": [list(pair) for pair in manifest],
         }
         values |= {"state": CommitmentState.PENDING.value, "attempts": 0, "requested_at": now, "next_at": now}
-        mine = and_(commitments.c.calling_ae == route.calling_ae, commitments.c.transaction_uid == transaction_uid)
+        key = {"calling_ae": route.calling_ae, "transaction_uid": transaction_uid}
         with database_errors(), self.engine.begin() as connection:
-            if not connection.execute(update(commitments).where(mine), values).rowcount:
-                connection.execute(insert(commitments), values | {"calling_ae": route.calling_ae, "transaction_uid": transaction_uid})
+            dialect = sqlite if connection.dialect.name == "sqlite" else postgresql
+            statement = dialect.insert(commitments).values(values | key)
+            connection.execute(statement.on_conflict_do_update(index_elements=list(key), set_=values))
 
     def due_commitments(self) -> tuple[Commitment, ...]:
         """Return the requests whose report is to be sent now, oldest first."""

@@ -13,6 +13,7 @@ from typing import Final
 
 from fairlead.database import open_database
 from fairlead.errors import FairleadError
+from fairlead.logs import about
 from fairlead.receive.admission import Doorway
 from fairlead.receive.association import Association
 from fairlead.receive.audit import AuditTrail
@@ -194,7 +195,8 @@ class DicomNode:
 
     def _serve(self, association: Association) -> None:
         try:
-            association.run()
+            with about(association=association.key):
+                association.run()
         finally:
             with self._lock:
                 del self._open[association]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,6 +18,8 @@ from fairlead.errors import Conflict
 from fairlead.receive.completion import Ending, SeriesEvent, advance, generation_of, has_all, is_due
 from fairlead.receive.tables import audits, counters, holds, instances, series
 from fairlead.records import Instance, Route, SeriesState
+
+logger = logging.getLogger(__name__)
 
 
 class Stored(StrEnum):
@@ -225,7 +228,9 @@ class SeriesLedger:
             held = list(connection.scalars(select(holds.c.series_id).where(holds.c.holder == holder)))
             connection.execute(delete(holds).where(holds.c.holder == holder))
             self._settle(connection, held, ending)
-            return len(held)
+        if held:
+            logger.info("a sender left its series", extra={"association": holder, "series": held, "ending": ending.value})
+        return len(held)
 
     def _settle(self, connection: Connection, held: Sequence[int], ending: Ending) -> None:
         now = self.clock()
@@ -263,9 +268,10 @@ class SeriesLedger:
                 if is_due(Ending(row.ending), row.last_event_at, now=now, settle_after_s=settle_after_s, quiet_after_s=quiet_after_s)
                 or has_all(Ending(row.ending), present=row.present, expected=row.expected)
             ]
-            for row in due:
-                self._complete(connection, row, now)
-            return len(due)
+            complete = [(row.id, self._complete(connection, row, now)) for row in due]
+        for series_id, generation in complete:
+            logger.info("a series is complete", extra={"series": [series_id], "generation": generation})
+        return len(due)
 
     def expect(self, announced: Callable[[str], int]) -> int:
         """Ask ``announced(path)`` once for every moving series how many instances its headers announce; return how many were asked."""
@@ -282,7 +288,8 @@ class SeriesLedger:
                 connection.execute(update(series).where(series.c.id == series_id), {"expected": number})
         return len(found)
 
-    def _complete(self, connection: Connection, row: Row[Any], now: datetime) -> None:
+    def _complete(self, connection: Connection, row: Row[Any], now: datetime) -> str:
+        """Close the generation and return it."""
         number = row.generation_number + 1
         mine = instances.c.series_id == row.id
         connection.execute(
@@ -297,3 +304,4 @@ class SeriesLedger:
         if generation == row.indexed_generation:  # only a damaged copy came: nothing that counts has changed
             values["state"] = advance(state, SeriesEvent.INDEXED).value
         connection.execute(update(series).where(series.c.id == row.id), values)
+        return generation
