@@ -26,6 +26,7 @@ from fairlead.catalog.find_api import add_find_routes
 from fairlead.catalog.metrics import Metrics
 from fairlead.catalog.pages import HERE
 from fairlead.catalog.problems import add_handlers
+from fairlead.catalog.series import add_series_routes
 from fairlead.catalog.viewing import add_viewer_routes
 from fairlead.catalog.write_api import Writer, add_write_routes
 from fairlead.errors import NotFound, UnsupportedInput, Withdrawn
@@ -64,6 +65,7 @@ def create_app(settings: Settings, engine: Engine) -> FastAPI:
     _add_bytes(app, documents.store)
     _add_service(app, documents.store, metrics)
     add_viewer_routes(app)
+    add_series_routes(app, documents, engine)
     add_find_routes(app, documents, Corpus(documents, engine))
     add_write_routes(app, Writer(documents, answers, accounts))
     _add_later(app)

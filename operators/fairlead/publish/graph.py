@@ -171,6 +171,8 @@ def dataset_graph(site: Site, record: DatasetRecord) -> Graph:
     add_dataset_facts(graph, node, site, record)
     graph.add((node, DCTERMS.isPartOf, URIRef(site.catalog)))
     graph.add((node, DCAT.landingPage, node))
+    if record.series:  # a part of a cohort across centres (DCAT 3 section 6.7)
+        graph.add((node, DCAT.inSeries, URIRef(record.series)))
     graph.add((node, DCAT.contactPoint, URIRef(f"mailto:{record.contact.email}")))
     add_pictures(graph, node, site, record)
     for creator in record.creators:

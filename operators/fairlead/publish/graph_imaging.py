@@ -29,7 +29,8 @@ def dataset_graph_imaging(site: Site, record: DatasetRecord) -> Graph:
         graph.add((node, IMG.deidentificationMethod, URIRef(CONCEPTS["DCM"] + code)))
     if coarsest := max((max(item.store.geometry.spacing_mm or (0,)) for item in record.distributions if item.store), default=0):
         graph.add((node, DCAT.spatialResolutionInMeters, Literal(f"{coarsest / MM_IN_M:.9f}".rstrip("0"), datatype=XSD.decimal)))
-    add_series(graph, node, site, record)
+    if not record.series:  # a dataset is in one series; that of the centres says more
+        add_series(graph, node, site, record)
     return graph
 
 

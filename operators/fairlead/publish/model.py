@@ -109,6 +109,7 @@ def build_record(given: Ingredients, *, version: int, now: datetime, issued: dat
         approval=given.approval,
         distributions=distributions(given),
         refused=public(given.refused),
+        series=given.parameters.series or "",
     )
 
 

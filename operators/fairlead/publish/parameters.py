@@ -30,6 +30,12 @@ def _licence(text: str | None) -> str | None:
     return iri
 
 
+def _iri(text: str | None) -> str | None:
+    if text is not None and not is_iri(text):
+        raise ValueError("a series is an http(s) IRI")
+    return text
+
+
 def _views(names: tuple[str, ...]) -> tuple[str, ...]:
     unknown = sorted(set(names) - set(DEFAULT_VIEWS))
     if unknown or not names:
@@ -41,7 +47,7 @@ class ExportParameters(Record):
     """An export as requested. ``profile`` is the de-identification profile, ``views`` are the FAIR profiles of the record.
 
     ``license`` is an IRI or one of the SPDX names in :data:`LICENCES`; None takes the catalogue's own. The ``fdp`` view is
-    always among the views: the catalogue serves it.
+    always among the views: the catalogue serves it. ``series`` is the IRI of a dataset series across centres that this is a part of.
     """
 
     cohort: Annotated[str, AfterValidator(_reference)]
@@ -51,6 +57,7 @@ class ExportParameters(Record):
     title: Annotated[str | None, StringConstraints(strip_whitespace=True, max_length=300, pattern=r"^[^\x00-\x1f\x7f]*$")] = None
     geometry: Literal["strict", "split", "annotate"] = "strict"
     ngff: Literal["0.5", "0.6"] = "0.5"
+    series: Annotated[str | None, StringConstraints(max_length=1000), AfterValidator(_iri)] = None
     views: Annotated[tuple[str, ...], AfterValidator(_views)] = Field(default=DEFAULT_VIEWS)
 
 

@@ -72,3 +72,5 @@ class DatasetRecord(Record):
     approval: Approval
     distributions: tuple[Distribution, ...]
     refused: tuple[Refusal, ...] = ()
+    series: str = ""
+    """IRI of a dataset series across centres that this dataset is one part of; empty for none."""
