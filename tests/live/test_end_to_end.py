@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -11,7 +12,9 @@ from typing import Any
 
 import httpx
 import pytest
+from playwright.sync_api import expect
 
+from browser.in_airflow import chromium, open_cohorts, patients, picture, signed_in, status_of_post, violations
 from fairlead.demo import DemoOptions, DemoResult, run_demo
 from fairlead.demo.airflow_client import AirflowClient, wait_until
 from fairlead.demo.environment import DemoEnvironment
@@ -194,6 +197,75 @@ def test_the_cohorts_page_is_behind_airflows_login(environment: DemoEnvironment,
     page = sign_in("clinician").page("/cohorts/")
     assert "<h1" in page
     assert "patients" in page
+
+
+@pytest.mark.browser
+def test_a_clinician_works_in_airflows_own_pages(
+    running: Running, environment: DemoEnvironment, sign_in: Callable[[str], AirflowClient]
+) -> None:
+    with chromium() as browser, signed_in(browser, environment.airflow_url, "clinician", environment.passwords["clinician"]) as tab:
+        frame = open_cohorts(tab)
+        everything = patients(frame)
+        frame.get_by_label("CT", exact=True).check()
+        expect(frame.get_by_role("button", name="Undo")).to_be_enabled()
+        by_mouse = patients(frame)
+        assert 0 < by_mouse < everything
+        frame.get_by_label("Title", exact=True).fill("In the browser")
+        frame.get_by_role("button", name="Freeze").click()
+        expect(frame.get_by_role("heading", name="In the browser v1")).to_be_visible()
+
+        frame.get_by_role("searchbox").press("Escape")  # from here on by keyboard
+        tab.keyboard.type("mr")
+        expect(frame.get_by_role("link", name="Modality: MR")).to_be_visible()
+        tab.keyboard.press("Tab")
+        tab.keyboard.press("Enter")
+        expect(frame.get_by_label("MR", exact=True)).to_be_checked()
+        frame.locator("body").press("f")
+        tab.keyboard.type("In the browser")
+        tab.keyboard.press("Enter")
+        expect(frame.get_by_role("heading", name="In the browser v2")).to_be_visible()
+        both = patients(frame)
+        assert by_mouse < both <= everything
+
+        frame.get_by_role("link", name="Compare", exact=True).click()
+        expect(frame.locator("#diff-removed")).to_have_text("0")
+        assert int(frame.locator("#diff-added").text_content() or "0") > 0
+        assert violations(tab) == []
+        picture(tab, "airflow-compare")
+        frame.get_by_label("Mark In the browser v2").check()
+        frame.locator("#sets input[type=checkbox]:not(:checked)").first.check()
+        frame.get_by_role("button", name="Overlap of marked versions").click()
+        frame.get_by_role("link", name="Open as cohort A and B").click()
+        expect(frame.locator(".sentence")).to_contain_text("it is in “In the browser” v2")
+        assert 0 < patients(frame) <= both
+        link, shown = frame.locator("#permalink").get_attribute("href") or "", patients(frame)
+        with signed_in(browser, environment.airflow_url, "steward", environment.passwords["steward"]) as second:
+            second.goto(f"{environment.airflow_url}/cohorts/{link.removeprefix('./')}")
+            expect(second.locator(".patients")).to_contain_text(f"{shown} patient")
+
+        frame.get_by_role("link", name="In the browser", exact=True).click()
+        frame.get_by_role("button", name="Start the export").click()
+        expect(frame.locator("#export-state")).to_contain_text("waiting for a steward's approval", timeout=WAIT_S * 1000)
+        picture(tab, "airflow-export")
+        run = str(frame.locator("#export-state .export").get_attribute("data-run"))
+        decided(sign_in("steward"), run, option="Reject", reason="Only a test.")
+        expect(frame.locator("#export-state")).to_contain_text("refused by the steward", timeout=WAIT_S * 1000)
+        frame.get_by_role("link", name="CT, MR and microscopy").first.click()
+        expect(frame.locator(".exports a.dataset").first).to_contain_text("/dataset/")
+
+
+@pytest.mark.browser
+def test_a_guest_looks_and_is_refused_to_start(running: Running, environment: DemoEnvironment) -> None:
+    with chromium() as browser, signed_in(browser, environment.airflow_url, "guest", environment.passwords["guest"]) as tab:
+        frame = open_cohorts(tab)
+        frame.get_by_role("link", name="CT, MR and microscopy").first.click()
+        expect(frame.get_by_role("heading", name="Looking only")).to_be_visible()
+        expect(frame.get_by_role("button", name="Freeze")).to_have_count(0)
+        expect(frame.get_by_role("button", name="Start the export")).to_have_count(0)
+        picture(tab, "airflow-guest")
+        conf = json.dumps({"logical_date": None, "conf": {"cohort": reference(running)}})
+        assert status_of_post(tab, f"/api/v2/dags/{EXPORT_DAG}/dagRuns", conf) == 403
+        assert status_of_post(tab, "/cohorts/freeze", "title=T&token=x", "application/x-www-form-urlencoded") == 403
 
 
 def test_the_connection_type_is_offered(environment: DemoEnvironment, sign_in: Callable[[str], AirflowClient]) -> None:

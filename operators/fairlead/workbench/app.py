@@ -28,6 +28,7 @@ from fairlead.workbench.charts import charts
 from fairlead.workbench.comparing import comparison, sets_view
 from fairlead.workbench.definition import definition_of, state_of
 from fairlead.workbench.drafting import conflict, save_draft
+from fairlead.workbench.pictures import Tickets
 from fairlead.workbench.rendering import FOLDER, Refusals, environment, wants_fragment
 from fairlead.workbench.search import suggest
 from fairlead.workbench.security import SecureHeaders, check_origin, check_token, form_token
@@ -98,11 +99,13 @@ def _add_pages(app: FastAPI, services: Workbench, *, templates: Environment, cur
         found = suggest(state, facets, cards)
         return HTMLResponse(templates.get_template("suggestions.html").render(suggestions=found, query=state.q))
 
+    tickets = Tickets(services.form_key)
+
     @app.get("/picture")
-    def picture(record: Annotated[str, Query(max_length=512)], user: Annotated[User, Depends(current_user)]) -> Response:
+    def picture(of: Annotated[str, Query(max_length=2000)], user: Annotated[User, Depends(current_user)]) -> Response:
         """Return the small picture of one record, or 204 where none may or can be shown."""
         require_records(user)
-        drawn = services.pictures.picture(narrowed(services, user).data.record(record))
+        drawn = services.pictures.picture(narrowed(services, user).data.record(tickets.redeem(of)))
         return Response(drawn, media_type="image/png") if drawn else Response(status_code=204)
 
     @app.get("/definition")
@@ -126,6 +129,7 @@ def page_values(state: PageState, services: Workbench, user: User) -> dict[str, 
         "token": form_token(services.form_key, user.id),
         "workbench": services,
         "centers": centers_view(state, services),
+        "ticket": Tickets(services.form_key).issue,
     }
 
 

@@ -6,12 +6,16 @@ guards exports: nothing but its "pass" is drawn, so text burned into a screen ca
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import io
 import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from cryptography.fernet import Fernet, InvalidToken
+
+from fairlead.errors import NotFound
 from fairlead.files import atomic_write
 from fairlead.records import ImagingRecord
 from fairlead.settings import Settings
@@ -29,6 +33,25 @@ NONE: Final = b""
 MAX_BYTES: Final = 64 * 1024**2
 """Larger files are not read for a picture."""
 LAYOUT: Final = 1
+TICKET_S: Final = 12 * 3600
+
+
+class Tickets:
+    """Names of records that pages may hold: a record's id has the series UID in it, and no UID of a source is on a page."""
+
+    def __init__(self, key: bytes) -> None:
+        self._cipher = Fernet(base64.urlsafe_b64encode(hashlib.sha256(b"pictures\0" + key).digest()))
+
+    def issue(self, record_id: str) -> str:
+        """Return a ticket for the picture of one record."""
+        return self._cipher.encrypt(record_id.encode()).decode()
+
+    def redeem(self, ticket: str) -> str:
+        """Return the record id of a ticket; raise NotFound for one that is altered, too old or made up."""
+        try:
+            return self._cipher.decrypt(ticket.encode(), ttl=TICKET_S).decode()
+        except InvalidToken as error:
+            raise NotFound("There is no such picture (any more).", remedy="Load the page again.") from error
 
 
 class ArchivedPictures:
@@ -43,7 +66,8 @@ class ArchivedPictures:
         kept = self._folder / name[:2] / f"{name}.png"
         if not kept.is_file():
             drawn = self._drawn(record) or NONE
-            kept.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            for folder in (self._folder, kept.parent):
+                folder.mkdir(exist_ok=True, mode=0o700)
             with atomic_write(kept) as out:
                 out.write(drawn)
         return kept.read_bytes() or None

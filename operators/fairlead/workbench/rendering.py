@@ -40,7 +40,13 @@ def _caption(record: ImagingRecord) -> str:
     named = (core.modality, core.imaging_method, core.organism)
     shown = [short_label(one.curie, one.label or one.curie) for one in named if one is not None and one.curie]
     part = core.body_part.label if core.body_part is not None and core.body_part.label else ""
-    return " · ".join([*(shown or [short_label(core.kind, core.kind)]), *([part] if part else []), f"{core.instances} images"])
+    return " · ".join(
+        [
+            *(shown or [short_label(core.kind, core.kind)]),
+            *([part] if part else []),
+            f"{core.instances} {'image' if core.instances == 1 else 'images'}",
+        ]
+    )
 
 
 def environment() -> Environment:

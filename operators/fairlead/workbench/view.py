@@ -149,7 +149,7 @@ def page_view(state: PageState, workbench: Workbench, user: User) -> PageView:
     return PageView(
         state=state,
         answer=answer,
-        sentence=answer.sentence if state.narrows else NO_FILTER,
+        sentence=titled(answer.sentence, state, workbench) if state.narrows else NO_FILTER,
         size=human_bytes(answer.counts.size_bytes),
         definition=json.dumps(definition, indent=2, ensure_ascii=False),
         cards=tuple(view for view in shown if view.card.always or view.filter or any(row.patients for row in view.rows)),
@@ -164,6 +164,14 @@ def page_view(state: PageState, workbench: Workbench, user: User) -> PageView:
         user=user,
         suggestions=suggest(state, facets, cards),
     )
+
+
+def titled(sentence: str, state: PageState, workbench: Workbench) -> str:
+    """Return the sentence with the titles of the versions it names, which people know, in the place of their ids."""
+    for ref in state.of:
+        version = workbench.versions.get(ref)
+        sentence = sentence.replace(f"cohort {version.ref}", f"“{version.title}” v{version.version}")
+    return sentence
 
 
 def selected_version(workbench: Workbench, ref: str, newest: Sequence[CohortSummary]) -> VersionView:
