@@ -5,14 +5,29 @@ from __future__ import annotations
 import json
 import logging
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from datetime import UTC, datetime
 from typing import Any, Final, Literal
 
 STANDARD: Final = frozenset(logging.LogRecord("", 0, "", 0, "", (), None).__dict__) | {"message", "asctime", "taskName"}
 
+_about: Final[ContextVar[dict[str, str]]] = ContextVar("about", default={})  # noqa: B039  never changed in place
+
+
+@contextmanager
+def about(**ids: str) -> Iterator[None]:
+    """Put these ids into every JSON line of the block: what is followed from an association to an export. Never a patient's."""
+    token = _about.set({**_about.get(), **ids})
+    try:
+        yield
+    finally:
+        _about.reset(token)
+
 
 class JsonLines(logging.Formatter):
-    """One JSON object a line: time, level, logger, message, and whatever was passed as ``extra``."""
+    """One JSON object a line: time, level, logger, message, the ids of :func:`about`, and whatever was passed as ``extra``."""
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the line."""
@@ -22,6 +37,7 @@ class JsonLines(logging.Formatter):
             "logger": record.name,
             "message": record.getMessage(),
         }
+        line |= _about.get()
         line |= {key: value for key, value in record.__dict__.items() if key not in STANDARD}
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)

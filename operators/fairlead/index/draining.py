@@ -119,6 +119,8 @@ def drain(
     found.turned_down(report.refused)
     for item, records in found.read:
         mark(ledger, index, item, tuple(record.id for record in records))
+        content = item.generation if isinstance(item, ReceivedSeries) else item.sha256
+        logger.info("indexed", extra={"generation": content, "records": [record.id for record in records]})
     for item, refusal in found.refused:
         refuse(ledger, index, item, refusal)
     return _report(report, found)

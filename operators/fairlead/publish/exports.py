@@ -6,6 +6,7 @@ finished step left. Airflow's operators and ``fairlead publish`` call the same m
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from datetime import datetime
@@ -16,6 +17,7 @@ from sqlalchemy import Engine
 
 from fairlead.database import database_errors, utc_now
 from fairlead.errors import ApprovalRefused, CheckFailed, Conflict, EmptyCohort, NotFound, NotPermitted, ServiceUnreachable
+from fairlead.logs import about
 from fairlead.progress import Progress, Silent
 from fairlead.publish.addresses import Site
 from fairlead.publish.deciding import is_somebody, require_steward
@@ -36,6 +38,7 @@ from fairlead.publish.worklist import Export, WorkList
 from fairlead.records import Approval, DatasetRecord, ImagingRecord
 from fairlead.settings import Settings
 
+logger = logging.getLogger(__name__)
 FINAL: Final = (ExportState.PUBLISHED, ExportState.REFUSED, ExportState.FAILED)
 RACES: Final = 5
 """How often publication is tried again when other exports of the same cohort version are always faster."""
@@ -186,12 +189,18 @@ class Exports:
         try:
             with leased(self._engine, identifier, clock=self._clock) as lease:
                 export = self._ready(identifier, event)
-                return export if is_past(export.state, event) else work(export, lease)
+                return export if is_past(export.state, event) else self._logged(export, lease, event, work)
         except Conflict:
             export = self.get(identifier)
             if is_past(export.state, event):
                 return export  # the other attempt has done it
             raise
+
+    def _logged(self, export: Export, lease: Lease, event: ExportEvent, work: Callable[[Export, Lease], Export]) -> Export:
+        with about(export=export.id, cohort=str(export.parameters.cohort)):
+            done = work(export, lease)
+            logger.info("export %s", event.value)
+            return done
 
     def get(self, identifier: str) -> Export:
         """Return one export; raise NotFound."""
