@@ -34,6 +34,8 @@ from fairlead.settings import Settings
 
 logger = logging.getLogger(__name__)
 SETTLE_EVERY_S: Final = 0.5
+SIGNALS_EVERY_S: Final = 0.5
+"""A signal that another thread receives runs its handler only when the main thread wakes up."""
 SPARE: Final = 64
 """Connections beyond the association limits that are still heard (health checks, peers to be told no); more are closed at once."""
 
@@ -123,7 +125,7 @@ class DicomNode:
 
     def serve_forever(self) -> None:
         """Block until ``stop`` is called from a signal handler or another thread."""
-        while not self._stopping.wait(3600):
+        while not self._stopping.wait(SIGNALS_EVERY_S):
             pass
 
     def request_stop(self) -> None:
