@@ -91,12 +91,13 @@ class Answers:
         if profile != "fdp":
             raise NotAcceptable("A written record has the profile fdp only.", remedy="Leave ?profile= out.")
         iri = iri_of(self.site, entry.kind.name, entry.id)
-        key = (self._documents.generation(), iri, str(entry.revision), media_type)
-        kept = self._recall(key)
+        draft = entry.state == EntryState.DRAFT
+        key = ("" if draft else self._documents.generation(), iri, str(entry.revision), media_type)
+        kept = None if draft else self._recall(key)
         if kept is None:
             graph = self._documents.entry(entry)
             kept = (self._pages.entry(entry, graph, iri) if media_type == HTML else represent(graph, media_type), [])
-            if entry.state == EntryState.PUBLISHED:
+            if not draft:
                 self._keep(key, kept)
         extra = {"Cache-Control": "private, no-store", "Vary": "Accept, Authorization"} if entry.state == EntryState.DRAFT else {}
         links = [f'<{iri}>; rel="cite-as"', f'<{iri}?format=ttl>; rel="describedby"; type="text/turtle"']

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Annotated, Final
 
 from fastapi import FastAPI, Query, Request
+from fastapi import Path as PathParameter
 from fastapi.middleware.cors import CORSMiddleware
 from fastapi.responses import FileResponse, JSONResponse, PlainTextResponse, Response
 from fastapi.routing import APIRoute
@@ -40,6 +41,9 @@ WRITE: Final = ["POST", "PUT", "PATCH", "DELETE"]
 EXPOSED: Final = ["ETag", "Link", "Location", "Content-Length", "Content-Range", "Accept-Ranges", "Last-Modified"]
 LATER: Final = ("api-keys", "index/entries")
 PageSize = Annotated[int, Query(ge=1, le=MAX_PAGE_SIZE)]
+PageNumber = Annotated[int, Query(alias="page", ge=0, le=10**9)]
+"""Bounded, so that no database is asked for a number that it does not have."""
+Version = Annotated[int, PathParameter(ge=1, le=10**9)]
 
 
 def create_app(settings: Settings, engine: Engine) -> FastAPI:
@@ -161,23 +165,19 @@ def _add_pages(app: FastAPI, documents: Documents, answers: Answers) -> None:
         return answers.graph(request, part.graph, [f'<{address}?{query}>; rel="{name}"' for name, query in part.links.items()])
 
     @app.api_route("/page/catalog", methods=READ)
-    def catalog_page(request: Request, page_number: Annotated[int, Query(alias="page", ge=0)] = 0, size: PageSize = PAGE_SIZE) -> Response:
+    def catalog_page(request: Request, page_number: PageNumber = 0, size: PageSize = PAGE_SIZE) -> Response:
         """Return some catalogues."""
         return answer(request, documents.page(site.root, FDP.metadataCatalog, page=page_number, size=size))
 
     @app.api_route("/catalog/{identifier}/page/dataset", methods=READ)
-    def dataset_page(
-        request: Request, identifier: str, page_number: Annotated[int, Query(alias="page", ge=0)] = 0, size: PageSize = PAGE_SIZE
-    ) -> Response:
+    def dataset_page(request: Request, identifier: str, page_number: PageNumber = 0, size: PageSize = PAGE_SIZE) -> Response:
         """Return some datasets of a catalogue."""
         if identifier != site.catalog_id:
             documents.entries.get("catalog", identifier)
         return answer(request, documents.page(f"{site.base}/catalog/{identifier}", DCAT.dataset, page=page_number, size=size))
 
     @app.api_route("/dataset/{identifier}/page/distribution", methods=READ)
-    def distribution_page(
-        request: Request, identifier: str, page_number: Annotated[int, Query(alias="page", ge=0)] = 0, size: PageSize = PAGE_SIZE
-    ) -> Response:
+    def distribution_page(request: Request, identifier: str, page_number: PageNumber = 0, size: PageSize = PAGE_SIZE) -> Response:
         """Return some distributions of a dataset."""
         parent = URIRef(site.dataset(identifier))
         graph = _graph_of(documents, "dataset", identifier)
@@ -214,7 +214,7 @@ def _add_profiles(app: FastAPI, documents: Documents, answers: Answers) -> None:
 
 def _add_bytes(app: FastAPI, store: DatasetStore) -> None:
     @app.api_route("/data/{dataset}/v{version}/{path:path}", methods=READ)
-    def data(request: Request, dataset: str, version: int, path: str) -> Response:
+    def data(request: Request, dataset: str, version: Version, path: str) -> Response:
         """Return bytes of a published version."""
         return serve_file(store, request, dataset=dataset, version=version, path=path)
 

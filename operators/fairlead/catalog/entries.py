@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, Final
@@ -146,9 +146,10 @@ class Entries:
 
     def publish(self, entry: Entry) -> Entry:
         """Make a draft visible; again is no change."""
-        if entry.state == EntryState.DRAFT:
-            self._change(entry, state="published", published_at=self._clock())
-        return self._again(entry)
+        if entry.state != EntryState.DRAFT:
+            return entry
+        self._change(entry, state="published", published_at=self._clock())
+        return replace(entry, state=EntryState.PUBLISHED, revision=entry.revision + 1)
 
     def delete(self, entry: Entry, *, iri: Callable[[str, str], str]) -> int:
         """Delete a record and everything below it; published ones leave a mark, drafts leave nothing that anybody sees."""

@@ -79,7 +79,12 @@ def check_shapes(graph: Graph, profile: str = "fdp", *, shapes: Graph | None = N
     from pyshacl import validate
 
     conforms, report, _ = validate(
-        graph, shacl_graph=shapes if shapes is not None else shapes_graph(profile), inference="none", advanced=True, allow_warnings=True
+        graph,
+        shacl_graph=shapes if shapes is not None else shapes_graph(profile),
+        inference="none",
+        advanced=True,
+        allow_warnings=True,
+        inplace=True,
     )
     return ShapeReport(profile, bool(conforms), _results(report), report)
 
