@@ -148,7 +148,6 @@ class GatewaySettings(Section):
     key: Path | None = None
     ca_file: Path | None = None
     mailbox: str = ""
-    mailbox_key: str = ""
     poll_s: PositiveFloat = 5.0
 
 

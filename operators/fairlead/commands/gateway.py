@@ -92,6 +92,33 @@ def rotate_secrets(context: typer.Context, as_json: JsonFlag = False) -> None:
     emit({"active": ring.active_id, "keys": len(ring.names)}, as_json=as_json, text=lambda: f"{ring.active_id} is in use")
 
 
+@gateway.command("pull")
+def pull_questions(
+    context: typer.Context,
+    once: Annotated[bool, typer.Option("--once", help="Empty the mailbox once and stop.")] = False,
+    as_json: JsonFlag = False,
+) -> None:
+    """Fetch questions from a hub's mailbox and answer them, where no connection may come in. Ends on SIGTERM.
+
+    Example: fairlead gateway pull
+    """
+    import signal
+    from threading import Event
+
+    from fairlead.errors import InvalidConfiguration
+    from fairlead.federation import open_gateway
+    from fairlead.federation.mailroom import pull
+
+    settings = settings_of(context)
+    if not settings.gateway.mailbox:
+        raise InvalidConfiguration("No mailbox is named.", remedy="Set gateway.mailbox to the address of the hub's mailbox.")
+    stop = Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    answered = pull(open_gateway(settings), settings.gateway.mailbox, every_s=settings.gateway.poll_s, stopped=stop.wait, once=once)
+    emit({"answered": answered}, as_json=as_json, text=lambda: f"{answered} questions answered")
+
+
 @audit.command("verify")
 def verify_chain(context: typer.Context, as_json: JsonFlag = False) -> None:
     """Check the chain of the audit: nothing edited, removed, moved or cut off. Exit status 1 when it is broken.
@@ -214,6 +241,25 @@ def _person() -> str:
     except (OSError, KeyError):  # a container may run a user without a name
         user = "unknown"
     return "u-" + hashlib.sha256(user.encode()).hexdigest()[:16]
+
+
+@federate.command("mailbox")
+def keep_mailbox(
+    context: typer.Context,
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 takes a free one.")] = 8091,
+) -> None:
+    """Keep questions for centres that allow no inbound connection, until SIGTERM.
+
+    Example: fairlead federate mailbox --port 8091
+    """
+    from fairlead.federation.mailbox import Mailbox
+    from fairlead.federation.mailroom import create_mailroom
+    from fairlead.federation.serving import run_app
+
+    hub = _hub(context)
+    app = create_mailroom(Mailbox(hub.engine), hub.centers)
+    run_app(app, host=host, port=port, ready=lambda address: typer.echo(f"listening {address}"))
 
 
 @federate.command("centers")

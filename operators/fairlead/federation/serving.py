@@ -5,10 +5,11 @@ from __future__ import annotations
 import signal
 import socket
 import ssl
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Lock, current_thread, main_thread
+from types import MappingProxyType
 from typing import Any, Final
 
 from fairlead.database import open_database
@@ -76,24 +77,28 @@ def serve(settings: Settings, *, ready: Callable[[str], None] | None = None) -> 
     ------
     PortInUse : another process holds the port.
     """
-    import uvicorn
-
     from fairlead.federation.app import create_app
 
-    opened = _bind(settings.gateway.host, settings.gateway.port)
-    gateway = None
+    gateway = open_gateway(settings)
     try:
-        gateway = open_gateway(settings)
-        app = create_app(gateway, url=settings.gateway.url)
-        config = uvicorn.Config(
-            app, log_config=None, access_log=False, server_header=False, timeout_graceful_shutdown=GRACE_S, **_tls(settings)
-        )
-        server = _server(config, lambda: ready(_address(opened, tls=bool(settings.gateway.certificate))) if ready else None)
-        server.run(sockets=[opened])
+        listening = settings.gateway
+        run_app(create_app(gateway, url=listening.url), host=listening.host, port=listening.port, ready=ready, tls=_tls(settings))
+    finally:
+        gateway.engine.dispose()
+
+
+def run_app(
+    app: Any, *, host: str, port: int, ready: Callable[[str], None] | None = None, tls: Mapping[str, Any] = MappingProxyType({})
+) -> None:
+    """Serve an application until SIGTERM or SIGINT; ``ready`` is called with the address when requests are answered."""
+    import uvicorn
+
+    opened = _bind(host, port)
+    try:
+        config = uvicorn.Config(app, log_config=None, access_log=False, server_header=False, timeout_graceful_shutdown=GRACE_S, **tls)
+        _server(config, lambda: ready(_address(opened, tls=bool(tls))) if ready else None).run(sockets=[opened])
     finally:
         opened.close()
-        if gateway is not None:
-            gateway.engine.dispose()
 
 
 def _tls(settings: Settings) -> dict[str, Any]:
