@@ -367,3 +367,10 @@ def test_no_pod_has_rights_in_the_cluster(objects: Rendered) -> None:
     kinds = {document["kind"] for document in objects}
     assert not kinds & {"Role", "ClusterRole", "RoleBinding", "ClusterRoleBinding"}
     assert all(document["automountServiceAccountToken"] is False for document in objects if document["kind"] == "ServiceAccount")
+
+
+def test_every_value_has_its_meaning_in_the_generated_pages() -> None:
+    for page in (FAIRLEAD / "README.md", FAIRLEAD.parents[1] / "docs" / "admin" / "values.md"):
+        rows = re.findall(r"^\| `([\w.]+)` \| `.*?` \| (.*) \|$", page.read_text(), re.MULTILINE)
+        assert len(rows) > 100
+        assert [name for name, meaning in rows if len(meaning) < 10] == []
