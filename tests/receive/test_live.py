@@ -9,9 +9,13 @@ from pathlib import Path
 import pytest
 from pydicom import dcmread
 
-from fairlead.records import SeriesState
+from fairlead.errors import NotFound
+from fairlead.progress import Silent
+from fairlead.receive import PullReport, pull
+from fairlead.receive.routes import Peer
+from fairlead.records import Route, SeriesState
 from needs import program
-from receive.builders import quick, running, wait_for
+from receive.builders import CT, EXPLICIT, archived, association, quick, running, wait_for
 
 pytestmark = pytest.mark.live
 ORTHANC = "/usr/sbin/Orthanc"  # Debian keeps it out of a user's PATH
@@ -97,6 +101,8 @@ def orthanc(tmp_path, node):
         "DicomPort": free_port(),
         "DicomAet": "ORTHANC",
         "Plugins": [],
+        "DicomAlwaysAllowFind": True,
+        "DicomAlwaysAllowGet": True,
         "DicomModalities": {"fairlead": ["FAIRLEAD", "127.0.0.1", node.port]},
     }
     (tmp_path / "orthanc.json").write_text(json.dumps(configuration))
@@ -118,3 +124,27 @@ def test_orthanc_as_a_sender(node, orthanc, data):
     wait_for(lambda: node.ledger.counts()[SeriesState.COMPLETE] == 2)
     syntaxes = {i.transfer_syntax_uid for s in node.ledger.claim_series(9, claimant="test") for i in s.instances}
     assert syntaxes == {"1.2.840.10008.1.2.4.80", "1.2.840.10008.1.2.1"}
+
+
+def test_a_pull_fetches_what_is_not_here_counts_it_and_goes_on_where_it_was(settings, node, orthanc, data):
+    files = [data / "dicom/ct/CT_small.dcm", *sorted((data / "dicom/ct/dcmqi_ct3slice").iterdir())]
+    for file in files:
+        ask(orthanc, "/instances", file.read_bytes())
+    address = ask(orthanc, "/system")
+    peer = Peer(ae_title="ORTHANC", host="127.0.0.1", port=address["DicomPort"])
+    route = Route(project="default", center="local", calling_ae="ORTHANC", door="dimse")
+
+    def pulled(**keys: str) -> PullReport:
+        return pull(settings, node.ledger, peer, keys=keys, route=route, progress=Silent())
+
+    with association(node.port, (CT, EXPLICIT)) as sender:
+        assert sender.send_c_store(dcmread(files[1])).Status == 0  # one slice of three is here already
+    study = str(dcmread(files[1]).StudyInstanceUID)
+    (series,) = pulled(StudyInstanceUID=study).series
+    assert (series.expected, series.present, series.stored, series.missing) == (3, 1, 2, [])
+    (again,) = pulled(StudyInstanceUID=study).series
+    assert (again.present, again.stored, again.missing) == (3, 0, [])
+    assert pulled(PatientID=str(dcmread(files[0]).PatientID)).complete
+    assert len(archived(settings)) == 4
+    with pytest.raises(NotFound, match="no study that matches"):
+        pulled(PatientID="nobody")
