@@ -11,7 +11,7 @@ from pydicom import dcmread
 
 from fairlead.errors import NotFound
 from fairlead.progress import Silent
-from fairlead.receive import PullReport, pull
+from fairlead.receive import PullReport, Wish, pull
 from fairlead.receive.routes import Peer
 from fairlead.records import Route, SeriesState
 from needs import program
@@ -126,7 +126,8 @@ def test_orthanc_as_a_sender(node, orthanc, data):
     assert syntaxes == {"1.2.840.10008.1.2.4.80", "1.2.840.10008.1.2.1"}
 
 
-def test_a_pull_fetches_what_is_not_here_counts_it_and_goes_on_where_it_was(settings, node, orthanc, data):
+@pytest.mark.parametrize("by_move", [False, True], ids=["C-GET", "C-MOVE to the node itself"])
+def test_a_pull_fetches_what_is_not_here_counts_it_and_goes_on_where_it_was(settings, node, orthanc, data, by_move):
     files = [data / "dicom/ct/CT_small.dcm", *sorted((data / "dicom/ct/dcmqi_ct3slice").iterdir())]
     for file in files:
         ask(orthanc, "/instances", file.read_bytes())
@@ -135,7 +136,7 @@ def test_a_pull_fetches_what_is_not_here_counts_it_and_goes_on_where_it_was(sett
     route = Route(project="default", center="local", calling_ae="ORTHANC", door="dimse")
 
     def pulled(**keys: str) -> PullReport:
-        return pull(settings, node.ledger, peer, keys=keys, route=route, progress=Silent())
+        return pull(settings, node.ledger, peer, wish=Wish(keys, by_move), route=route, progress=Silent())
 
     with association(node.port, (CT, EXPLICIT)) as sender:
         assert sender.send_c_store(dcmread(files[1])).Status == 0  # one slice of three is here already

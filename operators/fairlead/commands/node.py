@@ -79,9 +79,10 @@ def pull_studies(
     study: Annotated[list[str] | None, typer.Option("--study", help="Study Instance UID; repeatable.")] = None,
     query: Annotated[list[str] | None, typer.Option("--query", help="KEYWORD=VALUE at study level; repeatable, all must match.")] = None,
     project: Annotated[str | None, typer.Option(help="Project the studies belong to.")] = None,
+    move: Annotated[bool, typer.Option("--move", help="C-MOVE to the running node; its routes must lead the peer to the project.")] = False,
     as_json: JsonFlag = False,
 ) -> None:
-    """Fetch studies from a peer (C-FIND, C-GET) unless they are here already.
+    """Fetch studies from a peer (C-FIND, then C-GET or C-MOVE) unless they are here already.
 
     Example: fairlead node pull --from PACS --study 1.2.3
     """
@@ -89,7 +90,7 @@ def pull_studies(
     keys = dict(_key(part) for part in query or ()) | ({"StudyInstanceUID": "\\".join(study)} if study else {})
     if not keys:
         raise typer.BadParameter("Name --study or --query.")
-    report = _pulled(settings, peer, keys, project or settings.project)
+    report = _pulled(settings, peer, keys, project=project or settings.project, move=move)
     rows = [asdict(one) for one in report.series]
     lines = [f"{one.series_uid} {one.present} here, {one.stored} fetched, {len(one.missing)} missing" for one in report.series]
     emit({"complete": report.complete, "series": rows}, as_json=as_json, text=lambda: "\n".join(lines))
@@ -104,11 +105,11 @@ def _key(part: str) -> tuple[str, str]:
     return name, value
 
 
-def _pulled(settings: Settings, title: str, keys: dict[str, str], project: str) -> PullReport:
+def _pulled(settings: Settings, title: str, keys: dict[str, str], *, project: str, move: bool) -> PullReport:
     from fairlead.database import open_database
     from fairlead.errors import NotFound
     from fairlead.progress import default_progress
-    from fairlead.receive import Ledger, load_routes, pull
+    from fairlead.receive import Ledger, Wish, load_routes, pull
     from fairlead.records import Route
 
     peer = load_routes(settings.routes_file, own_title=settings.node.ae_title).peer(title)
@@ -117,7 +118,7 @@ def _pulled(settings: Settings, title: str, keys: dict[str, str], project: str) 
     route = Route(project=project, center=settings.center, calling_ae=title, called_ae=settings.node.ae_title, peer=peer.host, door="dimse")
     engine = open_database(settings)
     try:
-        return pull(settings, Ledger(engine), peer, keys=keys, route=route, progress=default_progress())
+        return pull(settings, Ledger(engine), peer, wish=Wish(keys, by_move=move), route=route, progress=default_progress())
     finally:
         engine.dispose()
 

@@ -9,7 +9,7 @@ from fairlead.receive.file_ledger import Recorded
 from fairlead.receive.importing import ImportReport, import_paths
 from fairlead.receive.ledger import Ledger
 from fairlead.receive.node import DicomNode
-from fairlead.receive.pulling import PullReport, pull
+from fairlead.receive.pulling import PullReport, Wish, pull
 from fairlead.receive.quarantining import export_quarantine, list_quarantine, retry_quarantine
 from fairlead.receive.routes import RouteTable, load_routes
 from fairlead.receive.series_ledger import Arrival, RelationConflict, Stored
@@ -32,6 +32,7 @@ __all__ = [
     "RouteTable",
     "StoreOutcome",
     "Stored",
+    "Wish",
     "export_quarantine",
     "generation_of",
     "import_paths",

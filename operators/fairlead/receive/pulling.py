@@ -1,7 +1,9 @@
-"""Query/Retrieve as SCU: ask a peer what it has, fetch what is not here with C-GET, and count (PS3.4 Annex C).
+"""Query/Retrieve as SCU: ask a peer what it has, fetch what is not here with C-GET or C-MOVE, and count (PS3.4 Annex C).
 
-C-GET needs no entry for us in the peer's table and no open port here. Every object goes through the sink like any other;
-what the ledger has already is not fetched again, so a pull that was cut off goes on where it was.
+C-GET needs no entry for us in the peer's table and no open port here. C-MOVE, for archives that know no C-GET, lets the peer
+send to the node, which must be running under the title and address that the peer has for it; its routes decide where the objects
+belong. Every object goes through the sink like any other; what the ledger has already is not fetched again, so a pull that was
+cut off goes on where it was.
 """
 
 from __future__ import annotations
@@ -9,7 +11,7 @@ from __future__ import annotations
 import io
 import logging
 import ssl
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 FIND: Final = "1.2.840.10008.5.1.4.1.2.2.1"
+MOVE: Final = "1.2.840.10008.5.1.4.1.2.2.2"
 GET: Final = "1.2.840.10008.5.1.4.1.2.2.3"
 PENDING: Final = (0xFF00, 0xFF01)
 COMPRESSED: Final = tuple(
@@ -66,24 +69,33 @@ class PullReport:
         return not any(one.missing for one in self.series)
 
 
-def pull(settings: Settings, ledger: Ledger, peer: Peer, *, keys: Mapping[str, str], route: Route, progress: Progress) -> PullReport:
-    """Fetch every study that matches ``keys`` (DICOM keywords at study level) and return what became of each series.
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What to fetch: studies that match ``keys`` (DICOM keywords at study level), by C-GET, or by C-MOVE to the running node."""
+
+    keys: Mapping[str, str]
+    by_move: bool = False
+
+
+def pull(settings: Settings, ledger: Ledger, peer: Peer, *, wish: Wish, route: Route, progress: Progress) -> PullReport:
+    """Fetch every study that is wished for and return what became of each series.
 
     Raises
     ------
     ServiceUnreachable : the peer is not there, or refuses the association. NotFound : nothing matches. InvalidInput : no DICOM keyword.
     """
     puller = _Puller(settings, ledger, peer, route)
+    fetch = puller.move if wish.by_move else puller.get
     report = PullReport()
     with puller.asking() as association:
-        wanted = [one for study in puller.studies(association, keys) for one in puller.series(association, study)]
+        wanted = [one for study in puller.studies(association, wish.keys) for one in puller.series(association, study)]
     if not wanted:
         raise NotFound(f"The peer {peer.ae_title} has no study that matches.", remedy="Check the query, and what the peer lets us see.")
     with ledger.importing(uuid4().hex) as puller.holder:
         progress.start("fetching", len(wanted))
         try:
             for one, classes in wanted:
-                puller.fetch(one, classes)
+                puller.fetch(one, classes, fetch)
                 report.series.append(one)
                 progress.step()
         finally:
@@ -167,21 +179,21 @@ class _Puller:
 
     # --- fetching
 
-    def fetch(self, one: SeriesPull, classes: Mapping[str, str]) -> None:
+    def fetch(self, one: SeriesPull, classes: Mapping[str, str], how: Callable[[SeriesPull, Sequence[str], Sequence[str]], None]) -> None:
         """Fetch what is not here of one series; a peer that breaks off leaves the rest as missing."""
         absent = {uid: name for uid, name in classes.items() if not self.ledger.known_versions(self.route, uid)}
         one.present = len(classes) - len(absent)
         if absent:
             try:
-                self._get(one, sorted(set(absent.values())), resume=sorted(absent) if one.present else ())
+                how(one, sorted(set(absent.values())), sorted(absent) if one.present else ())
             except ServiceUnreachable as error:
                 logger.error("pull: %s", error)
         one.missing = sorted(uid for uid in absent if not self.ledger.known_versions(self.route, uid))
         one.stored = len(absent) - len(one.missing)
         one.missing += ["?"] * max(one.expected - len(classes), 0)
 
-    def _get(self, one: SeriesPull, classes: Sequence[str], *, resume: Sequence[str]) -> None:
-        from pydicom import Dataset
+    def get(self, one: SeriesPull, classes: Sequence[str], resume: Sequence[str]) -> None:
+        """Let the peer send on our own association; ``resume`` names the instances when not the whole series is wanted."""
         from pynetdicom import AE, build_role, evt
 
         caller = AE(ae_title=self.settings.node.ae_title)
@@ -189,16 +201,27 @@ class _Puller:
         for name, syntaxes in _offers(classes):
             caller.add_requested_context(name, list(syntaxes))
         roles = [build_role(name, scp_role=True) for name in {str(one.abstract_syntax) for one in caller.requested_contexts} - {GET}]
-        wanted = Dataset()
-        wanted.StudyInstanceUID, wanted.SeriesInstanceUID = one.study_uid, one.series_uid
-        wanted.QueryRetrieveLevel = "IMAGE" if resume else "SERIES"
         with self._associated(caller, ext_neg=roles, evt_handlers=[(evt.EVT_C_STORE, self._take)]) as association:
-            for uid in resume or ("",):
-                if uid:
-                    wanted.SOPInstanceUID = uid
-                for status, _ in association.send_c_get(wanted, GET):
-                    if not status:
-                        raise ServiceUnreachable(f"The peer {self.peer.ae_title} broke off.")
+            for wanted in _identifiers(one, resume):
+                self._finished(association.send_c_get(wanted, GET))
+
+    def move(self, one: SeriesPull, _classes: Sequence[str], resume: Sequence[str]) -> None:
+        """Let the peer send to the running node."""
+        from pynetdicom import AE
+
+        caller = AE(ae_title=self.settings.node.ae_title)
+        caller.add_requested_context(MOVE, [EXPLICIT_LE, IMPLICIT_LE])
+        with self._associated(caller) as association:
+            for wanted in _identifiers(one, resume):
+                self._finished(association.send_c_move(wanted, self.settings.node.ae_title, MOVE))
+
+    def _finished(self, answers: Iterator[tuple[Dataset, Dataset | None]]) -> None:
+        """Wait for the last answer; what did not come is found by counting, so a failure is only worth a line of the log."""
+        for status, _ in answers:
+            if not status:
+                raise ServiceUnreachable(f"The peer {self.peer.ae_title} broke off.")
+            if status.Status not in (SUCCESS, *PENDING):
+                logger.warning("pull: the peer %s ended with status %04X", self.peer.ae_title, status.Status)
 
     def _take(self, event: Any) -> int:
         """Store one object that a C-GET brings."""
@@ -215,6 +238,19 @@ class _Puller:
             logger.error("pull: an object was not stored: %s", error)
             return status_of(error)
         return SUCCESS
+
+
+def _identifiers(one: SeriesPull, resume: Sequence[str]) -> Iterator[Dataset]:
+    """Yield what to ask for: the series, or each instance that is named (PS3.4 C.4.2.1.4)."""
+    from pydicom import Dataset
+
+    for uid in resume or ("",):
+        wanted = Dataset()
+        wanted.QueryRetrieveLevel = "IMAGE" if uid else "SERIES"
+        wanted.StudyInstanceUID, wanted.SeriesInstanceUID = one.study_uid, one.series_uid
+        if uid:
+            wanted.SOPInstanceUID = uid
+        yield wanted
 
 
 def _offers(classes: Sequence[str]) -> list[tuple[str, tuple[str, ...]]]:
