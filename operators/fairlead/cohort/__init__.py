@@ -7,7 +7,7 @@ from fairlead.cohort.compile import compile_definition
 from fairlead.cohort.counting import Attrition, CohortCount, CohortFacets, count_definition, facet_definition
 from fairlead.cohort.diff import CohortDiff, changes_in_words, diff_versions
 from fairlead.cohort.drafts import Draft, DraftChanged, DraftStore
-from fairlead.cohort.export import export_members
+from fairlead.cohort.export import export_members, members_parquet
 from fairlead.cohort.nodes import Definition
 from fairlead.cohort.normal import definition_sha256, normal_form
 from fairlead.cohort.operations import Drift, Region, SetOperation, combine, drift, rerun, venn
@@ -42,6 +42,7 @@ __all__ = [
     "drift",
     "export_members",
     "facet_definition",
+    "members_parquet",
     "normal_form",
     "parse_definition",
     "public_sentence",

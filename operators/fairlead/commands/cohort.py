@@ -186,17 +186,22 @@ def show(context: typer.Context, reference: ReferenceArgument, as_json: JsonFlag
 def members(
     context: typer.Context,
     reference: ReferenceArgument,
-    format_: Annotated[str, typer.Option("--format", help="csv or ndjson.")] = "csv",
+    format_: Annotated[str, typer.Option("--format", help="csv, ndjson or parquet.")] = "csv",
     as_json: JsonFlag = False,
 ) -> None:
-    """Write the members of a frozen version, one a line.
+    """Write the members of a frozen version, one a line; Parquet goes to standard output as a file.
 
     Example: fairlead cohort members ID@2 --format csv > members.csv
     """
-    from fairlead.cohort import export_members
+    from fairlead.cohort import AuditTrail, export_members, members_parquet
 
     opened = _open(context)
-    for line in export_members(opened.store.get(reference), opened.index, "ndjson" if as_json else format_):
+    version = opened.store.get(reference)
+    AuditTrail(opened.store.engine).note(_user(), "list-members", version.ref, format=format_)
+    if format_ == "parquet" and not as_json:
+        typer.echo(members_parquet(version, opened.index), nl=False)
+        return
+    for line in export_members(version, opened.index, "ndjson" if as_json else format_):
         typer.echo(line)
 
 

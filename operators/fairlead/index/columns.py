@@ -226,6 +226,16 @@ class Columns:
     def _any(self, bitmaps: Iterable[BitMap]) -> BitMap:
         return BitMap().union(*bitmaps) & self.alive
 
+    def firsts(self, field: str, chosen: BitMap) -> NDArray[np.object_]:
+        """Return one value by ordinal (the least of several) for who is chosen, None where nothing is stated."""
+        found: NDArray[np.object_] = np.full(len(self.codes("patient")), None, dtype=object)
+        if field in self.numbers:
+            values, ordinals = self.derive("numbers", field, self.numbers[field].sorted)
+            found[ordinals[::-1]] = values[::-1]
+        for value in sorted(self.values.get(field, {}), key=str, reverse=True):
+            found[positions(self.values[field][value] & chosen)] = value
+        return found
+
     # --- counting ----------------------------------------------------------------------------------------------------
 
     def codes(self, group: str) -> Ints:

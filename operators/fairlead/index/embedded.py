@@ -31,7 +31,7 @@ from fairlead.index.rows import ROW_LAYOUT, Row, generation_of, row_of, rows_of
 from fairlead.index.sampling import checked_size, draw_of, shuffled, smallest
 from fairlead.index.select import select
 from fairlead.index.snapshot import Place, read_snapshot, write_snapshot
-from fairlead.records import Counts, ImagingRecord, Refusal
+from fairlead.records import Counts, ImagingRecord, Refusal, Scalar
 
 WORTH_A_SNAPSHOT: Final = 50_000
 """Rows whose reading takes seconds."""
@@ -119,6 +119,13 @@ class EmbeddedIndex:
                 patients=tuple(columns.patient.names[patients[ordinal]] for _, _, ordinal in found),
                 studies=tuple(columns.study.names[studies[ordinal]] for _, _, ordinal in found),
             )
+
+    def values(self, criterion: Criterion, fields: Sequence[str]) -> Mapping[str, tuple[Scalar | None, ...]]:
+        """Return the first value of each field for everybody who matches, in the order of :meth:`members`; no document is read."""
+        with self._current() as columns:
+            chosen = select(criterion, columns).sure
+            order = np.array([ordinal for _, _, ordinal in self._ids(chosen)], dtype=np.int64)
+            return {field: tuple(columns.firsts(field, chosen)[order].tolist()) if len(order) else () for field in fields}
 
     def patients(self, criterion: Criterion) -> frozenset[str]:
         """Return the keys of the patients who have a matching record, without naming the records."""
