@@ -1,5 +1,6 @@
 // The image viewer: `viewer.html?source=ADDRESS` shows one OME-Zarr 0.5 image, with the window, colours and labels that the store states.
-// ADDRESS may be relative; `&layout=xy|xz|yz|4panel` chooses the planes. Nothing is loaded from elsewhere than ADDRESS.
+// ADDRESS may be relative; `&layout=xy|xz|yz|4panel|xy-3d` chooses the planes; `&labels=no` does not look for labels, which costs a
+// request that fails where there are none. Nothing is loaded from elsewhere than ADDRESS.
 import "neuroglancer";
 import { setDefaultInputEventBindings } from "neuroglancer/unstable/ui/default_input_event_bindings.js";
 import { makeDefaultViewer } from "neuroglancer/unstable/ui/default_viewer.js";
@@ -46,6 +47,7 @@ function imageLayer(place, channel, number, many) {
 }
 
 async function labelLayers(place) {
+  if (new URLSearchParams(location.search).get("labels") === "no") return [];
   const group = await fetch(new URL("labels/zarr.json", place)).then((answer) => (answer.ok ? answer.json() : undefined), () => undefined);
   const names = group?.attributes?.ome?.labels ?? [];
   return Promise.all(names.map(async (name) => {

@@ -134,6 +134,14 @@ def test_the_window_of_the_store_is_the_window_on_the_screen(open_viewer: Callab
     assert (int(left), int(right)) == (255, 0)  # 976 and -524 HU under a window of -160 to 240
 
 
+def test_an_embedding_page_that_knows_of_no_labels_asks_for_none(open_viewer: Callable[[str], Page]) -> None:
+    page = open_viewer("?source=/stores/0.5/a.ome.zarr&labels=no&layout=4panel")
+    page.evaluate(READY)
+    asked = page.evaluate("performance.getEntriesByType('resource').map((entry) => entry.name)")
+    assert not any("labels" in name for name in asked)
+    assert page.locator(".neuroglancer-rendered-data-panel").count() == 4
+
+
 @pytest.mark.parametrize(
     ("query", "message"),
     [
