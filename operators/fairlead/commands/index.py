@@ -84,6 +84,42 @@ def load_idc(
     emit(document, as_json=as_json, text=lambda: f"{records} records, {done.unchanged} of them unchanged ({_since(began)} s)")
 
 
+@index.command("load-kaapana")
+def load_kaapana(
+    context: typer.Context,
+    name: Annotated[str, typer.Argument(metavar="INDEX", help="Its name there, project_… .")],
+    url: Annotated[str, typer.Option(help="Address of Kaapana's OpenSearch.")],
+    user: Annotated[str, typer.Option(help="A user who may read it; the password is FAIRLEAD_KAAPANA_PASSWORD.")] = "",
+    password: Annotated[str, typer.Option(envvar="FAIRLEAD_KAAPANA_PASSWORD", hidden=True)] = "",
+    ca_file: Annotated[Path | None, typer.Option(help="Certificate authority of that server.")] = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Take the series of a Kaapana index as records that can be searched and counted; nothing is written there.
+
+    Example: fairlead index load-kaapana project_admin --url https://kaapana.example.org:9200 --user reader
+    """
+    from pydantic import SecretStr
+
+    from fairlead.extract import load_catalogue
+    from fairlead.index import open_index
+    from fairlead.index.kaapana import load_kaapana as load
+    from fairlead.keys import load_project_key
+    from fairlead.records import Route
+    from fairlead.settings import IndexSettings
+
+    settings, began = settings_of(context), time.monotonic()
+    catalogue = load_catalogue(settings.fields_file)
+    source = IndexSettings(backend="opensearch", url=url, name=name, user=user, password=SecretStr(password), ca_file=ca_file)
+    route = Route(project=settings.project, center=settings.center)
+    key = load_project_key(settings.secrets_folder, settings.project)
+    done = load(open_index(settings, catalogue), source, route=route, catalogue=catalogue, key=key)
+    for refusal in done.refused:
+        complain(f"left out: {refusal.source}: {refusal.reason}")
+    records = done.added + done.changed + done.unchanged
+    document = {"records": records, "seconds": _since(began), "added": done.added, "changed": done.changed, "unchanged": done.unchanged}
+    emit(document, as_json=as_json, text=lambda: f"{records} records, {done.unchanged} of them unchanged ({_since(began)} s)")
+
+
 def _since(began: float) -> float:
     return round(time.monotonic() - began, 3)
 

@@ -3,6 +3,7 @@
 from fairlead.extract.catalogue import FieldCatalogue, load_catalogue
 from fairlead.extract.declarations import FieldDeclaration, FieldSource
 from fairlead.extract.dicom_series import read_series
+from fairlead.extract.kaapana import read_kaapana
 from fairlead.extract.loose import DUPLICATE, read_paths
 from fairlead.extract.ome_file import read_file
 from fairlead.extract.readings import as_age_years, as_date, as_integer, as_text
@@ -23,6 +24,7 @@ __all__ = [
     "filtering_terms",
     "load_catalogue",
     "read_file",
+    "read_kaapana",
     "read_paths",
     "read_series",
     "record_schema",

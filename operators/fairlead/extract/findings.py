@@ -12,6 +12,7 @@ MESSAGES: Final[Mapping[str, str]] = {
     "age-contradicts": "{count} instances state an age and a birth date that differ by more than a year and a half.",
     "body-part-to-map": "The body part is a text that no vocabulary knows; add it to configs/vocabularies/body_part.yaml.",
     "duplicate-positions": "{count} frames lie where another one lies, and nothing tells them apart.",
+    "first-file-only": "Read from a Kaapana index, which knows one file of the series: no spacing, no missing slices, no mixed values.",
     "irregular-spacing": "The slices have no common spacing.",
     "missing-files": "{count} image files that the metadata names are not there.",
     "missing-slices": "{count} slices are missing in an otherwise even stack.",
@@ -51,7 +52,7 @@ CONTRADICTIONS: Final = frozenset(
 )
 ABSENCES: Final = frozenset(
     {"metadata-only", "missing-files", "missing-images", "missing-slices", "no-chunks", "no-modality", "no-patient-id", "no-study-date",
-     "pixels-cut", "schema-unchecked"}
+     "pixels-cut", "schema-unchecked", "first-file-only"}
 )  # fmt: skip
 """What is not there; every other finding is odd: possible, and worth a look."""
 

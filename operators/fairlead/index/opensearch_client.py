@@ -121,15 +121,15 @@ def search(client: OpenSearch, index: str | None, body: Mapping[str, Any]) -> Js
     return found
 
 
-def scan(client: OpenSearch, index: str, body: Mapping[str, Any], *, page: int = 10_000) -> Iterator[Json]:
-    """Yield every hit of one point in time, in the order of ``ord``; a shard that is missing is refused from the start."""
+def scan(client: OpenSearch, index: str, body: Mapping[str, Any], *, page: int = 10_000, order: str = "ord") -> Iterator[Json]:
+    """Yield every hit of one point in time, in the order of a property that no two share; a missing shard is refused."""
     with opensearch_errors():
         opened = client.create_pit(index=index, params={"keep_alive": "5m", "allow_partial_pit_creation": "false"})
     pit = {"id": opened["pit_id"], "keep_alive": "5m"}
     after: Json = {}
     try:
         while True:
-            asked = {**body, **after, "pit": pit, "size": page, "sort": [{"ord": "asc"}], "track_total_hits": False}
+            asked = {**body, **after, "pit": pit, "size": page, "sort": [{order: "asc"}], "track_total_hits": False}
             hits = search(client, None, asked)["hits"]["hits"]
             yield from hits
             if len(hits) < page:

@@ -107,7 +107,7 @@ class Compiler:
     def _(self, node: Text) -> Filters:
         declared = self._declared(node.field, text=True)
         each = [{"match": {"query": word.casefold(), "analyzer": "keyword"}} for word in dict.fromkeys(node.words)]
-        near = {"all_of": {"ordered": False, "max_gaps": BETWEEN_VALUES - 1, "intervals": each}}
+        near = {"all_of": {"max_gaps": BETWEEN_VALUES - 1, "intervals": each}}
         found = {"intervals": {f"words.{node.field}": near}} if each else stated(node.field)
         return self._compared(found if declared else NOTHING, node.field, or_missing=node.or_missing)
 
