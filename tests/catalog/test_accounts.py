@@ -75,3 +75,13 @@ def test_the_command_makes_a_password_and_stores_its_hash(tmp_path, monkeypatch:
     engine.dispose()
     assert row.role == "user"
     assert check_password(PASSWORD, row.password_hash)
+
+
+def test_a_key_that_is_given_is_never_written(settings: Settings, engine: Engine, monkeypatch: pytest.MonkeyPatch):
+    """The public catalog's pod has no folder of keys that it may write to."""
+    monkeypatch.setenv("FAIRLEAD_PROJECT_KEY_CATALOG_TOKENS", "A" * 43 + "=")
+    accounts = Accounts(settings, engine)
+    accounts.add("ada@example.org", "correct horse battery")
+    token = accounts.issue("ada@example.org")
+    assert accounts.user_of(f"Bearer {token}") is not None
+    assert not settings.secrets_folder.exists()
