@@ -1,4 +1,6 @@
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from threading import Event
 
 import pytest
 from alembic.autogenerate import compare_metadata
@@ -16,7 +18,7 @@ from fairlead.receive.completion import Ending, generation_of
 from fairlead.receive.series_ledger import Arrival, RelationConflict
 from fairlead.receive.tables import series
 from fairlead.records import Refusal, SeriesState
-from receive.builders import ROUTE, STUDY, Clock, a_row
+from receive.builders import ROUTE, STUDY, Clock, a_row, wait_for
 
 SERIES = f"{STUDY}.1"
 TIMES = {"settle_after_s": 5.0, "quiet_after_s": 60.0}
@@ -259,6 +261,28 @@ def test_a_group_gives_each_submitter_its_own_answer():
     assert group.submit(Arrival(a_row(), STUDY, SERIES, ROUTE)) is Stored.ADDED
     with pytest.raises(RelationConflict):
         group.submit(Arrival(a_row(), STUDY, SERIES, ROUTE, supersedes=False))
+
+
+def test_a_row_that_the_database_refuses_fails_alone():
+    first_is_in, go_on, sizes = Event(), Event(), []
+
+    def record(arrivals):
+        sizes.append(len(arrivals))
+        first_is_in.set()
+        go_on.wait(30)
+        if any(not arrival.supersedes for arrival in arrivals):
+            raise ValueError("UNIQUE constraint failed")
+        return [Stored.ADDED] * len(arrivals)
+
+    group = CommitGroup(record)
+    with ThreadPoolExecutor(4) as pool:
+        results = [pool.submit(group.submit, Arrival(a_row(), STUDY, SERIES, ROUTE))]
+        first_is_in.wait(30)
+        results += [pool.submit(group.submit, Arrival(a_row(n), STUDY, SERIES, ROUTE, supersedes=n != 3)) for n in (2, 3, 4)]
+        wait_for(lambda: len(group._waiting) == 3)
+        go_on.set()
+    assert sizes == [1, 3, 1, 1, 1]
+    assert [result.exception() is None for result in results] == [True, True, False, True]
 
 
 # --- any order of events

@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Sequence
 
+from fairlead.errors import FairleadError
 from fairlead.receive.series_ledger import Arrival, RelationConflict, Stored
 
 type Outcome = Stored | BaseException
@@ -52,7 +53,16 @@ class CommitGroup:
             taken, self._waiting = self._waiting[: self._largest], self._waiting[self._largest :]
         try:
             outcomes: Sequence[Outcome] = self._record([ticket.arrival for ticket in taken])
-        except Exception as error:
+        except FairleadError as error:
             outcomes = [error] * len(taken)
+        except Exception as error:  # one row that the database refuses must not take the others with it
+            outcomes = [error] if len(taken) == 1 else [self._alone(ticket.arrival) for ticket in taken]
         for ticket, outcome in zip(taken, outcomes, strict=True):
             ticket.outcome = outcome
+
+    def _alone(self, arrival: Arrival) -> Outcome:
+        try:
+            (outcome,) = self._record([arrival])
+        except Exception as error:
+            return error
+        return outcome
