@@ -25,8 +25,6 @@ from operator import and_, or_
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "operators"))
-
 from pyroaring import BitMap
 
 from fairlead.cohort import parse_definition

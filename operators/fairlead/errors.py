@@ -218,7 +218,7 @@ class CannotMap(FairleadError):
 class TooLarge(NotPermitted):
     """A message above the size that the centre reads."""
 
-    code = "too-large"
+    code = "message-too-large"
     default_remedy = "Send a smaller definition."
 
 

@@ -152,7 +152,7 @@ class GatewaySettings(Section):
 
 
 class FederationSettings(Section):
-    """This installation as a hub, which asks other centres."""
+    """The hub that this installation is when it asks other centres."""
 
     hub: Name = "local"
     project: str = ""

@@ -88,7 +88,7 @@ HOSTILE = [
     (_forged, 401, "unauthenticated"), (_unsigned, 401, "unauthenticated"), (_altered, 401, "unauthenticated"),
     (_other_endpoint, 401, "unauthenticated"), (_other_center, 401, "unauthenticated"), (_unknown_hub, 401, "unauthenticated"),
     (_replayed, 403, "replayed"), (_expired, 403, "replayed"), (_from_the_future, 403, "replayed"), (_downgraded, 403, "not-permitted"),
-    (_oversized, 413, "too-large"), (_deep, 400, "invalid-input"), (_no_json, 400, "invalid-input"),
+    (_oversized, 413, "message-too-large"), (_deep, 400, "invalid-input"), (_no_json, 400, "invalid-input"),
     (_stranger_project, 403, "not-approved"), (_stranger_purpose, 403, "not-approved"),
 ]  # fmt: skip
 
