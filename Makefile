@@ -80,4 +80,4 @@ bench: setup ## Run the benchmarks and print ratios against peers.
 	@for file in benchmarks/[a-z]*.py; do echo "== $$file"; $(BIN)/python $$file || exit 1; done
 
 clean: ## Remove everything that make setup built.
-	rm -rf $(VENV) operators/fairlead/workbench/static/vendor web/node_modules dist site
+	rm -rf $(VENV) operators/fairlead/workbench/static/vendor operators/fairlead/convert/static/viewer web/node_modules dist site
