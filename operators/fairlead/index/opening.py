@@ -25,5 +25,5 @@ def open_index(settings: Settings, catalogue: FieldCatalogue) -> Index:
         raise InvalidConfiguration(
             "index.backend is opensearch, and its client is not installed.", remedy="Install fairlead[opensearch]."
         ) from error
-    prepare_home(settings)
-    return OpenSearchIndex(settings.index, catalogue, columns=settings.home / "opensearch-columns")
+    home = settings.home_folder  # not needed for this engine: without one the columns are read again by each process
+    return OpenSearchIndex(settings.index, catalogue, columns=home / "opensearch-columns" if home.is_dir() else None)
