@@ -97,7 +97,7 @@ def _told(report: ConvertReport) -> str:
 def validate_command(
     context: typer.Context,
     target: Annotated[str, typer.Argument(metavar="PATH|URL", help="OME-Zarr store, record in RDF, RO-Crate, or address.")],
-    profile: Annotated[str | None, typer.Option(help="Profile of a record: fdp, dcat-ap or health-ri; not used for stores.")] = None,
+    profile: Annotated[str | None, typer.Option(help="Profile of a record, e.g. fdp, dcat-ap, healthdcat-ap; not for stores.")] = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Validate a store, a record or a crate; exit 1 when it is not valid.
