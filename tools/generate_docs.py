@@ -37,7 +37,7 @@ WITHOUT_ERRORS: Final = ("fairlead.airflow", "fairlead.migrations")
 """Not imported: Airflow's start takes seconds, migrations run only inside Alembic."""
 CHART_INTRODUCTION: Final = """# Helm chart `fairlead`
 
-The DICOM node, the FAIR Data Point, the gateway and the migrations, without dependencies; Airflow is in [`../platform`](../platform) or yours.
+The DICOM node, the FAIR Data Point, the gateway and the migrations. It has no dependencies; Airflow: [`../platform`](../platform).
 
 ```console
 helm upgrade --install fairlead charts/fairlead --namespace imaging --create-namespace --values your-values.yaml

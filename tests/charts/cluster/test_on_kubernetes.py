@@ -74,7 +74,7 @@ def test_a_release_is_installed_upgraded_rolled_back_and_removed_and_its_data_st
 @pytest.fixture(scope="module")
 def installed(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> str:
     """Return the namespace of a release with two catalog pods on a database of one's own."""
-    namespace = cluster.namespace("imaging")
+    namespace = cluster.namespace("clinic")
     for name, key in (("db", "url"), ("stow", "token")):
         cluster.kubectl("--namespace", namespace, "create", "secret", "generic", name, f"--from-literal={key}=x")
     values = {"routes": [ROUTE], "catalog": {"replicas": 2}, "database": {"existingSecret": "db"}}
