@@ -148,7 +148,7 @@ def test_any_request_the_description_allows_or_forbids_is_answered_without_a_fai
 
     for operation in schema.get_all_operations():
 
-        @settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck), database=None)
+        @settings(max_examples=6, deadline=None, suppress_health_check=list(HealthCheck), database=None)
         @given(case=operation.ok().as_strategy())
         def send(case):
             assert case.call().status_code < 500
