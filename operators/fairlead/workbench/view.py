@@ -20,6 +20,8 @@ from fairlead.workbench.services import Answer, Bucket, ExportState, Step, User,
 from fairlead.workbench.state import Filter, PageState, parameter_text
 
 SHOWN_VALUES: Final = 8
+MAX_OFFERED: Final = 40
+"""Values of a card in the page; the search box finds the others. Hundreds of models would make every answer half a megabyte."""
 ROWS_PER_PAGE: Final = 50
 LAST_PAGE: Final = 200
 """Nobody reads on by hand beyond 10,000 records; `fairlead cohort members` lists all of them."""
@@ -60,6 +62,7 @@ class CardView:
     filter: Filter
     clear: str
     help: str
+    beyond: int = 0
 
     @property
     def low(self) -> str:
@@ -206,13 +209,16 @@ def _after(card: CardView, state: PageState, workbench: Workbench) -> CardView:
 def _card(card: Card, buckets: Sequence[Bucket], state: PageState, *, catalogue: FieldCatalogue) -> CardView:
     asked = state.filters.get(card.field, Filter())
     offered = (bucket for bucket in buckets if bucket.value is not None and card.kind is CardKind.VALUES)
-    known = sorted(offered, key=lambda bucket: (-bucket.patients, bucket.label))
+    ranked = sorted(offered, key=lambda bucket: (-bucket.patients, bucket.label))
+    chosen = {*asked.include, *asked.exclude}
+    known = [bucket for rank, bucket in enumerate(ranked) if rank < MAX_OFFERED or bucket.value in chosen]
     largest = known[0].patients if known else 0
     rows = [_row(bucket, rank, largest, asked) for rank, bucket in enumerate(known)]
     rows += [_absent_row(value, asked) for value in (*asked.include, *asked.exclude) if value not in {bucket.value for bucket in known}]
     missing = next((bucket for bucket in buckets if bucket.value is None and bucket.patients), None)
     unknown = _unknown_row(missing, largest, asked) if missing or asked.unknown else None
-    return CardView(card, tuple(rows), unknown, asked, clear=state.without(card.field), help=catalogue.get(card.field).help)
+    beyond = len(ranked) - len(known)
+    return CardView(card, tuple(rows), unknown, asked, clear=state.without(card.field), help=catalogue.get(card.field).help, beyond=beyond)
 
 
 def _row(bucket: Bucket, rank: int, largest: int, asked: Filter) -> Row:
