@@ -150,6 +150,15 @@ def test_members_as_parquet_hold_what_the_other_formats_hold(shell: Shell, monke
     assert table.schema.metadata[b"members_sha256"].decode() == frozen["members_sha256"]
 
 
+def test_a_withdrawn_series_is_named_with_the_versions_that_hold_it(shell: Shell) -> None:
+    frozen = shell.json("cohort", "freeze", shell.definition(), "--title", "To be marked")
+    reference = f"{frozen['id']}@1"
+    member = json.loads(shell("cohort", "members", reference, "--format", "ndjson").splitlines()[0])["id"]
+    done = shell.json("cohort", "withdraw", "series", f"{member}.none", "--reason", "a test")
+    assert done == {"kind": "series", "versions": {}}
+    assert "names one patient or one series" in shell("cohort", "withdraw", "study", member, "--reason", "a test", status=1)
+
+
 ELSEWHERE = ("ct-and-pet-in-one-study", "two-time-points", "mouse-nuclei", "ct-and-slide", "recent-unannotated")
 """Definitions that these files have nobody for; tests/live/test_cohorts_on_both_engines.py runs them on records that do."""
 

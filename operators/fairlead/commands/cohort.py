@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import getpass
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
@@ -291,6 +291,27 @@ def subtract(
     from fairlead.cohort import SetOperation
 
     _combine(context, SetOperation.SUBTRACT, (a, b), title=title, as_json=as_json)
+
+
+@cohort.command("withdraw")
+def withdraw(
+    context: typer.Context,
+    kind: Annotated[str, typer.Argument(metavar="patient|series", help="What was withdrawn.")],
+    subject: Annotated[str, typer.Argument(help="The id of a series, or centre:project:patient, as `cohort members` writes them.")],
+    reason: Annotated[str, typer.Option(help="Why, without names.")],
+    as_json: JsonFlag = False,
+) -> None:
+    """Mark every version that holds a withdrawn patient or series; later versions leave them out.
+
+    Example: fairlead cohort withdraw patient local:default:p1 --reason "consent withdrawn"
+    """
+    from fairlead.cohort import withdraw_consent
+
+    done = withdraw_consent(_open(context).store, cast("Any", kind), subject, reason=reason, by=_user())
+    document = {"kind": kind, "versions": {ref: len(found) for ref, found in done.versions.items()}}
+    emit(
+        document, as_json=as_json, text=lambda: "\n".join(f"{ref}  {len(found)} members" for ref, found in done.versions.items()) or "none"
+    )
 
 
 def register(app: typer.Typer) -> None:

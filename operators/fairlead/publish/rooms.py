@@ -41,7 +41,7 @@ class Rooms:
 
     def cohort(self, reference: str) -> CohortVersion:
         """Return a frozen version; raise NotFound."""
-        return self._cohorts.get(reference)
+        return self._cohorts.exportable(reference)
 
     def record(self, record_id: str) -> ImagingRecord:
         """Return an indexed record; raise NotFound."""
