@@ -252,7 +252,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--index", type=Path)
     parser.add_argument("--targets", type=int, default=12)
-    parser.add_argument("--noise", type=float, nargs="*", default=[1.0])
+    parser.add_argument("--noise", type=float, nargs="*", default=[0.5])
     parser.add_argument("--attacks", nargs="*", default=list(ATTACKS))
     parser.add_argument("--json", action="store_true")
     given = parser.parse_args()

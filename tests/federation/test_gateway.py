@@ -173,7 +173,7 @@ TAMPERED = {
     "cut off": "DELETE FROM federation_audit WHERE seq >= 3",
     "emptied": "DELETE FROM federation_audit",
     "moved": "UPDATE federation_audit SET seq = CASE seq WHEN 2 THEN 30 WHEN 3 THEN 2 END WHERE seq IN (2, 3)",
-    "hash edited": "UPDATE federation_audit SET sha256 = 'f' || substr(sha256, 2) WHERE seq = 4",
+    "hash edited": "UPDATE federation_audit SET sha256 = 'x' || substr(sha256, 2) WHERE seq = 4",
     "hash and entry edited": "UPDATE federation_audit SET entry = replace(entry, 'u-1', 'u-2'), sha256 = '0' WHERE seq = 4",
 }
 

@@ -55,6 +55,7 @@ def test_shifting_a_date_by_days_asks_nothing_new(attacker):
     assert len({attacker.count(until(f"2004-05-{day:02d}")) for day in range(1, 32)}) == 1
 
 
-def test_the_audit_shows_the_steward_that_somebody_tried(attacker):
+def test_the_metrics_show_the_operator_that_somebody_asks(attacker):
+    attacker.count(definition(small_cells()[0].base))
     metrics = attacker.client.get("/metrics").text
     assert 'fairlead_gateway_answers_total{state="answered"}' in metrics

@@ -122,17 +122,17 @@ def tracker(ask: Ask, target: Target) -> float | None:
 def linear_system(ask: Ask, target: Target, *, seed: int = 0) -> float | None:
     """Reconstruct the base and the base without the cell from 200 random unions with large groups, by least squares.
 
-    The base without the cell is said positively, by its other values, so that no part of a question is small.
+    The base without the cell is said positively and value by value, so that no part of a question is small.
     """
     chance = random.Random(seed)  # noqa: S311  # an attack, no secret
-    rest = _both(target.base, of_patient({"field": target.field, "op": "in", "value": list(target.others)}))
+    rest = [_both(target.base, of_patient({"field": target.field, "op": "=", "value": value})) for value in target.others]
     rows, answers = [], []
     for number in range(2 * SYSTEM):
         chosen = [chance.random() < 0.5 for _ in target.strata]
         if not any(chosen):
             continue
         group = [one for one, wanted in zip(target.strata, chosen, strict=True) if wanted]
-        answer = ask(question(_either(target.base if number % 2 else rest, *group)))
+        answer = ask(question(_either(*([target.base] if number % 2 else rest), *group)))
         if answer is not None:
             rows.append([number % 2, 1 - number % 2, *chosen])
             answers.append(answer)
