@@ -15,7 +15,7 @@ import pytest
 
 from conformance.index_contract import CATALOGUE, IndexContract, MakeIndex
 from fairlead.errors import InvalidConfiguration, StorageFull
-from fairlead.index.criteria import All, Term
+from fairlead.index.criteria import All, Tail, Term
 from fairlead.index.embedded import EmbeddedIndex
 from fairlead.index.rows import row_of
 from fairlead.records import Counts
@@ -131,6 +131,44 @@ def test_a_file_that_was_replaced_is_read_from_the_start(tmp_path: Path) -> None
         leftover.unlink()
     EmbeddedIndex(tmp_path / "i.sqlite", CATALOGUE).put([a_series("3")])
     assert index.members(All()).ids == ("local:default:1.2.3",)
+
+
+@pytest.mark.parametrize("snapshots_from", [10**9, 1], ids=["in-memory", "with-a-snapshot"])
+def test_an_older_copy_of_the_file_that_grew_again_is_read_from_the_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, snapshots_from: int
+) -> None:
+    monkeypatch.setattr("fairlead.index.embedded.WORTH_A_SNAPSHOT", snapshots_from)
+    index = EmbeddedIndex(tmp_path / "i.sqlite", CATALOGUE)
+    index.put([a_series("1")])
+    assert index.status().records == 1
+    older = (tmp_path / "i.sqlite").read_bytes()
+    index.put([a_series("2", patient__sex="F")])
+    assert len(index.members(Term("patient.sex", "F")).ids) == 1
+    (tmp_path / "i.sqlite").write_bytes(older)  # somebody restores a backup, and work goes on
+    EmbeddedIndex(tmp_path / "i.sqlite", CATALOGUE).put([a_series("3", patient__sex="M")])
+    for reader in (index, EmbeddedIndex(tmp_path / "i.sqlite", CATALOGUE)):
+        assert reader.members(Term("patient.sex", "F")).ids == ()
+        assert reader.members(Term("patient.sex", "M")).ids == ("local:default:1.2.3",)
+
+
+def test_a_file_of_a_newer_layout_is_refused_and_stays_as_it_is(tmp_path: Path) -> None:
+    EmbeddedIndex(tmp_path / "i.sqlite", CATALOGUE).put([a_series("1")])
+    with contextlib.closing(sqlite3.connect(tmp_path / "i.sqlite")) as file:
+        file.execute("PRAGMA user_version=99")
+    with pytest.raises(InvalidConfiguration, match="written by a newer Fairlead"):
+        EmbeddedIndex(tmp_path / "i.sqlite", CATALOGUE)
+    with contextlib.closing(sqlite3.connect(tmp_path / "i.sqlite")) as file:
+        assert file.execute("PRAGMA user_version").fetchone() == (99,)
+
+
+def test_answers_of_the_long_tail_are_kept_in_bounded_number_and_never_mixed_up(tmp_path: Path) -> None:
+    index = EmbeddedIndex(tmp_path / "i.sqlite", CATALOGUE)
+    index.put([a_series("1").model_copy(update={"vendor": {"a": "b=c", "a=b": "d"}})])
+    assert index.count(Tail("vendor/a", "b=c")).series == 1
+    assert index.count(Tail("vendor/a=b", "c")).series == 0
+    for number in range(200):
+        assert index.count(Tail("vendor/a", str(number))).series == 0
+    assert len(index._columns._tails) <= 64
 
 
 def test_a_damaged_file_is_refused_with_the_way_out(tmp_path: Path) -> None:

@@ -113,6 +113,7 @@ class Columns:
         self.draws: array[int] = array("q", [0])
         self._derived: dict[tuple[str, str], Any] = {}
         self._selected: dict[tuple[Leaf, tuple[type, ...]], BitMap] = {}
+        self._tails: dict[Tail, tuple[BitMap, BitMap]] = {}
 
     def add(self, ordinal: int, row: Row) -> None:
         """Add one row under an ordinal higher than all before."""
@@ -139,6 +140,7 @@ class Columns:
     def _changed(self) -> None:
         self._derived.clear()
         self._selected.clear()
+        self._tails.clear()
 
     def keep(self, here: BitMap) -> None:
         """Forget everybody who is not here any more."""
@@ -220,7 +222,12 @@ class Columns:
 
     def tail(self, node: Tail) -> tuple[BitMap, BitMap]:
         """Return who has the value in the long tail, and who states the path."""
-        found, stated = self.derive("tail", f"{node.path}={node.value}", lambda: tuple(map(BitMap, self._tailed(node))))
+        if node not in self._tails:
+            if len(self._tails) >= REMEMBERED:
+                self._tails.clear()
+            with_value, with_path = self._tailed(node)
+            self._tails[node] = BitMap(with_value), BitMap(with_path)
+        found, stated = self._tails[node]
         return found & self.alive, stated & self.alive
 
     def _any(self, bitmaps: Iterable[BitMap]) -> BitMap:

@@ -53,6 +53,7 @@ class EmbeddedIndex:
 
     def _forget(self) -> None:
         self._columns, self._ordinal, self._removal = Columns(self._ordinals, self._tailed), 0, 0
+        self._change: tuple[int, str] = 0, ""
         self._generation: tuple[tuple[int, int], str] | None = None
 
     # --- writing -----------------------------------------------------------------------------------------------------
@@ -204,11 +205,11 @@ class EmbeddedIndex:
     def _catch_up(self, connection: sqlite3.Connection) -> None:
         highest = connection.execute("SELECT coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'records'), 0)").fetchone()[0]
         identity = connection.execute("SELECT id FROM identity").fetchone()[0]
-        if identity != self._identity:  # the first look, or the file was replaced
+        if identity != self._identity or not _holds(connection, self._change):  # the first look, or the file was replaced
             self._forget()
             self._identity = identity
         if not self._ordinal and highest >= WORTH_A_SNAPSHOT:
-            self._resume(identity, highest)
+            self._resume(connection, identity, highest)
         began = self._ordinal
         for (ordinal,) in connection.execute("SELECT ord FROM removed WHERE seq > ?", (self._removal,)):
             self._columns.drop(ordinal)
@@ -221,12 +222,13 @@ class EmbeddedIndex:
             self._columns.add(ordinal, self._row(*rest))
         self._ordinal = highest
         self._removal = connection.execute("SELECT coalesce(max(seq), 0) FROM removed").fetchone()[0]
+        self._change = connection.execute("SELECT seq, mark FROM changes ORDER BY seq DESC LIMIT 1").fetchone()
         if highest - began >= WORTH_A_SNAPSHOT:
-            write_snapshot(self._snapshot, self._columns, Place(identity, self._stamp, self._ordinal, self._removal))
+            write_snapshot(self._snapshot, self._columns, Place(identity, self._stamp, self._ordinal, self._removal, *self._change))
 
-    def _resume(self, identity: str, highest: int) -> None:
+    def _resume(self, connection: sqlite3.Connection, identity: str, highest: int) -> None:
         place = read_snapshot(self._snapshot, self._columns, identity=identity, catalogue=self._stamp)
-        if place is None or place.ordinal > highest:
+        if place is None or place.ordinal > highest or not _holds(connection, (place.change, place.mark)):
             self._forget()
         else:
             self._ordinal, self._removal = place.ordinal, place.removal
@@ -236,6 +238,11 @@ class EmbeddedIndex:
         if document is not None:  # written under another catalogue: the document is the truth
             return row_of(ImagingRecord.model_validate_json(document), self._catalogue)
         return Row(record_id, revision, patient, study, images, size_bytes, json.loads(flat), "")
+
+
+def _holds(connection: sqlite3.Connection, change: tuple[int, str]) -> bool:
+    """Return whether the file went through a change; an older copy of it that grew again has another one under the same number."""
+    return not change[0] or connection.execute("SELECT 1 FROM changes WHERE seq = ? AND mark = ?", change).fetchone() is not None
 
 
 def _without_repeats(rows: Iterable[Row]) -> Iterator[Mapping[str, Row]]:

@@ -27,7 +27,7 @@ PAGE: Final = 1_000
 MANY: Final = 2
 """Above one in so many, members are named by walking through all records."""
 
-LAYOUT: Final = 2
+LAYOUT: Final = 3
 SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS records (
     ord INTEGER PRIMARY KEY AUTOINCREMENT, draw INTEGER NOT NULL, id TEXT NOT NULL, revision TEXT NOT NULL, patient TEXT NOT NULL,
@@ -37,7 +37,10 @@ CREATE TABLE IF NOT EXISTS contents (ord INTEGER PRIMARY KEY, flat TEXT NOT NULL
 CREATE TABLE IF NOT EXISTS identity (id TEXT NOT NULL);
 INSERT INTO identity SELECT lower(hex(randomblob(16))) WHERE NOT EXISTS (SELECT 1 FROM identity);
 CREATE TABLE IF NOT EXISTS removed (seq INTEGER PRIMARY KEY AUTOINCREMENT, ord INTEGER NOT NULL);
+CREATE TABLE IF NOT EXISTS changes (seq INTEGER PRIMARY KEY AUTOINCREMENT, mark TEXT NOT NULL);
 """
+"""``changes`` has a random mark for every transaction: it tells a reader that an older copy of the file took the place of what it read."""
+
 FROM_LAYOUT_1: Final = """
 ALTER TABLE records RENAME TO former;
 DROP INDEX members;
@@ -49,6 +52,7 @@ INSERT INTO sqlite_sequence SELECT 'records', seq FROM sqlite_sequence
     WHERE name = 'former' AND NOT EXISTS (SELECT 1 FROM sqlite_sequence WHERE name = 'records');
 DROP TABLE former;
 """
+MARK: Final = "INSERT INTO changes (mark) VALUES (lower(hex(randomblob(16))))"
 
 
 class IndexFile:
@@ -59,7 +63,7 @@ class IndexFile:
         with self.connection() as connection:
             connection.execute("PRAGMA page_size=8192")  # a record is a few kB; smaller pages would hold one each
             connection.execute("PRAGMA journal_mode=WAL")
-            _upgrade(connection)
+            _upgrade(connection, file)
 
     @contextmanager
     def connection(self) -> Iterator[sqlite3.Connection]:
@@ -87,24 +91,33 @@ class IndexFile:
         """Open the file for one transaction that is there as a whole or not at all."""
         with self.connection() as connection:
             connection.execute("BEGIN IMMEDIATE")
+            before = connection.total_changes
             try:
                 yield connection
+                if connection.total_changes > before:
+                    connection.execute(MARK)
             except BaseException:
                 connection.execute("ROLLBACK")
                 raise
             connection.execute("COMMIT")
 
 
-def _upgrade(connection: sqlite3.Connection) -> None:
+def _upgrade(connection: sqlite3.Connection, file: Path) -> None:
     (layout,) = connection.execute("PRAGMA user_version").fetchone()
     if layout == LAYOUT:
         return
+    if layout > LAYOUT:
+        raise InvalidConfiguration(
+            f"The index file {file} was written by a newer Fairlead.",
+            remedy="Use that version, or move the file away and run `fairlead index rebuild`.",
+        )
     connection.create_function("draw", 1, draw_of, deterministic=True)
     former = "SELECT 1 FROM sqlite_schema WHERE name = 'records' AND NOT EXISTS (SELECT 1 FROM sqlite_schema WHERE name = 'contents')"
     connection.execute("BEGIN IMMEDIATE")  # of several processes that meet an old file at once, one moves it
     here = connection.execute(former).fetchone()
     for statement in (FROM_LAYOUT_1.format(schema=SCHEMA) if here else SCHEMA).split(";"):
         connection.execute(statement)
+    connection.execute(MARK)
     connection.execute(f"PRAGMA user_version={LAYOUT}")
     connection.execute("COMMIT")
 

@@ -26,7 +26,7 @@ from fairlead.index.columns import Columns, Key, Numbers
 
 logger = logging.getLogger(__name__)
 
-LAYOUT: Final = 2
+LAYOUT: Final = 3
 DAMAGE: Final = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error)
 
 type Arrays = dict[str, NDArray[Any]]
@@ -34,12 +34,14 @@ type Arrays = dict[str, NDArray[Any]]
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """What a snapshot is of: the index file by its identity, the catalogue, and the last ordinal and removal in it."""
+    """What a snapshot is of: the index file by its identity, the catalogue, and the last ordinal, removal and change in it."""
 
     identity: str
     catalogue: str
     ordinal: int
     removal: int
+    change: int = 0
+    mark: str = ""
 
 
 def write_snapshot(file: Path, columns: Columns, place: Place) -> None:
