@@ -104,3 +104,19 @@ def test_a_home_that_is_there_keeps_its_mode(tmp_path: Path) -> None:
     (tmp_path / "home").mkdir(mode=0o755)
     open_database(Settings(home=tmp_path / "home")).dispose()
     assert stat.S_IMODE((tmp_path / "home").stat().st_mode) == 0o755
+
+
+def test_after_one_step_back_the_program_before_goes_on_with_the_newer_schema(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """What `helm rollback` over a migration comes to: a revision that this program does not know, and one more table."""
+    settings = Settings(home=tmp_path / "home")
+    engine = open_database(settings)
+    with engine.begin() as connection:
+        connection.exec_driver_sql("UPDATE alembic_version SET version_num = 'of a newer program'")
+        connection.exec_driver_sql("CREATE TABLE later (id INTEGER)")
+    engine.dispose()
+    again = open_database(settings)
+    with again.connect() as connection:
+        assert connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar_one() == "of a newer program"
+        assert sa.inspect(connection).has_table("later")
+    again.dispose()
+    assert "newer program" in caplog.text

@@ -5,6 +5,7 @@ Tables belong to rooms (``receive/tables.py``, ``cohort/tables.py``, ``publish/t
 
 from __future__ import annotations
 
+import logging
 import os
 import sqlite3
 from collections.abc import Iterator
@@ -22,6 +23,7 @@ from fairlead.errors import FairleadError, InvalidConfiguration, ServiceUnreacha
 from fairlead.files import private_file, usable_folder
 from fairlead.settings import Settings, prepare_home
 
+LOG: Final = logging.getLogger(__name__)
 metadata: Final = MetaData(
     naming_convention={
         "ix": "ix_%(table_name)s_%(column_0_N_name)s",
@@ -186,7 +188,10 @@ def _explained_sqlite(error: sqlite3.Error) -> FairleadError | None:
 
 
 def upgrade(engine: Engine) -> None:
-    """Bring the schema to the newest migration; safe to call by several processes at once and when nothing is to do."""
+    """Bring the schema to the newest migration; safe to call by several processes at once and when nothing is to do.
+
+    A schema that a newer program made is left as it is.
+    """
     from alembic import command
     from alembic.config import Config
     from alembic.runtime.migration import MigrationContext
@@ -194,10 +199,16 @@ def upgrade(engine: Engine) -> None:
 
     config = Config()
     config.set_main_option("script_location", "fairlead:migrations")
-    head = ScriptDirectory.from_config(config).get_current_head()
+    scripts = ScriptDirectory.from_config(config)
+    head = scripts.get_current_head()
     with database_errors(), engine.connect() as connection:  # most of the time nothing is to do, and nobody has to wait
-        if MigrationContext.configure(connection).get_current_revision() == head:
-            return
+        present = MigrationContext.configure(connection).get_current_revision()
+    if present == head:
+        return
+    if present is not None and present not in {script.revision for script in scripts.walk_revisions()}:
+        # One step back after an upgrade: migrations only add, so the program before goes on with the newer schema.
+        LOG.warning("the database has a schema of a newer program", extra={"revision": present})
+        return
     with database_errors(), engine.begin() as connection:
         if MigrationContext.configure(connection).get_current_revision() == head:
             return
