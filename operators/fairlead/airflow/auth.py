@@ -6,7 +6,7 @@ When they cannot be imported everybody is denied.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 from fastapi import HTTPException, status
 
@@ -45,7 +45,7 @@ def may_freeze() -> Callable[..., Any]:
     return check
 
 
-def dag_right(user: Any, method: str) -> bool:
+def dag_right(user: Any, method: Literal["GET", "POST"]) -> bool:
     """Return whether a signed-in user may look at runs of the export DAG (``GET``) or start one (``POST``); False when unsure."""
     if not AIRFLOW_SECURITY:
         return False
