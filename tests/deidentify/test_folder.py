@@ -12,7 +12,7 @@ from pydicom import dcmread
 
 from deidentify.ct_builders import KEY, a_ct, as_file
 from fairlead.cli import run
-from fairlead.deidentify import Plan, Profile, deidentify_folder, folder
+from fairlead.deidentify import Plan, Profile, deidentify_folder, pool
 from fairlead.errors import InvalidInput, NotFound
 from fairlead.files import relative_files
 
@@ -99,7 +99,8 @@ def test_two_contents_under_one_uid_are_a_conflict_and_the_first_by_name_wins(tm
 
 
 def test_several_processes_give_the_same_files_and_report(scans: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(folder, "WORTH_PROCESSES", 2)
+    monkeypatch.setattr(pool, "TRIAL", 1)
+    monkeypatch.setattr(pool, "WORTH_S", 0.0)
     one = deidentify_folder(scans, tmp_path / "one", profile=QUIET, key=KEY)
     two = deidentify_folder(scans, tmp_path / "two", profile=QUIET, key=KEY, plan=Plan(workers=2))
     assert one.model_dump(exclude={"seconds"}) == two.model_dump(exclude={"seconds"})

@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 
 from deidentify.ct_builders import KEY, a_ct, as_file
-from fairlead.deidentify import Plan, Profile, deidentify_folder, read_lookup
+from fairlead.deidentify import Person, Plan, Profile, deidentify_folder, read_lookup
 from fairlead.deidentify.journal import Entry, Journal
+from fairlead.deidentify.lookup import LookupTable
 from fairlead.errors import InvalidInput
 from fairlead.files import relative_files
 from fairlead.records import DeidentifyReport
@@ -149,9 +150,19 @@ def test_the_journal_may_not_lie_among_the_safe_files(scans: Path) -> None:
 
 def test_chunks_cover_every_file_once(scans: Path) -> None:
     reports = [run(scans, chunk=(number, 4)) for number in range(4)]
-    assert [report.files for report in reports] == [2, 2, 1, 1]
+    assert sum(report.files for report in reports) == FILES
     assert sum(report.written for report in reports) == FILES - 1
     assert run(scans).already == FILES
+
+
+def test_a_file_that_arrives_between_two_shares_moves_no_other_file(scans: Path) -> None:
+    run(scans, chunk=(0, 2))
+    (scans / "00.dcm").write_bytes(as_file(a_ct(SOPInstanceUID="1.3.6.1.4.1.99999.5.1000")))
+    run(scans, chunk=(1, 2))
+    safe = {name.name for name in relative_files(scans.parent / "safe")}
+    everything = deidentify_folder(scans, scans.parent / "all", profile=QUIET, key=KEY)
+    assert everything.written == FILES
+    assert len(safe) >= FILES - 1, "all that were there from the start"
 
 
 def test_an_entry_is_found_by_those_who_have_the_key_only(tmp_path: Path) -> None:
@@ -187,3 +198,45 @@ def test_a_damaged_lookup_table_is_refused_before_anything_is_written(scans: Pat
     with pytest.raises(InvalidInput, match="cannot be opened"):
         deidentify_folder(scans, scans.parent / "safe", profile=QUIET, key=KEY, plan=Plan(lookup=file))
     assert not (scans.parent / "safe").exists()
+
+
+INTERRUPTED = """
+import sys
+from pathlib import Path
+from fairlead.deidentify import Plan, Profile, deidentify_folder
+from fairlead.progress import Silent
+
+class Fatal(Silent):
+    steps = 0
+    def step(self, count=1, size_bytes=0):
+        self.steps += 1
+        if self.steps == 2:
+            import os, signal
+            os.kill(os.getpid(), signal.SIGKILL)
+
+folder = Path(sys.argv[1])
+deidentify_folder(folder / "scans", folder / "safe", profile=Profile(name="quiet", title="t", dciodvfy="off"), key=bytes(range(32)),
+                  progress=Fatal(), plan=Plan(journal=folder / "journal", lookup=folder / "lookup"))
+"""
+
+
+def test_after_a_killed_run_the_lookup_table_knows_everybody(scans: Path) -> None:
+    for number in range(FILES - 1):
+        patient = a_ct(SOPInstanceUID=f"1.3.6.1.4.1.99999.5.{number}", PatientID=f"MRN-000{number}")
+        (scans / f"{number}.dcm").write_bytes(as_file(patient))
+    assert subprocess.run([sys.executable, "-c", INTERRUPTED, str(scans.parent)], check=False).returncode == -signal.SIGKILL
+    plan = Plan(journal=scans.parent / "journal", lookup=scans.parent / "lookup")
+    report = deidentify_folder(scans, scans.parent / "safe", profile=QUIET, key=KEY, plan=plan)
+    assert report.already >= 2
+    assert sorted(patient for patient, _ in read_lookup(scans.parent / "lookup", KEY).values()) == [
+        f"MRN-000{number}" for number in range(FILES - 1)
+    ]
+
+
+def test_two_runs_at_once_lose_no_row_of_the_lookup_table(tmp_path: Path) -> None:
+    tables = [LookupTable(tmp_path / "lookup", KEY) for _ in range(2)]
+    for number, table in enumerate(tables):
+        table.add(Person(key="k", pseudonym=f"P{number}", days=1, patient_id=f"MRN-{number}"))
+    for table in tables:
+        table.save()
+    assert read_lookup(tmp_path / "lookup", KEY) == {"P0": ("MRN-0", ""), "P1": ("MRN-1", "")}

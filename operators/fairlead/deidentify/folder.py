@@ -7,25 +7,26 @@ import logging
 import shutil
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Generator, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor, wait
+from collections.abc import Generator, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import closing, suppress
 from dataclasses import dataclass, field
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Final
 
 from fairlead.deidentify.conformance import find_program
 from fairlead.deidentify.engine import Deidentifier
 from fairlead.deidentify.instance import Extras, Outcome
-from fairlead.deidentify.jobs import jobs_of
+from fairlead.deidentify.jobs import Job, jobs_of
 from fairlead.deidentify.journal import Journal
 from fairlead.deidentify.lookup import LookupTable
 from fairlead.deidentify.ocr import find_ocr
 from fairlead.deidentify.ome_zarr import write_store
 from fairlead.deidentify.parts import Parts, blocks_of, sha256_of
+from fairlead.deidentify.pool import in_order
 from fairlead.deidentify.profile import Profile
 from fairlead.deidentify.report import Page, Picture
+from fairlead.deidentify.shown import shown_name
 from fairlead.deidentify.task import Task, entry_of
 from fairlead.errors import Conflict, FairleadError, InvalidInput, NotFound, ResidualIdentity
 from fairlead.files import atomic_write, sha256_file, usable_folder
@@ -34,13 +35,9 @@ from fairlead.records import DeidentifyReport, Quarantined
 
 logger = logging.getLogger(__name__)
 
-WORTH_PROCESSES: Final = 48
-"""Fewer files than this are done before a second process has started."""
 WRITERS: Final = 8
 """Files that are being made durable at once; measured on a shared disk: 9 ms each alone, 3 ms with eight."""
 STALE_S: Final = 3600.0
-AHEAD: Final = 4
-"""Files each worker may be ahead of the writer, so that memory stays bounded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +46,7 @@ class Plan:
 
     ``workers``: processes that work when there are many files; results arrive in the order of the names either way.
     ``journal``: a folder outside of the output, where finished files are remembered; a second run with it repeats none of them.
-    ``chunk``: ``(k, n)`` takes every n-th file from the k-th on, so that n tasks share a folder.
+    ``chunk``: ``(k, n)`` takes the k-th of n shares, so that n tasks share a folder; a file's name alone decides on its share.
     ``page``: an HTML file for the report with pictures. ``ocr``: ask tesseract for a second opinion, for the report only.
     ``lookup``: a file for the encrypted table of patient identifiers.
     """
@@ -60,25 +57,6 @@ class Plan:
     page: Path | None = None
     ocr: bool = False
     lookup: Path | None = None
-
-
-def in_order(work: Callable[[Path], Outcome], paths: Sequence[Path], *, workers: int) -> Generator[Outcome]:
-    """Yield the outcome of each path in the given order, worked out by so many processes."""
-    if workers < 2:
-        yield from map(work, paths)
-        return
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        waiting: deque[Future[Outcome]] = deque()
-        try:
-            for path in paths:
-                waiting.append(pool.submit(work, path))
-                if len(waiting) >= workers * AHEAD:
-                    yield waiting.popleft().result()
-            while waiting:
-                yield waiting.popleft().result()
-        finally:
-            for future in waiting:
-                future.cancel()
 
 
 @dataclass(slots=True)
@@ -99,8 +77,9 @@ class _Tally:
     codes: set[str] = field(default_factory=set)
     pictures: list[Picture] = field(default_factory=list)
 
-    def add(self, name: str, outcome: Outcome, reason: str) -> None:
+    def add(self, job: Job, outcome: Outcome, reason: str) -> None:
         """Count one file; ``reason`` is empty when it is in the output."""
+        name = shown_name(job.name, job.number)
         self.files += 1
         self.already += outcome.already
         self.checked += outcome.checked
@@ -146,22 +125,19 @@ def deidentify_folder(
     InvalidInput : ``out`` and a source lie inside each other, or the journal lies in ``out``.
     """
     begun, tally = time.monotonic(), _Tally()
-    jobs = list(jobs_of([source] if isinstance(source, Path) else list(source), out))[plan.chunk[0] :: plan.chunk[1]]
+    jobs = [job for job in jobs_of([source] if isinstance(source, Path) else list(source), out) if job.in_share(plan.chunk)]
     made = not out.exists()
     table = LookupTable(plan.lookup, key) if plan.lookup is not None else None
     task = _task(usable_folder(out, "output folder"), profile, key, plan)
     _sweep(out)
-    outcomes = in_order(task, [path for _, path in jobs], workers=plan.workers if len(jobs) >= WORTH_PROCESSES else 1)
-    with closing(outcomes), closing(_settled(outcomes, task)) as settled:
-        for (name, _), (outcome, reason) in zip(tracked(jobs, "de-identify", progress or Silent(), total=len(jobs)), settled, strict=True):
-            tally.add(name, outcome, reason)
-            if table is not None and outcome.person is not None:
-                table.add(outcome.person)
+    try:
+        _work(jobs, task, tally, table, progress=progress or Silent(), workers=plan.workers)
+    finally:  # an interrupted run has written files, too
+        if table is not None:
+            table.save()
     if made:
         with suppress(OSError):  # only an empty folder can be removed: nothing was written
             out.rmdir()
-    if table is not None:
-        table.save()
     logger.info("De-identified for project %s: %d of %d files written.", project, tally.written, tally.files)
     report = _report(tally, profile, seconds=time.monotonic() - begun)
     if plan.page is not None:
@@ -169,15 +145,30 @@ def deidentify_folder(
     return report
 
 
+def _work(jobs: list[Job], task: Task, tally: _Tally, table: LookupTable | None, *, progress: Progress, workers: int) -> None:
+    outcomes = in_order(task, jobs, workers=workers)
+    with closing(outcomes), closing(_settled(outcomes, task)) as settled:
+        for job, (outcome, reason) in zip(tracked(jobs, "de-identify", progress, total=len(jobs)), settled, strict=True):
+            tally.add(job, outcome, reason)
+            if table is not None and outcome.person is not None:
+                table.add(outcome.person)
+
+
 def _sweep(out: Path) -> None:
-    """Remove what a killed run left half-written; what is younger than :data:`STALE_S` may be another task's that is at work."""
+    """Remove what a killed run left half-written; where something was written in the last :data:`STALE_S`, another task is at work."""
     for part in out.rglob(".*.part"):
         with suppress(FileNotFoundError):
-            if time.time() - part.stat().st_mtime > STALE_S:
+            if time.time() - _newest(part) > STALE_S:
                 if part.is_dir():
                     shutil.rmtree(part, ignore_errors=True)
                 else:
                     part.unlink()
+
+
+def _newest(part: Path) -> float:
+    """Return when anything in a file or folder changed last."""
+    inner = [path.lstat().st_mtime for path in part.rglob("*")] if part.is_dir() else []
+    return max([part.lstat().st_mtime, *inner])
 
 
 def _task(out: Path, profile: Profile, key: bytes, plan: Plan) -> Task:
@@ -190,7 +181,8 @@ def _task(out: Path, profile: Profile, key: bytes, plan: Plan) -> Task:
         if out.resolve() in (plan.journal.resolve(), *plan.journal.resolve().parents):
             raise InvalidInput("The journal lies in the output folder.", remedy="Keep it elsewhere; it is not part of the safe files.")
         journal = Journal.open(plan.journal, key=key, profile_sha256=profile.sha256, compared=program is not None)
-    return Task(Deidentifier(profile, key), out, program, journal, Extras(pictures=plan.page is not None, ocr=ocr))
+    extras = Extras(pictures=plan.page is not None, ocr=ocr)
+    return Task(Deidentifier(profile, key), out, program, journal, extras, people=plan.lookup is not None)
 
 
 def _report(tally: _Tally, profile: Profile, *, seconds: float) -> DeidentifyReport:

@@ -1,7 +1,8 @@
 """What is finished already, so that a killed run goes on where it was: one small file per source, found by content.
 
-Source, profile, engine, key and the help of dciodvfy make one digest, keyed with the project key: without it nobody can tell from the
-journal which files were de-identified. An entry counts only while the output it names is there with the bytes it had.
+Source (of microscopy with its name, which goes into its output), profile, engine, key and the help of dciodvfy make one digest, keyed
+with the project key: without it nobody can tell from the journal which files were de-identified. An entry counts only while the output it
+names is there with the bytes it had.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from fairlead import __version__
-from fairlead.files import sha256_file
+from fairlead.files import manifest_lines, manifest_sha256, sha256_file
 from fairlead.keys import pseudonym
 
 
@@ -43,9 +44,13 @@ class Journal:
         """Return the journal for this work; another key, profile or engine shares none of its entries."""
         return cls(folder, key, f"{profile_sha256}\x1f{__version__}\x1f{compared}")
 
-    def work_id(self, source: Path) -> str:
-        """Return the keyed digest of a source file's bytes under this work."""
-        return pseudonym(self.key, "deidentified", f"{sha256_file(source)}\x1f{self.work}").hex()
+    def work_id(self, source: Path, *, name: str = "", digest: str = "") -> str:
+        """Return the keyed digest of a source under this work.
+
+        ``name``: its name, where the output depends on it (microscopy). ``digest``: that of a store, which is no file.
+        """
+        content = f"{digest or sha256_file(source)}\x1f{self.work}" + (f"\x1f{name}" if name else "")
+        return pseudonym(self.key, "deidentified", content).hex()
 
     def find(self, work_id: str, out: Path) -> Entry | None:
         """Return what became of the file, None when it is not finished or its output is no longer what it was."""
@@ -56,8 +61,7 @@ class Journal:
             return None  # absent, or cut off by a power failure: the file is done again
         if entry.reason:
             return entry
-        output = out / entry.name
-        return entry if output.is_file() and sha256_file(output) == entry.sha256 else None
+        return entry if _digest(out / entry.name) == entry.sha256 else None
 
     def keep(self, work_id: str, entry: Entry) -> None:
         """Remember the end of a file, in one step; to be called after its output is on the disk."""
@@ -69,3 +73,10 @@ class Journal:
 
     def _file(self, work_id: str) -> Path:
         return self.folder / work_id[:2] / f"{work_id[2:]}.json"
+
+
+def _digest(output: Path) -> str:
+    """Return the digest of a file, or of the manifest of a store, empty when it is absent."""
+    if output.is_dir():
+        return manifest_sha256(manifest_lines(output))
+    return sha256_file(output) if output.is_file() else ""

@@ -6,6 +6,7 @@ One AES-256-GCM message per table under a key derived from the project key; kept
 from __future__ import annotations
 
 import base64
+import fcntl
 import json
 import secrets
 from pathlib import Path
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from fairlead.deidentify.engine import Person
 from fairlead.errors import InvalidConfiguration, InvalidInput
-from fairlead.files import write_text
+from fairlead.files import private_file, write_text
 from fairlead.keys import pseudonym
 
 if TYPE_CHECKING:
@@ -24,11 +25,13 @@ NONCE_BYTES: Final = 12
 
 
 class LookupTable:
-    """Collects who is who during a run and adds it to the file at the end."""
+    """Collects who is who during a run and adds it to the file; several runs may do so at once, none loses a row of another."""
 
     def __init__(self, file: Path, key: bytes) -> None:
         self._file, self._key = file, key
-        self._rows = read_lookup(file, key) if file.exists() else {}
+        self._rows: dict[str, tuple[str, str]] = {}
+        if file.exists():
+            read_lookup(file, key)  # a table of another key is refused before anything is written
 
     def add(self, person: Person) -> None:
         """Remember one patient; without a Patient ID there is nothing to look up."""
@@ -36,10 +39,16 @@ class LookupTable:
             self._rows[person.pseudonym] = (person.patient_id, person.issuer)
 
     def save(self) -> None:
-        """Write the whole table anew, encrypted, in one step."""
-        nonce = secrets.token_bytes(NONCE_BYTES)
-        sealed = _cipher(self._key).encrypt(nonce, json.dumps(self._rows, sort_keys=True).encode(), FORMAT)
-        write_text(self._file, base64.b64encode(nonce + sealed).decode() + "\n")
+        """Write the rows of the file and of this run anew, encrypted, in one step."""
+        if not self._rows and self._file.exists():
+            return
+        self._file.parent.mkdir(parents=True, exist_ok=True)
+        with private_file(self._file.with_name(f".{self._file.name}.lock")).open("rb") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            rows = (read_lookup(self._file, self._key) if self._file.exists() else {}) | self._rows
+            nonce = secrets.token_bytes(NONCE_BYTES)
+            sealed = _cipher(self._key).encrypt(nonce, json.dumps(rows, sort_keys=True).encode(), FORMAT)
+            write_text(self._file, base64.b64encode(nonce + sealed).decode() + "\n")
 
 
 def read_lookup(file: Path, key: bytes) -> dict[str, tuple[str, str]]:
