@@ -321,3 +321,35 @@ class IndexContract:
         for bucket in buckets:
             own = Missing("modality") if bucket.value is None else Term("modality", bucket.value)
             assert index.count(own).patients == bucket.patients
+
+    # --- one value a member -------------------------------------------------------------------------------------------
+
+    def test_members_come_with_one_value_of_each_field(self, make_index: MakeIndex) -> None:
+        index = make_index()
+        index.put(
+            [
+                a_series("2", patient="p2", modality="MR", study_date="2019-06-01", series__slice_thickness_mm=2.5),
+                a_series("1", series__regular=True),
+                an_image("a", ome__channel_name=("GFP", "DAPI")),
+            ]
+        )
+        fields = ("modality", "study_date", "series.slice_thickness_mm", "series.regular", "ome.channel_name", "series.instances")
+        members, values = index.described(All(), fields)
+        assert members == index.members(All())
+        found = dict(zip(members.ids, zip(*(values[name] for name in fields), strict=True), strict=True))
+        assert found["local:default:1.2.2"] == ("MR", "2019-06-01", 2.5, None, None, 10)
+        assert found["local:default:1.2.1"][3] is True
+        assert "DAPI" in found[next(one for one in members.ids if not one.startswith("local:default:1.2."))]
+        assert [type(one) for one in values["series.instances"]] == [int] * 3
+        assert index.described(Term("modality", "PT"), fields)[1] == dict.fromkeys(fields, ())
+
+    def test_a_text_has_no_one_value(self, make_index: MakeIndex) -> None:
+        with pytest.raises(UnsupportedInput, match=r"series\.description"):
+            make_index().described(All(), ["series.description"])
+
+    def test_patients_are_named_without_their_records(self, make_index: MakeIndex) -> None:
+        index = make_index()
+        index.put([a_series("1", patient="p1"), a_series("2", patient="p1", modality="MR"), a_series("3", patient="p2", modality="MR")])
+        assert index.patients(Term("modality", "MR")) == frozenset(index.members(Term("modality", "MR")).patients)
+        assert len(index.patients(All())) == 2
+        assert index.patients(Term("modality", "PT")) == frozenset()

@@ -7,7 +7,9 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 from opensearchpy.exceptions import RequestError
@@ -94,6 +96,42 @@ def test_a_changed_catalogue_moves_the_alias_to_a_new_index_and_keeps_the_genera
     assert not connect(here).indices.exists(index=old[0])
     with pytest.raises(ServiceUnreachable, match="made anew for another field catalogue"):
         before.put([a_series("3")])
+
+
+def test_numbers_that_were_lost_are_given_anew_to_everybody_and_never_twice(here: IndexSettings) -> None:
+    index = OpenSearchIndex(here, CATALOGUE)
+    index.put([a_series("1", patient="a", patient__sex="F"), a_series("2", patient="b", patient__sex="F")])
+    generation = index.generation()
+    connect(here).indices.delete(index=f"{here.name}-codes")
+    with pytest.raises(ServiceUnreachable, match="index is not there"):
+        index.put([a_series("3", patient="c")])
+    after = OpenSearchIndex(here, CATALOGUE)
+    assert after.generation() == generation
+    with pytest.raises(ServiceUnreachable, match="or its numbers were"):  # it remembers numbers that others have now
+        index.put([a_series("3", patient="c")])
+    after.put([a_series("3", patient="c", patient__sex="M"), a_series("4", patient="d", patient__sex="M")])
+    assert (after.count(All()).patients, after.count(All()).series) == (4, 4)
+    assert [(one.value, one.patients) for one in after.facets(All(), ["patient.sex"])["patient.sex"]] == [("F", 2), ("M", 2)]
+
+
+def test_a_copy_of_a_shard_that_is_still_being_made_has_no_say_in_the_change_token(here: IndexSettings) -> None:
+    index = OpenSearchIndex(here, CATALOGUE)
+    token = index._generations.change_token()
+    stats = index.client.indices.stats
+
+    def with_a_new_copy(*, stated: bool, **asked: object) -> dict[str, Any]:
+        found = stats(**asked)
+        for one in found["indices"].values():
+            for copies in one["shards"].values():
+                copies.append({"routing": {"state": "INITIALIZING"}})
+                copies[:] = copies if stated else copies[1:]
+        return cast("dict[str, Any]", found)
+
+    index.client.indices.stats = partial(with_a_new_copy, stated=True)
+    assert index._generations.change_token() == token
+    index.client.indices.stats = partial(with_a_new_copy, stated=False)
+    with pytest.raises(ServiceUnreachable, match="still opening"):
+        index.count(All())
 
 
 def test_a_record_that_the_server_refuses_does_not_stop_the_others(here: IndexSettings) -> None:

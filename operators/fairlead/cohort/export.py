@@ -8,9 +8,9 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Final
 
-from fairlead.errors import InvalidConfiguration, NotFound, UnsupportedInput
+from fairlead.errors import InvalidConfiguration, UnsupportedInput
 from fairlead.index import Index, Members, MembersOf
-from fairlead.records import CohortVersion, Concept, ImagingRecord, Scalar
+from fairlead.records import CohortVersion, Scalar
 
 FORMATS: Final = ("csv", "ndjson")
 COLUMNS: Final = (
@@ -68,53 +68,24 @@ def members_parquet(version: CohortVersion, index: Index) -> bytes:
 def member_rows(version: CohortVersion, index: Index) -> Iterator[MemberRow]:
     """Yield one row a member, in the order of ids."""
     here = MembersOf(frozenset(version.members))
-    found = index.members(here)
-    many = getattr(index, "values", None)  # an engine that keeps columns gives them without reading a document
-    columns = many(here, tuple(FIELDS.values())) if many is not None else None
+    found, columns = index.described(here, tuple(FIELDS.values()))
     rows = {record_id: place for place, record_id in enumerate(found.ids)}
     for record_id, revision in zip(version.members, version.revisions, strict=True):
         place = rows.get(record_id)
-        row = None if place is None else _row(index, found, place, columns)
-        if row is None or place is None:
+        if place is None:
             yield dict.fromkeys(COLUMNS) | {"id": record_id, "revision": revision, "state": "gone"}
         else:
-            yield row | {"revision": revision, "state": "current" if found.revisions[place] == revision else "revised"}
+            state = "current" if found.revisions[place] == revision else "revised"
+            yield _row(found, place, columns) | {"revision": revision, "state": state}
 
 
-def _row(index: Index, found: Members, place: int, columns: Mapping[str, tuple[Scalar | None, ...]] | None) -> MemberRow | None:
+def _row(found: Members, place: int, columns: Mapping[str, tuple[Scalar | None, ...]]) -> MemberRow:
     record_id = found.ids[place]
-    if columns is None:
-        try:
-            return _of_record(index.get(record_id))
-        except NotFound:  # removed since the question above
-            return None
     center, project, name = record_id.split(":", 2)
     beyond = len(center) + len(project) + 2
     named = {"id": record_id, "project": project, "center": center, "series_uid": name}
     keys = {"patient": found.patients[place][beyond:], "study_uid": found.studies[place].rpartition(":")[2]}
-    values = {column: columns[field][place] for column, field in FIELDS.items()}
-    return named | keys | {column: int(value) if column in NUMBERS and value is not None else value for column, value in values.items()}
-
-
-def _of_record(record: ImagingRecord) -> MemberRow:
-    core = record.core
-    return {
-        "id": core.id,
-        "kind": core.kind,
-        "project": core.project,
-        "center": core.center,
-        "patient": core.patient_key,
-        "study_uid": core.study_uid,
-        "series_uid": core.id.split(":", 2)[2],
-        "modality": _code(core.modality),
-        "body_part": _code(core.body_part),
-        "instances": core.instances,
-        "bytes": core.size_bytes,
-    }
-
-
-def _code(concept: Concept | None) -> str | None:
-    return None if concept is None else concept.curie or concept.raw
+    return named | keys | {column: columns[field][place] for column, field in FIELDS.items()}
 
 
 class _Echo:

@@ -24,7 +24,7 @@ from fairlead.index.draining import DrainReport, drain, drain_all, rebuild
 from fairlead.index.idc import load_idc
 from fairlead.index.ingesting import IngestReport, WitnessLedger, ingest
 from fairlead.index.opening import open_index
-from fairlead.index.port import Facets, FacetValue, Index, IndexStatus, Members, PutReport
+from fairlead.index.port import Facets, FacetValue, Index, IndexStatus, Members, PutReport, Values
 from fairlead.index.rows import label_of
 
 __all__ = [
@@ -51,6 +51,7 @@ __all__ = [
     "Tail",
     "Term",
     "Text",
+    "Values",
     "WitnessLedger",
     "drain",
     "drain_all",

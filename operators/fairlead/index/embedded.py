@@ -20,14 +20,14 @@ from pydantic_core import to_json
 from pyroaring import BitMap
 
 from fairlead.errors import NotFound
-from fairlead.extract import FieldCatalogue
+from fairlead.extract import FieldCatalogue, FieldDeclaration
 from fairlead.files import private_file, usable_folder
 from fairlead.index.buckets import facet
 from fairlead.index.columns import Columns, Ints, positions
 from fairlead.index.criteria import Criterion, Tail, without_field
 from fairlead.index.embedded_file import PAGE, IndexFile, delete, insert, known, named, ordinals_of, with_tail
-from fairlead.index.port import Facets, IndexStatus, Members, PutReport
-from fairlead.index.rows import ROW_LAYOUT, Row, generation_of, row_of, rows_of
+from fairlead.index.port import Facets, IndexStatus, Members, PutReport, Values
+from fairlead.index.rows import ROW_LAYOUT, Row, countable, generation_of, row_of, rows_of
 from fairlead.index.sampling import checked_size, draw_of, shuffled, smallest
 from fairlead.index.select import select
 from fairlead.index.snapshot import Place, read_snapshot, write_snapshot
@@ -111,22 +111,31 @@ class EmbeddedIndex:
     def members(self, criterion: Criterion) -> Members:
         """Return who matches, sorted by id."""
         with self._current() as columns:
-            chosen = select(criterion, columns).sure
-            patients, studies = columns.codes("patient"), columns.codes("study")
-            found = self._ids(chosen)
-            return Members(
-                ids=tuple(record_id for record_id, _, _ in found),
-                revisions=tuple(revision for _, revision, _ in found),
-                patients=tuple(columns.patient.names[patients[ordinal]] for _, _, ordinal in found),
-                studies=tuple(columns.study.names[studies[ordinal]] for _, _, ordinal in found),
-            )
+            return self._members(columns, self._ids(select(criterion, columns).sure))
 
-    def values(self, criterion: Criterion, fields: Sequence[str]) -> Mapping[str, tuple[Scalar | None, ...]]:
-        """Return the first value of each field for everybody who matches, in the order of :meth:`members`; no document is read."""
+    def described(self, criterion: Criterion, fields: Sequence[str]) -> tuple[Members, Values]:
+        """Return who matches and the least stated value of each field; no document is read."""
+        declared = {name: countable(self._catalogue.get(name)) for name in fields}
         with self._current() as columns:
             chosen = select(criterion, columns).sure
-            order = np.array([ordinal for _, _, ordinal in self._ids(chosen)], dtype=np.int64)
-            return {field: tuple(columns.firsts(field, chosen)[order].tolist()) if len(order) else () for field in fields}
+            found = self._ids(chosen)
+            order = np.array([ordinal for _, _, ordinal in found], dtype=np.int64)
+            values = {
+                name: _as_declared(field, columns.firsts(field.id, chosen)[order].tolist()) if found else ()
+                for name, field in declared.items()
+            }
+            return self._members(columns, found), values
+
+    @staticmethod
+    def _members(columns: Columns, found: Sequence[tuple[str, str, int]]) -> Members:
+        ordinals = np.array([ordinal for _, _, ordinal in found], dtype=np.int64)
+        patients, studies = columns.patient.names, columns.study.names
+        return Members(
+            ids=tuple([record_id for record_id, _, _ in found]),
+            revisions=tuple([revision for _, revision, _ in found]),
+            patients=tuple([patients[code] for code in columns.codes("patient")[ordinals].tolist()]),
+            studies=tuple([studies[code] for code in columns.codes("study")[ordinals].tolist()]),
+        )
 
     def patients(self, criterion: Criterion) -> frozenset[str]:
         """Return the keys of the patients who have a matching record, without naming the records."""
@@ -238,6 +247,12 @@ class EmbeddedIndex:
         if document is not None:  # written under another catalogue: the document is the truth
             return row_of(ImagingRecord.model_validate_json(document), self._catalogue)
         return Row(record_id, revision, patient, study, images, size_bytes, json.loads(flat), "")
+
+
+def _as_declared(field: FieldDeclaration, values: Iterable[Scalar | None]) -> tuple[Scalar | None, ...]:
+    if field.type != "integer":
+        return tuple(values)
+    return tuple([None if value is None else int(value) for value in values])
 
 
 def _holds(connection: sqlite3.Connection, change: tuple[int, str]) -> bool:

@@ -19,18 +19,19 @@ from fairlead.extract import FieldCatalogue, FieldDeclaration
 from fairlead.index.buckets import facet
 from fairlead.index.columns import Columns, Ints, positions
 from fairlead.index.criteria import All, Criterion, Has, without_field
-from fairlead.index.opensearch_client import CHUNK_RECORDS, bulk, connect, opensearch_errors, scan, search
+from fairlead.index.opensearch_client import CHUNK_RECORDS, bulk, connect, opensearch_errors, point_in_time, scan, search
 from fairlead.index.opensearch_codes import Codes
-from fairlead.index.opensearch_counting import TOTALS, amount_of, countable, counts_of, facet_aggregations, facet_of, tally_body
+from fairlead.index.opensearch_counting import TOTALS, amount_of, counts_of, facet_aggregations, facet_of, patients_body, tally_body
 from fairlead.index.opensearch_generations import Generations
+from fairlead.index.opensearch_mapping import path_of
 from fairlead.index.opensearch_mirror import Mirror, numbers
 from fairlead.index.opensearch_query import Compiler, Query, none_of, stated
 from fairlead.index.opensearch_writing import Writing, together
-from fairlead.index.port import Facets, FacetValue, IndexStatus, Members, PutReport
-from fairlead.index.rows import generation_of
+from fairlead.index.port import Facets, FacetValue, IndexStatus, Members, PutReport, Values
+from fairlead.index.rows import countable, generation_of
 from fairlead.index.sampling import checked_size, script_sort
 from fairlead.index.select import select
-from fairlead.records import Counts, ImagingRecord
+from fairlead.records import Counts, ImagingRecord, Scalar
 from fairlead.settings import IndexSettings
 
 DELETED: Final = 200
@@ -58,6 +59,7 @@ class OpenSearchIndex:
         self._ensure()
 
     def _ensure(self) -> None:
+        self.codes.forget()
         self._generations.ensure(self._fill)
 
     def _fill(self, index: str, records: Iterator[ImagingRecord]) -> None:
@@ -113,10 +115,28 @@ class OpenSearchIndex:
 
     def members(self, criterion: Criterion) -> Members:
         """Return who matches, sorted by id, all from one point in time."""
-        asked = {"query": self._sure(criterion), "_source": False, "docvalue_fields": list(KEYS)}
-        found = sorted(tuple(hit["fields"][name][0] for name in KEYS) for hit in scan(self.client, self._alias, asked))
-        ids, revisions, patients, studies = zip(*found, strict=True) if found else ((), (), (), ())
-        return Members(ids=ids, revisions=revisions, patients=patients, studies=studies)
+        return self.described(criterion, ())[0]
+
+    def described(self, criterion: Criterion, fields: Sequence[str]) -> tuple[Members, Values]:
+        """Return who matches and the least stated value of each field, all from one point in time; no document is read."""
+        wanted = {name: path_of(countable(self.catalogue.get(name)).id) for name in fields}
+        asked = {"query": self._sure(criterion), "_source": False, "docvalue_fields": [*KEYS, *dict.fromkeys(wanted.values())]}
+        hits = (hit["fields"] for hit in scan(self.client, self._alias, asked))
+        found = sorted((*(hit[name][0] for name in KEYS), *(_least(hit.get(path)) for path in wanted.values())) for hit in hits)
+        ids, revisions, patients, studies, *values = zip(*found, strict=True) if found else [()] * (len(KEYS) + len(wanted))
+        return Members(ids=ids, revisions=revisions, patients=patients, studies=studies), dict(zip(wanted, values, strict=True))
+
+    def patients(self, criterion: Criterion) -> frozenset[str]:
+        """Return the keys of the patients who have a matching record, without naming the records."""
+        keys: set[str] = set()
+        query, after = self._sure(criterion), None
+        with point_in_time(self.client, self._alias) as pit:
+            while True:
+                page = search(self.client, None, patients_body(query, pit, after))["aggregations"]["keys"]
+                keys.update(bucket["key"]["key"] for bucket in page["buckets"])
+                after = page.get("after_key")
+                if after is None:
+                    return frozenset(keys)
 
     def count(self, criterion: Criterion) -> Counts:
         """Return exact numbers at the four grains."""
@@ -221,3 +241,8 @@ class OpenSearchIndex:
             after = groups.get("after_key")
             if after is None:
                 return numbers
+
+
+def _least(values: Sequence[Scalar] | None) -> Scalar | None:
+    """Return the least of the stated values, as the columns of the embedded engine order them."""
+    return min(values, key=lambda value: value if isinstance(value, int | float) else str(value)) if values else None

@@ -121,13 +121,22 @@ def search(client: OpenSearch, index: str | None, body: Mapping[str, Any]) -> Js
     return found
 
 
-def scan(client: OpenSearch, index: str, body: Mapping[str, Any], *, page: int = 10_000, order: str = "ord") -> Iterator[Json]:
-    """Yield every hit of one point in time, in the order of a property that no two share; a missing shard is refused."""
+@contextmanager
+def point_in_time(client: OpenSearch, index: str) -> Iterator[Json]:
+    """Give one point in time to ask several questions about; a missing shard is refused."""
     with opensearch_errors():
         opened = client.create_pit(index=index, params={"keep_alive": "5m", "allow_partial_pit_creation": "false"})
-    pit = {"id": opened["pit_id"], "keep_alive": "5m"}
-    after: Json = {}
     try:
+        yield {"id": opened["pit_id"], "keep_alive": "5m"}
+    finally:
+        with opensearch_errors():
+            client.delete_pit(body={"pit_id": [opened["pit_id"]]})
+
+
+def scan(client: OpenSearch, index: str, body: Mapping[str, Any], *, page: int = 10_000, order: str = "ord") -> Iterator[Json]:
+    """Yield every hit of one point in time, in the order of a property that no two share."""
+    after: Json = {}
+    with point_in_time(client, index) as pit:
         while True:
             asked = {**body, **after, "pit": pit, "size": page, "sort": [{order: "asc"}], "track_total_hits": False}
             hits = search(client, None, asked)["hits"]["hits"]
@@ -135,9 +144,6 @@ def scan(client: OpenSearch, index: str, body: Mapping[str, Any], *, page: int =
             if len(hits) < page:
                 return
             after = {"search_after": hits[-1]["sort"]}
-    finally:
-        with opensearch_errors():
-            client.delete_pit(body={"pit_id": [opened["pit_id"]]})
 
 
 class Outcome(NamedTuple):

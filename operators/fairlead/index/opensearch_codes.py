@@ -36,6 +36,10 @@ class Codes:
         self._client, self._index = client, index
         self._known: dict[str, int] = {}
 
+    def forget(self) -> None:
+        """Forget what was read: the index of numbers may be another one."""
+        self._known.clear()
+
     def reserve(self, kind: str, count: int) -> int:
         """Return the first of ``count`` numbers of a kind that nobody else has; small ones first, so that bitmaps stay short."""
         for _ in range(TRIES):

@@ -59,13 +59,6 @@ def counts_of(answer: Mapping[str, Any]) -> Counts:
     )
 
 
-def countable(field: FieldDeclaration) -> FieldDeclaration:
-    """Return the field; raise UnsupportedInput when it is a text, which has no buckets here."""
-    if field.type == "text":
-        raise UnsupportedInput(f"The text {field.id} has no buckets.", remedy="Ask for a keyword, number, date or yes/no field.")
-    return field
-
-
 def facet_aggregations(field: FieldDeclaration) -> Query:
     """Return two aggregations: the buckets of a field (dates by year), and who does not state it."""
     patients = {"patients": distinct("patient")}
@@ -130,3 +123,9 @@ def amount_of(bucket: Mapping[str, Any], node: Has) -> int:
             return int(bucket["images"]["value"])
         case "series":
             return int(bucket["doc_count"])
+
+
+def patients_body(query: Query, pit: Mapping[str, Any], after: Mapping[str, Any] | None) -> Query:
+    """Return one page of the keys of patients with a matching record."""
+    pages = {"size": PAGE, "sources": [{"key": {"terms": {"field": "patient.key"}}}]} | ({"after": after} if after else {})
+    return {"size": 0, "query": query, "pit": dict(pit), "track_total_hits": False, "aggs": {"keys": {"composite": pages}}}

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Final
 
 from opensearchpy import OpenSearch
@@ -19,7 +19,7 @@ from fairlead.errors import ServiceUnreachable
 from fairlead.extract import FieldCatalogue
 from fairlead.index.opensearch_client import opensearch_errors, scan
 from fairlead.index.opensearch_codes import MAPPING as CODES_MAPPING
-from fairlead.index.opensearch_mapping import LAYOUT, mapping_of
+from fairlead.index.opensearch_mapping import mapping_of
 from fairlead.records import ImagingRecord
 
 logger = logging.getLogger(__name__)
@@ -37,24 +37,27 @@ class Generations:
     def __init__(self, client: OpenSearch, alias: str, catalogue: FieldCatalogue) -> None:
         self._client, self.alias, self._catalogue = client, alias, catalogue
         self.codes = f"{alias}-codes"
+        self._numbers = ""
 
     def ensure(self, fill: Fill) -> None:
-        """See to it that the alias leads to an index of this catalogue, made from the present one where need be."""
+        """See to it that the alias leads to an index of this catalogue and of the present numbers, made from the one that is there."""
         with opensearch_errors():
             self._make(self.codes, CODES_MAPPING, aliases={})
+            self._numbers = self._id_of_numbers()
             here = self._behind()
             if here is None:
-                self._make(f"{self.alias}-{self._catalogue.sha256[:12]}", mapping_of(self._catalogue), aliases={self.alias: {}})
+                self._make(f"{self.alias}-{self._catalogue.sha256[:12]}", self._mapping(), aliases={self.alias: {}})
             elif not self._fits(here):
                 self._replace(here, fill)
 
     def check(self) -> str:
-        """Return the concrete index; raise ServiceUnreachable when it is of another catalogue than this process."""
+        """Return the concrete index; raise ServiceUnreachable when it is of another catalogue or other numbers than this process."""
         with opensearch_errors():
             here = self._behind()
-            if here is None or not self._fits(here):
+            if here is None or self._id_of_numbers() != self._numbers or not self._fits(here):
                 raise ServiceUnreachable(
-                    "The index was made anew for another field catalogue.", remedy="Restart this process with the present configuration."
+                    "The index was made anew for another field catalogue, or its numbers were.",
+                    remedy="Restart this process with the present configuration.",
                 )
             return here
 
@@ -69,9 +72,7 @@ class Generations:
         with opensearch_errors():
             found = self._client.indices.stats(index=self.alias, metric="docs", params={"level": "shards"})["indices"]
         return ";".join(
-            f"{one['uuid']}:{shard}:{max(copy['seq_no']['max_seq_no'] for copy in copies)}"
-            for one in found.values()
-            for shard, copies in sorted(one["shards"].items())
+            f"{one['uuid']}:{shard}:{_highest(copies)}" for one in found.values() for shard, copies in sorted(one["shards"].items())
         )
 
     # --- inside ------------------------------------------------------------------------------------------------------
@@ -91,7 +92,19 @@ class Generations:
 
     def _fits(self, index: str) -> bool:
         mapping = self._client.indices.get_mapping(index=index)[index]["mappings"]
-        return bool(mapping.get("_meta") == {"catalogue": self._catalogue.sha256, "layout": LAYOUT})
+        return bool(mapping.get("_meta") == self._mapping()["_meta"])
+
+    def _mapping(self) -> dict[str, Any]:
+        """Return the mapping of the catalogue, which names the index of numbers by its id.
+
+        Where that one was lost and made again, the same numbers are given a second time: records with the former ones must not stay.
+        """
+        mapping = mapping_of(self._catalogue)
+        return mapping | {"_meta": mapping["_meta"] | {"numbers": self._numbers}}
+
+    def _id_of_numbers(self) -> str:
+        found = self._client.indices.get_settings(index=self.codes, name="index.uuid")
+        return str(found[self.codes]["settings"]["index"]["uuid"])
 
     def _make(self, index: str, mapping: dict[str, Any], *, aliases: dict[str, Any]) -> None:
         fields = 100 + 4 * len(self._catalogue.fields)
@@ -106,13 +119,13 @@ class Generations:
         """Copy, close the old index for writers, copy again if something came meanwhile, and move the alias."""
         new = f"{self.alias}-{self._catalogue.sha256[:12]}-{time.time_ns():x}"
         logger.info("The field catalogue changed: making the index %s.", new)
-        self._make(new, mapping_of(self._catalogue), aliases={})
+        self._make(new, self._mapping(), aliases={})
         before = self.change_token()
         fill(new, self._records(old))
         self._client.indices.add_block(index=old, block="write")
         if self.change_token() != before:
             self._client.indices.delete(index=new)
-            self._make(new, mapping_of(self._catalogue), aliases={})
+            self._make(new, self._mapping(), aliases={})
             fill(new, self._records(old))
         moves = [{"remove": {"index": old, "alias": self.alias, "must_exist": True}}, {"add": {"index": new, "alias": self.alias}}]
         try:
@@ -128,3 +141,11 @@ class Generations:
         self._client.indices.refresh(index=index)
         for hit in scan(self._client, index, {"query": {"match_all": {}}, "_source": ["document"]}, page=500):
             yield ImagingRecord.model_validate_json(hit["_source"]["document"])
+
+
+def _highest(copies: Iterable[Mapping[str, Any]]) -> int:
+    """Return the highest sequence number of the copies of a shard; one that is still being made states none."""
+    stated = [copy["seq_no"]["max_seq_no"] for copy in copies if copy.get("seq_no")]
+    if not stated:
+        raise ServiceUnreachable("OpenSearch is still opening the index.", remedy="Repeat; nothing was lost.")
+    return int(max(stated))

@@ -40,6 +40,9 @@ class FacetValue:
     series: int
 
 
+type Values = Mapping[str, tuple[Scalar | None, ...]]
+"""One value a member by field, in the order of the members."""
+
 type Facets = Mapping[str, tuple[FacetValue, ...]]
 
 
@@ -73,6 +76,19 @@ class Index(Protocol):
 
     def members(self, criterion: Criterion) -> Members:
         """Return every record for which the criterion is true."""
+        ...
+
+    def described(self, criterion: Criterion, fields: Sequence[str]) -> tuple[Members, Values]:
+        """Return who matches, and the least stated value of each field for each of them, both from one point in time.
+
+        Raises
+        ------
+        UnsupportedInput : a field is a text, which nobody keeps in columns.
+        """
+        ...
+
+    def patients(self, criterion: Criterion) -> frozenset[str]:
+        """Return the keys of the patients who have a matching record, without naming the records."""
         ...
 
     def count(self, criterion: Criterion) -> Counts:

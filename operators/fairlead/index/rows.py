@@ -8,8 +8,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from fairlead.errors import InvalidInput
-from fairlead.extract import FieldCatalogue, concept_label, vocabulary
+from fairlead.errors import InvalidInput, UnsupportedInput
+from fairlead.extract import FieldCatalogue, FieldDeclaration, concept_label, vocabulary
 from fairlead.records import ImagingRecord, Refusal, Scalar
 
 SOURCE_FIELD: Final = "@source"
@@ -97,3 +97,10 @@ def generation_of(pairs: Iterable[tuple[str, str]]) -> str:
     for record_id, revision in pairs:
         digest.update(f"{record_id}\t{revision}\n".encode())
     return digest.hexdigest()
+
+
+def countable(field: FieldDeclaration) -> FieldDeclaration:
+    """Return the field; raise UnsupportedInput when it is a text, which no engine keeps in columns."""
+    if field.type == "text":
+        raise UnsupportedInput(f"The text {field.id} has no buckets.", remedy="Ask for a keyword, number, date or yes/no field.")
+    return field
