@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from datetime import date
+from enum import Enum
 from io import BytesIO
 from pathlib import Path
 
@@ -17,8 +19,10 @@ from deidentify.ct_builders import KEY
 from fairlead.cli import run
 from fairlead.deidentify import Deidentifier, Plan, Profile, deidentify_folder, deidentify_ome, load_profile
 from fairlead.deidentify.ome import is_ome
+from fairlead.deidentify.ome_values import is_structure
 from fairlead.deidentify.ome_xml import clean_ome
 from fairlead.deidentify.table import Option
+from fairlead.deidentify.tiff import are_jpeg_tables
 from fairlead.files import relative_files
 
 BASIC, LONGITUDINAL = (load_profile(name) for name in ("basic", "research-longitudinal"))
@@ -114,21 +118,40 @@ def test_what_describes_image_and_instrument_stays() -> None:
     assert image.id.startswith("Image:")
 
 
-@pytest.mark.parametrize(
-    ("given", "kept"),
-    [
-        ("Image:0", True),
-        ("Channel:0:1", True),
-        ("Mustermann:1", False),
-        ("urn:lsid:lab.example.org:Image:77", False),
-        ("Image:Hans", False),
-    ],
-)
-def test_identifiers_stay_only_when_they_are_numbers_of_a_known_kind(given: str, *, kept: bool) -> None:
-    document = DOCUMENT.replace("urn:lsid:lab.example.org:Image:77", given)
+@pytest.mark.parametrize("given", ["Image:19640812", "Mustermann:1", "urn:lsid:lab.example.org:Image:77", "Image:Hans", "Channel:0:1"])
+def test_identifiers_become_numbers_in_the_order_of_the_document(given: str) -> None:
+    document = DOCUMENT.replace("urn:lsid:lab.example.org:Image:77", given).replace("Objective:0", "Objective:19640812")
     result = clean_ome(document.encode(), BASIC, KEY, file_name="x.ome.tif", content_id="0")
-    assert (given.encode() in result.xml) == kept
+    ome = ome_types.from_xml(result.xml.decode())
+    assert (ome.images[0].id, ome.images[0].objective_settings.id) == ("Image:0", "Objective:0")
     assert b"Hans" not in result.xml
+    assert b"19640812" not in result.xml
+
+
+@pytest.mark.parametrize("name", ["PhysicalSizeXUnit", "PhysicalSizeX", "BigEndian", "AcquisitionMode", "NDFilter", "Whatever"])
+@pytest.mark.parametrize("value", ["Erika Mustermann", "MRN 4711, born 1964-08-12", "19640812-4711"])
+def test_attributes_have_the_values_of_the_schema_or_go(name: str, value: str) -> None:
+    document = re.sub(rf' {name}="[^"]*"', "", DOCUMENT).replace("<Channel ", f'<Channel {name}="{value}" ').replace(
+        "<Pixels ", f'<Pixels {name}="{value}" '
+    )  # fmt: skip
+    result = clean_ome(document.encode(), BASIC, KEY, file_name="x.ome.tif", content_id="0")
+    assert value.encode() not in result.xml
+
+
+@pytest.mark.parametrize(("name", "value"), [("DimensionOrder", "XYZCT"), ("Type", "uint16")])
+def test_a_value_that_the_schema_has_not_refuses_the_file_where_it_must_be(tmp_path: Path, name: str, value: str) -> None:
+    document = DOCUMENT.replace(f'{name}="{value}"', f'{name}="Mustermann"')
+    assert f"{name} is none of the OME schema" in deidentify_ome(an_ome_tiff(tmp_path / "a.ome.tif", document), ENGINE).reason
+
+
+def test_every_value_of_the_schema_stays() -> None:
+    simple = {name: kind for name, kind in vars(ome_types.model).items() if isinstance(kind, type) and issubclass(kind, Enum)}
+    units = [member.value for name, kind in simple.items() if name.startswith("Units") for member in kind]
+    assert [unit for unit in units if not is_structure("Pixels", "PhysicalSizeXUnit", unit)] == []
+    for name, kind in simple.items():
+        element, _, attribute = name.partition("_")
+        if attribute and attribute not in ("value", "Compression"):
+            assert [member.value for member in kind if not is_structure(element, attribute, member.value)] == [], name
 
 
 def test_options_of_the_profile_hold_for_microscopy_too() -> None:
@@ -165,8 +188,39 @@ def test_every_sample_is_written_or_refused_with_a_reason(data: Path) -> None:
     files = [data / "ome" / name for name in relative_files(data / "ome") if is_ome(data / "ome" / name)]
     outcomes = {path.name: deidentify_ome(path, ENGINE) for path in files}
     refused = {name for name, outcome in outcomes.items() if outcome.reason}
-    assert refused == {"truncated.ome.tif", "entity_expansion_small.ome.xml", "truncated.ome.xml"}
+    assert refused == {"truncated.ome.tif", "entity_expansion_small.ome.xml", "truncated.ome.xml", "bad_enum.ome.xml"}
     assert len(files) >= 60
+
+
+@pytest.mark.parametrize(
+    ("tag", "reason"),
+    [
+        ((291, 2, 0, "Erika Mustermann, MRN 4711", True), ""),
+        ((290, 3, 12, b"Erika Mustermann 4711   ", True), ""),
+        ((532, 1, 24, b"Erika Mustermann 19640812", True), ""),
+        ((347, 7, 24, b"Erika Mustermann 19640812", True), ""),
+    ],
+)
+def test_a_tag_of_numbers_cannot_carry_text(tmp_path: Path, tag: tuple[object, ...], reason: str) -> None:
+    source = tmp_path / "a.ome.tif"
+    tifffile.imwrite(source, np.zeros((8, 8), "u1"), description=DOCUMENT.encode(), metadata=None, extratags=[tag])
+    outcome = deidentify_ome(source, ENGINE)
+    assert outcome.reason == reason
+    assert b"Mustermann" not in outcome.content
+    assert tag[0] not in [entry.code for entry in tifffile.TiffFile(BytesIO(outcome.content)).pages.first.tags]
+
+
+def test_tables_of_a_jpeg_stay_when_they_are_tables(tmp_path: Path) -> None:
+    source = tmp_path / "a.ome.tif"
+    values = np.arange(64 * 64 * 3, dtype="u1").reshape(64, 64, 3)
+    tifffile.imwrite(source, values, tile=(16, 16), compression="jpeg", photometric="rgb", description=DOCUMENT.encode(), metadata=None)
+    outcome = deidentify_ome(source, ENGINE)
+    assert outcome.reason == ""
+    with tifffile.TiffFile(BytesIO(outcome.content)) as after, tifffile.TiffFile(source) as before:
+        assert (after.pages.first.asarray() == before.pages.first.asarray()).all()
+    assert not are_jpeg_tables(b"\xff\xd8\xff\xfe\x00\x12Erika Mustermann\xff\xd9")
+    assert not are_jpeg_tables(b"\xff\xd8\xff\xdb\x00\x12Erika Mustermann\xff\xd9")
+    assert not are_jpeg_tables(b"\xff\xd8\xff\xd9Erika Mustermann")
 
 
 def test_a_pyramid_keeps_all_its_levels(data: Path, tmp_path: Path) -> None:
@@ -193,7 +247,7 @@ def test_what_cannot_be_cleaned_is_refused_by_name(tmp_path: Path, document: str
 
 
 def test_identity_that_hides_in_a_term_stops_at_the_gate(tmp_path: Path) -> None:
-    hidden = DOCUMENT.replace('Type="Inverted"', 'Type="Mustermann"')
+    hidden = DOCUMENT.replace('Model="Lens 3"', 'Model="MustermannScope"')
     outcome = deidentify_ome(an_ome_tiff(tmp_path / "a.ome.tif", hidden), ENGINE)
     assert (outcome.content, outcome.reason.split(":")[0]) == (b"", "residual-identity")
 

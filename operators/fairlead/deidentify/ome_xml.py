@@ -7,6 +7,7 @@ The profile's options decide as they do for DICOM: dates, device identity, descr
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -15,6 +16,7 @@ from lxml import etree
 
 from fairlead import __version__, keys
 from fairlead.deidentify.identity import Identity
+from fairlead.deidentify.ome_values import MANDATORY, is_structure
 from fairlead.deidentify.profile import Profile
 from fairlead.deidentify.table import EDITION, Option
 from fairlead.deidentify.values import REMOVED, shift_date
@@ -31,17 +33,13 @@ STRUCTURE: Final = frozenset({
     "Plate", "PlateAcquisition", "Well", "WellSample", "WellSampleRef", "ImageRef", "ROI", "ROIRef", "Union", "Label", "Point", "Line",
     "Rectangle", "Ellipse", "Polygon", "Polyline",
 })  # fmt: skip
-ENUMERATIONS: Final = frozenset({
-    "Type", "DimensionOrder", "BigEndian", "Interleaved", "AcquisitionMode", "ContrastMethod", "IlluminationType", "Immersion",
-    "Correction", "Medium", "LaserMedium", "Pulse", "Binning", "RowNamingConvention", "ColumnNamingConvention", "FillRule", "FontFamily",
-    "FontStyle", "MarkerStart", "MarkerEnd", "LineCap", "Points", "StrokeDashArray",
-})  # fmt: skip
-TOKEN: Final = re.compile(r"[\w .,+\-/%]{1,4000}")
-NUMBER: Final = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|true|false|NaN", re.IGNORECASE)
-PLAIN_ID: Final = re.compile(r"([A-Za-z]+)((:\d+)+)")
-KIND_IN_ID: Final = re.compile(r"(?:^|:)([A-Z][A-Za-z]+):")
-KINDS: Final = STRUCTURE | {"LightSource", "Shape", "Mask", "Annotation", "LogicalChannel"}
-"""What identifiers begin with; any other beginning could be a name."""
+KIND_OF: Final[Mapping[str, str]] = {
+    **dict.fromkeys(("Laser", "Arc", "Filament", "LightEmittingDiode", "GenericExcitationSource", "Pump"), "LightSource"),
+    **dict.fromkeys(("Label", "Point", "Line", "Rectangle", "Ellipse", "Polygon", "Polyline"), "Shape"),
+    **dict.fromkeys(("ExcitationFilter", "EmissionFilter"), "Filter"),
+}
+"""What identifiers of an element begin with, where it is not the name of the element (schema, LightSourceID, ShapeID, FilterID)."""
+REFERENCE: Final = re.compile(r"(Ref|Settings)$")
 NAMES: Final = frozenset({"Name", "Text", "Description"})
 TERMS: Final[Mapping[str, frozenset[str]]] = {"Channel": frozenset({"Name", "Fluor"}), "Filter": frozenset({"Manufacturer", "Model"})}
 """Names of things that are measured or bought: kept without the words of people and files."""
@@ -156,6 +154,10 @@ class Names:
 
     def __init__(self, root: Any, key: bytes, *, file_name: str, content_id: str) -> None:
         self._key = key
+        self._ids, self._counts = dict[tuple[str, str], str](), Counter[str]()
+        for element in root.iter("{*}*"):  # in the order of the document, those that define before those that refer
+            if element.get("ID") and not REFERENCE.search(_local(element)):
+                self.id(_local(element), str(element.get("ID")))
         uuids = {str(uuid.get("FileName")): str(uuid.text or "").strip() for uuid in root.iter("{*}UUID") if uuid.get("FileName")}
         self._uuids = {name: uuid for name, uuid in uuids.items() if uuid}
         self._ours = file_name
@@ -178,13 +180,15 @@ class Names:
         digits = keys.pseudonym(self._key, "ome-uuid", text.strip()).hex()
         return f"urn:uuid:{digits[:8]}-{digits[8:12]}-8{digits[13:16]}-a{digits[17:20]}-{digits[20:32]}"
 
-    def id(self, text: str) -> str:
-        """Return an identifier inside the document: plain ones stay, others (LSIDs with host names) become keyed."""
-        plain = PLAIN_ID.fullmatch(text)
-        if plain and plain[1] in KINDS:
-            return text
-        kinds = [kind for kind in KIND_IN_ID.findall(text) if kind in KINDS]
-        return f"{kinds[-1] if kinds else 'Object'}:{int(keys.pseudonym(self._key, 'ome-id', text).hex()[:12], 16)}"
+    def id(self, element: str, text: str) -> str:
+        """Return an identifier of our own, ``Image:0``, ``Image:1`` and so on: what stood there could be a number of somebody."""
+        stem = REFERENCE.sub("", element)
+        kind = KIND_OF.get(stem, stem)
+        known = self._ids.get((kind, text))
+        if known is None:
+            known = self._ids[kind, text] = f"{kind}:{self._counts[kind]}"
+            self._counts[kind] += 1
+        return known
 
 
 class _Cleaner:
@@ -240,7 +244,8 @@ class _Cleaner:
 
     def _attribute(self, kind: str, name: str, value: str) -> str | None:
         special: Mapping[str, Callable[[str], str | None]] = {
-            "FileName": self._names.file, "MetadataFile": self._names.file, "UUID": self._names.uuid, "ID": self._names.id,
+            "FileName": self._names.file, "MetadataFile": self._names.file, "UUID": self._names.uuid,
+            "ID": lambda text: self._names.id(kind, text),
             "StartTime": self._date, "EndTime": self._date,
         }  # fmt: skip
         if name in special:
@@ -251,9 +256,11 @@ class _Cleaner:
             return value if Option.RETAIN_DEVICE_IDENTITY in self._options else None
         if name in NAMES:
             return self._described(kind, name, value)
-        if name.endswith("Unit") or name in ENUMERATIONS:
-            return value if len(value) <= 16 or TOKEN.fullmatch(value) else None
-        return value if NUMBER.fullmatch(value.strip()) and name not in ("ExternalIdentifier", "BarCode") else None
+        if is_structure(kind, name, value):
+            return value
+        if name in MANDATORY.get(kind, frozenset()):
+            raise UnsupportedInput(f"The OME-XML has a {kind} whose {name} is none of the OME schema.")
+        return None
 
     def _described(self, kind: str, name: str, value: str) -> str | None:
         cleaned = clean_words(value, forbidden=self._forbidden) if Option.CLEAN_DESCRIPTORS in self._options else ""

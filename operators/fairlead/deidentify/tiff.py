@@ -19,11 +19,29 @@ INTEGERS: Final = {3: "H", 4: "L", 13: "L", 16: "Q", 18: "Q"}
 IMAGE_DESCRIPTION: Final = 270
 SUB_IFDS: Final = 330
 OFFSETS, COUNTS = (273, 324), (279, 325)
-STRUCTURE: Final = frozenset({
-    254, 255, 256, 257, 258, 259, 262, 263, 264, 265, 266, 273, 274, 277, 278, 279, 280, 281, 282, 283, 284, 290, 291, 292, 293, 296, 297,
-    301, 317, 318, 319, 320, 322, 323, 324, 325, 330, 332, 336, 338, 339, 340, 341, 347, 529, 530, 531, 532, 32995, 32996, 32997, 32998,
-})  # fmt: skip
-"""Tags that describe samples, strips, tiles and colour: numbers only. Names, dates, programs, EXIF, XMP and private tags are not in it."""
+JPEG_TABLES: Final = 347
+JPEG: Final = frozenset({6, 7, 33003, 33005, 34712})
+COMPRESSION: Final = 259
+SHORTS, WIDE, RATIONALS, FLOATS = frozenset({3, 4}), frozenset({3, 4, 13, 16, 18}), frozenset({3, 4, 5, 11, 12}), frozenset({11, 12})
+ANY_NUMBER: Final = frozenset({1, 3, 4, 5, 6, 8, 9, 10}) | FLOATS
+FEW: Final = 64
+"""Values of a tag that has one for each sample."""
+STRUCTURE: Final[dict[int, tuple[frozenset[int], int]]] = {
+    **dict.fromkeys((254, 255, 256, 257, 258, 259, 262, 263, 264, 265, 266, 274, 277, 278, 284, 292, 293, 296), (WIDE, FEW)),
+    **dict.fromkeys((297, 317, 322, 323, 332, 338, 339, 530, 531, 32995, 32996, 32997, 32998), (WIDE, FEW)),
+    **dict.fromkeys((280, 281), (SHORTS, FEW)),
+    **dict.fromkeys((282, 283, 318, 319, 529, 532), (RATIONALS, FEW)),
+    **dict.fromkeys((340, 341), (ANY_NUMBER - {1, 6}, FEW)),
+    **dict.fromkeys((273, 279, 324, 325, 330), (WIDE, 1 << 40)),
+    320: (SHORTS, 3 << 16),
+    JPEG_TABLES: (frozenset({7}), 1 << 16),
+}
+"""Tags that describe samples, strips, tiles and colour, with their types and how many values they have at most (TIFF 6.0 sections 4 to 22).
+
+Names, dates, programs, EXIF, XMP and private tags are not in it, and neither are bytes and text under any tag.
+"""
+QUANTISATION, HUFFMAN = 0xDB, 0xC4
+TABLE_MARKERS: Final = (b"\xdb", b"\xc4", b"\xdd", b"\xee")
 MOST_IFDS: Final = 200_000
 LARGEST_VALUE: Final = 64 * 1024 * 1024
 ZEROS: Final = bytes(1024 * 1024)
@@ -140,13 +158,55 @@ def bare_parts(structure: TiffStructure, file: BinaryIO, description: bytes) -> 
     if placed is not None:
         pieces[placed] = text
     for number, ifd in enumerate(structure.ifds):
-        entries = [entry for entry in ifd.entries if entry.tag in STRUCTURE]
+        entries = _structure(structure, ifd)
         pieces |= {entry.offset: entry.value for entry in entries if entry.offset is not None}
         if number == 0:
             entries = sorted([*entries, _description(text, placed)], key=lambda entry: entry.tag)
         pieces[ifd.offset] = _directory(structure, ifd, entries)
         pieces |= _strips(structure, ifd, file)
     return tuple(_laid_out(pieces))
+
+
+def _structure(structure: TiffStructure, ifd: Ifd) -> list[Entry]:
+    """Return the entries that are numbers of the image; those of another type than TIFF gives them go.
+
+    Raises
+    ------
+    UnreadableImage : the tables without which the JPEG strips cannot be read are none.
+    """
+    is_jpeg = bool(JPEG.intersection(ifd.integers(COMPRESSION, structure.order)))
+    kept = []
+    for entry in ifd.entries:
+        types, most = STRUCTURE.get(entry.tag, (frozenset(), 0))
+        if entry.type not in types or entry.count > most or (entry.tag == JPEG_TABLES and not is_jpeg):
+            continue
+        if entry.tag == JPEG_TABLES and not are_jpeg_tables(entry.value):
+            raise UnreadableImage("The JPEG tables of the TIFF are none.")
+        kept.append(entry)
+    return kept
+
+
+def are_jpeg_tables(value: bytes) -> bool:
+    """Return whether bytes are quantisation and Huffman tables, and nothing beside (ITU-T T.81 section B.5)."""
+    at = 2
+    while value[at : at + 1] == b"\xff" and value[at + 1 : at + 2] in TABLE_MARKERS:
+        size = int.from_bytes(value[at + 2 : at + 4])
+        if not _fits(value[at + 1], value[at + 4 : at + 2 + size]):
+            return False
+        at += 2 + size
+    return value[:2] == b"\xff\xd8" and value[at:].rstrip(b"\0") == b"\xff\xd9"
+
+
+def _fits(marker: int, body: bytes) -> bool:
+    at = 0
+    while at < len(body):
+        if marker == HUFFMAN:
+            at += 17 + sum(body[at + 1 : at + 17])
+        elif marker == QUANTISATION:
+            at += 1 + 64 * (1 + (body[at] >> 4))
+        else:
+            return len(body) == 2 or (body[:5] == b"Adobe" and len(body) == 12)
+    return at == len(body)
 
 
 def _place(ifd: Ifd, text: bytes, end: int) -> int | None:
