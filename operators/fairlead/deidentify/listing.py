@@ -57,7 +57,7 @@ def listing_of(folder: Path) -> Listing:
 
 
 def _entries(root: Path, folders: list[str], names: list[str]) -> Iterator[tuple[str, str]]:
-    yield from ((name, LINK) for name in folders if (root / name).is_symlink())
+    yield from ((name, LINK) for name in folders if os.path.islink(root / name))
     for name in names:
         path = root / name
         try:

@@ -20,7 +20,8 @@ WORDS: Final = frozenset({
     "broken", "part", "metadata", "version", "truncated", "set", "companion", "macro", "overview", "thumbnail", "link",
 })  # fmt: skip
 """Words of file names that say what a file is, besides the packaged terms."""
-NUMBERED: Final = re.compile(r"[a-z]{0,3}\d{1,5}")
+NUMBERED: Final = re.compile(r"([a-z]*)\d{1,5}")
+SHORT: Final = 3
 MOST_DIGITS: Final = 7
 """More digits in one path could be a date or a number of somebody."""
 
@@ -45,5 +46,6 @@ def _part(part: str, *, numbers_stay: bool) -> str:
 
 def _is_plain(word: str, *, numbers_stay: bool) -> bool:
     if any(character.isdigit() for character in word):
-        return numbers_stay and NUMBERED.fullmatch(word) is not None
+        found = NUMBERED.fullmatch(word)
+        return numbers_stay and found is not None and (len(found[1]) <= SHORT or found[1] in WORDS)
     return (len(word) == 1 and word.isascii()) or word in WORDS or word in known_terms()
