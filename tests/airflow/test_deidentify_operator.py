@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +59,49 @@ def test_a_retry_repeats_only_what_is_not_finished(operator: Any, scans: Path) -
     assert run(operator, scans) == {"files": 6, "written": 5, "already": 5, "quarantined": 1, "residue": 0}
     assert lost.is_file()
     assert {path: path.stat().st_mtime_ns for path in kept} == times
+
+
+ATTEMPT = """
+import os, signal, sys
+from pathlib import Path
+import fairlead.airflow.deidentify as room
+from fairlead.progress import Silent
+
+class Fatal(Silent):
+    steps = 0
+    def step(self, count=1, size_bytes=0):
+        self.steps += 1
+        if self.steps == 2:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+room.Logged = Fatal
+folder = Path(sys.argv[1])
+room.DeidentifyFolderOperator(task_id="deidentify", source=str(folder / "scans"), out=str(folder / "safe"), share=sys.argv[2]).execute({})
+"""
+
+
+def outputs(safe: Path) -> dict[str, tuple[int, int]]:
+    """Return inode and time of every finished file."""
+    return {
+        str(name): ((safe / name).stat().st_ino, (safe / name).stat().st_mtime_ns) for name in relative_files(safe) if name.suffix == ".dcm"
+    }
+
+
+def test_a_killed_mapped_task_goes_on_and_repeats_nothing(operator: Any, scans: Path) -> None:
+    for number in range(5, 60):  # more than the writers may be ahead
+        (scans / f"{number}.dcm").write_bytes(as_file(a_ct(SOPInstanceUID=f"1.3.6.1.4.1.99999.5.{number}")))
+    other = run(operator, scans, share="2/2")
+    killed = subprocess.run([sys.executable, "-c", ATTEMPT, str(scans.parent), "1/2"], check=False, env=os.environ, capture_output=True)
+    assert killed.returncode == -signal.SIGKILL
+    before = outputs(scans.parent / "safe")
+    entries = len(list((scans.parent / "home" / "deidentified").rglob("*.json")))
+    assert other["written"] + 2 <= len(before) < 60, "killed in the middle"
+    again = run(operator, scans, share="1/2")
+    assert again["already"] == entries - other["files"] >= 2, "what the journal knew was not done again"
+    after = outputs(scans.parent / "safe")
+    assert {name: after[name] for name in before} == before, "the same files, not written again"
+    assert other["written"] + again["written"] == len(after) == 60
+    assert other["files"] + again["files"] == 61
 
 
 @pytest.mark.parametrize(("changes", "message"), [({"share": "5/4"}, "not k/n"), ({"profile": "absent"}, "no de-identification profile")])

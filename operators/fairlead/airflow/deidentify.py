@@ -15,7 +15,11 @@ from fairlead.progress import Logged
 
 
 def shares(count: int) -> list[str]:
-    """Return ``["1/n", …, "n/n"]``, one for each mapped task: ``.expand(share=shares(8))``."""
+    """Return ``["1/n", …, "n/n"]``, one for each mapped task: ``.expand(share=shares(8))``.
+
+    >>> shares(2)
+    ['1/2', '2/2']
+    """
     return [f"{number}/{count}" for number in range(1, count + 1)]
 
 
@@ -25,7 +29,7 @@ class DeidentifyFolderOperator(BaseOperator):
     :param source: folder or file (templated).
     :param out: where the safe files go, named by new identifiers (templated).
     :param profile: a packaged profile or a YAML file (templated); empty: ``export.profile`` of the settings.
-    :param share: ``k/n``: every n-th file from the k-th on, in the order of their names.
+    :param share: ``k/n``: the k-th of n shares; a file's name alone decides on its share, so files that arrive meanwhile move no other.
     :param fairlead_conn_id: connection of type ``fairlead``; without it the environment decides.
 
     Returns ``{"files": n, "written": n, "already": n, "quarantined": n, "residue": n}``. Finished files are remembered by content
@@ -73,8 +77,8 @@ class DeidentifyFolderOperator(BaseOperator):
             raise  # worth a retry: what is finished is remembered
         except FairleadError as error:
             raise AirflowFailException(str(error)) from error
-        for number, refused in enumerate(report.quarantined, start=1):
-            self.log.warning("quarantined file %d: %s", number, refused.reason)  # a file name may name a patient
+        for refused in report.quarantined:
+            self.log.warning("quarantined %s: %s", refused.path, refused.reason)  # parts of the path that could be a name are left out
         counts = {"files": report.files, "written": report.written, "already": report.already}
         return counts | {"quarantined": len(report.quarantined), "residue": len(report.residue)}
 
