@@ -58,7 +58,7 @@ SPELLINGS = {
 
 
 @pytest.mark.parametrize("hidden", SPELLINGS.values(), ids=SPELLINGS)
-@pytest.mark.parametrize("where", ["ScanOptions", "RedPaletteColorLookupTableData", "nested ICCProfile"])
+@pytest.mark.parametrize("where", ["ScanOptions", "RedPaletteColorLookupTableData", "nested RedPaletteColorLookupTableData"])
 def test_no_spelling_of_an_identity_is_written(tmp_path: Path, hidden: bytes, where: str) -> None:
     source = a_ct(SpecificCharacterSet="ISO_IR 192", PatientID="PAT-4711-XYZ", PatientTelephoneNumbers="030 7755331")
     source.PatientName = "Müller-Lüdenscheidt^Änne"
@@ -167,11 +167,15 @@ def test_text_at_the_ends_of_native_pixels_is_found(tmp_path: Path, at: str) -> 
     assert "(7FE0,0010) holds identity" in outcome.reason
 
 
-def test_a_profile_may_search_every_pixel(tmp_path: Path) -> None:
-    source = an_image(PixelData=bytes(200_000) + b"Mustermann" + bytes(324_278), Rows=512, Columns=512)
+def test_a_name_in_the_middle_of_native_pixels_is_found_and_any_spelling_where_a_profile_asks_for_it(tmp_path: Path) -> None:
+    def source(text: bytes) -> Dataset:
+        return an_image(PixelData=bytes(200_000) + text + bytes(324_288 - len(text)), Rows=512, Columns=512)
+
     every = BASIC.model_copy(update={"pixels": BASIC.pixels.model_copy(update={"search": "all"})})
-    assert outcome_of(tmp_path, source).reason == ""
-    assert "(7FE0,0010) holds identity" in outcome_of(tmp_path, source, every).reason
+    assert "(7FE0,0010) holds identity" in outcome_of(tmp_path, source(b"MusterMANN")).reason
+    wide = "Mustermann".encode("utf-16-le")
+    assert outcome_of(tmp_path, source(wide)).reason == ""
+    assert "(7FE0,0010) holds identity" in outcome_of(tmp_path, source(wide), every).reason
 
 
 def a_jpeg(marker: bytes, text: bytes, *, large: bool) -> Dataset:
@@ -217,12 +221,15 @@ def test_a_name_in_the_colour_profile_of_a_frame_stops_the_file(tmp_path: Path, 
     assert "(7FE0,0010) holds identity" in outcome_of(tmp_path, a_jpeg(b"\xff\xe2", b"Erika MUSTERMANN", large=large)).reason
 
 
-def test_a_name_behind_the_end_of_a_jpeg_stops_the_file(tmp_path: Path) -> None:
+def test_what_stands_behind_the_end_of_a_jpeg_is_blanked(tmp_path: Path) -> None:
     image = an_image()
     image.file_meta.TransferSyntaxUID = "1.2.840.10008.1.2.4.50"
-    image.PixelData = encapsulate([b"\xff\xd8\xff\xda" + bytes(90_000) + b"\xff\xd9 erika mustermann"])
+    image.PixelData = encapsulate([b"\xff\xd8\xff\xda\0\x02" + bytes(90_000) + b"\xff\xd9 erika mustermann, schmidtbauer "])
     image["PixelData"].VR = "OB"
-    assert "(7FE0,0010) holds identity" in outcome_of(tmp_path, image).reason
+    outcome = outcome_of(tmp_path, image)
+    assert outcome.reason == ""
+    assert b"mustermann" not in outcome.content
+    assert b"schmidt" not in outcome.content
 
 
 def test_what_follows_the_data_set_is_not_copied(tmp_path: Path) -> None:

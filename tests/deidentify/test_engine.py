@@ -64,13 +64,19 @@ def test_unknown_bytes_that_are_no_sequence_do_not_pass() -> None:
 
 
 @pytest.mark.parametrize(
-    ("vr", "value"),
-    [("UN", b"\xfe\xff\x00\xe0\xff\xff\x00\x00Mustermann"), ("SQ", b"Mustermann"), ("OB", b"Mustermann")],
-    ids=["truncated-in-un", "no-items", "stated-as-bytes"],
+    ("vr", "value"), [("UN", b"\xfe\xff\x00\xe0\xff\xff\x00\x00Mustermann"), ("SQ", b"Mustermann")], ids=["truncated-in-un", "no-items"]
 )
-def test_what_should_be_a_sequence_and_is_none_is_dropped(vr: str, value: bytes) -> None:
+def test_what_should_be_a_sequence_and_is_none_is_refused(vr: str, value: bytes) -> None:
     source = a_ct(PatientName="")
     source[SHARED_GROUPS] = RawDataElement(Tag(SHARED_GROUPS), vr, len(value), value, 0, False, True)
+    source.set_original_encoding(False, True, "iso8859")
+    with pytest.raises(UnreadableImage, match="lengths do not add up"):
+        Deidentifier(BASIC, KEY).apply(source)
+
+
+def test_bytes_in_place_of_a_sequence_are_dropped() -> None:
+    source = a_ct(PatientName="")
+    source[SHARED_GROUPS] = RawDataElement(Tag(SHARED_GROUPS), "OB", 10, b"Mustermann", 0, False, True)
     source.set_original_encoding(False, True, "iso8859")
     assert b"Mustermann" not in encode(Deidentifier(BASIC, KEY).apply(source), syntax="1.2.840.10008.1.2.1")
 

@@ -20,6 +20,7 @@ from fairlead.deidentify.table import Option
 
 BASIC = load_profile("basic")
 QUIET = Profile(name="quiet", title="t", dciodvfy="off")
+A_PROFILE = (142).to_bytes(4, "big") + bytes(32) + b"acsp" + bytes(88) + b"..Mustermann.."
 LONGITUDINAL = load_profile("research-longitudinal")
 
 
@@ -41,7 +42,7 @@ def test_free_text_that_repeats_the_name_is_replaced(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("keyword", "value"),
-    [("BodyPartExamined", "ACC998877"), ("ScanOptions", "X ACC998877"), ("KVP", "998877.123"), ("ICCProfile", b"..Mustermann..!")],
+    [("BodyPartExamined", "ACC998877"), ("ScanOptions", "X ACC998877"), ("KVP", "998877.123"), ("ICCProfile", A_PROFILE)],
 )
 def test_identity_where_it_cannot_be_emptied_is_quarantined_by_its_tag(tmp_path: Path, keyword: str, value: object) -> None:
     source = a_ct(AccessionNumber="998877.123" if keyword == "KVP" else "ACC998877")

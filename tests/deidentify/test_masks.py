@@ -28,7 +28,7 @@ STORAGE = "1.2.840.10008.5.1.4.1.1."
 
 def an_ultrasound(*, samples: int = 1, bits: int = 8, frames: int = 1, **changes: object) -> Dataset:
     region = Dataset()
-    region.RegionLocationMinX0, region.RegionLocationMinY0, region.RegionLocationMaxX1, region.RegionLocationMaxY1 = 4, 16, 99, 99
+    region.RegionLocationMinX0, region.RegionLocationMinY0, region.RegionLocationMaxX1, region.RegionLocationMaxY1 = 4, 16, 63, 47
     shape = (frames, 48, 64, samples) if samples > 1 else (frames, 48, 64)
     values = np.random.default_rng(3).integers(1, 2**bits - 1, shape).astype(np.uint8 if bits == 8 else np.uint16)
     return a_ct(

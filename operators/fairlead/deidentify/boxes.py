@@ -33,7 +33,12 @@ class Box:
 
 
 def regions(dataset: Dataset) -> tuple[Box, ...]:
-    """Return the declared ultrasound regions (PS3.3 C.8.5.5.1.2: both corners belong to the region), cut to the image."""
+    """Return the declared ultrasound regions (PS3.3 C.8.5.5.1.2: both corners belong to the region).
+
+    Raises
+    ------
+    UnreadableImage : a region has no corners, or lies outside of the image by more than the pixel of those who count from one.
+    """
     rows, columns = int(dataset.Rows), int(dataset.Columns)
     boxes = []
     for item in dataset.SequenceOfUltrasoundRegions:
@@ -42,6 +47,8 @@ def regions(dataset: Dataset) -> tuple[Box, ...]:
             right, bottom = int(item.RegionLocationMaxX1) + 1, int(item.RegionLocationMaxY1) + 1
         except (AttributeError, TypeError, ValueError) as error:
             raise UnreadableImage("An ultrasound region has no corners.") from error
+        if min(left, top) < 0 or right > columns + 1 or bottom > rows + 1:
+            raise UnreadableImage("An ultrasound region lies outside of the image.")
         boxes.append(Box(top, bottom, left, right).within(rows, columns))
     return tuple(box for box in boxes if not box.is_empty)
 

@@ -15,7 +15,7 @@ from pydicom.dataset import Dataset
 from pydicom.uid import DeflatedExplicitVRLittleEndian
 
 from fairlead.deidentify.elements import PIXEL_TAGS, Element, element_of
-from fairlead.deidentify.identity import Identity, is_well_known
+from fairlead.deidentify.identity import Hit, Identity, is_harmless, is_well_known
 from fairlead.deidentify.profile import Profile
 from fairlead.deidentify.rules import Action, rules_of
 from fairlead.deidentify.search import Haystack
@@ -26,6 +26,10 @@ FREE_TEXT: Final = frozenset({"LO", "SH", "ST", "LT", "UT", "UC"})
 OWN: Final = frozenset({0x00120062, 0x00120063, 0x00120064, 0x00280301, 0x00280302, 0x00280303})
 DATED: Final = frozenset({"DA", "DT", "UI"})
 """Where a day may meet an original one by chance: shifted dates and mapped UIDs."""
+
+BINARY: Final = frozenset({"FL", "FD", "SL", "SS", "SV", "UL", "US", "UV", "OF", "OD", "OL", "OV", "OW", "AT"})
+SURE_LENGTH: Final = 6
+"""Among the bytes of numbers shorter values occur by chance."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,13 +74,33 @@ def residue(content: bytes, output: Dataset, identity: Identity, profile: Profil
         for hit in hits:
             if hit.occurs_in(part):
                 located.add(hit)
-                if tag not in OWN and not (hit.kind == "date" and vr in DATED):
+                if tag not in OWN and _counts(hit, vr, value):
                     found.setdefault(
                         tag, Finding(tag, f"still holds {'an identifying' if hit.kind == 'text' else 'an original'} {hit.kind}")
                     )
     if any(hit not in located and hit.kind != "date" for hit in hits):
         found[0] = Finding(0, "identity outside of any attribute")
     return list(found.values())
+
+
+def _counts(hit: Hit, vr: str, value: bytes) -> bool:
+    """Return whether a value of the old identity means somebody here, and is not a number or a term of the Standard that is the same."""
+    if hit.kind != "text":
+        return not (hit.kind == "date" and vr in DATED)
+    if vr == "CS":
+        return hit.personal and not (hit.text and is_harmless(hit.text))  # a closed term: surnames are among them
+    if hit.text.isdigit():
+        return _counts_number(hit.text, vr, value)
+    return not (vr in BINARY and len(hit.probe) < SURE_LENGTH)
+
+
+def _counts_number(number: str, vr: str, value: bytes) -> bool:
+    if vr in ("DS", "IS"):  # a number of a person, or one of a scanner: only the whole value, and only a long one
+        bare = number.lstrip("0")
+        return len(bare) >= SURE_LENGTH and bare in {part.strip(" +-\0").lstrip("0") for part in value.decode("latin-1").split("\\")}
+    if vr == "UI":
+        return any(not _is_ours(uid) for uid in value.decode("latin-1").split("\\"))
+    return vr not in ("DA", "DT", "TM", "AS") and not (vr in BINARY and len(number) < SURE_LENGTH)
 
 
 def flat(dataset: Dataset) -> list[tuple[int, str, bytes]]:

@@ -7,6 +7,7 @@ only: no message, log line or report repeats one.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -17,9 +18,10 @@ from pydicom.dataelem import RawDataElement
 
 from fairlead.deidentify.days import days_in
 from fairlead.deidentify.elements import Element, values_of
-from fairlead.deidentify.search import ESCAPES, NOT_UID, SHORTEST, Haystack, Probe, bounded_pattern, probes_of
+from fairlead.deidentify.search import ESCAPES, NOT_UID, SEPARATORS, SHORTEST, Haystack, Probe, bounded_pattern, probes_of
 from fairlead.deidentify.words import is_known, words_of
 
+UID_LETTERS: Final = frozenset("0123456789.")
 WELL_KNOWN_ROOT: Final = "1.2.840.10008"
 NAME_DELIMITERS: Final = re.compile(r"[\^= ,\-]+")
 OLD_DATE: Final = re.compile(r"(?<!\d)((?:18|19|20)\d{2})[.\-/]?(\d{2})[.\-/]?(\d{2})")
@@ -43,12 +45,27 @@ def is_well_known(uid: str) -> bool:
     return uid == WELL_KNOWN_ROOT or uid in UID_dictionary
 
 
+LONGEST: Final = 64
+"""Of longer texts the lines are searched for, and of a line its beginning: who copies more copies this too."""
+MOST_LINES: Final = 32
+MANY: Final = 200
+"""From so many texts on, only those are searched for whose first bytes occur at all."""
+MOST_UIDS: Final = 16
+LARGE: Final = 256 * 1024
+SURE_LENGTH: Final = 6
+DOTTED: Final = re.compile(rb"(?<![0-9.])[0-9]+(?:\.[0-9]+)+")
+LINE_ENDS: Final = re.compile(r"[\r\n\f\t]+")
+
+
 @dataclass(frozen=True, slots=True)
 class Hit:
     """A value that occurs where it must not; ``occurs_in`` asks the same of a part."""
 
     kind: str
     probe: Probe | str
+    text: str = field(default="", repr=False)
+    personal: bool = False
+    """Whether it is a name or number of a person, and not of a device or a place."""
 
     def occurs_in(self, part: Haystack) -> bool:
         """Return whether it is in this part too."""
@@ -63,9 +80,14 @@ class Identity:
     raw: set[bytes] = field(default_factory=set)
     uids: set[str] = field(default_factory=set)
     dates: set[str] = field(default_factory=set)
+    personal: set[str] = field(default_factory=set)
+    """Those of ``texts`` that are names or numbers of persons."""
+    folded: set[str] = field(default_factory=set)
+    """Words that are too short to be searched for, and still go from what is cleaned."""
 
     def add(self, element: Element, kind: str, *, encodings: list[str]) -> None:
-        """Remember the values of one attribute."""
+        """Remember the values of one attribute; of kind ``thing`` are devices and places, which may be called as what they do."""
+        personal = kind in ("name", "id")
         for value in values_of(element, encodings):
             if kind == "uid":
                 if len(value) >= SHORTEST and not is_well_known(value):
@@ -73,43 +95,84 @@ class Identity:
             elif kind == "date":
                 self.dates.update("".join(found) for found in OLD_DATE.findall(value))
             else:
-                for part in {value, *(NAME_DELIMITERS.split(value) if kind == "name" else ())}:
-                    self.add_text(part)
-                    self.raw |= encoded_forms(part, encodings)
-        if kind in ("name", "id") and isinstance(element, RawDataElement) and element.value and not element.value.isascii():
-            self.raw.update(part.strip() for part in element.value.split(b"\\") if len(part.strip()) >= SHORTEST)
+                for part in {value, *(NAME_DELIMITERS.split(value[: MOST_LINES * LONGEST]) if kind == "name" else ())}:
+                    self.add_text(part, personal=personal)
+                    self.raw |= encoded_forms(part[:LONGEST], encodings)
+        if kind != "uid" and kind != "date" and isinstance(element, RawDataElement) and element.value and not element.value.isascii():
+            self.raw.update(part.strip()[:LONGEST] for part in element.value.split(b"\\") if len(part.strip()) >= SHORTEST)
 
-    def add_text(self, value: str) -> None:
+    def add_text(self, value: str, *, personal: bool = False) -> None:
         """Remember a text, unless it is short or says nothing."""
-        stripped = value.strip(" \0^=.")
-        if len(stripped.encode()) >= SHORTEST and not is_harmless(stripped):
-            self.texts.add(stripped)
-            bare = stripped.lstrip("0")
-            if bare.isdigit() and len(bare) > SHORTEST:
-                self.texts.add(bare)  # one system fills numbers up with zeros, the next does not
+        for line in LINE_ENDS.split(value)[:MOST_LINES] if len(value) > LONGEST else (value,):
+            stripped = line[:LONGEST].strip(" \0^=.")
+            if is_harmless(stripped, personal=personal):
+                continue
+            if personal:
+                self.folded.update(word for word in words_of(stripped) if len(word) > 1 and word not in PLACEHOLDERS)
+            if len(stripped.encode()) >= SHORTEST:
+                self._add_line(stripped, personal=personal)
+
+    def _add_line(self, line: str, *, personal: bool) -> None:
+        bare = line.lstrip("0")
+        forms = (
+            {line, bare} if bare.isdigit() and len(bare) > SHORTEST else {line}
+        )  # one system fills numbers up with zeros, the next does not
+        self.texts |= forms
+        if personal:
+            self.personal |= forms
 
     @property
     def words(self) -> frozenset[str]:
         """Every folded word of the identifying texts and dates, however short: none may stay in a cleaned description."""
-        return frozenset(word for text in self.texts for word in words_of(text)) | self.dates
+        return frozenset(word for text in self.texts for word in words_of(text)) | self.dates | self.folded
 
-    def found_in(self, haystack: bytes, *, with_dates: bool) -> list[Hit]:
-        """Return every value that occurs in the bytes."""
+    def found_in(self, haystack: bytes, *, with_dates: bool, at_least: int = 0) -> list[Hit]:
+        """Return every value that occurs in the bytes; in many random bytes those of less than ``at_least`` do so by chance.
+
+        Names of two Chinese characters are four bytes that count without a boundary: in much they are not looked for in such forms.
+        """
         where = Haystack.of(haystack)
-        hits = [Hit("text", probe) for text in self.texts for probe in probes_of(text) if probe.within(where)]
-        hits += [Hit("text", Probe(value.lower())) for value in self.raw if value.lower() in where.plain]
-        hits += [Hit("uid", Probe(raw, pattern)) for uid in self.uids if (pattern := _uid_pattern(raw := uid.lower().encode(), where))]
+        hits = [
+            Hit("text", probe, text, text in self.personal)
+            for text in self._candidates(where)
+            for probe in probes_of(text)
+            if len(probe) >= (at_least if text.isascii() or len(haystack) < LARGE else max(at_least, SURE_LENGTH)) and probe.within(where)
+        ]
+        hits += [
+            Hit("text", Probe(value.lower()), "", True) for value in self.raw if len(value) >= at_least and value.lower() in where.plain
+        ]
+        hits += [Hit("uid", Probe(uid, bounded_pattern(uid, NOT_UID))) for uid in self._uids_in(where)]
         if with_dates:
             hits += [Hit("date", day) for day in days_in(where.plain, self.dates)]
         return hits
 
+    def _candidates(self, where: Haystack) -> Iterable[str]:
+        if len(self.texts) <= MANY:
+            return self.texts
+        grams = {content[at : at + SHORTEST] for content in (where.plain, where.squeezed) for at in range(len(content) - SHORTEST + 1)}
+        return [text for text in self.texts if not text.isascii() or any(start in grams for start in _starts(text))]
 
-def _uid_pattern(uid: bytes, where: Haystack) -> re.Pattern[bytes] | None:
-    """Return the pattern of a UID that occurs, None when it does not: most do not, and patterns are dear."""
-    if uid not in where.plain:
-        return None
-    pattern = bounded_pattern(uid, NOT_UID)
-    return pattern if pattern.search(where.plain) else None
+    def _uids_in(self, where: Haystack) -> list[bytes]:
+        """Return the original UIDs that occur: all UIDs of the bytes are found once, however many there were."""
+        if not self.uids:
+            return []
+        present = {found.group() for found in DOTTED.finditer(where.plain)}
+        return sorted(present.intersection(uid.lower().encode() for uid in self.uids) | self._odd_uids(where))[:MOST_UIDS]
+
+    def _odd_uids(self, where: Haystack) -> set[bytes]:
+        """Return those that are no dotted numbers: a header may hold anything in their place."""
+        odd = {uid.lower().encode() for uid in self.uids if not set(uid) <= UID_LETTERS or "." not in uid}
+        return {uid for uid in odd if uid in where.plain and bounded_pattern(uid, NOT_UID).search(where.plain)}
+
+
+def _starts(text: str) -> Iterator[bytes]:
+    """Yield how every spelling of a plain text begins."""
+    lower = text.lower().encode()
+    yield lower[:SHORTEST]
+    yield lower.translate(None, SEPARATORS)[:SHORTEST]
+    yield lower[:1] + b"\0" + lower[1:2] + b"\0"
+    for case in {text, text.lower(), text.upper()}:
+        yield ".".join(str(ord(character)) for character in case[:SHORTEST]).encode()[:SHORTEST]
 
 
 def encoded_forms(text: str, encodings: list[str]) -> set[bytes]:
@@ -129,8 +192,14 @@ def encoded_forms(text: str, encodings: list[str]) -> set[bytes]:
     return forms
 
 
-def is_harmless(text: str) -> bool:
-    """Return whether a value that stands in an identifying attribute says nothing: placeholders, body parts, zeros."""
+def is_harmless(text: str, *, personal: bool = False) -> bool:
+    """Return whether a value that stands in an identifying attribute says nothing: placeholders, zeros, and words such as body parts.
+
+    People are called like them, and have such numbers: of them only placeholders say nothing.
+
+    >>> is_harmless("Head"), is_harmless("Head", personal=True), is_harmless("Unknown", personal=True), is_harmless("045D", personal=True)
+    (True, False, True, False)
+    """
     words = words_of(text)
-    known = all(word in PLACEHOLDERS or (is_known(word, frozenset()) and not word.isdigit()) for word in words)
+    known = all(word in PLACEHOLDERS or (not personal and is_known(word, frozenset()) and not word.isdigit()) for word in words)
     return known or not set(text) - set("0. -:xX")

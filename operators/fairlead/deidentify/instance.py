@@ -33,7 +33,7 @@ from fairlead.deidentify.parts import Parts, blocks_of
 from fairlead.deidentify.pictures import pictures_of
 from fairlead.deidentify.pixels import Decision, Verdict, judge, shows_face
 from fairlead.deidentify.profile import Profile
-from fairlead.deidentify.segments import pixel_parts
+from fairlead.deidentify.segments import pixels_of
 from fairlead.deidentify.stamp import applied_codes
 from fairlead.deidentify.table import Option
 from fairlead.errors import FairleadError, InvalidInput, ResidualIdentity, UnreadableImage
@@ -106,10 +106,10 @@ def _outcome(path: Path, deidentifier: Deidentifier, *, program: str | None, ext
     new = _cleaned(path, source, verdict, deidentifier.profile)
     without_face = new is not None and verdict.decision is not Decision.MASK
     result = deidentifier.process(source.dataset, verdict=verdict, defaced=without_face)
-    name, pixels = _name(result), pixel_parts(source)
+    name, pixels = _name(result), pixels_of(source)
     if new is None and holds_identity(source, pixels, result.identity, everything=deidentifier.profile.pixels.search == "all"):
         raise ResidualIdentity("The output would still hold identity: (7FE0,0010) holds identity beside or between its pixels")
-    written = _through_the_gate(result, _pixels(pixels, result, new), syntax=new.syntax if new else source.syntax)
+    written = _through_the_gate(result, _pixels(pixels.parts, result, new), syntax=new.syntax if new else source.syntax)
     new_errors, checked, reason = _compared(path, written.parts, program)
     if reason:
         return Outcome(reason=reason, new_errors=new_errors, checked=checked, rule=verdict.rule, lasting=checked)

@@ -1,54 +1,66 @@
-"""Where text hides in pixel data: beginnings and ends, bytes behind the last pixel, the segments of a JPEG; on request every byte.
+"""Text in pixel data: plain values anywhere, every spelling at beginnings and ends, behind the last pixel and in the segments of a JPEG.
 
-Scanners leave memory behind the last pixel, and encoders write comments; text in the middle of native pixels would be seen as noise.
-All of it is read piece by piece, so that a large instance needs no more memory than a small one.
+Scanners leave memory behind the last pixel, and encoders write comments. All of it is read piece by piece, so that a large instance needs
+no more memory than a small one.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import BinaryIO, Final
 
 from pydicom.dataset import Dataset
 
 from fairlead.deidentify.elements import PIXEL_TAGS, element_of
 from fairlead.deidentify.identity import Identity
-from fairlead.deidentify.part10 import Source, fragments_of
-from fairlead.deidentify.parts import Parts, Span, blocks_of
-from fairlead.deidentify.segments import blanked, header_of, is_encapsulated
+from fairlead.deidentify.part10 import Source
+from fairlead.deidentify.parts import Span, blocks_of
+from fairlead.deidentify.segments import Pixels, is_encapsulated
+from fairlead.deidentify.sweep import SURE_LENGTH, Sweep
 
 MARGIN_BYTES: Final = 4096
 BATCH_BYTES: Final = 1024 * 1024
 OVERLAP_BYTES: Final = 512
-SURE_LENGTH: Final = 6
-"""In many random bytes shorter values occur by chance."""
 FLOAT_BITS: Final = {0x7FE00008: 32, 0x7FE00009: 64}
 
 
-def holds_identity(source: Source, pixels: Mapping[int, Parts], identity: Identity, *, everything: bool) -> bool:
-    """Return whether identity occurs in the pixel values that are written, where it may hide; in ``everything`` if asked.
+def holds_identity(source: Source, pixels: Pixels, identity: Identity, *, everything: bool) -> bool:
+    """Return whether identity occurs in the pixel values that are written.
 
-    ``pixels`` are the values without their comments, which is how they are written.
+    Plain values of six bytes and more are looked for in every byte; every other spelling where text hides: at the ends of native pixels and
+    behind them, in the text that frames keep. ``everything`` asks for every spelling in every byte.
     """
     if any(identity.found_in(part, with_dates=False) for part in _batches(_margins(source, pixels))):
         return True
+    sweep = Sweep(identity)
+    if any(sweep.occurs_in(blocks_of(parts)) for parts in pixels.parts.values()):
+        return True
     if not everything:
         return False
-    sure = Identity(texts={text for text in identity.texts if len(text) >= SURE_LENGTH}, uids=identity.uids)
-    return any(sure.found_in(part, with_dates=False) for parts in pixels.values() for part in _shared(blocks_of(parts)))
+    return any(
+        identity.found_in(part, with_dates=False, at_least=SURE_LENGTH)
+        for parts in pixels.parts.values()
+        for part in _shared(blocks_of(parts))
+    )
 
 
-def _margins(source: Source, pixels: Mapping[int, Parts]) -> Iterator[bytes]:
+def _margins(source: Source, pixels: Pixels) -> Iterator[bytes]:
     for tag in PIXEL_TAGS:
-        raw = element_of(source.dataset, tag) if tag in source.dataset else None
         span = source.pixels.get(tag)
+        if tag not in source.dataset or is_encapsulated(source.dataset, tag):
+            continue
         if span is None:
-            value = raw.value if raw is not None and isinstance(raw.value, bytes) else b""
-            yield b"".join(blocks_of(pixels.get(tag, (value,))))
-        elif is_encapsulated(source.dataset, tag):
-            yield from _of_fragments(span, little=bool(source.dataset.original_encoding[1]))
+            value = element_of(source.dataset, tag).value
+            yield from _of_value(value if isinstance(value, bytes) else b"", native_size(source.dataset, tag))
         else:
             yield from _of_native(span, native_size(source.dataset, tag))
+    yield from blocks_of(tuple(pixels.texts))
+
+
+def _of_value(value: bytes, stated: int | None) -> Iterator[bytes]:
+    last = max(len(value) - MARGIN_BYTES, 0)
+    yield value[:MARGIN_BYTES]
+    yield value[last if stated is None else min(stated, last) :]
 
 
 def native_size(dataset: Dataset, tag: int) -> int | None:
@@ -68,16 +80,6 @@ def _of_native(span: Span, stated: int | None) -> Iterator[bytes]:
     with span.path.open("rb") as file:
         yield from _pieces(file, span.offset, min(span.size, MARGIN_BYTES))
         yield from _shared(_pieces(file, span.offset + begin, span.size - begin))
-
-
-def _of_fragments(span: Span, *, little: bool) -> Iterator[bytes]:
-    with span.path.open("rb") as file:
-        for at, size in fragments_of(file, span.offset, little=little) or ():
-            header, holes = header_of(file, at, size)
-            head = min(max(header, MARGIN_BYTES), size)
-            file.seek(at)
-            yield blanked(file.read(head), [(begin - at, length) for begin, length in holes])
-            yield from _pieces(file, max(at + head, at + size - MARGIN_BYTES), min(size - head, MARGIN_BYTES))
 
 
 def _pieces(file: BinaryIO, at: int, size: int) -> Iterator[bytes]:

@@ -31,6 +31,7 @@ LOSSLESS: Final[Mapping[str, str]] = {
 }
 """Transfer syntax of the source -> the lossless one that masked frames are written in (PS3.5 section A.4)."""
 NEUTRAL_CHROMA: Final = 128
+NOTHING_BLANKED: Final = "The declared regions cover the whole image, so that a mask would blank nothing and text in them would stay."
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +56,8 @@ def masked(dataset: Dataset, verdict: Verdict, *, syntax: str) -> Masked:
     blank = _blank(dataset, verdict, rows, columns)
     if int(dataset.BitsAllocated) not in (8, 16) or blank.all():
         raise UnreadableImage("The mask cannot be applied to this pixel layout.")
+    if not blank.any():
+        raise UnreadableImage(NOTHING_BLANKED, remedy="Have a person look at the pixels, and describe the device in the profile's masks.")
     return _native(dataset, blank, syntax) if syntax in NATIVE else _compressed(dataset, blank, syntax)
 
 

@@ -6,6 +6,7 @@ A deflated data set (PS3.5 section A.5) is the exception: it is one compressed s
 from __future__ import annotations
 
 import struct
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from io import SEEK_END, BytesIO
@@ -24,6 +25,7 @@ from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian, Exp
 from pydicom.valuerep import EXPLICIT_VR_LENGTH_32
 
 from fairlead.deidentify.elements import PIXEL_TAGS, Element, element_of, encodings_of, like
+from fairlead.deidentify.items import open_sequences
 from fairlead.deidentify.parts import Part, Parts, Span, size_of
 from fairlead.deidentify.stamp import PREAMBLE, new_meta
 from fairlead.deidentify.table import vr_of
@@ -77,6 +79,9 @@ def read_source(path: Path) -> Source:
         syntax = _checked_syntax(dataset)
         if syntax != DeflatedExplicitVRLittleEndian:
             _require_whole(dataset, file.seek(0, SEEK_END))
+            open_sequences(dataset, file)
+        else:
+            open_sequences(dataset, _inflated(dataset, file))
         return Source(dataset, syntax, _pixel_spans(dataset, file))
 
 
@@ -85,6 +90,12 @@ def _require_whole(dataset: FileDataset, file_size: int) -> None:
     for raw in dataset._dict.values():
         if isinstance(raw, RawDataElement) and raw.length != UNDEFINED_LENGTH and raw.value_tell + raw.length > file_size:
             raise UnreadableImage(CUT_OFF)
+
+
+def _inflated(dataset: FileDataset, file: BinaryIO) -> BinaryIO:
+    """Return the data set as pydicom inflated it, so that positions hold."""
+    file.seek(132 + 12 + int(dataset.file_meta.FileMetaInformationGroupLength))
+    return BytesIO(zlib.decompressobj(-zlib.MAX_WBITS).decompress(file.read()))
 
 
 def _checked_syntax(source: FileDataset) -> str:

@@ -25,6 +25,10 @@ AUDIO: Final = STORAGE + "9.4."
 """Basic Voice Audio and General Audio waveforms."""
 SECONDARY_CAPTURE: Final = STORAGE + "7"
 SLICES: Final = frozenset({"CT", "MR", "PT"})
+SLICE_CLASSES: Final = frozenset(STORAGE + kind for kind in ("2", "2.1", "2.2", "4", "4.1", "4.3", "4.4", "128", "128.1", "130"))
+"""CT, MR and PET images: original, enhanced and legacy converted (PS3.4 section B.5)."""
+ULTRASOUND: Final = frozenset(STORAGE + kind for kind in ("3", "3.1", "6", "6.1", "6.2"))
+"""Ultrasound images, whatever the Modality says."""
 SELDOM_TEXT: Final = frozenset({"CT", "MR", "PT", "NM", "CR", "DX", "MG", "SM", "XA", "RF", "PX", "IO", "OCT"})
 """Modalities where a header that says "no burned-in annotation" is credible."""
 SCREEN: Final = frozenset({"SECONDARY", "SCREEN SAVE", "SCREENSHOT", "SCREENSAVE"})
@@ -100,7 +104,7 @@ def judge(dataset: Dataset, profile: Profile, *, transfer_syntax: str) -> Verdic
         verdict = rule(dataset, profile)
         if verdict is not None:
             return _possible(verdict, transfer_syntax)
-    if str(dataset.get("Modality") or "") == "US":
+    if str(dataset.get("Modality") or "") == "US" or str(dataset.get("SOPClassUID") or "") in ULTRASOUND:
         return _possible(_ultrasound(dataset, profile), transfer_syntax)
     return _by_modality(dataset, profile)
 
@@ -172,9 +176,13 @@ def _nothing(dataset: Dataset, _profile: Profile) -> Verdict | None:
     return None
 
 
+def _is_capture(sop_class: str) -> bool:
+    return sop_class == SECONDARY_CAPTURE or sop_class.startswith(SECONDARY_CAPTURE + ".")
+
+
 def _sources(dataset: Dataset, profile: Profile) -> Verdict | None:
     sop_class, kinds = str(dataset.get("SOPClassUID") or ""), _words(dataset, "ImageType")
-    captured = sop_class == SECONDARY_CAPTURE or sop_class.startswith(SECONDARY_CAPTURE + ".") or "ConversionType" in dataset
+    captured = _is_capture(sop_class) or "ConversionType" in dataset
     if captured and "secondary-capture" not in profile.pixels.allow:
         return _refuse("secondary-capture", "a secondary capture may show text, and nobody has looked")
     if str(dataset.get("Modality") or "") == "SM" and SLIDE_PHOTOS.intersection(kinds):
@@ -197,6 +205,11 @@ def _ultrasound(dataset: Dataset, profile: Profile) -> Verdict:
 def _by_modality(dataset: Dataset, profile: Profile) -> Verdict:
     modality, kinds = str(dataset.get("Modality") or ""), _words(dataset, "ImageType")
     original = kinds[:2] == ["ORIGINAL", "PRIMARY"]
+    sop_class = str(dataset.get("SOPClassUID") or "")
+    if modality in SLICES and sop_class not in SLICE_CLASSES:
+        if "modality" in profile.pixels.allow or ("secondary-capture" in profile.pixels.allow and _is_capture(sop_class)):
+            return Verdict(Decision.PASS, "allowed")
+        return _refuse("modality", "the Modality is that of slices, and the SOP class is none of CT, MR or PET")
     if modality in SLICES and original:
         return Verdict(Decision.PASS, "original-slice")
     if profile.pixels.trust_burned_in_no and "NO" in _words(dataset, "BurnedInAnnotation") and modality in SELDOM_TEXT:

@@ -16,6 +16,8 @@ from typing import Final
 SHORTEST: Final = 4
 BOUNDED_BELOW: Final = 6
 """Shorter values count only as whole words: ``Lowe`` is not in ``slower``."""
+NAME_BOUNDED_BELOW: Final = 8
+"""So do words of letters up to here: ``Philip`` is not in ``Philips``, ``Corona`` not in ``CORONAL``."""
 NO_SPACES: Final = 0x0590
 """From here on scripts write words without spaces, or with particles in front: Hebrew, Arabic, Thai, Chinese, Japanese, Korean."""
 ESCAPES: Final = re.compile(rb"\x1b(?:\$[()]?|[()*+,\-./])[@-~]")
@@ -52,6 +54,11 @@ class Probe:
     literal: bytes
     pattern: re.Pattern[bytes] | None = None
     squeezed: bool = False
+    size: int = 0
+    """How many bytes it has, where the literal is only where to begin."""
+
+    def __len__(self) -> int:
+        return self.size or len(self.literal)
 
     def within(self, haystack: Haystack) -> bool:
         """Return whether it occurs there."""
@@ -61,7 +68,8 @@ class Probe:
 
 def is_bounded(text: str) -> bool:
     """Return whether a text counts as a whole word only: short ones of alphabets with spaces, and numbers."""
-    return text.isdigit() or (len(text) < BOUNDED_BELOW and all(ord(character) < NO_SPACES for character in text))
+    below = NAME_BOUNDED_BELOW if text.isalpha() else BOUNDED_BELOW
+    return text.isdigit() or (len(text) < below and all(ord(character) < NO_SPACES for character in text))
 
 
 @lru_cache(maxsize=4096)
@@ -93,11 +101,11 @@ def _plain_probes(text: str) -> Iterator[Probe]:
 
 def _squeezed_probe(lower: bytes) -> Iterator[Probe]:
     squeezed = lower.translate(None, SEPARATORS)
-    if len(squeezed) < BOUNDED_BELOW:
+    if len(squeezed) < BOUNDED_BELOW or (squeezed == lower and len(lower) < NAME_BOUNDED_BELOW and lower.isalpha()):
         return
     if squeezed.isdigit():  # digits of other numbers would line up: only the separators of people, nothing between values
         split = rb"[ _/\-]?".join(squeezed[at : at + 1] for at in range(len(squeezed)))
-        yield Probe(squeezed[:1], re.compile(rb"(?<![0-9.])" + split + rb"(?![0-9])"))
+        yield Probe(squeezed[:1], re.compile(rb"(?<![0-9.])" + split + rb"(?![0-9])"), size=len(squeezed))
     else:
         yield Probe(squeezed, squeezed=True)
 
@@ -110,7 +118,7 @@ def _coded_probes(text: str) -> Iterator[Probe]:
                 pattern = b"".join(_either_case(character, codec) for character in form)
                 size = len(b"".join(ESCAPES.split(form.encode(codec))))
                 if size >= SHORTEST:
-                    yield Probe(b"", re.compile(NOT_WORD[0] + pattern + NOT_WORD[1] if bounded else pattern))
+                    yield Probe(b"", re.compile(NOT_WORD[0] + pattern + NOT_WORD[1] if bounded else pattern), size=size)
     yield from _squeezed_probe(text.lower().encode())
     yield from _squeezed_probe(text.upper().encode().lower())
 

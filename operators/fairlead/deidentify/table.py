@@ -142,7 +142,7 @@ def is_private(tag: int) -> bool:
 
 @cache
 def identity_kinds() -> Mapping[int, str]:
-    """Return which attributes identify somebody, and how: ``name``, ``id``, ``uid`` or ``date``.
+    """Return which attributes identify somebody, and how: ``name``, ``id``, ``uid`` or ``date``; ``thing`` are devices and places.
 
     Descriptions (Clean Descriptors column) are not in it: the words of a protocol are no identity, and a word that is one
     stands in another attribute too.
@@ -156,10 +156,11 @@ def identity_kinds() -> Mapping[int, str]:
         elif row.vr in ("DA", "DT"):
             kinds[tag] = "date"
         elif row.vr in TEXT_VRS and Option.CLEAN_DESCRIPTORS not in row.options and tag not in LABELS:
-            kinds[tag] = "id"
+            kinds[tag] = "thing" if row.vr == "AE" or OF_THINGS & row.options.keys() else "id"
     return kinds
 
 
+OF_THINGS: Final = frozenset({Option.RETAIN_DEVICE_IDENTITY, Option.RETAIN_INSTITUTION_IDENTITY})
 LABELS: Final = frozenset({
     0x30060026,  # ROI Name
     0x300A0002,  # RT Plan Label

@@ -6,14 +6,19 @@ option cleans (C) it is the cleaned value (PS3.15 sections E.3.3 and E.3.4).
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
+from functools import cache
 from typing import Final
 
 from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
 
+from fairlead.deidentify.plain import NUMBERS
 from fairlead.deidentify.values import REMOVED
 
+CODE_LIKE: Final = re.compile(r"(?=[^\s]*[0-9])[A-Za-z0-9.:_\-]{1,16}|[A-Za-z]{1,3}|[A-Za-z0-9/.*^%{}\[\]()']{1,5}")
+"""A code has a digit; of those without one only units and languages are short enough."""
 CODE_ITEM: Final = frozenset({0x00080100, 0x00080102, 0x00080103, 0x00080104, 0x0008010F, 0x00080105, 0x00080119, 0x00080117})
 MEANINGS: Final = frozenset({0x00080104})
 """Code Meaning stays when the code has a value and a public scheme, cleaned of identity."""
@@ -53,7 +58,6 @@ SHAPE: Final = frozenset({
     0x00700012,  # Bounding Box Text Horizontal Justification
     0x00700015,  # Anchor Point Visibility
 })  # fmt: skip
-NUMBERS: Final = frozenset({"DS", "IS", "FL", "FD", "SL", "SS", "SV", "UL", "US", "UV", "OF", "OD", "OL", "AT"})
 
 
 def may_stay(tag: int, vr: str) -> bool:
@@ -61,13 +65,35 @@ def may_stay(tag: int, vr: str) -> bool:
     return tag in SHAPE or tag in CODE_ITEM or vr in NUMBERS
 
 
+def code_of(item: Dataset) -> tuple[str, str]:
+    """Return the coding scheme and the value of a code (PS3.3 section 8.1), empty where it has none."""
+    value = str(item.get("CodeValue") or item.get("LongCodeValue") or "").strip()
+    return str(item.get("CodingSchemeDesignator") or "").strip(), value
+
+
 def is_public_code(item: Dataset) -> bool:
-    """Return whether an item is a code of a public scheme, so that its meaning is a term and not somebody's words."""
-    scheme = str(item.get("CodingSchemeDesignator") or "").strip()
-    return scheme in SCHEMES and any(item.get(name) for name in ("CodeValue", "LongCodeValue"))
+    """Return whether an item is a code of a public scheme: one that is known, or one that looks like a code and not like a word."""
+    scheme, value = code_of(item)
+    return scheme in SCHEMES and bool(value) and ((scheme, value) in known_meanings() or CODE_LIKE.fullmatch(value) is not None)
 
 
-def _code(value: str, scheme: str, meaning: str) -> Dataset:
+@cache
+def known_meanings() -> Mapping[tuple[str, str], str]:
+    """Return what the codes of PS3.16 and PS3.6 mean, by scheme and value, as pydicom lists them."""
+    from pydicom.sr._concepts_dict import concepts as packaged  # large, and only structured content needs it
+
+    concepts: dict[str, dict[str, dict[str, tuple[str, list[int]]]]] = packaged  # type: ignore[assignment]
+
+    return {
+        (scheme, value): meaning
+        for scheme, keywords in concepts.items()
+        for codes in keywords.values()
+        for value, (meaning, _) in codes.items()
+    }
+
+
+def code(value: str, scheme: str, meaning: str) -> Dataset:
+    """Return a code item (PS3.3 section 8.1)."""
     item = Dataset()
     item.CodeValue, item.CodingSchemeDesignator, item.CodeMeaning = value, scheme, meaning
     return item
@@ -78,10 +104,10 @@ def dummy_item(tag: int) -> Dataset:
     item = Dataset()
     if tag == 0x0040A730:  # Content Sequence: one text node, TID-neutral
         item.RelationshipType, item.ValueType, item.TextValue = "CONTAINS", "TEXT", REMOVED
-        item.ConceptNameCodeSequence = [_code("121106", "DCM", "Comment")]
+        item.ConceptNameCodeSequence = [code("121106", "DCM", "Comment")]
     elif tag in (0x00400555, 0x00400612):  # Acquisition Context, Specimen Preparation Step: content items (PS3.3 section 10.2)
         item.ValueType, item.TextValue = "TEXT", REMOVED
-        item.ConceptNameCodeSequence = [_code("121106", "DCM", "Comment")]
+        item.ConceptNameCodeSequence = [code("121106", "DCM", "Comment")]
     elif tag == 0x0040A073:  # Verifying Observer Sequence (PS3.3 C.17.2)
         item.VerifyingObserverName, item.VerifyingOrganization, item.VerificationDateTime = "Removed", REMOVED, "19000101000000"
         item.add(DataElement(0x0040A088, "SQ", []))
@@ -90,9 +116,9 @@ def dummy_item(tag: int) -> Dataset:
     elif tag == 0x00340001:  # Flow Identifier Sequence
         item.FlowIdentifier = b"\0\0"
     elif tag == 0x00081072:  # Operator Identification Sequence
-        item.PersonIdentificationCodeSequence = [_code("removed", "99FAIRLEAD", "Removed")]
+        item.PersonIdentificationCodeSequence = [code("removed", "99FAIRLEAD", "Removed")]
     elif tag == 0x00081111:  # Referenced Performed Procedure Step Sequence
         item.ReferencedSOPClassUID = "1.2.840.10008.3.1.2.3.3"
     else:
-        return _code("removed", "99FAIRLEAD", "Removed")
+        return code("removed", "99FAIRLEAD", "Removed")
     return item
