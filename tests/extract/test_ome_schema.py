@@ -60,13 +60,24 @@ def test_a_schema_that_cannot_be_used_checks_nothing(schemas: Path, text: str) -
     [
         (an_ome_xml(), None),
         (an_ome_xml(inside="<Chanel/>"), "schema-invalid"),
-        (an_ome_xml(schema="2010-06"), "schema-unchecked"),
+        (an_ome_xml(schema="2013-06"), "schema-unchecked"),
+        *((an_ome_xml(schema=version), None) for version in ("2010-06", "2012-06", "2015-01")),
+        *((an_ome_xml(schema=version, inside="<Chanel/>"), "schema-invalid") for version in ("2008-09", "2010-06", "2012-06", "2015-01")),
     ],
 )
-def test_the_present_version_is_validated_out_of_the_box(text: str, expected: str | None) -> None:
+def test_the_versions_of_the_field_are_validated_out_of_the_box(text: str, expected: str | None) -> None:
     assert verdict(text) == expected
 
 
 def test_a_document_too_large_for_its_constraints_is_not_checked(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ome_schema, "LARGEST_ELEMENTS", 2)
     assert verdict(an_ome_xml()) == "schema-unchecked"
+
+
+def test_every_published_sample_holds_against_its_own_schema(data: Path) -> None:
+    samples = {
+        version: sorted((data / "ome" / "xml" / version).glob("*.ome.xml")) for version in ("2008-09", "2010-06", "2012-06", "2015-01")
+    }
+    assert all(samples.values())
+    for files in samples.values():
+        assert {file.name: verdict(file.read_text("utf-8")) for file in files} == {file.name: None for file in files}

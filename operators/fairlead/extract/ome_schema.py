@@ -1,7 +1,8 @@
 """Whether an OME-XML document holds against the XSD of the schema version it states.
 
-The ome-types package brings the XSD of 2016-06. Older versions have none in an installed package; whoever puts the published files of
-one into ``configs/schemas/ome/<version>/`` (``ome.xsd`` and what it imports) has it validated. Other documents are read by local names
+The ome-types package brings the XSD of 2016-06; those of 2008-09, 2010-06, 2012-06 and 2015-01 lie in ``configs/schemas/ome/<version>/``
+(``ome.xsd`` and what it imports, as the Open Microscopy Environment published them, CC BY 3.0). Whoever puts another version there has
+it validated too. Other documents are read by local names
 and checked for what a record needs, and the record says that nobody validated them. A document that the XSD rejects but that
 says all a record needs is read, and flagged: real files of the field break the schema in places that mislead nobody.
 """

@@ -21,8 +21,8 @@ source is dropped.
 Body regions and imaging methods have a hierarchy (`parents` in `configs/vocabularies/*.yaml`): a region covers its parts, a method its
 kinds. The JSON Schema of a record, `configs/schemas/imaging-record-v1.schema.json`, is generated from the same catalogue.
 
-OME-XML is validated by the XSD of its own schema version where an installed package brings it (2016-06), or where you put its
-published files into `configs/schemas/ome/<version>/` (`ome.xsd` and what it imports). A document that its XSD
+OME-XML is validated by the XSD of its own schema version: 2008-09, 2010-06, 2012-06, 2015-01 and 2016-06, and each other whose
+published files you put into `configs/schemas/ome/<version>/` (`ome.xsd` and what it imports). A document that its XSD
 rejects, but that says all a record needs, is read and flagged `schema-invalid`; other versions are read and flagged
 `schema-unchecked`. A document without sizes, dimension order or pixel type is refused.
 

@@ -15,7 +15,7 @@ from typing import Any, Final
 from opensearchpy import OpenSearch
 from opensearchpy.exceptions import NotFoundError, RequestError
 
-from fairlead.errors import ServiceUnreachable
+from fairlead.errors import InvalidConfiguration, ServiceUnreachable
 from fairlead.extract import FieldCatalogue
 from fairlead.index.opensearch_client import opensearch_errors, scan
 from fairlead.index.opensearch_codes import MAPPING as CODES_MAPPING
@@ -79,9 +79,12 @@ class Generations:
 
     def _behind(self) -> str | None:
         try:
-            found = list(self._client.indices.get_alias(name=self.alias))
+            here = self._client.indices.get_alias(index=self.alias)  # by index: a role for our own names is enough
         except NotFoundError:
             return None
+        found = [name for name, one in here.items() if self.alias in one["aliases"]]
+        if not found:
+            raise InvalidConfiguration(f"{self.alias} is an index there, and not one of ours.", remedy="Choose another index.name.")
         if len(found) == 1:
             return str(found[0])
         raise ServiceUnreachable("The alias leads to several indexes.", remedy="Leave one of them and run `fairlead index rebuild`.")
