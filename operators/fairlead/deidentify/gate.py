@@ -16,6 +16,7 @@ from pydicom.uid import DeflatedExplicitVRLittleEndian
 
 from fairlead.deidentify.elements import PIXEL_TAGS, Element, element_of
 from fairlead.deidentify.identity import Hit, Identity, is_harmless, is_well_known
+from fairlead.deidentify.plain import is_plain
 from fairlead.deidentify.profile import Profile
 from fairlead.deidentify.rules import Action, rules_of
 from fairlead.deidentify.search import Haystack
@@ -89,6 +90,8 @@ def _counts(hit: Hit, vr: str, value: bytes) -> bool:
         return not (hit.kind == "date" and vr in DATED)
     if vr == "CS":
         return hit.personal and not (hit.text and is_harmless(hit.text))  # a closed term: surnames are among them
+    if vr == "AS" and is_plain(value, vr):
+        return False
     if hit.text.isdigit():
         return _counts_number(hit.text, vr, value)
     return not (vr in BINARY and len(hit.probe) < SURE_LENGTH)
@@ -100,7 +103,7 @@ def _counts_number(number: str, vr: str, value: bytes) -> bool:
         return len(bare) >= SURE_LENGTH and bare in {part.strip(" +-\0").lstrip("0") for part in value.decode("latin-1").split("\\")}
     if vr == "UI":
         return any(not _is_ours(uid) for uid in value.decode("latin-1").split("\\"))
-    return vr not in ("DA", "DT", "TM", "AS") and not (vr in BINARY and len(number) < SURE_LENGTH)
+    return vr not in ("DA", "DT", "TM") and not (vr in BINARY and len(number) < SURE_LENGTH)
 
 
 def flat(dataset: Dataset) -> list[tuple[int, str, bytes]]:

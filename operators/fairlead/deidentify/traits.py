@@ -16,11 +16,12 @@ from fairlead.deidentify.profile import Profile
 from fairlead.deidentify.table import Option
 from fairlead.deidentify.tree import code, code_of, dummy_item, known_meanings
 from fairlead.deidentify.values import REMOVED
-from fairlead.deidentify.words import clean_words, remove_words
+from fairlead.deidentify.words import clean_words, remove_words, words_of
 
 CONCEPT_NAME: Final = 0x0040A043
 MEASURED: Final = 0x0040A300
 UNITS: Final = 0x004008EA
+LONGEST_MEANING: Final = 64
 VALUE_TYPE: Final = "ValueType"
 IDENTIFIERS: Final = frozenset({
     "121030", "121031",  # Subject ID, Subject Birth Date (DCM)
@@ -77,8 +78,12 @@ def _capped(copy: Dataset, oldest: int) -> Dataset:
 
 
 def meant_by(item: Dataset, stated: str, *, forbidden: frozenset[str]) -> str:
-    """Return the meaning of a code: that of the dictionary; of a code that is in none, the harmless words of what the file states."""
+    """Return the meaning of a code: what the file states if terms and the dictionary know every word of it, else that of the dictionary.
+
+    Of a code that is in no dictionary the harmless words stay.
+    """
     known = known_meanings().get(code_of(item))
-    if known is None:
-        return clean_words(stated, forbidden=forbidden) or REMOVED
-    return remove_words(known, forbidden=forbidden) or REMOVED
+    cleaned = clean_words(stated, forbidden=forbidden, allowed=frozenset(words_of(known or "")))
+    if known is None or (cleaned and words_of(cleaned) == words_of(stated)):
+        return (stated if cleaned and words_of(cleaned) == words_of(stated) else cleaned) or REMOVED
+    return remove_words(known, forbidden=forbidden)[:LONGEST_MEANING] or REMOVED
