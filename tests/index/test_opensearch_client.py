@@ -19,7 +19,7 @@ from cryptography.x509.oid import NameOID
 from pydantic import SecretStr
 
 from fairlead.errors import FairleadError, InvalidConfiguration, NotPermitted, ServiceUnreachable, StorageFull, UnsupportedInput
-from fairlead.index.opensearch_client import Outcome, bulk, connect, opensearch_errors, scan, search
+from fairlead.index.opensearch_client import Outcome, bulk, connect, opensearch_errors, read_each, scan, search
 from fairlead.settings import IndexSettings
 
 type Answer = tuple[int, Any]
@@ -151,6 +151,13 @@ def test_an_item_that_the_server_cannot_take_now_is_an_outage(serve: Serve) -> N
     server = serve((200, {"errors": True, "items": [item("a", 201), item("b", 503, "unavailable_shards_exception")]}))
     with pytest.raises(ServiceUnreachable, match="status 503"):
         list(bulk(connect(settings_of(server)), "index", ACTIONS))
+
+
+def test_a_record_whose_shard_is_away_is_no_absent_record(serve: Serve) -> None:
+    away = {"_id": "b", "error": {"type": "no_shard_available_action_exception", "reason": "Doe^Jane"}}
+    server = serve((200, {"docs": [{"_id": "a", "found": False}, away]}))
+    with pytest.raises(ServiceUnreachable, match=r"could not read a record now \(no_shard_available_action_exception\)"):
+        list(read_each(connect(settings_of(server)), "index", ["a", "b"]))
 
 
 def test_the_password_is_sent_and_an_empty_one_sends_nobody(serve: Serve) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import logging
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Final, NamedTuple
 from urllib.parse import urlsplit
@@ -119,6 +119,19 @@ def search(client: OpenSearch, index: str | None, body: Mapping[str, Any]) -> Js
     if found["timed_out"] or found["_shards"]["failed"]:
         raise ServiceUnreachable("OpenSearch answered in part.", remedy="Repeat when all its shards are there.")
     return found
+
+
+def read_each(client: OpenSearch, index: str, ids: Sequence[str], **params: str) -> Iterator[Json]:
+    """Yield the documents of those ids that are there; one that cannot be read now is an outage, never an absent one."""
+    with opensearch_errors():
+        found = client.mget(index=index, body={"ids": list(ids)}, params=params)["docs"]
+    for one in found:
+        if "error" in one:
+            raise ServiceUnreachable(
+                f"OpenSearch could not read a record now ({_kind_of(one['error'])}).", remedy="Check its shards and the role; repeat."
+            )
+        if one.get("found"):
+            yield one
 
 
 @contextmanager

@@ -17,7 +17,7 @@ from opensearchpy import OpenSearch
 from opensearchpy.exceptions import ConflictError, NotFoundError
 
 from fairlead.errors import ServiceUnreachable
-from fairlead.index.opensearch_client import bulk, opensearch_errors
+from fairlead.index.opensearch_client import bulk, opensearch_errors, read_each
 
 TRIES: Final = 50
 PAGE: Final = 2_000
@@ -79,11 +79,8 @@ class Codes:
         self._read([key for key in fresh if key not in created])  # somebody else was first
 
     def _read(self, keys: Sequence[str]) -> None:
-        if not keys:
-            return
-        with opensearch_errors():
-            found = self._client.mget(index=self._index, body={"ids": list(keys)})["docs"]
-        self._known |= {one["_id"]: int(one["_source"]["code"]) for one in found if one.get("found")}
+        if keys:
+            self._known |= {one["_id"]: int(one["_source"]["code"]) for one in read_each(self._client, self._index, keys)}
 
 
 def _creations(keys: Iterable[str], first: int) -> Iterator[dict[str, Any]]:

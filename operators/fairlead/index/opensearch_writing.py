@@ -9,7 +9,7 @@ from opensearchpy import OpenSearch
 
 from fairlead.errors import InvalidInput, ServiceUnreachable
 from fairlead.extract import FieldCatalogue
-from fairlead.index.opensearch_client import Outcome, bulk, opensearch_errors
+from fairlead.index.opensearch_client import Outcome, bulk, read_each
 from fairlead.index.opensearch_codes import Codes
 from fairlead.index.opensearch_mapping import document_of
 from fairlead.index.port import PutReport
@@ -48,10 +48,8 @@ class Writing:
 
     def _compare(self, rows: Sequence[Row]) -> None:
         """Leave alone what has the same content, and replace the rest if nobody else did meanwhile."""
-        with opensearch_errors():
-            wanted = {"ids": [row.id for row in rows]}
-            docs = self._client.mget(index=self._index, body=wanted, params={"_source_includes": "revision"})["docs"]
-        present = {one["_id"]: one for one in docs if one.get("found")}
+        wanted = [row.id for row in rows]
+        present = {one["_id"]: one for one in read_each(self._client, self._index, wanted, _source_includes="revision")}
         same = [row for row in rows if row.id in present and present[row.id]["_source"]["revision"] == row.revision]
         self._tally["unchanged"] += len(same)
         done = {row.id for row in same}
