@@ -16,6 +16,7 @@ from sqlalchemy import Engine, delete, select
 
 from backup.builders import bytes_of, command, environment, fairlead, furnish, records, result, rows
 from fairlead.backup import Vault, backup, restore
+from fairlead.backup.rows import one_moment
 from fairlead.catalog.accounts import Accounts
 from fairlead.catalog.tables import users
 from fairlead.database import open_database
@@ -113,7 +114,7 @@ def test_older_snapshots_go_and_their_bytes_with_them_when_nobody_needs_them(
 def test_a_manifest_without_bytes_checks_the_storage_that_is_there(old: Settings, tmp_path: Path, opened: Opened) -> None:
     vault, engine = tmp_path / "vault", opened(old)
     backup(old, engine, vault, with_bytes=False)
-    assert not (vault / "blobs").exists()
+    assert list((vault / "blobs").iterdir()) == []
     lost = next(old.archive_folder.rglob("*.dcm"))
     lost.unlink()
     moved = Settings(home=old.home_folder, database_url=SecretStr(f"sqlite:///{tmp_path}/empty.sqlite"))
@@ -157,15 +158,19 @@ def test_a_damaged_backup_is_refused_before_the_database_is_touched(
         assert connection.execute(select(users)).all() == []
 
 
+def forge(snapshot: Path, name: str, change: Callable[[list[str]], list[str]]) -> None:
+    """Change a part of a snapshot as somebody would who also corrects its hash."""
+    lines = change(gzip.decompress((snapshot / name).read_bytes()).decode().splitlines())
+    (snapshot / name).write_bytes(gzip.compress("\n".join(lines).encode()))
+    key = f"{name.removesuffix('.gz')}_sha256"
+    document = json.loads((snapshot / "manifest.json").read_text()) | {key: sha256_file(snapshot / name)}
+    (snapshot / "manifest.json").write_text(json.dumps(document))
+
+
 def test_a_path_that_leaves_its_folder_is_refused(old: Settings, homes: Homes, tmp_path: Path, opened: Opened) -> None:
     vault, new = tmp_path / "vault", homes("new")
     backup(old, opened(old), vault)
-    snapshot = Vault(vault).chosen(None)
-    lines = gzip.decompress((snapshot / "files.gz").read_bytes()).decode().splitlines()
-    lines[0] = lines[0].replace('"path":"', '"path":"../../', 1)
-    (snapshot / "files.gz").write_bytes(gzip.compress("\n".join(lines).encode()))
-    document = json.loads((snapshot / "manifest.json").read_text()) | {"files_sha256": sha256_file(snapshot / "files.gz")}
-    (snapshot / "manifest.json").write_text(json.dumps(document))
+    forge(Vault(vault).chosen(None), "files.gz", lambda lines: [lines[0].replace('"path":"', '"path":"../../', 1), *lines[1:]])
     with pytest.raises(InvalidInput, match="outside its folders"):
         restore(new, opened(new), vault)
     assert not (tmp_path / "x").exists()
@@ -174,6 +179,94 @@ def test_a_path_that_leaves_its_folder_is_refused(old: Settings, homes: Homes, t
 def test_the_backup_folder_may_not_lie_where_it_would_back_up_itself(old: Settings, tmp_path: Path, opened: Opened) -> None:
     with pytest.raises(InvalidInput, match="inside the archive folder"):
         backup(old, opened(old), old.archive_folder / "backup")
+
+
+def test_keys_that_catalog_and_gateway_have_for_themselves_on_the_volume_of_the_chart_are_kept_too(
+    old: Settings, homes: Homes, tmp_path: Path
+) -> None:
+    own = old.home_folder / "gateway-secrets" / "gateway.key"
+    own.parent.mkdir()
+    own.write_text("identity")
+    taken = result(fairlead(old, "backup", tmp_path / "vault", "--keys", tmp_path / "safe", "--json"))
+    kept = tmp_path / "safe" / "gateway-secrets" / "gateway.key"
+    assert (taken["keys"], kept.read_text(), kept.stat().st_mode & 0o077) == (2, "identity", 0)
+    new = homes("new")
+    assert result(fairlead(new, "restore", tmp_path / "vault", "--keys", tmp_path / "safe", "--json"))["keys"] == 2
+    assert (new.home_folder / "gateway-secrets" / "gateway.key").read_text() == "identity"
+
+
+def test_nobody_but_its_owner_reads_a_backup_also_in_a_folder_that_is_open_to_all(old: Settings, tmp_path: Path, opened: Opened) -> None:
+    vault = tmp_path / "vault"
+    vault.mkdir(mode=0o755)
+    backup(old, opened(old), vault)
+    assert [folder.stat().st_mode & 0o077 for folder in (vault / "blobs", vault / "snapshots")] == [0, 0]
+
+
+def test_lists_of_names_never_push_out_the_last_snapshot_that_holds_bytes(
+    old: Settings, homes: Homes, tmp_path: Path, opened: Opened
+) -> None:
+    vault, engine = tmp_path / "vault", opened(old)
+    whole = backup(old, engine, vault).snapshot
+    lists = [backup(old, engine, vault, with_bytes=False, keep=1).snapshot for _ in range(2)]
+    assert Vault(vault).names() == [whole, lists[-1]]
+    new = homes("new")
+    restore(new, opened(new), vault, snapshot=whole)
+    assert bytes_of(new) == bytes_of(old)
+
+
+def test_an_empty_home_does_not_drive_out_the_good_snapshots(old: Settings, homes: Homes, tmp_path: Path, opened: Opened) -> None:
+    """A volume that was not mounted must not cost the backups of the days before."""
+    vault, bare = tmp_path / "vault", homes("bare")
+    good = backup(old, opened(old), vault).snapshot
+    engine = opened(bare)
+    for _ in range(2):
+        with pytest.raises(Conflict, match="none deleted"):
+            backup(bare, engine, vault, keep=1)
+    assert Vault(vault).names() == [good]
+
+
+def test_as_many_rows_of_another_installation_are_not_taken_for_a_restore_that_has_ended(
+    old: Settings, homes: Homes, tmp_path: Path, opened: Opened
+) -> None:
+    vault, one, other = tmp_path / "vault", homes("one"), homes("other")
+    for settings, name in ((one, "ada@example.org"), (other, "eve@example.org")):
+        Accounts(settings, opened(settings)).add(name, "a long password")
+    backup(one, opened(one), vault)
+    with pytest.raises(Conflict, match="not empty"):
+        restore(other, opened(other), vault)
+
+
+@pytest.mark.parametrize(
+    "change", [{"sha256": "../../../etc/passwd"}, {"path": ""}, {"path": "."}, {"path": "a\0b"}, {"size": -1}, {"root": "etc"}]
+)
+def test_a_line_that_was_written_by_somebody_else_is_refused(
+    old: Settings, homes: Homes, tmp_path: Path, opened: Opened, change: dict[str, object]
+) -> None:
+    vault, new = tmp_path / "vault", homes("new")
+    backup(old, opened(old), vault)
+    forge(Vault(vault).chosen(None), "files.gz", lambda lines: [json.dumps(json.loads(lines[0]) | change), *lines[1:]])
+    with pytest.raises(InvalidInput, match=r"no file|outside its folders"):
+        restore(new, opened(new), vault)
+    assert bytes_of(new) == {}
+
+
+def test_rows_of_a_table_that_does_not_exist_are_refused(old: Settings, homes: Homes, tmp_path: Path, opened: Opened) -> None:
+    vault, new = tmp_path / "vault", homes("new")
+    backup(old, opened(old), vault)
+    forge(Vault(vault).chosen(None), "tables.gz", lambda lines: ['{"table":"sqlite_master","columns":[]}', *lines])
+    with pytest.raises(InvalidInput, match="its schema has not"):
+        restore(new, opened(new), vault)
+
+
+def test_a_backup_sees_one_moment_while_others_write(old: Settings, opened: Opened) -> None:
+    """What is committed between the first table and the last is in none of them."""
+    engine, writer = opened(old), opened(old)
+    with one_moment(engine) as connection:
+        before = connection.execute(select(users.c.email)).all()
+        Accounts(old, writer).add("late@example.org", "a long password")
+        assert connection.execute(select(users.c.email)).all() == before
+    with one_moment(engine) as connection:
+        assert len(connection.execute(select(users.c.email)).all()) == len(before) + 1
 
 
 def test_keys_may_not_lie_inside_the_backup(old: Settings, tmp_path: Path) -> None:

@@ -170,6 +170,9 @@ def test_long_running_containers_have_three_probes_on_ports_they_declare(objects
         if name.split("/")[0] not in {"StatefulSet", "Deployment"}:
             continue
         for container in pod["containers"]:
+            if "ports" not in container:  # it listens to nobody: nothing to ask it
+                assert container["args"] == ["gateway", "pull"]
+                continue
             declared = {port["name"] for port in container["ports"]}
             for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
                 action = container[probe]
@@ -187,7 +190,7 @@ def test_services_find_pods_and_ports_that_exist(objects: Rendered) -> None:
         selector = service["spec"]["selector"].items()
         served = [template for template in workloads if selector <= template["metadata"]["labels"].items()]
         assert len(served) == 1, service["metadata"]["name"]
-        names = {port["name"] for container in served[0]["spec"]["containers"] for port in container["ports"]}
+        names = {port["name"] for container in served[0]["spec"]["containers"] for port in container.get("ports", [])}
         assert {port["targetPort"] for port in service["spec"]["ports"]} <= names
 
 
@@ -316,10 +319,111 @@ def test_ingress_and_route_lead_to_the_catalog_service(render: Render) -> None:
     assert route["rules"][0]["backendRefs"] == [{"name": "x-fairlead-catalog", "port": 80}]
 
 
-def test_a_disruption_budget_appears_only_where_two_pods_run(render: Render) -> None:
+def test_a_disruption_budget_appears_only_where_two_pods_run_on_several_cluster_nodes(render: Render) -> None:
+    """On one cluster node it would hold the last pod there for ever, because its replacement may run nowhere else."""
     two = {"catalog": {"replicas": 2}, "database": {"existingSecret": "db"}}
-    assert "PodDisruptionBudget" not in {document["kind"] for document in render()}
-    assert "PodDisruptionBudget" in {document["kind"] for document in render(values=two)}
+    shared = two | {"storage": {"accessMode": "ReadWriteMany"}}
+    has = [any(document["kind"] == "PodDisruptionBudget" for document in render(values=values)) for values in ({}, two, shared)]
+    assert has == [False, False, True]
+
+
+@pytest.mark.parametrize(
+    ("web", "probe"), [(True, {"httpGet": {"path": "/healthz", "port": "web"}}), (False, {"tcpSocket": {"port": "dicom"}})]
+)
+def test_with_dicom_tls_no_probe_speaks_plain_dicom_to_the_node(render: Render, web: bool, probe: dict[str, Any]) -> None:
+    """A plain C-ECHO to a TLS port fails for ever, and the pod would be restarted again and again."""
+    values = {"node": {"tls": {"existingSecret": "tls"}, "web": {"enabled": web, "existingSecret": "stow"}}}
+    objects = render(values=values)
+    container = one(objects, "StatefulSet", "x-fairlead-node")["spec"]["template"]["spec"]["containers"][0]
+    assert probe.items() <= container["livenessProbe"].items()
+    assert "echoscu" not in str(container)
+    tested = next(each for each in one(objects, "Pod", "x-fairlead-test")["spec"]["containers"] if each["name"] == "node")
+    assert "pynetdicom" not in tested["command"][-1]
+
+
+def egress(objects: Rendered, name: str) -> list[tuple[list[dict[str, Any]], set[int]]]:
+    """Return (peers, ports) of the rules of an outgoing policy."""
+    rules = one(objects, "NetworkPolicy", name)["spec"]["egress"]
+    return [(rule["to"], {port["port"] for port in rule["ports"]}) for rule in rules]
+
+
+def test_names_are_asked_where_the_platform_answers_them(render: Render) -> None:
+    ours, openshift = render(), render(FAIRLEAD, FAIRLEAD / "ci" / "openshift-values.yaml")
+    namespace = lambda name: [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": name}}}]  # noqa: E731
+    assert egress(ours, "x-fairlead-egress") == [(namespace("kube-system"), {53})]
+    assert egress(openshift, "x-fairlead-egress") == [(namespace("openshift-dns"), {5353})]
+    local = egress(render(FAIRLEAD, FAIRLEAD / "ci" / "gateway-values.yaml"), "x-fairlead-egress")[0]
+    assert local[0] == [*namespace("kube-system"), {"ipBlock": {"cidr": "169.254.20.10/32"}}]
+
+
+def test_a_database_inside_the_cluster_is_reached_by_labels_because_its_address_is_not_its_own(render: Render) -> None:
+    rules = egress(render(FAIRLEAD, FAIRLEAD / "ci" / "gateway-values.yaml"), "x-fairlead-egress")[1:]
+    inside = {
+        "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "search"}},
+        "podSelector": {"matchLabels": {"app.kubernetes.io/name": "opensearch"}},
+    }
+    assert rules == [([inside], {9200}), ([{"ipBlock": {"cidr": "192.0.2.20/32"}}], {443})]
+
+
+def test_the_node_may_call_its_peers_and_knows_them(render: Render, tmp_path: Path) -> None:
+    """Storage commitments are reported on a connection that the node opens."""
+    from fairlead.receive import load_routes
+
+    objects = render(FAIRLEAD, FAIRLEAD / "ci" / "gateway-values.yaml")
+    assert egress(objects, "x-fairlead-peers") == [
+        ([{"ipBlock": {"cidr": "10.20.40.7/32"}}], {104}),
+        ([{"ipBlock": {"cidr": "fd00:20::7/128"}}], {2762}),
+    ]
+    (tmp_path / "routes.yaml").write_text(one(objects, "ConfigMap", "x-fairlead-config")["data"]["routes.yaml"])
+    peer = load_routes(tmp_path / "routes.yaml").peer("TEACHING")
+    assert peer is not None
+    assert (peer.host, peer.port, peer.tls) == ("fd00:20::7", 2762, True)
+
+
+def test_a_peer_in_the_values_has_the_words_of_the_programs_own_table() -> None:
+    from fairlead.receive.routes import Peer
+
+    item = yaml.safe_load((FAIRLEAD / "values.schema.json").read_text())["properties"]["peers"]["items"]
+    assert set(item["properties"]) == set(Peer.model_fields)
+    assert set(item["required"]) == {name for name, field in Peer.model_fields.items() if field.is_required()}
+
+
+def test_whatever_may_make_the_volume_first_runs_where_the_node_may_run(render: Render) -> None:
+    """A volume is made on the cluster node of the first pod that uses it; the migrations Job may be that pod."""
+    place = {"nodeSelector": {"storage": "yes"}, "tolerations": [{"key": "imaging", "operator": "Exists"}]}
+    placed = [pod for name, pod in pods(render(values={"node": place})) if not name.endswith("-catalog")]
+    assert len(placed) == 3
+    assert all(pod["nodeSelector"] == place["nodeSelector"] and pod["tolerations"] == place["tolerations"] for pod in placed)
+
+
+def test_a_finished_migration_stays_unless_a_time_is_given_because_git_ops_would_make_it_again(render: Render) -> None:
+    def job(**values: Any) -> dict[str, Any]:
+        found: dict[str, Any] = next(document for document in render(values=values) if document["kind"] == "Job")["spec"]
+        return found
+
+    assert "ttlSecondsAfterFinished" not in job()
+    assert job(migrations={"ttlSecondsAfterFinished": 60})["ttlSecondsAfterFinished"] == 60
+
+
+def test_a_mailbox_is_emptied_by_a_container_beside_the_gateway(render: Render) -> None:
+    objects = render(FAIRLEAD, FAIRLEAD / "ci" / "gateway-values.yaml")
+    gateway, pull = one(objects, "Deployment", "x-fairlead-gateway")["spec"]["template"]["spec"]["containers"]
+    assert (gateway["args"], pull["args"]) == (["gateway"], ["gateway", "pull"])
+    assert (gateway["volumeMounts"], gateway["env"]) == (pull["volumeMounts"], pull["env"])
+    without = render(FAIRLEAD, FAIRLEAD / "ci" / "gateway-values.yaml", values={"settings": {"gateway": {"mailbox": ""}}})
+    assert len(one(without, "Deployment", "x-fairlead-gateway")["spec"]["template"]["spec"]["containers"]) == 1
+
+
+def test_the_authority_of_a_private_search_server_is_mounted_where_the_settings_say(render: Render, tmp_path: Path) -> None:
+    objects = render(FAIRLEAD, FAIRLEAD / "ci" / "gateway-values.yaml")
+    (tmp_path / "fairlead.yaml").write_text(one(objects, "ConfigMap", "x-fairlead-config")["data"]["fairlead.yaml"])
+    ca_file = load_settings(tmp_path / "fairlead.yaml").index.ca_file
+    readers = [pod for name, pod in pods(objects) if not name.endswith("-catalog")]
+    for pod in readers:
+        (volume,) = [volume for volume in pod["volumes"] if volume.get("secret", {}).get("secretName") == "fairlead-search-ca"]
+        for container in pod["containers"]:
+            (mount,) = [mount for mount in container["volumeMounts"] if mount["name"] == volume["name"]]
+            assert f"{mount['mountPath']}/ca.crt" == str(ca_file)
 
 
 def test_the_platform_may_choose_the_user(render: Render) -> None:

@@ -69,9 +69,28 @@ def test_alerts_speak_of_their_own_namespace_and_their_brackets_close(watched: R
             assert rule["expr"].count(opening) == rule["expr"].count(closing)
 
 
+def test_no_alert_waits_for_what_nobody_shows(render: Render) -> None:
+    """absent() of a metric that is never shown is an alarm that never ends."""
+    on = {"prometheusRule": {"enabled": True}}
+    without_web = {name for rule in rules(render(values=on)) for name in named(rule["expr"])}
+    assert {name.split("_")[1] for name in without_web} == {"catalog"}
+    web = {"node": {"web": {"enabled": True, "existingSecret": "t"}}, "catalog": {"enabled": False}}
+    assert {name.split("_")[1] for rule in rules(render(values=on | web)) for name in named(rule["expr"])} == {"node", "exports"}
+
+
+def test_the_gateway_is_scraped_unless_only_hubs_with_certificates_may_ask(render: Render) -> None:
+    def monitors(**tls: object) -> list[str]:
+        given = {"gateway": {"tls": tls}}
+        return [each["metadata"]["name"] for each in render(FAIRLEAD, GATEWAY, values=given) if each["kind"] == "ServiceMonitor"]
+
+    assert "x-fairlead-gateway" in monitors(mutual=False)
+    assert "x-fairlead-gateway" not in monitors(mutual=True)
+
+
 def test_thresholds_are_values(render: Render) -> None:
     given = {"prometheusRule": {"enabled": True, "queueAgeSeconds": 60, "diskFreeBytes": 1, "quarantine": 7, "catalogErrorShare": 0.5}}
-    found = {rule["alert"]: rule["expr"] for rule in rules(render(values=given))}
+    web = {"node": {"web": {"enabled": True, "existingSecret": "t"}}}
+    found = {rule["alert"]: rule["expr"] for rule in rules(render(values=given | web))}
     assert found["FairleadQueueOld"].endswith("> 60")
     assert found["FairleadDiskLow"].endswith("< 1")
     assert "> 7 or" in found["FairleadQuarantineGrows"]

@@ -48,6 +48,33 @@ REFUSED: list[tuple[str, dict[str, Any], str]] = [
     ("a size that is no quantity", {"storage": {"size": "lots"}}, "storage.size"),
     ("ingress and route together", {"catalog": {"ingress": {"enabled": True}, "httpRoute": {"enabled": True}}}, "exclude each other"),
     ("an ingress without a host", {"catalog": {"ingress": {"enabled": True}}}, "catalog.ingress.host is empty"),
+    (
+        "an ingress for another host",
+        {"catalog": {"baseUrl": "https://a.example.org", "ingress": {"enabled": True, "host": "b.example.org"}}},
+        "catalog.ingress.host is b.example.org, but catalog.baseUrl leads to a.example.org",
+    ),
+    (
+        "a route for another host",
+        {
+            "catalog": {
+                "baseUrl": "https://a.example.org",
+                "httpRoute": {"enabled": True, "parentRefs": [{"name": "g"}], "hostnames": ["b.example.org"]},
+            }
+        },
+        "catalog.httpRoute.hostnames lack a.example.org",
+    ),
+    (
+        "a budget that blocks every drain",
+        {
+            "database": {"existingSecret": "db"},
+            "storage": {"accessMode": "ReadWriteMany"},
+            "catalog": {"replicas": 2, "podDisruptionBudget": {"minAvailable": 2}},
+        },
+        "no cluster node could be drained",
+    ),
+    ("an egress inside and outside", {"networkPolicy": {"egress": [{"cidr": "10.0.0.0/8", "namespace": "db", "ports": [1]}]}}, "egress.0"),
+    ("an egress to nowhere", {"networkPolicy": {"egress": [{"ports": [1]}]}}, "networkPolicy.egress.0"),
+    ("a peer without a port", {"peers": [{"ae_title": "PACS", "host": "10.0.0.1"}]}, "port is required"),
     ("a route without a gateway", {"catalog": {"httpRoute": {"enabled": True}}}, "parentRefs is empty"),
     ("a password in the values", {"database": {"password": "x"}}, "password is not allowed"),
     ("OpenSearch without its secret", {"index": {"backend": "opensearch"}}, "needs index.existingSecret"),

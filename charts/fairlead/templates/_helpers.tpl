@@ -55,6 +55,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- end }}{{- end -}}
 {{- $index := dict "backend" .Values.index.backend "name" .Values.index.name -}}
 {{- if eq .Values.index.backend "opensearch" }}{{- $index = merge $index (dict "url" .Values.index.url "user" .Values.index.user) -}}{{- end -}}
+{{- if .Values.index.caSecret }}{{- $_ := set $index "ca_file" "/etc/fairlead-index/ca.crt" -}}{{- end -}}
 {{- $decided := dict "home" "/var/lib/fairlead" "node" $node "catalog" $catalog "index" $index -}}
 {{- if .Values.gateway.enabled }}{{- $_ := set $decided "gateway" $gateway -}}{{- end -}}
 {{- if not .Values.database.existingSecret }}{{- $_ := set $decided "database_url" "sqlite:////var/lib/fairlead/database/fairlead.sqlite" -}}{{- end -}}
@@ -66,7 +67,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{/* The route table: the probe from inside the pod, then what the administrator listed. */}}
 {{- define "fairlead.routes" -}}
 {{- $probe := dict "name" "liveness probe" "project" (default "default" .Values.settings.project) "center" (default "local" .Values.settings.center) "calling_ae" (list .Values.node.probeAs) "from_networks" (list "127.0.0.1/32") -}}
-{{- dict "routes" (prepend .Values.routes $probe) | toYaml -}}
+{{- dict "routes" (prepend .Values.routes $probe) "peers" .Values.peers | toYaml -}}
 {{- end }}
 
 {{/* Networks that may reach the DICOM port, each once. */}}
@@ -145,6 +146,9 @@ volumeMounts:
   {{- if .Values.node.tls.existingSecret }}
   - {name: tls, mountPath: /etc/fairlead-tls, readOnly: true}
   {{- end }}
+  {{- if .Values.index.caSecret }}
+  - {name: index-ca, mountPath: /etc/fairlead-index, readOnly: true}
+  {{- end }}
 {{- end }}
 
 {{- define "fairlead.volumes" -}}
@@ -156,6 +160,15 @@ volumeMounts:
 {{- if .Values.node.tls.existingSecret }}
 - name: tls
   secret: {secretName: {{ .Values.node.tls.existingSecret }}, defaultMode: 0440}
+{{- end }}
+{{ include "fairlead.indexCa" . }}
+{{- end }}
+
+{{/* Only the certificate: who made the secret may have put the authority's key beside it. */}}
+{{- define "fairlead.indexCa" -}}
+{{- with .Values.index.caSecret }}
+- name: index-ca
+  secret: {secretName: {{ . }}, defaultMode: 0440, items: [{key: ca.crt, path: ca.crt}]}
 {{- end }}
 {{- end }}
 
@@ -208,6 +221,20 @@ podAffinity:
 {{- end }}
 {{- end }}
 
+{{/* Where the migrations Job and the test pod run: where the first volume of a release is made, the node must be able to follow. */}}
+{{- define "fairlead.place" -}}
+{{- $like := ternary .Values.node .Values.catalog .Values.node.enabled -}}
+{{- with $like.nodeSelector }}
+nodeSelector: {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with $like.tolerations }}
+tolerations: {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with include "fairlead.together" . | trim }}
+affinity: {{- . | nindent 2 }}
+{{- end }}
+{{- end }}
+
 {{/* Rules between values that a schema can't say well; every message tells what to do. */}}
 {{- define "fairlead.validate" -}}
 {{- $v := .Values -}}
@@ -223,6 +250,16 @@ podAffinity:
 {{- end -}}
 {{- if and $v.catalog.ingress.enabled (not $v.catalog.ingress.host) -}}
 {{- fail "catalog.ingress.host is empty. Set it to the host of catalog.baseUrl." -}}
+{{- end -}}
+{{- $host := (urlParse $v.catalog.baseUrl).host | splitList ":" | first -}}
+{{- if and $v.catalog.ingress.enabled (ne $v.catalog.ingress.host $host) -}}
+{{- fail (printf "catalog.ingress.host is %s, but catalog.baseUrl leads to %s: every IRI would be unreachable. Make them the same." $v.catalog.ingress.host $host) -}}
+{{- end -}}
+{{- if and $v.catalog.httpRoute.enabled $v.catalog.httpRoute.hostnames (not (has $host $v.catalog.httpRoute.hostnames)) (not (regexMatch "\\*\\." (join " " $v.catalog.httpRoute.hostnames))) -}}
+{{- fail (printf "catalog.httpRoute.hostnames lack %s, the host of catalog.baseUrl: every IRI would be unreachable. Add it." $host) -}}
+{{- end -}}
+{{- if and (eq (include "fairlead.budget" .) "yes") (ge (int $v.catalog.podDisruptionBudget.minAvailable) (int (include "fairlead.fewest" .))) -}}
+{{- fail "catalog.podDisruptionBudget.minAvailable is not below the number of pods: no cluster node could be drained. Lower it." -}}
 {{- end -}}
 {{- if and $v.catalog.httpRoute.enabled (not $v.catalog.httpRoute.parentRefs) -}}
 {{- fail "catalog.httpRoute.parentRefs is empty. Name the Gateway to attach to." -}}
@@ -262,4 +299,17 @@ podAffinity:
 {{- if and (eq $v.index.backend "opensearch") (not $v.index.existingSecret) -}}
 {{- fail "index.backend=opensearch needs index.existingSecret: the secret that holds the password of index.user." -}}
 {{- end -}}
+{{- end }}
+
+{{/* How many catalog pods run at least. */}}
+{{- define "fairlead.fewest" -}}
+{{- ternary .Values.catalog.autoscaling.minReplicas .Values.catalog.replicas .Values.catalog.autoscaling.enabled | int -}}
+{{- end }}
+
+{{/*
+"yes" when a disruption budget helps. On a ReadWriteOnce volume the replacement of an evicted pod must run on the cluster node that is
+being drained: it never becomes ready, and a budget would hold the last pod there for ever.
+*/}}
+{{- define "fairlead.budget" -}}
+{{- if and .Values.catalog.enabled .Values.catalog.podDisruptionBudget.enabled (eq .Values.storage.accessMode "ReadWriteMany") (gt (int (include "fairlead.fewest" .)) 1) -}}yes{{- end -}}
 {{- end }}

@@ -9,6 +9,7 @@ from fairlead.errors import Conflict, InvalidInput
 from fairlead.files import private_file, usable_folder
 from fairlead.settings import Settings
 
+OF_THE_CHART: Final = ("catalog-secrets", "gateway-secrets")
 KEYS_NOTE: Final = "Project keys are not in this backup; keep them apart (--keys FOLDER, or the Kubernetes secret they come from)."
 
 
@@ -22,12 +23,19 @@ def copy_keys(settings: Settings, target: Path, *, backup_folder: Path) -> int:
     """
     if target.resolve() == backup_folder.resolve() or backup_folder.resolve() in target.resolve().parents:
         raise InvalidInput("Keys must not lie inside the backup.", remedy="Name another folder, best on another disk.")
-    return _copy(settings.secrets_folder, target)
+    return sum(_copy(source, target / name) for name, source in _sources(settings).items())
 
 
 def return_keys(settings: Settings, source: Path) -> int:
     """Copy every key file back and return how many there are; raise Conflict when another key is there."""
-    return _copy(source, settings.secrets_folder)
+    names = ["", *(name for name in OF_THE_CHART if (source / name).is_dir())]
+    return sum(_copy(source / name, settings.home_folder / name if name else settings.secrets_folder) for name in names)
+
+
+def _sources(settings: Settings) -> dict[str, Path]:
+    """Return the folders of keys by their names in the copy; the Helm chart gives catalog and gateway one each on the volume."""
+    own = (settings.home_folder / name for name in OF_THE_CHART)
+    return {"": settings.secrets_folder} | {folder.name: folder for folder in own if folder.is_dir()}
 
 
 def _copy(source: Path, target: Path) -> int:

@@ -20,12 +20,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
-from typing import IO, Final
+from typing import IO, Annotated, Final
 
-from pydantic import ValidationError
+from pydantic import Field, StringConstraints, ValidationError
 
 from fairlead.errors import CheckFailed, Conflict, InvalidInput, NotFound, UnsupportedInput
-from fairlead.files import BLOCK_BYTES, atomic_write, sha256_file, storage_errors, usable_folder, write_text
+from fairlead.files import BLOCK_BYTES, atomic_write, sha256_file, storage_errors, sync_folder, usable_folder, write_text
 from fairlead.records import Record
 
 FORMAT: Final = 1
@@ -55,10 +55,11 @@ class FileLine(Record):
     """One file of a snapshot."""
 
     root: str
-    path: str
-    size: int
+    path: Annotated[str, StringConstraints(min_length=1, pattern=r"^[^\x00]*$")]
+    size: Annotated[int, Field(ge=0)]
     changed_ns: int
-    sha256: str
+    sha256: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+    """Also the name of its bytes in the backup."""
 
 
 class Vault:
@@ -68,11 +69,13 @@ class Vault:
         self.folder = folder
         self.blobs = folder / "blobs"
         self.snapshots = folder / "snapshots"
+        self._touched: set[Path] = set()
 
     @contextmanager
     def locked(self) -> Iterator[None]:
         """Make the folder and keep other backups out of it; raise Conflict when one runs."""
-        usable_folder(self.folder, "backup folder", mode=0o700)
+        for made in (self.folder, self.blobs, self.snapshots):  # patients' images: also where the folder itself is open to all
+            usable_folder(made, "backup folder", mode=0o700)
         with (self.folder / ".lock").open("w") as handle:
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -117,7 +120,9 @@ class Vault:
         return found
 
     def finish(self, snapshot: Path, manifest: Manifest) -> None:
-        """Write the manifest: from now on the snapshot exists."""
+        """Write the manifest: from now on the snapshot exists, and what it names survives a power cut."""
+        for touched in self._touched:
+            sync_folder(touched)
         write_text(snapshot / MANIFEST, manifest.model_dump_json(indent=1) + "\n")
 
     def blob(self, sha256: str) -> Path:
@@ -138,11 +143,22 @@ class Vault:
         with storage_errors("a blob"):
             target.parent.mkdir(exist_ok=True)
             part.replace(target)
+        self._touched |= {target.parent, self.blobs}
         return digest, size, new
 
+    def _has_bytes(self, name: str) -> bool:
+        """Tell whether a snapshot holds bytes; one whose manifest can't be read is not a list of names, and is not preferred to one."""
+        with suppress(ValidationError):
+            return Manifest.model_validate_json((self.snapshots / name / MANIFEST).read_bytes()).with_bytes
+        return False
+
     def prune(self, keep: int) -> int:
-        """Delete all snapshots but the newest ``keep``, unfinished ones, and blobs that no kept one lists; return how many blobs went."""
-        kept = set(self.names()[-keep:])
+        """Delete all snapshots but the newest ``keep``, unfinished ones, and blobs that no kept one lists; return how many blobs went.
+
+        Snapshots with bytes and those without are counted apart: many lists of names never push out the last one that can be restored.
+        """
+        names = {name: self._has_bytes(name) for name in self.names()}
+        kept = {name for kind in (True, False) for name in [each for each, has in names.items() if has is kind][-keep:]}
         for snapshot in self.snapshots.iterdir():
             if snapshot.name not in kept:
                 (snapshot / MANIFEST).unlink(missing_ok=True)  # first, so that it stops being one
@@ -157,10 +173,13 @@ class Vault:
 
 
 def file_lines(snapshot: Path) -> Iterator[FileLine]:
-    """Yield the files of a snapshot, ordered by root and path."""
+    """Yield the files of a snapshot, ordered by root and path; raise InvalidInput for a line that is none."""
     with gzip.open(snapshot / FILES, "rt", encoding="utf-8") as lines:
         for line in lines:
-            yield FileLine.model_validate_json(line)
+            try:
+                yield FileLine.model_validate_json(line)
+            except ValidationError as error:
+                raise InvalidInput("The backup lists something that is no file.", remedy="Do not use this backup.") from error
 
 
 @contextmanager

@@ -51,12 +51,13 @@ def restore(
     began, vault = time.monotonic(), Vault(folder.resolve())
     chosen = vault.chosen(snapshot)
     manifest = vault.manifest(chosen)
-    to_load = prepare(engine, manifest.revision, manifest.tables)
+    moved = (manifest.watch_folder, str(settings.watch_folder))
+    to_load = prepare(engine, chosen, revision=manifest.revision, moved=moved)
     files = _Files(vault, manifest, roots(settings))
     for line in tracked(file_lines(chosen), "restore files", progress or Silent(), total=manifest.files):
         files.bring(line)
     if to_load:
-        load(engine, chosen, moved=(manifest.watch_folder, str(settings.watch_folder)))
+        load(engine, chosen, moved=moved)
     return RestoreReport(
         snapshot=chosen.name,
         tables=manifest.tables,
@@ -91,7 +92,7 @@ class _Files:
 
     def _target(self, line: FileLine) -> Path:
         path = PurePosixPath(line.path)
-        if line.root not in self._folders or path.is_absolute() or ".." in path.parts:
+        if line.root not in self._folders or path.is_absolute() or ".." in path.parts or not path.parts:
             raise InvalidInput("The backup lists a path outside its folders.", remedy="Do not use this backup.")
         return self._folders[line.root] / path
 

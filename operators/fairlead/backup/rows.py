@@ -11,7 +11,7 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from itertools import batched
+from itertools import batched, zip_longest
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,7 +19,7 @@ from sqlalchemy import Column, Connection, DateTime, Engine, Integer, LargeBinar
 
 from fairlead.backup.manifest import TABLES, as_line, gzip_lines
 from fairlead.database import database_errors, upgrade
-from fairlead.errors import Conflict, UnsupportedInput
+from fairlead.errors import Conflict, InvalidInput, UnsupportedInput
 
 REVISIONS: Final = "alembic_version"
 BATCH: Final = 500
@@ -80,7 +80,7 @@ def _decoded(column: Column[Any], value: Any) -> Any:
     return base64.b64decode(value) if isinstance(column.type, LargeBinary) else value
 
 
-def prepare(engine: Engine, revision: str, expected: dict[str, int]) -> bool:
+def prepare(engine: Engine, snapshot: Path, *, revision: str, moved: tuple[str, str]) -> bool:
     """Bring an empty database to the schema of the snapshot; return False when the snapshot's rows are there already.
 
     Raises
@@ -89,10 +89,10 @@ def prepare(engine: Engine, revision: str, expected: dict[str, int]) -> bool:
     UnsupportedInput : the snapshot is of a newer program.
     """
     with database_errors(), engine.connect() as connection:
-        present, counts = revision_of(connection), _counts(connection)
-    if any(counts.values()):
-        if {name: counts.get(name, 0) for name in expected} == expected:
+        present, filled = revision_of(connection), _has_rows(connection)
+        if filled and _holds(connection, snapshot, moved):
             return False
+    if filled:
         raise Conflict("The database is not empty.", remedy="Restore into an empty home and an empty database; nothing was changed.")
     if present is None:
         _upgrade_to(engine, revision)
@@ -103,8 +103,26 @@ def prepare(engine: Engine, revision: str, expected: dict[str, int]) -> bool:
     return True
 
 
-def _counts(connection: Connection) -> dict[str, int]:
-    return {table.name: connection.execute(select(func.count()).select_from(table)).scalar_one() for table in tables_of(connection)}
+def _has_rows(connection: Connection) -> bool:
+    return any(connection.execute(select(table).limit(1)).first() is not None for table in tables_of(connection))
+
+
+def _holds(connection: Connection, snapshot: Path, moved: tuple[str, str]) -> bool:
+    """Tell whether the database holds exactly the rows of the snapshot; as many others are not enough."""
+    tables = {table.name: table for table in tables_of(connection)}
+    for table, rows in _rows(snapshot, tables):
+        names = list(table.columns.keys())
+        query = select(table).order_by(*table.primary_key.columns)
+        found = connection.execution_options(stream_results=True, yield_per=BATCH).execute(query)
+        for row, present in zip_longest(rows, found):
+            if row is None or present is None:
+                return False
+            wanted = _placed(table, row, moved)
+            if any(
+                _encoded(table.columns[name], present[names.index(name)]) != _encoded(table.columns[name], wanted[name]) for name in wanted
+            ):
+                return False
+    return True
 
 
 def _upgrade_to(engine: Engine, revision: str) -> None:
@@ -139,8 +157,11 @@ def _rows(snapshot: Path, tables: dict[str, Table]) -> Iterator[tuple[Table, Ite
         head = next(lines, None)
         while head is not None:
             declared = json.loads(head)
-            table, following = tables[declared["table"]], _Following(lines)
-            columns = [table.columns[name] for name in declared["columns"]]
+            try:
+                table, following = tables[declared["table"]], _Following(lines)
+                columns = [table.columns[name] for name in declared["columns"]]
+            except KeyError as error:
+                raise InvalidInput("The backup holds rows of a table that its schema has not.", remedy="Do not use this backup.") from error
             yield table, ({c.name: _decoded(c, value) for c, value in zip(columns, row, strict=True)} for row in following)
             head = following.head
 

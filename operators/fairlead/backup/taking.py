@@ -15,7 +15,7 @@ from fairlead import __version__
 from fairlead.backup.manifest import FILES, FORMAT, TABLES, FileLine, Manifest, Vault, as_line, file_lines, gzip_lines, remove_unfinished
 from fairlead.backup.rows import dump, one_moment, revision_of
 from fairlead.database import utc_now
-from fairlead.errors import InvalidInput
+from fairlead.errors import Conflict, InvalidInput
 from fairlead.files import sha256_file
 from fairlead.progress import Progress, Silent
 from fairlead.records import Record
@@ -59,7 +59,7 @@ def backup(
     Raises
     ------
     InvalidInput : the folder lies inside one that is backed up.
-    Conflict : another backup is being written there.
+    Conflict : another backup is being written there, or nothing was found where there was something before.
     """
     began, vault = time.monotonic(), Vault(folder.resolve())
     _require_outside(vault.folder, settings)
@@ -71,6 +71,7 @@ def backup(
                 revision, tables = revision_of(connection), dump(connection, snapshot)
             files = _Files(vault, with_bytes=with_bytes, before=vault.snapshots / before[0] if before else None)
             files.write(snapshot, roots(settings), progress or Silent())
+            _require_content(vault, before, tables, files.count)
         except BaseException:
             remove_unfinished(snapshot)
             raise
@@ -97,6 +98,16 @@ def backup(
         copied=files.copied,
         pruned=pruned,
         seconds=round(time.monotonic() - began, 3),
+    )
+
+
+def _require_content(vault: Vault, before: list[str], tables: dict[str, int], files: int) -> None:
+    """Raise Conflict when this snapshot is empty and the one before was not: then it is the home that is missing, not the data."""
+    if files or any(tables.values()) or not before or not vault.manifest(vault.snapshots / before[0]).files:
+        return
+    raise Conflict(
+        "There is nothing to back up, but there was before; no snapshot was written and none deleted.",
+        remedy="Is the volume mounted, and are FAIRLEAD_HOME and FAIRLEAD_DATABASE_URL those of the installation?",
     )
 
 

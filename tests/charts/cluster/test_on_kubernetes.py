@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +12,11 @@ import yaml
 
 from charts.cluster.conftest import Cluster
 from charts.conftest import FAIRLEAD
+from guides import ADMIN
 
 pytestmark = [pytest.mark.charts, pytest.mark.slow]
 VARIANTS = sorted((FAIRLEAD / "ci").glob("*-values.yaml"))
+UPGRADE = ADMIN / "upgrade.md"
 WAIT = ("--wait", "--wait-for-jobs", "--timeout", "60s")
 ROUTE = {"name": "CT", "project": "trauma", "center": "north", "calling_ae": ["CT"], "from_networks": ["10.0.0.1/32"]}
 FORBIDDEN = (("get", "secrets"), ("list", "pods"), ("create", "pods"), ("create", "pods/exec"), ("get", "configmaps"), ("*", "*"))
@@ -125,9 +129,47 @@ def test_no_pod_carries_a_token(cluster: Cluster, installed: str) -> None:
     assert not [volume for volume in volumes if "projected" in volume]
 
 
-def test_the_disruption_budget_lets_one_catalog_pod_go(cluster: Cluster, installed: str) -> None:
-    (budget,) = cluster.get(installed, "poddisruptionbudgets")
+def test_the_disruption_budget_lets_one_catalog_pod_go(cluster: Cluster, tmp_path: Path) -> None:
+    namespace = cluster.namespace("shared")
+    cluster.kubectl("--namespace", namespace, "create", "secret", "generic", "db", "--from-literal=url=x")
+    shared = {"catalog": {"replicas": 2}, "database": {"existingSecret": "db"}, "storage": {"accessMode": "ReadWriteMany"}}
+    cluster.helm("install", "fl", FAIRLEAD, *given(tmp_path, **shared), *WAIT, namespace=namespace)
+    (budget,) = cluster.get(namespace, "poddisruptionbudgets")
     assert budget["status"]["disruptionsAllowed"] == 1
+
+
+def test_the_cluster_node_of_a_volume_for_one_can_be_drained(cluster: Cluster, installed: str) -> None:
+    """All pods are there, and none of them may run elsewhere: a budget would hold the last catalog pod for ever."""
+    node = next(pod["spec"]["nodeName"] for pod in cluster.get(installed, "pods") if pod["status"]["phase"] == "Running")
+    selector = ("--pod-selector", "app.kubernetes.io/name=fairlead,app.kubernetes.io/instance=fl", "--delete-emptydir-data")
+    try:
+        cluster.kubectl("drain", node, *selector, "--ignore-daemonsets", "--timeout", "40s")
+    finally:
+        cluster.kubectl("uncordon", node)
+    cluster.kubectl("--namespace", installed, "rollout", "status", "deployment/fl-fairlead-catalog", "--timeout", "60s")
+
+
+def test_the_job_that_makes_the_volume_runs_where_the_node_may_run(cluster: Cluster, tmp_path: Path) -> None:
+    namespace = cluster.namespace("placed")
+    names = sorted(node["metadata"]["name"] for node in cluster.get("default", "nodes"))
+    cluster.kubectl("label", "node", names[-1], "storage=yes")
+    place = {"nodeSelector": {"storage": "yes"}}
+    cluster.helm("install", "fl", FAIRLEAD, *given(tmp_path, node=place, catalog=place), *WAIT, namespace=namespace)
+    assert {pod["spec"]["nodeName"] for pod in cluster.get(namespace, "pods")} == {names[-1]}
+
+
+def test_an_upgrade_by_the_guides_options_knows_the_values_that_a_newer_chart_brings(cluster: Cluster, tmp_path: Path) -> None:
+    """--reuse-values would leave a newer chart without its own defaults, and its templates would stumble over what is not there."""
+    (options,) = re.findall(r"^helm upgrade fairlead charts/platform --namespace imaging (.*)$", UPGRADE.read_text(), re.MULTILINE)
+    namespace, before = cluster.namespace("newer"), tmp_path / "before"
+    shutil.copytree(FAIRLEAD, before)
+    older = yaml.safe_load((before / "values.yaml").read_text())
+    del older["networkPolicy"]["dns"]
+    (before / "values.yaml").write_text(yaml.safe_dump(older))
+    cluster.helm("install", "fl", before, *given(tmp_path, node={"aeTitle": "NORTH"}), *WAIT, namespace=namespace)
+    cluster.helm("upgrade", "fl", FAIRLEAD, *options.split(), namespace=namespace)
+    text = cluster.helm("get", "manifest", "fl", namespace=namespace)
+    assert ("kube-system" in text, "ae_title: NORTH" in text) == (True, True), "the new default is there, the old choice too"
 
 
 def test_helm_test_makes_pods_that_admission_takes(cluster: Cluster, installed: str) -> None:
