@@ -82,8 +82,10 @@ class Answers:
             raise _not_acceptable(RDF_ONLY)
         return self._respond(request, (represent(graph, media_type), list(links)), media_type)
 
-    def entry(self, request: Request, entry: Entry, *, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
-        """Answer with a written record; a draft is nobody else's, so no cache may keep it."""
+    def entry(
+        self, request: Request, entry: Entry, *, status: int = 200, headers: Mapping[str, str] | None = None, stored: Graph | None = None
+    ) -> Response:
+        """Answer with a written record; a draft is nobody else's, so no cache may keep it. ``stored``: its statements, when at hand."""
         if request.method in ("POST", "PUT"):  # it is stored: the answer is Turtle for those who want something else
             media_type, profile = choose(request.headers.get("accept"), offered=RDF_ONLY) or RDF_ONLY[0], "fdp"
         else:
@@ -95,7 +97,7 @@ class Answers:
         key = ("" if draft else self._documents.generation(), iri, str(entry.revision), media_type)
         kept = None if draft else self._recall(key)
         if kept is None:
-            graph = self._documents.entry(entry)
+            graph = self._documents.entry(entry, stored=stored)
             kept = (self._pages.entry(entry, graph, iri) if media_type == HTML else represent(graph, media_type), [])
             if not draft:
                 self._keep(key, kept)

@@ -96,9 +96,10 @@ class Documents:
         """Return IRI and title of the published written records that are part of ``parent``."""
         return [(iri_of(self.site, kind, name), title) for kind, name, title in self.entries.children(parent)]
 
-    def entry(self, entry: Entry) -> Graph:
-        """Return a written record as it is served."""
-        return entry_graph(self.site, entry, self.written_children(iri_of(self.site, entry.kind.name, entry.id)))
+    def entry(self, entry: Entry, *, stored: Graph | None = None) -> Graph:
+        """Return a written record as it is served; ``stored`` are its statements when they are at hand."""
+        children = [] if entry.kind.relation is None else self.written_children(iri_of(self.site, entry.kind.name, entry.id))
+        return entry_graph(self.site, entry, children, stored=stored)
 
     def page(self, parent: str, relation: URIRef, *, page: int, size: int) -> Page:
         """Return some children of a record; what it costs follows the page, not the total.

@@ -201,9 +201,12 @@ def iri_of(site: Site, kind: str, identifier: str) -> str:
     return f"{site.base}/{kind}/{identifier}"
 
 
-def entry_graph(site: Site, entry: Entry, children: Sequence[Child]) -> Graph:
-    """Return a written record as it is served: its statements, its metadata record, its profile, and the container of its children."""
-    graph, node = entry.graph(), URIRef(iri_of(site, entry.kind.name, entry.id))
+def entry_graph(site: Site, entry: Entry, children: Sequence[Child], *, stored: Graph | None = None) -> Graph:
+    """Return a written record as it is served: its statements, its metadata record, its profile, and the container of its children.
+
+    ``stored`` spares parsing when the statements are at hand; it is added to.
+    """
+    graph, node = entry.graph() if stored is None else stored, URIRef(iri_of(site, entry.kind.name, entry.id))
     add_metadata_record(graph, node, issued=entry.created_at, modified=entry.changed_at)
     graph.add((node, DCTERMS.conformsTo, URIRef(site.profile("written"))))
     if entry.kind.relation is not None:

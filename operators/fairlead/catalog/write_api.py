@@ -71,7 +71,7 @@ class Writer:
         content = graph.serialize(format="nt")
         entry = Entry(identifier, kind, parent, EntryState.DRAFT, user.email, title_of(graph, iri), content, 1, now, now)
         self.documents.entries.add(entry, words=words_of(graph, iri))
-        return self.answers.entry(request, entry, status=201, headers={"Location": iri})
+        return self.answers.entry(request, entry, status=201, headers={"Location": iri}, stored=graph)
 
     def replace(self, request: Request, name: str, identifier: str, body: bytes) -> Response:
         """Replace a record's content; its place in the catalogue and its children stay."""

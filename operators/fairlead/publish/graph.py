@@ -44,8 +44,8 @@ CONTAINER_TITLES: Final[Mapping[str, str]] = {"metadataCatalog": "Catalogues", "
 def new_graph() -> Graph:
     """Return an empty graph with our prefixes and nothing else bound."""
     graph = Graph(bind_namespaces="none")
-    for prefix, iri in PREFIXES.items():
-        graph.bind(prefix, Namespace(iri))
+    for prefix, iri in PREFIXES.items():  # to the store itself: the graph's own bind looks for conflicts, and here are none
+        graph.store.bind(prefix, Namespace(iri))
     return graph
 
 
