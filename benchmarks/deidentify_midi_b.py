@@ -4,6 +4,8 @@ python benchmarks/deidentify_midi_b.py [--patients 12] [--seed 7] [--base FOLDER
 
 With ``--base`` the CT instances are clean real files from that folder, with identity planted into them; otherwise they are made up.
 
+Names and numbers that are also terms of radiology (Head, Small, 008D), dates as people write them and identifiers stand in free text.
+
 The answer key is an SQLite table ``answer_data`` (StudyInstanceUID, SeriesInstanceUID, SOPInstanceUID, scope, AnswerData) whose AnswerData
 is a JSON object of checks ``{action, action_text, tag, tag_ds, tag_name, value, answer_category_v2}``. The submission adds two CSV
 files ``id_old,id_new``: instance identifiers and patients. Score = right actions / required actions; the ten teams of 2024 reached 97.91
@@ -43,8 +45,38 @@ KEY: Final = bytes(range(32))
 ROOT: Final = "1.3.6.1.4.1.99999.42"
 STORAGE: Final = "1.2.840.10008.5.1.4.1.1."
 BUDGET: Final = 0.999
-FIRST: Final = ["Erika", "Ji-woo", "Олег", "María", "Søren", "Aylin", "Zoë", "Małgorzata", "太郎", "Jürgen", "Nadia", "Θάλεια"]
-LAST: Final = ["Mustermann", "Kowalczyk", "Иванова", "Gutiérrez", "Ødegaard", "Yıldırım", "Vandenberghe", "O'Sullivan", "山田", "Grünwald"]
+FIRST: Final = [
+    "Erika",
+    "Ji-woo",
+    "Олег",
+    "María",
+    "Søren",
+    "Aylin",
+    "Zoë",
+    "Małgorzata",
+    "太郎",
+    "Jürgen",
+    "Nadia",
+    "Θάλεια",
+    "Max",
+    "Rose",
+]
+LAST: Final = [
+    "Mustermann",
+    "Kowalczyk",
+    "Иванова",
+    "Gutiérrez",
+    "Ødegaard",
+    "Yıldırım",
+    "Vandenberghe",
+    "O'Sullivan",
+    "山田",
+    "Grünwald",
+    "Hardy",
+    "Head",
+    "Small",
+    "Field",
+]
 TERMS: Final = ["axial", "chest", "abdomen", "contrast", "lung", "knee", "delayed", "portal"]
 FREE: Final = ["SeriesDescription", "StudyDescription", "ProtocolName", "ImageComments", "PatientComments", "AdditionalPatientHistory"]
 KEPT_FREE: Final = frozenset({"SeriesDescription", "StudyDescription", "ProtocolName"})
@@ -67,7 +99,7 @@ class Person:
     def __init__(self, chance: random.Random, number: int) -> None:
         self.last, self.first = f"{chance.choice(LAST)}", chance.choice(FIRST)
         self.name = f"{self.last}^{self.first}"
-        self.id = f"MRN{number:03d}-{chance.randrange(10**6, 10**7)}"
+        self.id = f"MRN{number:03d}-{chance.randrange(10**6, 10**7)}" if number % 4 else f"{number:03d}D"
         self.born = (date(1930, 1, 1) + timedelta(days=chance.randrange(25000))).strftime("%Y%m%d")
         self.visit = date(2015, 1, 1) + timedelta(days=chance.randrange(3000))
         self.phone, self.accession = f"+49 30 {chance.randrange(10**6, 10**7)}", f"ACC{chance.randrange(10**7, 10**8)}"
@@ -189,7 +221,12 @@ def fill(file: FileDataset, person: Person, uids: list[str], day: date, *, kind:
 def plant(chance: random.Random, person: Person, file: Dataset) -> list[dict[str, Any]]:
     """Plant identity in free text, nested and private elements; return the checks."""
     checks = []
-    secrets = [person.last, person.first, person.id, person.accession, person.phone]
+    day = date.fromisoformat(f"{file.StudyDate[:4]}-{file.StudyDate[4:6]}-{file.StudyDate[6:]}")
+    born = date.fromisoformat(f"{person.born[:4]}-{person.born[4:6]}-{person.born[6:]}")
+    secrets = [
+        person.last, person.first, person.id, person.accession, person.phone, str(file.StudyInstanceUID), str(file.SOPInstanceUID),
+        *(one.strftime(form) for one in (day, born) for form in ("%Y%m%d", "%d.%m.%Y", "%d %b %Y", "%m/%d/%y")),
+    ]  # fmt: skip
     for keyword in FREE:
         term, secret = chance.choice(TERMS), chance.choice(secrets)
         setattr(file, keyword, f"{term} {secret}" if chance.random() < 0.7 else f"{secret}_{term}")
