@@ -191,6 +191,16 @@ def test_a_plate_gives_a_record_for_every_field(tmp_path: Path, catalogue: Field
     assert len({record.core.study_uid for record in records}) == 1
 
 
+def test_an_image_that_is_listed_twice_is_one_record(tmp_path: Path, catalogue: FieldCatalogue) -> None:
+    plate = a_plate(tmp_path / "plate.ome.zarr")
+    wells = [{"path": path} for path in ("A/1", "A/1", "./A/1", "A//1", "B/2")]
+    (plate / ".zattrs").write_text(json.dumps({"plate": {"version": "0.4", "wells": wells}}))
+    again = {"version": "0.4", "images": [{"path": "0"}, {"path": "0"}, {"path": "./0"}]}
+    (plate / "B" / "2" / ".zattrs").write_text(json.dumps({"well": again}))
+    records = read_file(received(plate), catalogue=catalogue, key=KEY)
+    assert [catalogue.values(record)["ome.image_path"] for record in records] == [("A/1/0",), ("A/1/1",), ("B/2/0",)]
+
+
 def test_a_well_without_its_plate_is_read_too(tmp_path: Path, catalogue: FieldCatalogue) -> None:
     records = read_file(received(a_plate(tmp_path / "plate.ome.zarr") / "A" / "1"), catalogue=catalogue, key=KEY)
     assert [catalogue.values(record)["ome.image_path"] for record in records] == [("0",), ("1",)]

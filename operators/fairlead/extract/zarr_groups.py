@@ -124,10 +124,15 @@ def places_of(group: Group) -> tuple[Place, ...]:
 
 
 def _bounded(places: Iterator[Place]) -> Iterator[Place]:
+    """Yield each image once: one that is listed again, under whatever spelling of its path, is no second image."""
+    seen: set[tuple[str, ...]] = set()
     for count, place in enumerate(places):
         if count >= MAX_IMAGES:
             raise UnsupportedInput(f"The OME-Zarr collection lists more than {MAX_IMAGES} images.", remedy="Split it.")
-        yield place
+        parts = tuple(part for part in place.path.split("/") if part not in ("", "."))
+        if parts not in seen:
+            seen.add(parts)
+            yield place
 
 
 def _fields_of_plate(group: Group, plate: JsonObject) -> Iterator[Place]:

@@ -119,6 +119,18 @@ class Has:
 
 
 @dataclass(frozen=True, slots=True)
+class Latest:
+    """The record is of the last day on which its patient has a record where ``where`` surely holds; ``by`` is a date field.
+
+    A record on that day is a member whatever else it is: ``where`` decides which day, not who is taken of it. False where nobody
+    of the patient's matches, or the record is of another day; unknown where the record states no day.
+    """
+
+    where: Criterion
+    by: str = "study_date"
+
+
+@dataclass(frozen=True, slots=True)
 class MembersOf:
     """The record is one of these ids: a frozen cohort, or an explicit list."""
 
@@ -134,7 +146,7 @@ class Tail:
 
 
 type Leaf = Term | OneOf | Range | Text | Exists | Missing
-type Criterion = All | Term | OneOf | Range | Text | Exists | Missing | And | Or | Not | AtLeast | Has | MembersOf | Tail
+type Criterion = All | Term | OneOf | Range | Text | Exists | Missing | And | Or | Not | AtLeast | Has | Latest | MembersOf | Tail
 
 LEAVES = (Term, OneOf, Range, Text, Exists, Missing)
 
@@ -144,7 +156,7 @@ def parts(criterion: Criterion) -> tuple[Criterion, ...]:
     match criterion:
         case And(of) | Or(of) | AtLeast(_, of):
             return of
-        case Not(of=child) | Has(where=child):
+        case Not(of=child) | Has(where=child) | Latest(where=child):
             return (child,)
         case _:
             return ()
@@ -160,7 +172,14 @@ def leaves(criterion: Criterion) -> Iterator[Leaf]:
 
 def fields_of(criterion: Criterion) -> frozenset[str]:
     """Return the ids of all fields that the tree compares."""
-    return frozenset(leaf.field for leaf in leaves(criterion))
+    return frozenset({leaf.field for leaf in leaves(criterion)} | {node.by for node in _latest(criterion)})
+
+
+def _latest(criterion: Criterion) -> Iterator[Latest]:
+    if isinstance(criterion, Latest):
+        yield criterion
+    for part in parts(criterion):
+        yield from _latest(part)
 
 
 def within_bounds(value: Scalar, bounds: Range) -> bool:
@@ -188,4 +207,4 @@ def without_field(criterion: Criterion, field: str) -> Criterion:
 
 def _refers(criterion: Criterion) -> bool:
     """Return whether the tree asks for more than this record's own field: group quantifiers, member lists and the long tail stay."""
-    return isinstance(criterion, Has | MembersOf | Tail) or any(_refers(part) for part in parts(criterion))
+    return isinstance(criterion, Has | Latest | MembersOf | Tail) or any(_refers(part) for part in parts(criterion))

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Final, cast
 
 from opensearchpy.exceptions import NotFoundError as Absent
+from pyroaring import BitMap
 
 from fairlead.errors import NotFound, ServiceUnreachable
 from fairlead.extract import FieldCatalogue, FieldDeclaration
@@ -21,7 +22,16 @@ from fairlead.index.columns import Columns, Ints, positions
 from fairlead.index.criteria import All, Criterion, Has, without_field
 from fairlead.index.opensearch_client import CHUNK_RECORDS, bulk, connect, opensearch_errors, point_in_time, scan, search
 from fairlead.index.opensearch_codes import Codes
-from fairlead.index.opensearch_counting import TOTALS, amount_of, counts_of, facet_aggregations, facet_of, patients_body, tally_body
+from fairlead.index.opensearch_counting import (
+    TOTALS,
+    amount_of,
+    counts_of,
+    days_body,
+    facet_aggregations,
+    facet_of,
+    patients_body,
+    tally_body,
+)
 from fairlead.index.opensearch_generations import Generations
 from fairlead.index.opensearch_mapping import path_of
 from fairlead.index.opensearch_mirror import Mirror, numbers
@@ -52,7 +62,7 @@ class OpenSearchIndex:
         self._alias = settings.name
         self.codes = Codes(self.client, self._generations.codes)
         self.mirror = Mirror(self.client, self._generations, catalogue, file=columns)
-        self._compiler = Compiler(catalogue, self._tally)
+        self._compiler = Compiler(catalogue, self._tally, self._days)
         self._generation: tuple[str, str] | None = None
         self._remembered: tuple[str, dict[object, object]] = "", {}
         self._lock = threading.Lock()
@@ -229,6 +239,18 @@ class OpenSearchIndex:
 
     def _search(self, body: Mapping[str, Any]) -> Mapping[str, Any]:
         return search(self.client, self._alias, {"size": 0, "track_total_hits": True, **body})
+
+    def _days(self, query: Query, path: str) -> Mapping[str, BitMap]:
+        days: dict[str, BitMap] = {}
+        after: Mapping[str, Any] | None = None
+        while True:
+            groups = self._search(days_body(query, path, after))["aggregations"]["groups"]
+            for bucket in groups["buckets"]:
+                if bucket["last"]["value"] is not None:
+                    days.setdefault(bucket["last"]["value_as_string"], BitMap()).add(int(bucket["key"]["group"]))
+            after = groups.get("after_key")
+            if after is None:
+                return days
 
     def _tally(self, query: Query, node: Has) -> Mapping[int, int]:
         numbers: dict[int, int] = {}

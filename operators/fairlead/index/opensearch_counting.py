@@ -125,6 +125,13 @@ def amount_of(bucket: Mapping[str, Any], node: Has) -> int:
             return int(bucket["doc_count"])
 
 
+def days_body(query: Query, path: str, after: Mapping[str, Any] | None) -> Query:
+    """Return one page of the last day of each patient among the matching."""
+    pages = {"size": PAGE, "sources": [{"group": {"terms": {"field": "patient.code"}}}]} | ({"after": after} if after else {})
+    last = {"last": {"max": {"field": path, "format": "yyyy-MM-dd"}}}
+    return {"size": 0, "query": query, "aggs": {"groups": {"composite": pages, "aggs": last}}}
+
+
 def patients_body(query: Query, pit: Mapping[str, Any], after: Mapping[str, Any] | None) -> Query:
     """Return one page of the keys of patients with a matching record."""
     pages = {"size": PAGE, "sources": [{"key": {"terms": {"field": "patient.key"}}}]} | ({"after": after} if after else {})

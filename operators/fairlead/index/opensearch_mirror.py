@@ -79,7 +79,10 @@ class Mirror:
         with self._lock:
             if token != self._token:
                 self._catch_up(token)
-            yield self._columns if token == self._token else None
+            if token == self._token:
+                yield self._columns
+                return
+        yield None  # without the lock: what the server answers alone takes long, and others ask meanwhile
 
     def wait(self) -> None:
         """Wait until the reader beside the questions, if one is at work, has come to its end."""

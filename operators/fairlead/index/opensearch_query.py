@@ -17,7 +17,24 @@ from pyroaring import BitMap
 
 from fairlead.errors import UnknownField, UnsupportedInput
 from fairlead.extract import FieldCatalogue, FieldDeclaration
-from fairlead.index.criteria import All, And, AtLeast, Criterion, Exists, Has, MembersOf, Missing, Not, OneOf, Or, Range, Tail, Term, Text
+from fairlead.index.criteria import (
+    All,
+    And,
+    AtLeast,
+    Criterion,
+    Exists,
+    Has,
+    Latest,
+    MembersOf,
+    Missing,
+    Not,
+    OneOf,
+    Or,
+    Range,
+    Tail,
+    Term,
+    Text,
+)
 from fairlead.index.opensearch_mapping import BETWEEN_VALUES, fitting, path_of
 from fairlead.index.rows import SOURCE_FIELD
 from fairlead.index.tail import checked_path
@@ -26,6 +43,9 @@ from fairlead.records import Scalar
 MAX_TERMS: Final = 50_000
 
 type Query = dict[str, Any]
+type Days = Callable[[Query, str], Mapping[str, BitMap]]
+"""Gives, for a filter and a date field, the codes of the patients whose last day among the matching is each day."""
+
 type Tally = Callable[[Query, Has], Mapping[int, int]]
 """Gives, for a filter and a quantifier, the number of studies, series or images per code of a patient or study."""
 
@@ -74,8 +94,8 @@ def coded(field: str, codes: BitMap) -> Query:
 class Compiler:
     """Compiles criteria over one catalogue."""
 
-    def __init__(self, catalogue: FieldCatalogue, tally: Tally) -> None:
-        self._catalogue, self._tally = catalogue, tally
+    def __init__(self, catalogue: FieldCatalogue, tally: Tally, days: Days) -> None:
+        self._catalogue, self._tally, self._days = catalogue, tally, days
 
     @singledispatchmethod
     def filters(self, node: Criterion) -> Filters:
@@ -162,6 +182,13 @@ class Compiler:
             _chosen(field, {code: low >= node.minimum and high <= ceiling for code, (low, high) in groups.items()}, empty),
             _chosen(field, {code: high >= node.minimum and low <= ceiling for code, (low, high) in groups.items()}, empty),
         )
+
+    @filters.register
+    def _(self, node: Latest) -> Filters:
+        last = self._days(self.filters(node.where).sure, path_of(node.by)) if self._declared(node.by) is not None else {}
+        each = [every([{"term": {path_of(node.by): day}}, coded("patient.code", codes)]) for day, codes in last.items()]
+        found = some(each)
+        return Filters(found, some([found, none_of(stated(node.by))]))
 
     def _declared(self, field: str, *, text: bool = False) -> FieldDeclaration | None:
         """Return the declaration, None for a field that nobody states."""

@@ -20,6 +20,7 @@ from fairlead.index.criteria import (
     Criterion,
     Exists,
     Has,
+    Latest,
     MembersOf,
     Missing,
     Not,
@@ -154,6 +155,29 @@ def _(node: Has, columns: Columns) -> Answer:
         _everyone((fewest >= node.minimum) & (most <= ceiling), node, columns),
         _everyone((most >= node.minimum) & (fewest <= ceiling), node, columns),
     )
+
+
+@select.register
+def _(node: Latest, columns: Columns) -> Answer:
+    inner = select(node.where, columns).sure
+    patients = columns.codes("patient")
+    last = np.zeros(len(columns.patient.names), dtype=np.int64)
+    days = columns.derive("days", node.by, lambda: _days(node.by, columns))
+    matching = positions(inner)
+    np.maximum.at(last, patients[matching], days[matching])
+    everyone = positions(columns.alive)
+    on_it = (days[everyone] > 0) & (days[everyone] == last[patients[everyone]])
+    found = BitMap(everyone[on_it].astype(np.uint32))
+    return Answer(found, found | (columns.alive - columns.stated(node.by)))
+
+
+def _days(field: str, columns: Columns) -> NDArray[np.int64]:
+    """Return the rank of the last day that each ordinal states, by ordinal; 0 where none is stated."""
+    found = np.zeros(len(columns.codes("patient")), dtype=np.int64)
+    known = columns.values.get(field, {})
+    for rank, day in enumerate(sorted(known, key=str), 1):
+        found[positions(known[day] & columns.alive)] = rank
+    return found
 
 
 def _per_group(found: BitMap, node: Has, columns: Columns) -> NDArray[np.int64]:
