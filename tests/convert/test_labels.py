@@ -18,7 +18,7 @@ from pydicom.uid import RLELossless
 
 from convert.builders import FRAME_OF_REFERENCE, STUDY, a_series, axial_positions, highdicom_says, save, some_pixels
 from fairlead.convert import convert, validate_store
-from fairlead.convert.labels import _layers
+from fairlead.convert.labels import layers
 from fairlead.convert.pyramid import halve_labels
 from fairlead.convert.segmentation import lab_to_rgb
 
@@ -353,9 +353,9 @@ def test_both_versions_of_ngff_hold_valid_labels(tmp_path):
 @given(st.lists(st.tuples(st.integers(1, 8), st.integers(1, 8)).filter(lambda pair: pair[0] < pair[1]), max_size=12))
 @settings(max_examples=50)
 def test_every_segment_is_in_one_layer_and_no_layer_holds_a_clash(pairs):
-    layers = _layers(range(1, 9), set(pairs))
-    assert sorted(number for layer in layers for number in layer) == list(range(1, 9))
-    assert not [pair for pair in pairs for layer in layers if set(pair) <= layer]
+    found = layers(range(1, 9), set(pairs))
+    assert sorted(number for layer in found for number in layer) == list(range(1, 9))
+    assert not [pair for pair in pairs for layer in found if set(pair) <= layer]
 
 
 @given(st.integers(1, 5), st.integers(1, 5), st.integers(0, 2**32 - 1))

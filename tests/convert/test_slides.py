@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import io
 import json
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ import numpy as np
 import pydicom
 import pytest
 import zarr
+from PIL import Image, ImageCms
 from pydicom.dataset import Dataset
 from pydicom.encaps import encapsulate
 from pydicom.sequence import Sequence
@@ -16,9 +18,12 @@ from pydicom.uid import JPEGBaseline8Bit
 
 from convert.builders import STUDY, a_series, highdicom_says, save
 from fairlead.convert import convert, render_preview, validate_store
+from fairlead.convert.icc import bare_profile
 
 SLIDE_STORAGE = "1.2.840.10008.5.1.4.1.1.77.1.6"
 TILE = 16
+PROFILE = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+PROFILE += b"\0" * (len(PROFILE) % 2)
 
 
 def attributes(group: Path) -> dict[str, Any]:
@@ -64,7 +69,7 @@ def a_slide(tiles: list[np.ndarray], matrix: tuple[int, int], *, number: int = 0
     dataset.Rows, dataset.Columns, dataset.NumberOfFrames = TILE, TILE, len(tiles)
     dataset.TotalPixelMatrixRows, dataset.TotalPixelMatrixColumns = matrix
     dataset.DimensionOrganizationType = "TILED_FULL"
-    dataset.OpticalPathSequence = Sequence([item(OpticalPathIdentifier="1", ICCProfile=b"profile ")])
+    dataset.OpticalPathSequence = Sequence([item(OpticalPathIdentifier="1", ICCProfile=PROFILE)])
     measures = item(PixelSpacing=[spacing, spacing], SpacingBetweenSlices=0.002)
     dataset.SharedFunctionalGroupsSequence = Sequence([item(PixelMeasuresSequence=measures)])
     dataset.ImageOrientationSlide = [0, -1, 0, -1, 0, 0]
@@ -134,9 +139,22 @@ def test_a_slide_without_levels_gets_a_pyramid(tmp_path):
     assert level(path, 1).shape == (3, 300, 150)
 
 
-def test_colour_profiles_go_beside_the_pixels(tmp_path):
+def test_bytes_that_are_no_profile_are_left_out():
+    assert [bare_profile(data) for data in (b"", b"profile ", PROFILE[:140], PROFILE[:36] + b"none" + PROFILE[40:])] == [None] * 4
+
+
+def test_colour_profiles_go_beside_the_pixels_without_words(tmp_path):
     _, path = written(tmp_path, a_slide(tiles_of(pixels(16, 16)), (16, 16)))
-    assert (path / "icc/0.icc").read_bytes() == b"profile "
+    kept = (path / "icc/0.icc").read_bytes()
+    picture = Image.fromarray(pixels(64, 64))
+    as_said, as_kept = (
+        ImageCms.profileToProfile(picture, io.BytesIO(profile), ImageCms.createProfile("LAB"), outputMode="LAB")
+        for profile in (PROFILE, kept)
+    )
+    assert np.array_equal(np.asarray(as_said), np.asarray(as_kept))
+    words = "sRGB".encode("utf-16-be")
+    assert words in PROFILE
+    assert words not in kept
     assert list(attributes(path)["dicom"]["slide"]["icc_profiles"]) == ["icc/0.icc"]
 
 

@@ -29,6 +29,13 @@ class GeometryPolicy(StrEnum):
     ANNOTATE = "annotate"
 
 
+class Contours(StrEnum):
+    """What to do with structure sets."""
+
+    KEEP = "keep"
+    LABELS = "labels"
+
+
 def convert_command(
     context: typer.Context,
     source: Annotated[Path, typer.Argument(metavar="IN", help="File or folder: DICOM (de-identified), OME-TIFF, companion, OME-Zarr.")],
@@ -45,6 +52,7 @@ def convert_command(
         bool,
         typer.Option("--keep-names", help="Call stores of OME files after the files, not after their content: names may tell of people."),
     ] = False,
+    rtstruct: Annotated[Contours, typer.Option(help="Structure sets: keep as DICOM (refused here), or draw as labels.")] = Contours.KEEP,
     ozx: Annotated[bool, typer.Option("--ozx", help="Also write each store as one zip file for download (RFC-9).")] = False,
     resume: Annotated[bool, typer.Option("--resume", help="Keep stores that an earlier run made of the same bytes.")] = False,
     as_json: JsonFlag = False,
@@ -72,6 +80,7 @@ def convert_command(
         keep_names=keep_names,
         compact=compact,
         scene=True,
+        rtstruct=str(rtstruct),
         progress=default_progress(),
     )
     for store in report.stores if ozx else ():

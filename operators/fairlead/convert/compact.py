@@ -20,11 +20,16 @@ from zarr.registry import register_codec
 from fairlead.convert.plan import TileLevel
 from fairlead.convert.shards import write_checked
 from fairlead.convert.slide_files import JPEG_BASELINE, SlideLevel, decode_tile, encoded_tile
+from fairlead.errors import UnreadableImage
 from fairlead.progress import Progress
 
 CODEC: Final = "imagecodecs_jpeg"
 COLOURS: Final[Mapping[str, str]] = {"YBR_FULL_422": "YCBCR", "YBR_FULL": "YCBCR", "RGB": "RGB"}
 """Colour space inside the JPEG by photometric interpretation; chunks decode to RGB."""
+SCAN: Final = 0xDA
+FILL: Final = 0xFF
+SILENT: Final = frozenset({*range(0xE0, 0xF0), 0xFE, FILL})
+"""APP0 to APP15 and COM, and the fill byte before a marker."""
 SAMPLES: Final = 3
 THREADS: Final = 2
 
@@ -52,9 +57,44 @@ def _tile_level(level: SlideLevel) -> TileLevel:
     def encoded(place: tuple[int, int]) -> bytes:
         number, frame = places[place]
         decode_tile(level.files[number], frame)  # what no reader could decode is refused here
-        return encoded_tile(level.files[number], frame)
+        return bare_jpeg(encoded_tile(level.files[number], frame))
 
     return TileLevel(level.first.matrix, level.first.tile, tuple(sorted(places)), encoded, COLOURS[level.first.photometric])
+
+
+def bare_jpeg(data: bytes) -> bytes:
+    """Return a JPEG without comments and application segments, in which programs write names and dates (ISO 10918-1 section B.2.4).
+
+    Tables and coded samples stay byte for byte; the colour space is said by the codec, not by a segment.
+
+    Raises
+    ------
+    UnreadableImage : the segments do not lead to a scan.
+    """
+    kept, at = [data[:2]], 2
+    while data[at : at + 1] == b"\xff" and at + 4 <= len(data):
+        marker, length = data[at + 1], int.from_bytes(data[at + 2 : at + 4])
+        segment = data[at : at + 2 + length]
+        if marker == SCAN:
+            return b"".join([*kept, _one_scan(data[at:])])
+        if marker not in SILENT or _is_wordless(segment):
+            kept.append(segment)
+        at += 1 if marker == FILL else 2 + length
+    raise UnreadableImage("A tile of the slide is no JPEG from its first segment to its scan.")
+
+
+def _is_wordless(segment: bytes) -> bool:
+    """Return whether a segment is the JFIF header without a thumbnail, or Adobe's colour transform: both have a fixed form."""
+    jfif = segment[:9] == b"\xff\xe0\x00\x10JFIF\x00" and segment[16:18] == b"\x00\x00"
+    return jfif or (segment[:9] == b"\xff\xee\x00\x0eAdobe")
+
+
+def _one_scan(data: bytes) -> bytes:
+    """Return a scan up to its end; coded samples never hold a marker but restarts."""
+    end = data.find(b"\xff\xd9")
+    if end < 0 or data.find(b"\xff\xda", 2, end) >= 0:
+        raise UnreadableImage("A tile of the slide has no end, or several scans.", remedy="Convert without --compact.")
+    return data[: end + 2 + (data[end + 2 :] == b"\x00")]
 
 
 def write_tiles(levels: Sequence[TileLevel], folder: Path, progress: Progress) -> None:

@@ -135,7 +135,11 @@ def _window(frames: Sequence[Frame]) -> tuple[float, float] | None:
 
 def _dropped(image: PlannedImage) -> tuple[str, ...]:
     planes = {member.header.format.photometric for member in image.members}
-    return ("colour palette applied, indices not kept",) if "PALETTE COLOR" in planes else ()
+    curved = any("ModalityLUT" in member.header.facts for member in image.members)
+    return (
+        *(("colour palette applied, indices not kept",) if "PALETTE COLOR" in planes else ()),
+        *(("table of the modality (ModalityLUTSequence) not applied: values as stored",) if curved else ()),
+    )
 
 
 def _attributes(image: PlannedImage, scale: ValueScale) -> JsonObject:

@@ -153,6 +153,7 @@ def _apart(dataset: Dataset) -> Iterator[tuple[str, Any]]:
     yield "localizer", "LOCALIZER" in image_type
     yield "component", tuple(part for part in image_type[2:] if part in {"M", "P", "R", "I"})
     yield "derived", image_type[:1] == ["DERIVED"]
+    yield "kernel", str(dataset.get("ConvolutionKernel") or "")
     yield "echo_ms", _number(dataset.get("EchoTime"))
     yield "b_value", _b_value(dataset)
     yield "gradient", _rounded(dataset.get("DiffusionGradientOrientation"))

@@ -46,12 +46,13 @@ PREAMBLE: Final = 132
 MAX_FRAMES: Final = 200_000
 MAX_PLANE_BYTES: Final = 1024**3
 """Larger claims are damaged or hostile headers; real planes of that size are whole slides."""
-READ_ELSEWHERE: Final = frozenset({Layout.SEGMENTATION, Layout.SLIDE})
+READ_ELSEWHERE: Final = frozenset({Layout.SEGMENTATION, Layout.SLIDE, Layout.STRUCTURES})
 """Their frames are read by the modules that know them; here they only get their identity."""
 NO_FORMAT: Final = PixelFormat("", 0, 0, 0, "", 0, 0, signed=False, frames=0)
 FLOAT_PIXELS: Final = {"FloatPixelData": 32, "DoubleFloatPixelData": 64}
 PIXEL_TAGS: Final = frozenset({b"\xe0\x7f\x10\x00", b"\xe0\x7f\x08\x00", b"\xe0\x7f\x09\x00"})
 """(7FE0,0010) PixelData, (7FE0,0008) FloatPixelData, (7FE0,0009) DoubleFloatPixelData as little-endian bytes."""
+NOT_APPLIED: Final = "not applied"
 MEDIA_DIRECTORY: Final = "1.2.840.10008.1.3.10"
 
 
@@ -123,6 +124,8 @@ def _header(path: Path, dataset: FileDataset, offset: int | None) -> Header:
         )
     reference = str(dataset.get("FrameOfReferenceUID", ""))
     facts = {name: plain(dataset[name].value) for name in FACTS if name in dataset and dataset[name].value not in (None, "", [])}
+    if dataset.get("ModalityLUTSequence"):
+        facts["ModalityLUT"] = NOT_APPLIED
     if layout in READ_ELSEWHERE:
         return Header(path, layout, sop_class, instance, study, series, reference, image_type, NO_FORMAT, facts, ())
     pixels = _format(dataset, offset, floats=_floats(path) if layout is Layout.MAP else 0)
@@ -167,6 +170,8 @@ def _format(dataset: FileDataset, offset: int | None, *, floats: int = 0) -> Pix
         raise UnsupportedInput(f"Pixels of {allocated} bits are not converted.", remedy="Converted are 8, 16 and 32 bits.")
     if not 1 <= int(dataset.BitsStored) <= allocated:
         raise UnreadableImage(f"BitsStored {int(dataset.BitsStored)} does not fit BitsAllocated {allocated}.")
+    if not floats and int(dataset.get("HighBit", dataset.BitsStored - 1)) != int(dataset.BitsStored) - 1:
+        raise UnsupportedInput("The stored bits are not the lowest ones (HighBit).", remedy="Export the pixels anew (PS3.5 section 8.1.1).")
     if (samples := int(dataset.get("SamplesPerPixel") or 1)) not in {1, 3}:
         raise UnsupportedInput(f"{samples} samples per pixel are not converted.", remedy="Converted are 1 (grey, palette) and 3 (colour).")
     plane_bytes = int(dataset.Rows) * int(dataset.Columns) * samples * allocated // 8

@@ -10,14 +10,15 @@ from typing import Final
 from fairlead.convert.dicom_images import dicom_plan
 from fairlead.convert.grids import Grid, grid_of_image, own_grid
 from fairlead.convert.grouping import by_series
-from fairlead.convert.headers import Header
+from fairlead.convert.headers import READ_ELSEWHERE, Header
 from fairlead.convert.labels import label_plans, segmentation_plan
 from fairlead.convert.plan import ImagePlan
 from fairlead.convert.segmentation import Segmentation, read_segmentation
 from fairlead.convert.slides import SlideLimits, slide_plans
 from fairlead.convert.sop_classes import Layout
+from fairlead.convert.structures import Structures, read_structures, structure_labels
 from fairlead.convert.volumes import PlannedImage, Policy, RefusedGroup, plan_series
-from fairlead.errors import FairleadError
+from fairlead.errors import FairleadError, UnsupportedInput
 from fairlead.records import Refusal
 
 type Refuse = Callable[[str, FairleadError], None]
@@ -37,11 +38,12 @@ class Job:
     plan: Callable[[bool], ImagePlan]
     own_files: tuple[Path, ...]
     drawn: list[tuple[Segmentation, Grid]] = field(default_factory=list)
+    structures: list[Structures] = field(default_factory=list)
 
     @property
     def files(self) -> tuple[Path, ...]:
         """Every file that the store depends on."""
-        return (*self.own_files, *(source.header.path for source, _ in self.drawn))
+        return (*self.own_files, *(source.header.path for source, _ in self.drawn), *(one.header.path for one in self.structures))
 
     def labelled(self, *, exact: bool, refuse: Refuse) -> tuple[ImagePlan, list[tuple[Segmentation, Grid]]]:
         """Return the plan with its labels, and the segmentations that are no labels; a broken one is refused by itself."""
@@ -56,12 +58,17 @@ class Job:
                 continue
             labels += found
             others += [] if found else [(source, grid)]
+        for structures in self.structures:
+            try:
+                labels += structure_labels(structures, plan)
+            except FairleadError as error:
+                refuse(f"urn:oid:{structures.header.series_uid}", error)
         return replace(plan, labels=tuple(labels)), others
 
 
 def dicom_jobs(headers: Sequence[Header], policy: Policy, *, limits: SlideLimits, refuse: Refuse, refused: list[Refusal]) -> list[Job]:
     """Return a job per store, images before the segmentations that found none."""
-    images = [header for header in headers if header.layout not in {Layout.SEGMENTATION, Layout.SLIDE}]
+    images = [header for header in headers if header.layout not in READ_ELSEWHERE]
     slides = [header for header in headers if header.layout is Layout.SLIDE]
     jobs = [*_image_jobs(images, policy, refuse, refused), *_slide_jobs(slides, limits, refuse)]
     orphans: list[Job] = []
@@ -75,6 +82,9 @@ def dicom_jobs(headers: Sequence[Header], policy: Policy, *, limits: SlideLimits
                 orphans.append(segmentation_job(segmentation, own_grid(segmentation), NO_IMAGE))
         except FairleadError as error:
             refuse(source, error)
+    for header in headers:
+        if header.layout is Layout.STRUCTURES:
+            _give_structures(header, jobs, refuse)
     return jobs + orphans
 
 
@@ -122,6 +132,28 @@ def _slide_jobs(headers: Sequence[Header], limits: SlideLimits, refuse: Refuse) 
                 yield Job(plan.name, source, series, members[0].frame_of_reference_uid, _always(plan), files)
         except FairleadError as error:
             refuse(source, error)
+
+
+def _give_structures(header: Header, jobs: Sequence[Job], refuse: Refuse) -> None:
+    """Give a structure set to the first image on whose slices its contours lie, of the series it names before others."""
+    try:
+        found = read_structures(header)
+        near = [job for job in jobs if job.frame_of_reference and job.frame_of_reference == found.frame_of_reference_uid]
+        if not near:
+            raise UnsupportedInput("The image that the contours were drawn on is not among the sources.", remedy="Give both.")
+        homes = sorted(near, key=lambda job: job.series_uid not in found.referenced_series)
+        fitting = next((job for job in homes[:-1] if _lies_on(found, job)), homes[-1])
+        fitting.structures.append(found)
+    except FairleadError as error:
+        refuse(f"urn:oid:{header.series_uid}", error)
+
+
+def _lies_on(structures: Structures, job: Job) -> bool:
+    try:
+        structure_labels(structures, job.plan(True))
+    except FairleadError:
+        return False
+    return True
 
 
 def _always(plan: ImagePlan) -> Callable[[bool], ImagePlan]:

@@ -144,13 +144,13 @@ def _label_plans(drawn: _Drawn) -> tuple[ImagePlan, ...]:
             geometry=drawn.grid.geometry,
             channels=(),
             level_count=drawn.grid.level_count,
-            image_label=_image_label([segment for segment in drawn.source.segments if segment.number in drawn.layers[number]]),
+            image_label=image_label([segment for segment in drawn.source.segments if segment.number in drawn.layers[number]]),
         )
         for number, name in enumerate(names)
     )
 
 
-def _image_label(segments: Sequence[Segment]) -> JsonObject:
+def image_label(segments: Sequence[Segment]) -> JsonObject:
     """Return ``image-label``: one property row per segment, also for those without a voxel.
 
     The recommended colours are there when all segments have one: ``ome-zarr-models`` refuses colours of some.
@@ -197,7 +197,7 @@ def _draw(source: Segmentation, grid: Grid) -> _Drawn:
             masks[placed.frame.segment] = values != 0
             fractional = fractional or (source.kind == "fractional" and bool(np.any((values != 0) & (values != source.maximum))))
         clashes |= {(a, b) for a, b in itertools.combinations(sorted(n for n in masks if n is not None), 2) if np.any(masks[a] & masks[b])}
-    drawn = _Drawn(source, pixels, grid, _layers([segment.number for segment in source.segments], clashes), fractional)
+    drawn = _Drawn(source, pixels, grid, layers([segment.number for segment in source.segments], clashes), fractional)
     if source.kind == "labelmap":
         known = {segment.number for segment in source.segments} | {UNSEGMENTED}
         found = {int(value) for places in grid.frames.values() for placed in places for value in np.unique(_numbers(drawn, placed))}
@@ -206,10 +206,10 @@ def _draw(source: Segmentation, grid: Grid) -> _Drawn:
     return drawn
 
 
-def _layers(numbers: Sequence[int], clashes: set[tuple[int, int]]) -> tuple[frozenset[int], ...]:
+def layers(numbers: Sequence[int], clashes: set[tuple[int, int]]) -> tuple[frozenset[int], ...]:
     """Put every segment into the first layer that holds none it overlaps with.
 
-    >>> _layers([1, 2, 3], {(1, 2)}) == (frozenset({1, 3}), frozenset({2}))
+    >>> layers([1, 2, 3], {(1, 2)}) == (frozenset({1, 3}), frozenset({2}))
     True
     """
     layers: list[set[int]] = []

@@ -56,6 +56,8 @@ def read_image(ome: JsonObject, version: str) -> NgffImage:
         raise UnreadableImage("The NGFF metadata name no level.")
     if not all(math.isfinite(value) and value > 0 for scale, _ in found for value in scale):
         raise UnreadableImage("The scale of a level is no positive number.")
+    if not all(math.isfinite(value) for _, shift in found for value in shift):
+        raise UnreadableImage("The translation of a level is no finite number.")
     left_out = ("transforms to other coordinate systems",) if _has_other_transforms(image) else ()
     return NgffImage(names, units, paths, tuple(scale for scale, _ in found), tuple(shift for _, shift in found), left_out)
 

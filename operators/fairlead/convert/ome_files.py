@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -12,12 +13,12 @@ import numpy as np
 import tifffile
 import zarr
 
-from fairlead.convert.ome_xml import HEX_COLORS, OmeImage, binary_only_target, read_ome_xml, read_plate
+from fairlead.convert.ome_xml import HEX_COLORS, OmeImage, binary_only_target, read_document, read_ome_xml, read_plate
 from fairlead.convert.ome_zarr import zarr_plans
 from fairlead.convert.plan import AXIS_ORDER, Axis, Channel, CollectionPlan, ImagePlan, StorePlan, rgb_channels
 from fairlead.convert.plates import in_plate
 from fairlead.convert.sources import Source, SourceKind
-from fairlead.convert.tiff_voxels import COLOUR_PICTURE, DAMAGED, PlaneFiles, TiffVoxels
+from fairlead.convert.tiff_voxels import COLOUR_PICTURE, DAMAGED, PlaneFiles, TiffVoxels, require_complete
 from fairlead.convert.volumes import Policy
 from fairlead.errors import UnreadableImage, UnsupportedInput
 from fairlead.records import GeometryVerdict
@@ -54,7 +55,10 @@ def _plans(source: Source, stem: str, policy: Policy, ngff: str, *, whole_plates
         case SourceKind.OME_XML:
             raise UnsupportedInput("An OME-XML without its TIFF holds no pixels here.", remedy="Give the OME-TIFF or the .companion.ome.")
         case SourceKind.UNREADABLE:
-            raise UnsupportedInput("Not a regular file, or one that cannot be read.", remedy="Remove it, or correct its permissions.")
+            raise UnsupportedInput(
+                "No regular file (a pipe, device or symbolic link), or one that cannot be read.",
+                remedy="Remove it, or correct its permissions.",
+            )
         case _:
             raise UnsupportedInput("Neither DICOM, nor OME-TIFF, nor OME-Zarr.", remedy="Remove the file, or convert it first.")
 
@@ -84,7 +88,7 @@ def _tiff_plans(source: Source, stem: str) -> Iterator[StorePlan]:
 def _companion_of(source: Source, name: str) -> Source:
     """Return the companion that one file of a multi-file set points to; it must lie beside it."""
     path = source.path.parent / name
-    if Path(name).name != name or not path.is_file():
+    if Path(name).name != name or not path.is_file() or path.is_symlink():
         raise UnreadableImage("One file of a multi-file set, and its companion is not beside it.", remedy="Give the whole set.")
     return Source(path, source.name, SourceKind.COMPANION)
 
@@ -96,7 +100,7 @@ def set_members(sources: Sequence[Source]) -> frozenset[Path]:
         if source.kind is not SourceKind.COMPANION:
             continue
         with contextlib.suppress(UnreadableImage):  # the companion itself is refused later, with the reason
-            blocks = [block for image in read_ome_xml(source.path.read_bytes()) for block in image.blocks]
+            blocks = [block for image in read_ome_xml(read_document(source.path)) for block in image.blocks]
             claimed |= {source.path.parent / block.file for block in blocks if block.file is not None}
     return frozenset(claimed)
 
@@ -183,17 +187,11 @@ def _same_size(axes: str, shape: tuple[int, ...], image: OmeImage) -> None:
 
 
 def _complete(series: tifffile.TiffPageSeries) -> None:
-    """Refuse pages with absent or cut tiles and strips: libraries read them as zeros without a word."""
     for level in series.levels:
+        if np.dtype(level.dtype) != np.dtype(series.dtype):
+            raise UnreadableImage("Levels of the TIFF differ in the type of their pixels.")
         for page in level.pages:
-            if page is None:
-                raise UnreadableImage("Pages of the TIFF are absent.")
-            keyframe: Any = page.keyframe
-            size = page.parent.filehandle.size
-            spans = list(zip(page.dataoffsets, page.databytecounts, strict=False))
-            whole = len(spans) >= int(np.prod(keyframe.chunked)) or keyframe.is_contiguous
-            if not whole or any(count == 0 or offset + count > size for offset, count in spans):
-                raise UnreadableImage("Some tiles or strips are absent or cut short; they are not read as zeros.")
+            require_complete(page)
 
 
 def _channels(image: OmeImage, count: int) -> tuple[Channel, ...]:
@@ -212,12 +210,13 @@ def _inside_folder(images: tuple[OmeImage, ...], folder: Path) -> None:
     names = {block.file for image in images for block in image.blocks if block.file is not None}
     if any(Path(name).name != name or name in {"", ".", ".."} or "\\" in name for name in names):
         raise UnreadableImage("The OME-XML points to files outside its folder.", remedy="Keep all files of the set in one folder.")
-    if any((folder / name).exists() and not (folder / name).is_file() for name in names):
+    places = [folder / name for name in names]
+    if any(place.is_symlink() or (place.exists() and not place.is_file()) for place in places):
         raise UnreadableImage("The OME-XML points to something that is no regular file.")
 
 
 def _companion_plans(source: Source, stem: str) -> Iterator[StorePlan]:
-    images = read_ome_xml(source.path.read_bytes())
+    images = read_ome_xml(read_document(source.path))
     if not images:
         raise UnreadableImage("The companion describes no image.")
     _inside_folder(images, source.path.parent)
@@ -231,7 +230,7 @@ def _companion_plans(source: Source, stem: str) -> Iterator[StorePlan]:
         channels = _channels(image, image.sizes["c"])
         plan = _plan(source, name, sizes, image, dtype=dtype, voxels=PlaneFiles(planes, image, dtype), levels=(), channels=channels)
         plans[image.id or str(number)] = replace(plan, image_index=number)
-    yield from in_plate(source, stem, read_plate(source.path.read_bytes()), plans)
+    yield from in_plate(source, stem, read_plate(read_document(source.path)), plans)
 
 
 def _names(stem: str, count: int) -> list[str]:
@@ -247,14 +246,16 @@ def _planes(folder: Path, image: OmeImage) -> dict[tuple[int, int, int], tuple[P
     """
     order = [name.lower() for name in image.order[2:]]
     found: dict[tuple[int, int, int], tuple[Path, int]] = {}
+    wanted = math.prod(image.sizes[name] for name in order)
     for block in image.blocks:
         if block.file is None:
             raise UnreadableImage("The companion does not name the file of a plane.")
         index = dict(block.first)
-        for step in range(block.count or 1):
+        if any(index[name] >= image.sizes[name] for name in order) or (block.count or 1) > wanted:
+            raise UnreadableImage("The companion names planes that the image does not have.")
+        for step in range(1 if block.count is None else block.count):
             found[index["t"], index["c"], index["z"]] = (folder / block.file, (block.ifd or 0) + step)
             _advance(index, order, image.sizes)
-    wanted = int(np.prod([image.sizes[name] for name in "tcz"]))
     absent = {file.name for file, _ in found.values() if not file.is_file()}
     if absent or len(found) != wanted:
         raise UnreadableImage(f"The set is not complete: {len(absent)} files absent, {len(found)} of {wanted} planes named.")

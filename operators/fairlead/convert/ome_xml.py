@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final
 
 from lxml import etree
@@ -26,6 +27,7 @@ HEX_COLORS: Final = ("0000FF", "00FF00", "FF0000", "FF00FF", "00FFFF", "FFFF00",
 """Colours for channels without one: blue, green, red as fluorescence usually runs, then mixtures."""
 MAX_WELLS: Final = 10_000
 MAX_XML_BYTES: Final = 64 * 1024**2
+DIGITS: Final = re.compile(r"[0-9]{1,9}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +81,20 @@ class OmePlate:
     fields: tuple[PlateField, ...]
 
 
+def read_document(file: Path) -> bytes:
+    """Return the bytes of an OME-XML file, no more of them than :func:`read_ome_xml` takes.
+
+    Raises
+    ------
+    UnreadableImage : the file cannot be read.
+    """
+    try:
+        with file.open("rb") as handle:
+            return handle.read(MAX_XML_BYTES + 1)
+    except OSError as error:
+        raise UnreadableImage(f"The OME-XML cannot be read ({type(error).__name__}).") from error
+
+
 def read_ome_xml(text: str | bytes) -> tuple[OmeImage, ...]:
     """Return the images that an OME-XML describes.
 
@@ -118,7 +134,7 @@ def read_plate(text: str | bytes) -> OmePlate | None:
 
 
 def _count(value: str | None) -> int:
-    if value is None or not value.strip().isdigit() or int(value) >= MAX_WELLS:
+    if value is None or not DIGITS.fullmatch(value.strip()) or int(value) >= MAX_WELLS:
         raise UnreadableImage("A well of the plate does not say its row and column.")
     return int(value)
 
@@ -150,6 +166,8 @@ def _root(text: str | bytes) -> Any:
         root = etree.fromstring(data, parser)
     except (etree.XMLSyntaxError, ValueError) as error:
         raise UnreadableImage("The OME-XML is not well formed.") from error
+    if root.getroottree().docinfo.doctype:  # in an encoding where the look at the bytes above does not see it
+        raise UnreadableImage("The OME-XML declares a document type; entities are not expanded.", remedy="Remove the DOCTYPE.")
     if _local(root) != "OME":
         raise UnreadableImage("The XML is no OME document.")
     if not _is_ome_namespace(root):
@@ -191,8 +209,8 @@ def _steps(pixels: Any) -> dict[str, tuple[float, str | None]]:
 
 def _channel(channel: Any) -> OmeChannel:
     name = channel.get("Name")
-    samples = int(channel.get("SamplesPerPixel") or 1) if str(channel.get("SamplesPerPixel") or 1).isdigit() else 1
-    return OmeChannel(name[:200] if name else None, _color(channel.get("Color")), samples)
+    samples = str(channel.get("SamplesPerPixel") or 1)
+    return OmeChannel(name[:200] if name else None, _color(channel.get("Color")), int(samples) if DIGITS.fullmatch(samples) else 1)
 
 
 def _color(value: str | None) -> str | None:
@@ -209,14 +227,19 @@ def _color(value: str | None) -> str | None:
 
 def _block(block: Any) -> PlaneBlock:
     uuids = _children(block, "UUID")
-    ifd, count = block.get("IFD"), block.get("PlaneCount")
-    first = {name: int(block.get(f"First{name.upper()}") or 0) for name in "zct"}
+    first = {name: _index(block.get(f"First{name.upper()}")) or 0 for name in "zct"}
     file = uuids[0].get("FileName") if uuids else None
-    return PlaneBlock(file, int(ifd) if ifd is not None else None, first, int(count) if count is not None else None)
+    return PlaneBlock(file, _index(block.get("IFD")), first, _index(block.get("PlaneCount")))
+
+
+def _index(value: str | None) -> int | None:
+    if value is not None and not DIGITS.fullmatch(value.strip()):
+        raise UnreadableImage("A TiffData of the OME-XML counts with something else than whole numbers.")
+    return int(value) if value is not None else None
 
 
 def _positive(value: str | None, name: str) -> int:
-    if value is None or not value.strip().isdigit() or int(value) < 1:
+    if value is None or not DIGITS.fullmatch(value.strip()) or int(value) < 1:
         raise UnreadableImage(f"{name} of the OME-XML is absent or no positive number.")
     return int(value)
 

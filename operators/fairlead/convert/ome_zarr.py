@@ -6,6 +6,7 @@ METADATA.ome.xml (which may name people) stay behind. What is valid NGFF 0.5 alr
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -28,6 +29,7 @@ from fairlead.records import GeometryVerdict, JsonObject
 
 STATED: Final = GeometryVerdict(verdict="none", reason="OME-Zarr: sampling as the source states it.")
 MAX_IMAGES: Final = 100_000
+MAX_CHUNK_BYTES: Final = 1024**3
 
 
 class ZarrVoxels:
@@ -198,6 +200,10 @@ def _open(folder: Path, path: str) -> zarr.Array[Any]:
             array = zarr.open_array(str(place), mode="r")
     except Exception as error:  # zarr raises a dozen kinds for absent and damaged arrays
         raise UnreadableImage(f"A level named in the metadata cannot be opened ({type(error).__name__}).") from error
+    if not all(array.shape):
+        raise UnreadableImage("A level has an axis without a sample.")
+    if math.prod(array.chunks) * array.dtype.itemsize > MAX_CHUNK_BYTES:
+        raise UnsupportedInput("A chunk of more than 1 GB is not converted.", remedy="Write the array in smaller chunks.")
     if array.dtype.kind not in "iuf":
         raise UnsupportedInput(
             f"Pixels of type {array.dtype} are not converted.", remedy="Converted are integers and floating point numbers."

@@ -35,7 +35,8 @@ BACKGROUND: Final = (16, 18, 22)
 INK: Final = (235, 238, 242)
 SYMBOLS: Final = {"millimeter": "mm", "micrometer": "µm", "nanometer": "nm", "centimeter": "cm", "meter": "m", "angstrom": "Å"}
 MAX_SAMPLES: Final = 64_000_000
-"""A level with more samples than this is not read for a picture; a smaller one is."""
+BAND_SAMPLES: Final = 16_000_000
+"""A level with more samples than this is not read whole for a picture: a smaller one is, or every n-th row and column of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,9 +83,10 @@ def _load(store: Path) -> _View:
     except (OSError, ValueError, KeyError, IndexError, TypeError) as error:
         raise InvalidInput(f"{store.name} holds no OME-Zarr image.", remedy="Check it with `fairlead validate`.") from error
     names = [str(axis["name"]) for axis in axes]
-    steps = dict(zip(names, scale, strict=True))
-    units = {str(axis["name"]): axis.get("unit") for axis in axes}
     voxels = _czyx(array, names)
+    thinned = {"y": array.shape[-2] / voxels.shape[-2], "x": array.shape[-1] / voxels.shape[-1]}
+    steps = {name: step * thinned.get(name, 1.0) for name, step in zip(names, scale, strict=True)}
+    units = {str(axis["name"]): axis.get("unit") for axis in axes}
     channels = (ome.get("omero") or {}).get("channels") or [_default_channel(voxels)] * voxels.shape[0]
     return _View(voxels, (steps.get("z", 1.0), steps["y"], steps["x"]), units["x"], channels, _head_last(store, axes))
 
@@ -130,14 +132,25 @@ def _scale(dataset: JsonObject) -> list[float]:
 
 
 def _czyx(array: zarr.Array[Any], names: list[str]) -> NDArray[Any]:
-    where = tuple(0 if name == "t" else slice(None) for name in names)
-    voxels = np.asarray(array[where])
+    voxels = _thinned(array, names)
     left = [name for name in names if name != "t"]
     for place, name in enumerate("cz"):
         if name not in left:
             voxels = np.expand_dims(voxels, place)
             left.insert(place, name)
     return voxels
+
+
+def _thinned(array: zarr.Array[Any], names: list[str]) -> NDArray[Any]:
+    """Return the first time point; of a level that is too large every n-th row and column, read band by band."""
+    sizes = dict(zip(names, array.shape, strict=True)) | {"t": 1}
+    step = math.ceil(math.sqrt(max(math.prod(sizes.values()) / MAX_SAMPLES, 1)))
+    lead = [0 if name == "t" else slice(None) for name in names[:-2]]
+    if step == 1:
+        return np.asarray(array[*lead])
+    band = max(BAND_SAMPLES * sizes["y"] // math.prod(sizes.values()) // step, 1) * step
+    bands = [np.asarray(array[*lead, start : start + band])[..., ::step, ::step] for start in range(0, sizes["y"], band)]
+    return np.concatenate(bands, axis=-2)
 
 
 def _default_channel(voxels: NDArray[Any]) -> JsonObject:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-import resource
 import time
 import warnings
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -14,12 +14,16 @@ from typing import Final
 
 from fairlead.convert.decode import decode_frame, forget_files
 from fairlead.convert.finished import Finished
+from fairlead.convert.grids import Grid
 from fairlead.convert.headers import READ_ELSEWHERE, Header, read_header
 from fairlead.convert.jobs import FRACTIONS, Job, dicom_jobs, segmentation_job
+from fairlead.convert.memory import peak_rss_mb
 from fairlead.convert.ome_files import ome_plans, set_members
 from fairlead.convert.plan import StorePlan
 from fairlead.convert.scene import write_scene
+from fairlead.convert.segmentation import Segmentation
 from fairlead.convert.slides import MAX_EXPANSION, SlideLimits
+from fairlead.convert.sop_classes import Layout
 from fairlead.convert.sources import Source, SourceKind, content_stem, find_sources, kind_of, safe_stem
 from fairlead.convert.stores import check_version, write_store
 from fairlead.convert.values import DoesNotFit
@@ -29,7 +33,8 @@ from fairlead.files import sha256_file, usable_folder
 from fairlead.progress import Progress, Silent
 from fairlead.records import ConvertReport, Refusal, StoreReport
 
-MEGABYTE: Final = 1024 * 1024
+STRUCTURES: Final = ("keep", "labels")
+CONTOURS: Final = "It stays DICOM: publish it beside the images, or draw it with --rtstruct labels."
 UNNAMED: Final = frozenset({SourceKind.UNREADABLE, SourceKind.OTHER, SourceKind.OME_XML})
 """Kinds that never become a store."""
 
@@ -44,6 +49,7 @@ class _Run:
     progress: Progress
     finished: Finished | None = None
     whole_plates: bool = False
+    structures: bool = False
     stores: list[StoreReport] = field(default_factory=list)
     refused: list[Refusal] = field(default_factory=list)
 
@@ -81,6 +87,7 @@ def convert(
     keep_names: bool = False,
     compact: bool = False,
     scene: bool = False,
+    rtstruct: str = "keep",
     progress: Progress | None = None,
 ) -> ConvertReport:
     """Convert files and folders to OME-Zarr stores ``<out>/<name>.ome.zarr``; DICOM is grouped by series.
@@ -97,6 +104,7 @@ def convert(
     whole_plates : a plate becomes one store; otherwise every field is a store with its ``image_index``, as the index counts them.
     compact : JPEG tiles of colour slides become chunks as they are, in a codec that few programs read; others are as without it.
     scene : with NGFF 0.6, ``out`` becomes a scene that joins the images of each frame of reference, those of earlier runs too.
+    rtstruct : "labels" draws the contours of structure sets as labels of their images; "keep" refuses them, so that they stay DICOM.
     keep_names : stores of OME files are called after the files; otherwise after the hash of their content.
     resume : stores that an earlier run made of the same bytes with the same options are recognised and not made again.
 
@@ -107,8 +115,10 @@ def convert(
     InvalidInput : ``out`` is a file, or cannot be written.
     """
     begun = time.monotonic()
-    finished = Finished(out, (ngff, geometry, f"{max_expansion:g}", str(whole_plates), "compact" if compact else "")) if resume else None
-    run = _Run(out, check_version(ngff), parse_policy(geometry), progress or Silent(), finished, whole_plates)
+    finished = (
+        Finished(out, (ngff, geometry, f"{max_expansion:g}", str(whole_plates), "compact" if compact else "", rtstruct)) if resume else None
+    )
+    run = _Run(out, check_version(ngff), parse_policy(geometry), progress or Silent(), finished, whole_plates, _draws(rtstruct))
     paths = [sources] if isinstance(sources, Path) else list(sources)
     usable_folder(out, "output folder")
     found = list(find_sources(paths))
@@ -159,18 +169,6 @@ def convert_ome(file: Path, out: Path, *, ngff: str = "0.5", progress: Progress 
     return tuple(run.stores)
 
 
-def peak_rss_mb() -> float:
-    """Return the largest resident memory of this process so far, in MiB.
-
-    Read from the process status where there is one: the other counter also knows the memory of the parent it was forked from.
-    """
-    status = Path("/proc/self/status")
-    lines = status.read_text(encoding="ascii", errors="replace").splitlines() if status.is_file() else []
-    stated = next((line.split()[1] for line in lines if line.startswith("VmHWM:")), None)
-    kibibytes = int(stated) if stated is not None else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return round(kibibytes * 1024 / MEGABYTE, 1)
-
-
 def _renamed[T: (StoreReport, Refusal)](entries: Iterable[T], old: str, new: str) -> list[T]:
     return [entry.model_copy(update={"source": new}) if entry.source == old else entry for entry in entries]
 
@@ -192,9 +190,19 @@ def _headers(run: _Run, found: Sequence[Source], part: tuple[int, int]) -> list[
             if _share(source.name, part[1]) == part[0]:  # one share names it, not all
                 run.refuse(source.name, error)
             continue
-        if _share(header.study_uid or header.series_uid, part[1]) == part[0]:
+        if _share(header.study_uid or header.series_uid, part[1]) != part[0]:
+            continue
+        if header.layout is Layout.STRUCTURES and not run.structures:
+            run.refuse(source.name, UnsupportedInput("RT Structure Set Storage holds contours, not an image.", remedy=CONTOURS))
+        else:
             claims.setdefault((header.series_uid, header.sop_instance_uid), []).append((source, header))
     return [_settled(run, rivals) for rivals in claims.values()]
+
+
+def _draws(rtstruct: str) -> bool:
+    if rtstruct not in STRUCTURES:
+        raise UnsupportedInput(f"There is no treatment {rtstruct!r} of structure sets.", remedy=f"Use {' or '.join(STRUCTURES)}.")
+    return rtstruct == "labels"
 
 
 def _settled(run: _Run, rivals: list[tuple[Source, Header]]) -> Header:
@@ -222,33 +230,36 @@ def _decodes(header: Header) -> bool:
 
 
 def _convert_job(run: _Run, job: Job) -> None:
-    try:
+    others: list[tuple[Segmentation, Grid]] = []
+    with _refusing(run, job.source):
         plan, others = job.labelled(exact=True, refuse=run.refuse)
         try:
             run.write(plan)
         except DoesNotFit:
             run.write(replace(job.plan(False), labels=plan.labels))
-        except MemoryError as error:
-            raise UnsupportedInput(
-                "The image does not fit in memory, even slab by slab.", remedy="Use a machine with more memory."
-            ) from error
-    except StorageFull:
-        raise
-    except FairleadError as error:
-        run.refuse(job.source, error)
-        return
     for source, grid in others:
         _convert_job(run, segmentation_job(source, grid, FRACTIONS))
 
 
 def _convert_ome(run: _Run, source: Source, stem: str) -> None:
-    try:
+    with _refusing(run, source.name):
         for plan in ome_plans(source, stem, run.policy, run.ngff, whole_plates=run.whole_plates):
             run.write(plan)
+
+
+@contextmanager
+def _refusing(run: _Run, source: str) -> Iterator[None]:
+    """Turn what is wrong with one source into its refusal, whatever a library raises for it; a full disk ends the run."""
+    try:
+        yield
     except StorageFull:
         raise
     except FairleadError as error:
-        run.refuse(source.name, error)
+        run.refuse(source, error)
+    except MemoryError:
+        run.refuse(source, UnsupportedInput("The image does not fit in memory, even slab by slab.", remedy="Use a larger machine."))
+    except Exception as error:  # hostile files find kinds that no list names; the kind is enough, the text may quote the file
+        run.refuse(source, UnreadableImage(f"The source cannot be converted ({type(error).__name__})."))
 
 
 def _unique(sources: Sequence[Source], stem_of: Callable[[Source], str]) -> dict[Path, str]:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from fairlead.convert.documents import read_json
 from fairlead.convert.multiscale import PATIENT
 from fairlead.convert.staging import write_root
 from fairlead.convert.volumes import hashed
@@ -107,6 +108,6 @@ def _ome(folder: Path) -> JsonObject:
 
 
 def _attributes(folder: Path) -> dict[str, Any]:
-    document = json.loads((folder / ROOT).read_text(encoding="utf-8"))
+    document = read_json(folder / ROOT)
     attributes = document.get("attributes") if isinstance(document, dict) else None
     return attributes if isinstance(attributes, dict) else {}

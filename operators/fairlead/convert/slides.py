@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from fairlead.convert.compact import jpeg_levels
 from fairlead.convert.headers import Header
+from fairlead.convert.icc import bare_profile
 from fairlead.convert.plan import Axis, Channel, ImagePlan, rgb_channels
 from fairlead.convert.slide_files import SlideFile, SlideLevel, TileKey, decode_tile, read_slide_file
 from fairlead.convert.volumes import hashed
@@ -239,10 +240,10 @@ def _channel(file: SlideFile, path: str) -> Channel:
 
 
 def _profiles(file: SlideFile) -> dict[str, bytes]:
-    """Return the ICC profiles by number of the optical path."""
+    """Return the ICC profiles by number of the optical path, without words and dates; what is no profile is left out."""
     items = file.dataset.get("OpticalPathSequence") or []
-    found = {str(number): item.get("ICCProfile") for number, item in enumerate(items)}
-    return {number: bytes(profile) for number, profile in found.items() if profile}
+    found = {str(number): bare_profile(bytes(item.get("ICCProfile") or b"")) for number, item in enumerate(items)}
+    return {number: profile for number, profile in found.items() if profile}
 
 
 def _absent(levels: Sequence[SlideLevel], planes: int) -> tuple[str, ...]:

@@ -30,6 +30,8 @@ class Layout(StrEnum):
     """Like enhanced images, but of real numbers (PS3.3 A.75)."""
     SEGMENTATION = "segmentation"
     """Segments on the lattice of other images (PS3.3 A.51)."""
+    STRUCTURES = "structures"
+    """Contours on the slices of other images (PS3.3 A.19)."""
     SLIDE = "slide"
     """Tiles of one level of a whole-slide pyramid per instance (PS3.3 A.32.8)."""
 
@@ -70,6 +72,7 @@ IMAGES: Final[Mapping[str, Layout]] = {
     "1.2.840.10008.5.1.4.1.1.77.1.6": Layout.SLIDE,  # VL whole slide microscopy
     "1.2.840.10008.5.1.4.1.1.66.4": Layout.SEGMENTATION,  # segmentation
     "1.2.840.10008.5.1.4.1.1.66.7": Layout.SEGMENTATION,  # label map segmentation
+    "1.2.840.10008.5.1.4.1.1.481.3": Layout.STRUCTURES,  # RT structure set
 }
 
 SUPPORTED: Final = (
@@ -77,7 +80,6 @@ SUPPORTED: Final = (
     "segmentations, RT dose, parametric maps, OME-TIFF and OME-Zarr"
 )
 
-STRUCTURE_SET: Final = "1.2.840.10008.5.1.4.1.1.481.3"
 UNCOMPRESSED: Final = frozenset(
     {"1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.1.99", "1.2.840.10008.1.2.2"}  # ILE, ELE, deflated, EBE
 )
@@ -106,10 +108,6 @@ def layout_of(sop_class_uid: str) -> Layout:
     """
     if sop_class_uid in IMAGES:
         return IMAGES[sop_class_uid]
-    if sop_class_uid == STRUCTURE_SET:
-        raise UnsupportedInput(
-            f"{registered_name(sop_class_uid)} holds contours, not an image.", remedy="It stays DICOM: publish it beside the images."
-        )
     raise UnsupportedInput(f"{registered_name(sop_class_uid)} is not converted.", remedy=f"Converted are {SUPPORTED}.")
 
 

@@ -69,11 +69,14 @@ def kind_of(path: Path) -> SourceKind:
 
 
 def _is_regular(path: str | Path) -> bool:
-    """Return whether opening the file, or any file of the folder, cannot wait for somebody: no pipe, socket or device."""
+    """Return whether opening the file, or any file of the folder, leads nowhere else: no pipe, socket, device or symbolic link.
+
+    A link inside a store could point to any file of this machine, whose bytes would become voxels.
+    """
     if not os.path.isdir(path):
         return os.path.isfile(path)
     with os.scandir(path) as entries:
-        return all(entry.is_file() or (entry.is_dir() and (entry.is_symlink() or _is_regular(entry.path))) for entry in entries)
+        return all(not entry.is_symlink() and (entry.is_file() or (entry.is_dir() and _is_regular(entry.path))) for entry in entries)
 
 
 def _kind_of(path: Path) -> SourceKind:
@@ -135,4 +138,11 @@ def _is_zarr(folder: Path) -> bool:
         return False
     if any((folder / mark).is_file() for mark in ZARR_MARKS):
         return True
-    return folder.name.lower().endswith(".zarr") and not any(_is_zarr(below) for below in folder.iterdir() if below.is_dir())
+    return folder.name.lower().endswith(".zarr") and not any(_is_zarr(below) for below in _folders(folder))
+
+
+def _folders(folder: Path) -> list[Path]:
+    try:
+        return [below for below in folder.iterdir() if below.is_dir() and not below.is_symlink()]
+    except OSError:  # such a folder is a store that cannot be read, and named as that
+        return []

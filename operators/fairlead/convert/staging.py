@@ -6,13 +6,14 @@ A folder that a killed process left behind is removed by the next conversion tha
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import os
 import secrets
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -92,15 +93,24 @@ def publish_staged(folder: Path, target: Path) -> tuple[str, int]:
     if target.is_dir() and manifest_sha256(manifest_lines(target)) == digest:
         return digest, size
     _flush(folder, files)
-    if target.exists():
-        old = target.parent / f".{target.name}.{secrets.token_hex(6)}{SUFFIX}"
-        target.rename(old)
-        folder.rename(target)
-        shutil.rmtree(old)
-    else:
-        folder.rename(target)
+    _replace(folder, target)
     sync_folder(target.parent)
     return digest, size
+
+
+def _replace(folder: Path, target: Path) -> None:
+    """Move ``folder`` to ``target``, and what is there aside, also while other processes do the same."""
+    while True:
+        try:
+            folder.rename(target)
+            return
+        except OSError as error:
+            if error.errno not in {errno.ENOTEMPTY, errno.EEXIST}:
+                raise
+        old = target.parent / f".{target.name}.{secrets.token_hex(6)}{SUFFIX}"
+        with suppress(FileNotFoundError):  # another process was faster
+            target.rename(old)
+            shutil.rmtree(old, ignore_errors=True)
 
 
 def _flush(folder: Path, files: list[Path]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any, Final
 
@@ -12,11 +13,32 @@ from numpy.typing import NDArray
 
 from fairlead.convert.ome_xml import OmeImage
 from fairlead.convert.plan import AXIS_ORDER
-from fairlead.errors import UnreadableImage
+from fairlead.errors import UnreadableImage, UnsupportedInput
 
 COLOUR_PICTURE: Final = "YXS"
+MAX_TILE_BYTES: Final = 2 * 1024**3
 DAMAGED: Final = (tifffile.TiffFileError, ValueError, IndexError, KeyError, TypeError, RuntimeError, OSError, AttributeError)
 """What tifffile and imagecodecs raise for damaged files; ``imagecodecs`` errors are RuntimeErrors."""
+
+
+def require_complete(page: Any) -> None:
+    """Refuse a page with absent or cut tiles and strips: libraries read them as zeros without a word.
+
+    Raises
+    ------
+    UnreadableImage : the page, or some of its pixels, are not in the file.
+    UnsupportedInput : one tile or strip would not fit into memory.
+    """
+    if page is None:
+        raise UnreadableImage("Pages of the TIFF are absent.")
+    keyframe = page.keyframe
+    size = page.parent.filehandle.size
+    spans = list(zip(page.dataoffsets, page.databytecounts, strict=False))
+    whole = len(spans) >= math.prod(keyframe.chunked) or keyframe.is_contiguous
+    if not whole or any(count == 0 or offset + count > size for offset, count in spans):
+        raise UnreadableImage("Some tiles or strips are absent or cut short; they are not read as zeros.")
+    if (decoded := math.prod(keyframe.chunks) * np.dtype(keyframe.dtype).itemsize) > MAX_TILE_BYTES:
+        raise UnsupportedInput(f"A tile or strip of {decoded / 1e9:.1f} GB is not converted.", remedy="Write the TIFF in tiles.")
 
 
 class TiffVoxels:
@@ -69,10 +91,15 @@ class PlaneFiles:
 
     def _plane(self, time: int, channel: int, depth: int) -> NDArray[Any]:
         file, page = self._planes[time, channel, depth]
+        wanted = (self._image.sizes["y"], self._image.sizes["x"])
         try:
-            plane = np.asarray(tifffile.imread(file, key=page))
+            with tifffile.TiffFile(file) as tiff:
+                found: Any = tiff.pages[page]
+                if found.shape != wanted:
+                    raise UnreadableImage("A file of the set has another size than its companion says.")
+                if np.dtype(found.dtype).newbyteorder("=") != self._dtype:
+                    raise UnreadableImage("Files of the set differ in the type of their pixels.")
+                require_complete(found)
+                return np.asarray(found.asarray()).astype(self._dtype, copy=False)
         except DAMAGED as error:
             raise UnreadableImage(f"A file of the set cannot be read ({type(error).__name__}).") from error
-        if plane.shape != (self._image.sizes["y"], self._image.sizes["x"]):
-            raise UnreadableImage("A file of the set has another size than its companion says.")
-        return plane.astype(self._dtype, copy=False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -14,15 +15,21 @@ from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError as SchemaError
 from pydantic import ValidationError
 
+from fairlead.convert.documents import read_json
 from fairlead.convert.official import OFFICIAL, official_errors
 from fairlead.convert.scene import scene_paths
 from fairlead.convert.schema import GROUPS, SCHEMAS
+from fairlead.errors import UnsupportedInput
 from fairlead.records import JsonObject, Validity
 
 MODELS: Final = "ome-zarr-models"
 SCHEMA: Final = "schema"
 MODELLED: Final[Mapping[str, Literal["0.4", "0.5", "0.6"]]] = {"0.4": "0.4", "0.5": "0.5", "0.6": "0.6"}
 LABELS: Final = "labels"
+DEEPEST: Final = 5
+"""Groups below the first that NGFF knows: scene, plate, well, image, labels."""
+MAX_CHUNKS: Final = 2_000_000
+"""Files of one array that are looked for; zarr lists the names of all of them in memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,18 +63,24 @@ class ValidationResult:
 
 def validate_store(store: Path) -> ValidationResult:
     """Validate an OME-Zarr folder; what is no store at all is one error, never an exception."""
+    return _validated(store, DEEPEST)
+
+
+def _validated(store: Path, depth: int) -> ValidationResult:
     try:
         attributes, version = read_ome(store)
     except (OSError, ValueError) as error:
         return ValidationResult("OME-NGFF", (ValidationFinding("error", "", f"No OME-Zarr image: {_kind(error)}.", MODELS),))
     found = [*_by_models(store, version), *_by_schema(attributes, version), *_arrays(store, attributes)]
-    for below in groups_below(store, attributes):
-        found += _below(store, below)
+    for below in dict.fromkeys(groups_below(store, attributes)):
+        found += _below(store, below, depth)
     return ValidationResult(f"OME-NGFF {version}", tuple(found))
 
 
-def _below(store: Path, below: str) -> list[ValidationFinding]:
-    inner = validate_store(store / below)
+def _below(store: Path, below: str, depth: int) -> list[ValidationFinding]:
+    if depth == 0:
+        return [ValidationFinding("error", below, "Groups are nested deeper than NGFF knows.", MODELS)]
+    inner = _validated(store / below, depth - 1)
     return [replace(finding, path=f"{below}/{finding.path}".rstrip("/")) for finding in inner.findings]
 
 
@@ -118,9 +131,9 @@ def read_group(store: Path) -> JsonObject:
     """
     root = store / "zarr.json"
     if root.is_file():
-        attributes = _object(json.loads(root.read_text(encoding="utf-8"))).get("attributes", {})
+        attributes = _object(read_json(root)).get("attributes", {})
         return _object(_object(attributes).get("ome", {}))
-    return _object(json.loads((store / ".zattrs").read_text(encoding="utf-8")))
+    return _object(read_json(store / ".zattrs"))
 
 
 def read_ome(store: Path) -> tuple[JsonObject, str]:
@@ -133,10 +146,10 @@ def read_ome(store: Path) -> tuple[JsonObject, str]:
     """
     root = store / "zarr.json"
     if root.is_file():
-        attributes = _object(_object(json.loads(root.read_text(encoding="utf-8"))).get("attributes", {}))
+        attributes = _object(_object(read_json(root)).get("attributes", {}))
         found = _object(attributes.get("ome"))
         return found, str(found.get("version", "unstated"))
-    found = _object(json.loads((store / ".zattrs").read_text(encoding="utf-8")))
+    found = _object(read_json(store / ".zattrs"))
     if not {"multiscales", "plate", "well", "bioformats2raw.layout"} & found.keys():
         raise ValueError("no multiscales")
     return found, _version_2(found)
@@ -217,7 +230,15 @@ def _array(store: Path, path: str) -> list[ValidationFinding]:
 
 
 def missing_chunks(array: zarr.Array[Any]) -> int:
-    """Return how many chunks of an array have no object in the store (a shard counts as all of its chunks)."""
+    """Return how many chunks of an array have no object in the store (a shard counts as all of its chunks).
+
+    Raises
+    ------
+    UnsupportedInput : more chunk files than anybody would look for.
+    """
+    outer = array.shards or array.chunks
+    if (count := math.prod(-(-size // step) for size, step in zip(array.shape, outer, strict=True))) > MAX_CHUNKS:
+        raise UnsupportedInput(f"An array of {count} chunk files is not read.", remedy=f"Up to {MAX_CHUNKS} are; use larger shards.")
     return max(int(array.nchunks) - int(array.nchunks_initialized), 0)
 
 

@@ -7,6 +7,7 @@ encoded and written whole, once. While slab *n* is encoded, slab *n + 1* is read
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -22,6 +23,7 @@ from zarr.codecs import BloscCodec
 from fairlead.convert.plan import ImagePlan
 from fairlead.convert.pyramid import halve, halve_labels, level_shapes
 from fairlead.convert.shards import BLOCK_BYTES, ShardLayout, write_shard
+from fairlead.errors import UnsupportedInput
 from fairlead.progress import Progress
 
 CHUNK_3D: Final = 64
@@ -30,6 +32,7 @@ SLAB_2D: Final = 1024
 SAMPLES: Final = 3
 ENCODING_THREADS: Final = 2
 WINDOW_PERCENTILES: Final = (1.0, 99.5)
+PLANE_BYTES: Final = 1024**3
 SLAB_BYTES: Final = 96 * 1024**2
 """A slab never holds more than this, as long as it keeps at least two planes or rows."""
 
@@ -73,10 +76,17 @@ def chunk_shape(space: tuple[int, ...]) -> tuple[int, ...]:
 
 
 def slab_length(plan: ImagePlan) -> int:
-    """Return how many planes (or rows of a 2-D image) one slab of level 0 has: a power of two, within :data:`SLAB_BYTES`."""
+    """Return how many planes (or rows of a 2-D image) one slab of level 0 has: a power of two, within :data:`SLAB_BYTES`.
+
+    Raises
+    ------
+    UnsupportedInput : one plane alone has more than :data:`PLANE_BYTES`.
+    """
     sizes = {axis.name: axis.size for axis in plan.axes}
     length = CHUNK_3D if plan.slab_axes[0] == "z" else SLAB_2D
-    row_bytes = int(np.prod([sizes[name] for name in plan.slab_axes[1:]])) * plan.dtype.itemsize
+    row_bytes = math.prod(sizes[name] for name in plan.slab_axes[1:]) * plan.dtype.itemsize
+    if row_bytes > PLANE_BYTES:
+        raise UnsupportedInput(f"A plane of {row_bytes / 1e9:.1f} GB is not converted.", remedy="Planes of a volume may have up to 1 GB.")
     while length > 2 and length * row_bytes > SLAB_BYTES:
         length //= 2
     return length
