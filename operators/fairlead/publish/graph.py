@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from typing import Final
 from urllib.parse import quote
 
-from rdflib import DCTERMS, FOAF, PROV, RDF, RDFS, XSD, Graph, Literal, Namespace, URIRef
+from rdflib import DCTERMS, FOAF, PROV, RDF, RDFS, XSD, Graph, Literal, URIRef
 
 from fairlead.publish.addresses import Site
 from fairlead.publish.vocabulary import (
@@ -45,7 +45,7 @@ def new_graph() -> Graph:
     """Return an empty graph with our prefixes and nothing else bound."""
     graph = Graph(bind_namespaces="none")
     for prefix, iri in PREFIXES.items():  # to the store itself: the graph's own bind looks for conflicts, and here are none
-        graph.store.bind(prefix, Namespace(iri))
+        graph.store.bind(prefix, URIRef(iri))
     return graph
 
 
