@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
-from sqlalchemy import update
+from sqlalchemy import delete, update
 
 from cohort.conftest import Define
 from fairlead.cohort import AuditTrail, CohortStore, SetOperation, combine, drift, rerun, venn, withdraw_consent
-from fairlead.cohort.tables import audit
+from fairlead.cohort.tables import audit, withdrawn_members
 from fairlead.errors import CheckFailed, InvalidInput, NotPermitted
 from fairlead.extract import FieldCatalogue
 from fairlead.index import Index
@@ -84,3 +86,32 @@ def test_an_altered_entry_breaks_the_audit_chain(store: CohortStore) -> None:
         connection.execute(update(audit).where(audit.c.seq == 2).values(who="bob"))
     with pytest.raises(CheckFailed, match="breaks at entry 2"):
         trail.verify()
+
+
+def test_who_is_left_out_of_the_newest_version_is_no_drift(
+    store: CohortStore, index: Index, catalogue: FieldCatalogue, frozen: tuple[CohortVersion, CohortVersion]
+) -> None:
+    withdraw_consent(store, "patient", "local:default:p1", reason="consent withdrawn", by="steward")
+    rerun(store, frozen[0].id, index=index, catalogue=catalogue, author="ada")
+    assert drift(store, frozen[0].id, index=index, catalogue=catalogue).words == "+0 −0 series, +0 patients since v2"
+
+
+@pytest.mark.parametrize(("kind", "subject", "left"), [("series", FIRST, 2), ("patient", "local:default:p1", 1)])
+def test_a_version_that_a_withdrawal_could_not_see_yet_is_exported_without_the_patient(
+    store: CohortStore, frozen: tuple[CohortVersion, CohortVersion], kind: Any, subject: str, left: int
+) -> None:
+    withdraw_consent(store, kind, subject, reason="consent withdrawn", by="steward")
+    with store.engine.begin() as connection:  # as a freeze leaves it that commits after the withdrawal has listed the versions
+        connection.execute(delete(withdrawn_members))
+    assert len(store.exportable(frozen[0].ref).members) == left
+    assert FIRST in store.withdrawn(frozen[0].ref)
+
+
+def test_every_freeze_is_in_the_audit_chain_and_one_that_changes_nothing_is_not(
+    store: CohortStore, index: Index, catalogue: FieldCatalogue, define: Define, frozen: tuple[CohortVersion, CohortVersion]
+) -> None:
+    store.freeze(define(CT), title="CT", index=index, catalogue=catalogue, author="eve")
+    trail = AuditTrail(store.engine)
+    assert [(entry.who, entry.what, entry.ref) for entry in trail.entries()] == [("ada", "freeze", one.ref) for one in frozen]
+    assert trail.entries()[0].detail == {"definition": frozen[0].definition_sha256, "members": frozen[0].members_sha256}
+    assert trail.verify() == 2

@@ -11,6 +11,7 @@ from fairlead.index.criteria import (
     Criterion,
     Exists,
     Has,
+    Latest,
     MembersOf,
     Missing,
     Not,
@@ -102,6 +103,7 @@ def _branch(inner: st.SearchStrategy[Criterion]) -> st.SearchStrategy[Criterion]
         st.builds(Or, several),
         st.builds(Not, inner),
         st.builds(AtLeast, st.integers(1, 3), several),
+        st.builds(Latest, inner),
         st.builds(
             Has,
             st.sampled_from(("study", "series", "image")),

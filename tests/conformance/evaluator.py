@@ -11,6 +11,7 @@ from fairlead.index.criteria import (
     Criterion,
     Exists,
     Has,
+    Latest,
     MembersOf,
     Missing,
     Not,
@@ -60,6 +61,11 @@ def truth(node: Criterion, row: Row, rows: Sequence[Row]) -> Truth:  # noqa: C90
             return between(verdicts.count(True), verdicts.count(True) + verdicts.count(None), count, None)
         case Has():
             return has(node, row, rows)
+        case Latest(where, by):
+            if by not in row.values:
+                return None
+            mine = [other for other in rows if other.patient == row.patient and by in other.values and truth(where, other, rows)]
+            return bool(mine) and max(row.values[by]) == max(max(other.values[by]) for other in mine)
         case Term() | OneOf() | Range() | Text():
             if node.field not in row.values:
                 return True if node.or_missing else None

@@ -12,7 +12,24 @@ from conformance import evaluator
 from conformance.criteria import CRITERIA, TAILS, records
 from fairlead.errors import InvalidInput, NotFound, UnsupportedInput
 from fairlead.index import Index
-from fairlead.index.criteria import All, And, AtLeast, Criterion, Exists, Has, MembersOf, Missing, Not, OneOf, Or, Range, Tail, Term, Text
+from fairlead.index.criteria import (
+    All,
+    And,
+    AtLeast,
+    Criterion,
+    Exists,
+    Has,
+    Latest,
+    MembersOf,
+    Missing,
+    Not,
+    OneOf,
+    Or,
+    Range,
+    Tail,
+    Term,
+    Text,
+)
 from fairlead.index.port import FacetValue
 from fairlead.index.rows import row_of
 from fairlead.records import Counts, ImagingRecord
@@ -216,6 +233,26 @@ class IndexContract:
             a_series("3", patient="p1", study="2", modality="CT"),
             a_series("4", patient="p2", study="3", modality="CT", body_part="CHEST"),
             a_series("5", patient="p3", study="4", modality="MR"),
+        )
+        assert uids(index, criterion) == expected
+
+    @pytest.mark.parametrize(
+        ("criterion", "expected"),
+        [
+            pytest.param(Latest(All()), ["3", "5"], id="the last day of each patient"),
+            pytest.param(Latest(Term("modality", "CT")), ["1", "2", "5"], id="the last day with a CT, with all of that day"),
+            pytest.param(Not(Latest(All())), ["1", "2"], id="who states no day is in neither"),
+            pytest.param(And((Latest(Term("modality", "PT")), Term("modality", "CT"))), ["1"], id="of that day the CT"),
+        ],
+    )
+    def test_the_latest_is_the_last_day_of_each_patient(self, make_index: MakeIndex, criterion: Criterion, expected: list[str]) -> None:
+        index = filled(
+            make_index,
+            a_series("1", patient="p1", study="a", study_date="2020-01-01"),
+            a_series("2", patient="p1", study="a", modality="PT", study_date="2020-01-01"),
+            a_series("3", patient="p1", study="b", modality="MR", study_date="2021-01-01"),
+            a_series("4", patient="p1", study="c"),
+            a_series("5", patient="p2", study="d", study_date="2019-01-01"),
         )
         assert uids(index, criterion) == expected
 

@@ -54,6 +54,7 @@ EXPECTED = {
     "annotated": ["4"],
     "ct-with-mr": ["6", "7", "8"],
     "several-series-in-a-study": ["7", "8"],
+    "latest-ct-per-patient": ["3", "4", "7", "8"],
 }
 """Series of the built archive, worked out by hand."""
 
@@ -133,6 +134,7 @@ def _grown(inner: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
         st.builds(lambda of: {"all": of}, several),
         st.builds(lambda of: {"any": of}, several),
         st.builds(lambda one: {"not": one}, inner),
+        st.builds(lambda one: {"latest": "study", "where": one}, inner),
         st.builds(
             lambda grain, same, least, where: {"has": grain, "same": same, "count": {"min": least}, "where": where},
             *(st.sampled_from(["series", "image"]), st.sampled_from(["patient", "study"]), st.integers(0, 3), inner),

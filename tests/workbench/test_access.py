@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from fastapi import HTTPException
 from starlette.routing import Mount, Route
 
+from fairlead.cohort import withdraw_consent
 from fairlead.workbench import User, Workbench, create_app, definition_of
 from fairlead.workbench.pictures import Tickets
 from fairlead.workbench.state import PageState
@@ -157,3 +160,34 @@ def test_every_look_at_records_and_every_change_is_in_the_audit_chain(fresh: Wor
         ("dr.who", "save-draft"),
     ]
     assert fresh.audit.verify() == 3
+
+
+def test_records_whose_consent_was_withdrawn_are_counted_and_never_shown(fresh: Workbench) -> None:
+    store = fresh.versions.cohorts  # type: ignore[attr-defined]
+    withdraw_consent(store, "patient", f"local:default:p{1:024x}", reason="consent withdrawn", by="steward")
+    withdraw_consent(store, "series", "local:default:1.2.3.2", reason="consent withdrawn", by="steward")
+    client = Client(mounted(fresh))
+    assert Page(client.get("?in.modality=DCM:CT&tab=table").text).text.count("DICOM series") == 10 + 1
+    for record in ("local:default:1.2.3.1", "local:default:1.2.3.2"):
+        assert client.get(f"picture?of={Tickets(fresh.form_key).issue(record)}").status_code == 404
+
+
+class Elsewhere:
+    """Other centres that nobody may reach in this test."""
+
+    def names(self) -> tuple[str, ...]:
+        return ("there",)
+
+    def project(self) -> str:
+        return "p"
+
+    def ask(self, definition: object, *, person: str) -> object:
+        raise AssertionError("a centre was asked")
+
+
+@pytest.mark.parametrize(("projects", "status"), [(frozenset(), 403), (frozenset({"lung"}), 404)])
+def test_other_centres_are_not_asked_about_what_a_user_may_not_see(two_projects: Workbench, projects: frozenset[str], status: int) -> None:
+    [version] = two_projects.versions.newest()
+    services = replace(two_projects, centers=Elsewhere())  # type: ignore[arg-type]
+    client = Client(mounted(services, user=lambda: User("9", "somebody", projects=projects)))
+    assert client.get(f"centers/answers?of={version.ref}&how=union").status_code == status

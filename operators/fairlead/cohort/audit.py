@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import Engine, insert, select
+from sqlalchemy import Connection, Engine, insert, select
 from sqlalchemy.exc import IntegrityError
 
 from fairlead.cohort.normal import canonical_bytes
@@ -46,10 +46,7 @@ class AuditTrail:
         for _ in range(TRIES):
             try:
                 with database_errors(), self._engine.begin() as connection:
-                    last = connection.execute(select(audit).order_by(audit.c.seq.desc()).limit(1)).one_or_none()
-                    seq, before = (last.seq + 1, last.sha256) if last else (1, BEGINNING)
-                    told = {"seq": seq, "at": self._clock(), "who": who[:MAX_WHO], "what": what, "ref": ref[:64], "detail": detail}
-                    connection.execute(insert(audit), told | {"sha256": _linked(before, told)})
+                    append(connection, who, what, ref, at=self._clock(), detail=detail)
                 return
             except IntegrityError:  # another process took this number (PostgreSQL; SQLite waits): the next one is ours
                 continue
@@ -62,13 +59,26 @@ class AuditTrail:
 
     def verify(self) -> int:
         """Return the length of the chain; raise CheckFailed at the first entry that does not hold."""
-        before = BEGINNING
-        for place, entry in enumerate(self.entries(), 1):
+        before, entries = BEGINNING, self.entries()
+        for place, entry in enumerate(entries, 1):
             told = {name: getattr(entry, name) for name in ("seq", "at", "who", "what", "ref", "detail")}
             if entry.seq != place or entry.sha256 != _linked(before, told):
                 raise CheckFailed(f"The audit chain breaks at entry {place}.", remedy="Compare the database with a backup.")
             before = entry.sha256
-        return len(self.entries())
+        return len(entries)
+
+
+def append(connection: Connection, who: str, what: str, ref: str, *, at: datetime, detail: JsonObject) -> None:
+    """Add an entry within the transaction of what it tells of: neither is there without the other.
+
+    Raises
+    ------
+    IntegrityError : another process took the number; the whole transaction has to be repeated.
+    """
+    last = connection.execute(select(audit).order_by(audit.c.seq.desc()).limit(1)).one_or_none()
+    seq, before = (last.seq + 1, last.sha256) if last else (1, BEGINNING)
+    told = {"seq": seq, "at": at, "who": who[:MAX_WHO], "what": what, "ref": ref[:64], "detail": detail}
+    connection.execute(insert(audit), told | {"sha256": _linked(before, told)})
 
 
 def _linked(before: str, told: JsonObject) -> str:

@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final, assert_never
 
-from fairlead.cohort.nodes import AllOf, AnyOf, AtLeastOf, CohortRef, Compare, Definition, HasWhere, Node, NotOf
+from fairlead.cohort.nodes import AllOf, AnyOf, AtLeastOf, CohortRef, Compare, Definition, HasWhere, LatestWhere, Node, NotOf
 from fairlead.errors import UnsupportedInput
-from fairlead.index import All, And, AtLeast, Criterion, Exists, Has, MembersOf, Missing, Not, OneOf, Or, Range, Term, Text
+from fairlead.index import All, And, AtLeast, Criterion, Exists, Has, Latest, MembersOf, Missing, Not, OneOf, Or, Range, Term, Text
 from fairlead.records import Scalar
 
 type Resolve = Callable[[str], frozenset[str]]
@@ -64,6 +64,8 @@ def compile_node(node: Node, resolve: Resolve) -> Criterion:
             return AtLeast(count, tuple(compile_node(part, resolve) for part in of))
         case HasWhere():
             return Has(node.grain, compile_node(node.where, resolve), node.minimum, node.maximum, node.same)
+        case LatestWhere(where):
+            return Latest(compile_node(where, resolve))
         case CohortRef(ref):
             return MembersOf(resolve(ref))
         case Compare():

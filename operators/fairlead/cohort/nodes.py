@@ -54,6 +54,13 @@ class HasWhere:
 
 
 @dataclass(frozen=True, slots=True)
+class LatestWhere:
+    """The record is of the last day on which its patient has something for which ``where`` holds."""
+
+    where: Node
+
+
+@dataclass(frozen=True, slots=True)
 class Compare:
     """One field compared: ``values`` are in the catalogue's unit and spelling; ``in`` holds them sorted and once."""
 
@@ -70,7 +77,7 @@ class CohortRef:
     ref: str
 
 
-type Node = AllOf | AnyOf | NotOf | AtLeastOf | HasWhere | Compare | CohortRef
+type Node = AllOf | AnyOf | NotOf | AtLeastOf | HasWhere | LatestWhere | Compare | CohortRef
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +116,7 @@ def children(node: Node) -> tuple[Node, ...]:
     match node:
         case AllOf(of) | AnyOf(of) | AtLeastOf(_, of):
             return of
-        case NotOf(of=child) | HasWhere(where=child):
+        case NotOf(of=child) | HasWhere(where=child) | LatestWhere(where=child):
             return (child,)
         case _:
             return ()

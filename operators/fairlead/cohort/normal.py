@@ -11,7 +11,7 @@ from typing import Any, assert_never
 
 import rfc8785
 
-from fairlead.cohort.nodes import AllOf, AnyOf, AtLeastOf, CohortRef, Compare, Definition, HasWhere, Node, NotOf, Rule
+from fairlead.cohort.nodes import AllOf, AnyOf, AtLeastOf, CohortRef, Compare, Definition, HasWhere, LatestWhere, Node, NotOf, Rule
 from fairlead.records import JsonObject
 
 
@@ -51,6 +51,8 @@ def normal_node(node: Node) -> JsonObject:
         case HasWhere():
             amount = {"min": node.minimum} | ({} if node.maximum is None else {"max": node.maximum})
             return {"has": node.grain, "same": node.same, "count": amount, "where": normal_node(node.where)}
+        case LatestWhere(where):
+            return {"latest": "study", "where": normal_node(where)}
         case Compare():
             return _compare(node)
         case CohortRef(ref):

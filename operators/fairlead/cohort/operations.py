@@ -13,7 +13,7 @@ from fairlead.cohort.parse import parse_definition
 from fairlead.cohort.store import CohortStore
 from fairlead.errors import InvalidDefinition, InvalidInput
 from fairlead.extract import FieldCatalogue
-from fairlead.index import Index
+from fairlead.index import And, Index, MembersOf, Not
 from fairlead.records import CohortVersion, JsonObject
 
 
@@ -118,7 +118,9 @@ class Drift:
 def drift(store: CohortStore, identity: str, *, index: Index, catalogue: FieldCatalogue) -> Drift:
     """Return how the data of now differ from the newest version of a cohort; for a DAG that runs every night."""
     before = store.summary(identity)
-    found = index.members(compile_definition(parse_definition(submitted(before.definition), catalogue), store.resolve))
-    gone = frozenset(store.withdrawn(before.ref))
+    criterion = compile_definition(parse_definition(submitted(before.definition), catalogue), store.resolve)
+    found, gone = index.members(criterion), frozenset(store.withdrawn(before.ref))
+    if left_out := store.withdrawn_of(found) - gone:  # the newest version was frozen without them: they are no news
+        found = index.members(And((criterion, Not(MembersOf(left_out)))))
     now = moved(store.prints(before.ref).prints, Fingerprints.of(found.ids, found.revisions))
     return Drift(before.ref, len(now.joined), len(now.left), len(now.revised), len(gone), len(set(found.patients)) - before.counts.patients)

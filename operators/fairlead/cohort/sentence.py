@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Final, assert_never
 
-from fairlead.cohort.nodes import AllOf, AnyOf, AtLeastOf, CohortRef, Compare, Definition, HasWhere, Node, NotOf, Rule
+from fairlead.cohort.nodes import AllOf, AnyOf, AtLeastOf, CohortRef, Compare, Definition, HasWhere, LatestWhere, Node, NotOf, Rule
 from fairlead.cohort.units import WORDS
 from fairlead.extract import FieldCatalogue, vocabulary
 from fairlead.index import label_of
@@ -63,7 +63,7 @@ def _without_words(node: Node, catalogue: FieldCatalogue) -> Node:
             return replace(node, of=tuple(_without_words(part, catalogue) for part in of))
         case NotOf(part):
             return replace(node, of=_without_words(part, catalogue))
-        case HasWhere():
+        case HasWhere() | LatestWhere():
             return replace(node, where=_without_words(node.where, catalogue))
         case CohortRef():
             return CohortRef("of this installation")
@@ -108,6 +108,8 @@ def phrase(node: Node, catalogue: FieldCatalogue, *, inner: bool = False) -> str
             things = {"series": "series", "study": "studies", "image": "images"}[node.grain]
             text = f"the same {node.same} has {_amount(node)} {things} where {phrase(node.where, catalogue, inner=True)}"
             return f"({text})" if inner else text
+        case LatestWhere(where):
+            return f"it is of the patient's last day of studies where {phrase(where, catalogue, inner=True)}"
         case CohortRef(ref):
             return f"it is in cohort {ref}"
         case Compare():

@@ -5,19 +5,21 @@ from __future__ import annotations
 import hashlib
 import re
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from functools import lru_cache
 from typing import Any, Final
 
+import numpy as np
 from sqlalchemy import ColumnElement, Connection, Engine, Row, Select, and_, func, insert, select, tuple_
 from sqlalchemy.exc import IntegrityError
 
+from fairlead.cohort.audit import append
 from fairlead.cohort.compile import compile_definition
 from fairlead.cohort.counting import Attrition, attrition, last_step_before_nothing
 from fairlead.cohort.diff import CohortDiff, Sides, compare
-from fairlead.cohort.members import Fingerprints, FrozenMembers, pack_names, unpack_names
+from fairlead.cohort.members import Fingerprints, FrozenMembers, pack_names, prints_of, unpack_names
 from fairlead.cohort.nodes import Definition, cohorts_used
 from fairlead.cohort.normal import definition_sha256, normal_form
 from fairlead.cohort.sentence import sentence
@@ -34,6 +36,10 @@ TRIES: Final = 5
 WITHDRAWN: Final = "withdrawn"
 HELD: Final = 8
 """How many versions a process keeps at hand: they never change."""
+
+
+type Subjects = Mapping[str, Collection[str]]
+"""Withdrawn record ids under ``series``, keys of withdrawn patients under ``patient``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +118,7 @@ class CohortStore:
             criterion = compile_definition(definition, self.resolve)
             members = index.members(criterion)
             table, counts = attrition(definition, index, self.resolve)
-            gone = self._withdrawn_of(members)
+            gone = self.withdrawn_of(members)
             if gone:
                 criterion = And((criterion, Not(MembersOf(gone))))
                 members, counts = index.members(criterion), index.count(criterion)
@@ -121,33 +127,48 @@ class CohortStore:
                 return Look(before, members, counts, table)
         raise Conflict("The index changes faster than it can be read.", remedy="Freeze again when the present ingest is done.")
 
-    def _withdrawn_of(self, members: Members) -> frozenset[str]:
-        with database_errors(), self.engine.connect() as connection:
-            told = [(row.kind, row.subject) for row in connection.execute(select(withdrawals.c.kind, withdrawals.c.subject))]
+    def withdrawn_subjects(self) -> Subjects:
+        """Return whose consent was withdrawn: record ids under ``series``, keys of patients under ``patient``."""
         subjects: dict[str, set[str]] = {"series": set(), "patient": set()}
-        for kind, subject in told:
-            subjects[kind].add(subject)
-        if not told:
+        with database_errors(), self.engine.connect() as connection:
+            for row in connection.execute(select(withdrawals.c.kind, withdrawals.c.subject)):
+                subjects[row.kind].add(row.subject)
+        return subjects
+
+    def withdrawn_of(self, members: Members) -> frozenset[str]:
+        """Return those records whose consent, or whose patient's, was withdrawn."""
+        subjects = self.withdrawn_subjects()
+        if not any(subjects.values()):
             return frozenset()
         pairs = zip(members.ids, members.patients, strict=True)
         return frozenset(one for one, patient in pairs if one in subjects["series"] or patient in subjects["patient"])
 
     def _keep(self, draft: CohortVersion, seen: Look) -> CohortVersion:
-        try:
-            with database_errors(), self.engine.begin() as connection:
-                newest = self._newest(connection, draft.id)
-                if newest is not None and newest.project != draft.project:
-                    raise NotPermitted("There is a cohort of this id in another project.", remedy="Leave `id` out of the definition.")
-                if newest is not None and _says_the_same(newest, draft):
-                    return newest
-                if newest is None:
-                    values = {"id": draft.id, "created_at": draft.created_at, "created_by": draft.author, "project": draft.project}
-                    connection.execute(insert(cohorts), values)
-                version = _numbered(draft, newest)
-                connection.execute(insert(cohort_versions), _columns(version, seen))
-                return version
-        except IntegrityError as error:
-            raise Conflict("Somebody else froze this cohort at the same moment.", remedy="Freeze again.") from error
+        packed = _packed(draft, seen)
+        for _ in range(TRIES):
+            try:
+                with database_errors(), self.engine.begin() as connection:
+                    return self._kept(connection, draft, packed)
+            except IntegrityError:  # somebody froze or was audited at the same moment: look again at what is newest
+                continue
+        raise Conflict("Others freeze this cohort faster than it can be written.", remedy="Freeze again.")
+
+    def _kept(self, connection: Connection, draft: CohortVersion, packed: Mapping[str, Any]) -> CohortVersion:
+        newest = _newest_summary(connection, draft.id)
+        if newest is not None and newest.project != draft.project:
+            raise NotPermitted("There is a cohort of this id in another project.", remedy="Leave `id` out of the definition.")
+        if newest is not None and _may_say_the_same(newest, draft):
+            known = _one(connection, newest.id, newest.version)
+            if known is not None and known.revisions == draft.revisions:
+                return known
+        if newest is None:
+            values = {"id": draft.id, "created_at": draft.created_at, "created_by": draft.author, "project": draft.project}
+            connection.execute(insert(cohorts), values)
+        version = _numbered(draft, newest)
+        connection.execute(insert(cohort_versions), {**_plain(version), **packed})
+        told = {"definition": version.definition_sha256, "members": version.members_sha256}
+        append(connection, draft.author, "freeze", version.ref, at=draft.created_at, detail=told)
+        return version
 
     # --- reading -----------------------------------------------------------------------------------------------------
 
@@ -211,11 +232,25 @@ class CohortStore:
         return compare(a, b, sides, index=index, catalogue=catalogue, cohorts=self.resolve)
 
     def withdrawn(self, ref: str) -> tuple[str, ...]:
-        """Return the members of a version that were withdrawn since, sorted."""
+        """Return the members of a version that were withdrawn since, sorted.
+
+        Beside those that are marked also those whom a withdrawal of the same moment as the freeze could not see yet to mark.
+        """
         identity, number = _reference(ref)
         here = (withdrawn_members.c.cohort_id == identity, withdrawn_members.c.version == number)
         with database_errors(), self.engine.connect() as connection:
-            return tuple(sorted(connection.execute(select(withdrawn_members.c.record_id).where(*here)).scalars()))
+            marked = set(connection.execute(select(withdrawn_members.c.record_id).where(*here)).scalars())
+        return tuple(sorted(marked | set(self.holding(ref, self.withdrawn_subjects()))))
+
+    def holding(self, ref: str, subjects: Subjects) -> tuple[str, ...]:
+        """Return the members of a version that are meant, by their fingerprints; names are read only where there are some."""
+        if not any(subjects.values()):
+            return ()
+        frozen = self.prints(ref)
+        meant = np.isin(frozen.prints.ids, prints_of(subjects.get("series", ())))
+        if len(frozen.prints.patients):
+            meant |= np.isin(frozen.prints.patients, prints_of(subjects.get("patient", ())))
+        return tuple(sorted(frozen.names[0][place] for place in frozen.prints.places[meant].tolist()))
 
     def exportable(self, ref: str) -> CohortVersion:
         """Return a version without the members that were withdrawn since: what an export may hold."""
@@ -290,28 +325,36 @@ def _one(connection: Connection, identity: str, number: int) -> CohortVersion | 
     return None if row is None else _version(row)
 
 
-def _says_the_same(newest: CohortVersion, draft: CohortVersion) -> bool:
-    told = ("title", "definition_sha256", "members_sha256", "revisions")
-    return all(getattr(newest, name) == getattr(draft, name) for name in told)
+def _newest_summary(connection: Connection, identity: str) -> CohortSummary | None:
+    wanted: Select[Any] = select(*PLAIN, cohorts.c.project).join(cohorts).where(cohort_versions.c.cohort_id == identity)
+    row = connection.execute(wanted.order_by(cohort_versions.c.version.desc()).limit(1)).one_or_none()
+    return None if row is None else CohortSummary(**_summary(row))
 
 
-def _numbered(draft: CohortVersion, newest: CohortVersion | None) -> CohortVersion:
+def _may_say_the_same(newest: CohortSummary, draft: CohortSummary) -> bool:
+    """Return whether only a revised member could tell the two apart."""
+    return all(getattr(newest, name) == getattr(draft, name) for name in ("title", "definition_sha256", "members_sha256"))
+
+
+def _numbered(draft: CohortVersion, newest: CohortSummary | None) -> CohortVersion:
     number = 1 if newest is None else newest.version + 1
     names: JsonObject = {"id": draft.id, "version": number}
     parent = {} if newest is None else {"parent": f"sha256:{newest.definition_sha256}"}
     return draft.model_copy(update={"version": number, "definition": draft.definition | names | parent})
 
 
-def _columns(version: CohortVersion, seen: Look) -> dict[str, Any]:
-    plain = version.model_dump(exclude={"id", "members", "revisions", "counts", "unit", "project"})
-    packed = {
-        "cohort_id": version.id,
-        "unit": version.unit.value,
+def _packed(version: CohortVersion, seen: Look) -> dict[str, Any]:
+    """Return the columns that take time to make, before the database is locked."""
+    return {
         "members": pack_names(version.members, version.revisions),
         "fingerprints": Fingerprints.of(version.members, version.revisions, seen.members.patients).pack(),
         "attrition": [asdict(step) for step in seen.attrition],
     }
-    return plain | version.counts.model_dump() | packed
+
+
+def _plain(version: CohortVersion) -> dict[str, Any]:
+    plain = version.model_dump(exclude={"id", "members", "revisions", "counts", "unit", "project"})
+    return plain | version.counts.model_dump() | {"cohort_id": version.id, "unit": version.unit.value}
 
 
 def _version(row: Row[Any]) -> CohortVersion:

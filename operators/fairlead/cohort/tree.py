@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, cast
 
-from fairlead.cohort.nodes import AllOf, AnyOf, AtLeastOf, CohortRef, Compare, Counted, Group, HasWhere, Node, NotOf, Op
+from fairlead.cohort.nodes import AllOf, AnyOf, AtLeastOf, CohortRef, Compare, Counted, Group, HasWhere, LatestWhere, Node, NotOf, Op
 from fairlead.cohort.values import ACCEPTED, period, scalar, spelling
 from fairlead.errors import InvalidDefinition, UnsupportedInput
 from fairlead.extract import FieldCatalogue, FieldDeclaration, vocabulary
@@ -20,7 +20,7 @@ MAX_LEAVES: Final = 200
 MAX_VALUES: Final = 65_536
 CURIE: Final = re.compile(r"[A-Za-z][A-Za-z0-9.]+:[^\s:]\S*")
 COHORT: Final = re.compile(r"([0-9a-f-]{36})@([1-9][0-9]{0,8}|latest)")
-NODE_KEYS: Final = ("all", "any", "not", "atLeast", "has", "concept", "set", "field", "cohort")
+NODE_KEYS: Final = ("all", "any", "not", "atLeast", "has", "latest", "concept", "set", "field", "cohort")
 CONCEPT_FIELDS: Final = ("modality", "body_part", "organism", "imaging_method")
 ANNOTATIONS: Final = ("ANN", "AU", "KO", "PR", "RTSTRUCT", "SEG", "SR")
 """Modalities whose series annotate other series (PS3.16 CID 33)."""
@@ -122,6 +122,12 @@ def _has(given: Mapping[str, Any], reading: Reading, where: str, depth: int) -> 
     if grain == "study" and same == "study":
         raise InvalidDefinition(f"At {where}: a study has one study, itself.", remedy="Use `same: patient`.")
     return HasWhere(cast("Counted", grain), same, inner, minimum, maximum)
+
+
+def _latest(given: Mapping[str, Any], reading: Reading, where: str, depth: int) -> Node:
+    if given["latest"] != "study" or "where" not in given:
+        raise InvalidDefinition(f"At {where}: `latest: study` and `where` are expected.", remedy="Say which studies count.")
+    return LatestWhere(read_node(given["where"], reading, where=f"{where}.where", depth=depth + 1))
 
 
 def _same(given: Any, reading: Reading, where: str) -> Group:
@@ -309,6 +315,7 @@ KINDS: Final[Mapping[str, tuple[tuple[str, ...], Reader]]] = {
     "not": (("not",), _not),
     "atLeast": (("atLeast", "of"), _at_least),
     "has": (("has", "count", "same", "where"), _has),
+    "latest": (("latest", "where"), _latest),
     "concept": (("concept", "field", "set", "includeDescendantTerms"), _concept),
     "set": (("set", "field"), _concept),
     "field": (("field", "op", "value", "unit", "orMissing"), _field),

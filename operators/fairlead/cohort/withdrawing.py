@@ -11,15 +11,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, Literal
 
-import numpy as np
 from sqlalchemy import Connection, insert, select
+from sqlalchemy.exc import IntegrityError
 
-from fairlead.cohort.audit import AuditTrail
-from fairlead.cohort.members import prints_of
+from fairlead.cohort.audit import TRIES, append
 from fairlead.cohort.store import CohortStore
 from fairlead.cohort.tables import cohort_versions, withdrawals, withdrawn_members
 from fairlead.database import database_errors, utc_now
-from fairlead.errors import InvalidInput
+from fairlead.errors import Conflict, InvalidInput
 
 type Subject = Literal["patient", "series"]
 MAX_SUBJECT: Final = 512
@@ -49,28 +48,24 @@ def withdraw_consent(
         raise InvalidInput("A withdrawal names one patient or one series.", remedy="Give its id as `fairlead cohort members` writes it.")
     if not reason.strip():
         raise InvalidInput("A withdrawal needs a reason.", remedy="Say it in a few words, without names.")
-    refs = _every_version(store)
-    held = {ref: found for ref in refs if (found := _members(store, ref, kind, subject))}
-    with database_errors(), store.engine.begin() as connection:
-        number = _withdrawal(connection, kind, subject, reason.strip(), by, clock())
-        for ref, found in held.items():
-            _mark(connection, ref, found, number)
-    AuditTrail(store.engine, clock=clock).note(by, "withdraw", "", kind=kind, versions=sorted(held))
-    return Withdrawn(held)
+    for _ in range(TRIES):
+        held = {ref: found for ref in _every_version(store) if (found := store.holding(ref, {kind: (subject,)}))}
+        try:
+            with database_errors(), store.engine.begin() as connection:
+                number = _withdrawal(connection, kind, subject, reason.strip(), by, clock())
+                for ref, found in held.items():
+                    _mark(connection, ref, found, number)
+                append(connection, by, "withdraw", "", at=clock(), detail={"kind": kind, "versions": sorted(held)})
+            return Withdrawn(held)
+        except IntegrityError:  # somebody else withdrew, or was audited, at the same moment
+            continue
+    raise Conflict("The database is too busy.", remedy="Withdraw again; nothing was written.")
 
 
 def _every_version(store: CohortStore) -> list[str]:
     with database_errors(), store.engine.connect() as connection:
         rows = connection.execute(select(cohort_versions.c.cohort_id, cohort_versions.c.version))
         return [f"{row.cohort_id}@{row.version}" for row in rows]
-
-
-def _members(store: CohortStore, ref: str, kind: Subject, subject: str) -> tuple[str, ...]:
-    """Return the members of a version that are meant, by their fingerprints; names are read only where there are some."""
-    frozen = store.prints(ref)
-    column = frozen.prints.ids if kind == "series" else frozen.prints.patients
-    places = frozen.prints.places[np.flatnonzero(column == prints_of([subject])[0])]
-    return tuple(sorted(frozen.names[0][place] for place in places.tolist()))
 
 
 def _withdrawal(connection: Connection, kind: Subject, subject: str, reason: str, by: str, at: datetime) -> int:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Literal
 
 from fairlead.cohort import Definition
-from fairlead.cohort.nodes import AllOf, AnyOf, AtLeastOf, Compare, HasWhere, Node, NotOf, Rule
+from fairlead.cohort.nodes import AllOf, AnyOf, AtLeastOf, Compare, HasWhere, LatestWhere, Node, NotOf, Rule
 from fairlead.extract import FieldCatalogue
 from fairlead.records import Scalar
 
@@ -27,7 +27,7 @@ def widened(definition: Definition, catalogue: FieldCatalogue, step: Step) -> De
                 return AtLeastOf(count, tuple(wide(part) for part in of))
             case NotOf(of=inner):
                 return NotOf(wide(inner))
-            case HasWhere(where=inner):
+            case HasWhere(where=inner) | LatestWhere(where=inner):
                 return replace(node, where=wide(inner))
             case Compare(field=name) if catalogue.get(name).type == "date":
                 return _bounded(node, step)

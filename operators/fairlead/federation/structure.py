@@ -13,7 +13,7 @@ from dataclasses import replace
 from pyroaring import BitMap
 
 from fairlead.cohort import Definition, normal_form
-from fairlead.cohort.nodes import AllOf, AnyOf, AtLeastOf, Compare, HasWhere, Node, NotOf, Rule
+from fairlead.cohort.nodes import AllOf, AnyOf, AtLeastOf, Compare, HasWhere, LatestWhere, Node, NotOf, Rule
 from fairlead.errors import UnsupportedInput
 from fairlead.federation.policy import Disclosure
 from fairlead.federation.signing import canonical
@@ -83,6 +83,8 @@ def _without_a_part(node: Node) -> Iterator[Node]:
             yield from (replace(node, where=one) for one in _without_a_part(inner))
             if node.maximum is not None:
                 yield replace(node, maximum=None)
+        case LatestWhere(where=inner):
+            yield from (LatestWhere(one) for one in _without_a_part(inner))
         case Compare(op="in", values=values) if len(values) > 1:
             yield from (replace(node, values=(*values[:at], *values[at + 1 :])) for at in range(len(values)))
         case Compare(or_missing=True):

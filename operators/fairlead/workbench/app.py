@@ -171,7 +171,6 @@ def _add_freeze(app: FastAPI, services: Workbench, *, genuine: Dependency, may_f
         version = own.versions.freeze(
             definition_of(asked, title=named), author=user.name, title=named, purpose=purpose.strip(), project=project_of(asked, user)
         )
-        services.audit.note(user.name, "freeze", version.ref, definition=version.definition_sha256, members=version.members_sha256)
         return RedirectResponse(asked.link(version=version.ref, against=""), status_code=303)
 
 

@@ -19,6 +19,7 @@ from jinja2 import Environment
 
 from fairlead.errors import FairleadError, NotFound, NotPermitted
 from fairlead.records import JsonObject
+from fairlead.workbench.access import narrowed
 from fairlead.workbench.definition import definition_of
 from fairlead.workbench.services import User, Workbench
 from fairlead.workbench.state import PageState, read_state
@@ -74,6 +75,9 @@ def add_centers(app: FastAPI, services: Workbench, *, templates: Environment, cu
         if request.headers.get("sec-fetch-site", "same-origin") != "same-origin":  # a question costs budget at every centre
             raise NotPermitted("Only the Cohorts page itself asks other centres.")
         state = read_state(request.query_params.multi_items(), services.catalogue)
+        own = narrowed(services, user)
+        for ref in state.of:  # a cohort of another project is no criterion for this user
+            own.versions.get(ref)
         person = "u-" + hashlib.sha256(user.id.encode()).hexdigest()[:16]
         asked = services.centers.ask(definition_of(state, title=TITLE), person=person)
         return StreamingResponse(_events(asked), media_type="text/event-stream", headers={"Cache-Control": "no-store"})

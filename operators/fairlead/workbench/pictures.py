@@ -10,6 +10,7 @@ import base64
 import hashlib
 import io
 import logging
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -62,7 +63,7 @@ class ArchivedPictures:
 
     def picture(self, record: ImagingRecord) -> bytes | None:
         """Return a PNG, or None where none may or can be shown; both answers are kept."""
-        name = hashlib.sha256(f"{LAYOUT}\n{record.id}\n{record.core.generation}".encode()).hexdigest()
+        name = hashlib.sha256(f"{LAYOUT}\n{self._judged_by}\n{record.id}\n{record.core.generation}".encode()).hexdigest()
         kept = self._folder / name[:2] / f"{name}.png"
         if not kept.is_file():
             drawn = self._drawn(record) or NONE
@@ -71,6 +72,13 @@ class ArchivedPictures:
             with atomic_write(kept) as out:
                 out.write(drawn)
         return kept.read_bytes() or None
+
+    @cached_property
+    def _judged_by(self) -> str:
+        """The profile that decides, word for word: under a stricter one every picture is judged again."""
+        from fairlead.deidentify import load_profile
+
+        return hashlib.sha256(load_profile(self._settings.export.profile).model_dump_json().encode()).hexdigest()
 
     def _drawn(self, record: ImagingRecord) -> bytes | None:
         source = record.core.source

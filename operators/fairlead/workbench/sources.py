@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -19,6 +19,7 @@ from fairlead.cohort import (
     venn,
 )
 from fairlead.database import open_database
+from fairlead.errors import NotFound
 from fairlead.extract import FieldCatalogue, load_catalogue
 from fairlead.index import Criterion, Index, open_index
 from fairlead.keys import load_project_key, pseudonym
@@ -63,22 +64,35 @@ class IndexedData:
     def records(self, definition: JsonObject, *, offset: int, limit: int) -> tuple[ImagingRecord, ...]:
         """Return one page of members in the order of their ids."""
         found = self.index.members(self._criterion(definition)).ids[offset : offset + limit]
-        return tuple(self.index.get(record_id) for record_id in found)
+        return self._shown(self.index.get(record_id) for record_id in found)
 
     def sample(self, definition: JsonObject, *, size: int, seed: int) -> tuple[ImagingRecord, ...]:
         """Return members drawn evenly; the same seed gives the same."""
-        return self.index.sample(self._criterion(definition), size, seed=seed)
+        return self._shown(self.index.sample(self._criterion(definition), size, seed=seed))
 
     def count(self, definition: JsonObject) -> Counts:
         """Count only."""
         return self.index.count(self._criterion(definition))
 
     def record(self, record_id: str) -> ImagingRecord:
-        """Return one record."""
-        return self.index.get(record_id)
+        """Return one record; NotFound also for one whose consent was withdrawn."""
+        for found in self._shown([self.index.get(record_id)]):
+            return found
+        raise NotFound("There is no such record in the index.")
+
+    def _shown(self, records: Iterable[ImagingRecord]) -> tuple[ImagingRecord, ...]:
+        """Return the records without those whose consent was withdrawn: they are counted until they leave the index, never shown."""
+        gone = self.cohorts.withdrawn_subjects()
+        return tuple(record for record in records if record.id not in gone["series"] and _patient(record) not in gone["patient"])
 
     def _criterion(self, definition: JsonObject) -> Criterion:
         return compile_definition(parse_definition(definition, self.catalogue), self.cohorts.resolve)
+
+
+def _patient(record: ImagingRecord) -> str:
+    """Return the patient as the index names it."""
+    core = record.core
+    return f"{core.center}:{core.project}:{core.patient_key}"
 
 
 @dataclass(frozen=True, slots=True)
