@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
@@ -12,6 +15,9 @@ from fairlead.commands.shared import JsonFlag, complain, emit, settings_of
 
 if TYPE_CHECKING:
     from fairlead.records import ConvertReport
+
+
+ADDRESS: Final = "://"
 
 
 class Ngff(StrEnum):
@@ -39,7 +45,7 @@ class Contours(StrEnum):
 def convert_command(
     context: typer.Context,
     source: Annotated[Path, typer.Argument(metavar="IN", help="File or folder: DICOM (de-identified), OME-TIFF, companion, OME-Zarr.")],
-    out: Annotated[Path, typer.Argument(metavar="OUT", help="Folder for the stores; made when it does not exist.")],
+    out: Annotated[str, typer.Argument(metavar="OUT", help="Folder for the stores, made when it does not exist; or s3://bucket/prefix.")],
     ngff: Annotated[Ngff | None, typer.Option(help="OME-NGFF version (default from the settings).")] = None,
     geometry: Annotated[GeometryPolicy | None, typer.Option(help="Irregular slices: refuse, split into runs, or annotate.")] = None,
     compact: Annotated[
@@ -65,31 +71,49 @@ def convert_command(
     Exit status: 0 when at least one store was written or there was nothing to refuse, 1 when nothing could be converted,
     2 wrong usage.
     """
-    from fairlead.convert import convert, write_ozx
+    from fairlead.convert import convert, put_stores, write_ozx
     from fairlead.progress import default_progress
+    from fairlead.storage import open_store
 
     settings = settings_of(context)
-    report = convert(
-        source,
-        out,
-        ngff=str(ngff or settings.export.ngff),
-        geometry=str(geometry or settings.export.geometry),
-        max_expansion=max_expansion,
-        resume=resume,
-        whole_plates=True,
-        keep_names=keep_names,
-        compact=compact,
-        scene=True,
-        rtstruct=str(rtstruct),
-        progress=default_progress(),
-    )
-    for store in report.stores if ozx else ():
-        write_ozx(out / store.path, out / f"{store.path.removesuffix('.ome.zarr')}.ozx")
+    objects = open_store(out) if ADDRESS in out else None
+    with _folder_of(out) as folder:
+        report = convert(
+            source,
+            folder,
+            ngff=str(ngff or settings.export.ngff),
+            geometry=str(geometry or settings.export.geometry),
+            max_expansion=max_expansion,
+            resume=resume,
+            whole_plates=True,
+            keep_names=keep_names,
+            compact=compact,
+            scene=objects is None,
+            rtstruct=str(rtstruct),
+            progress=default_progress(),
+        )
+        archives = [
+            write_ozx(folder / store.path, folder / f"{store.path.removesuffix('.ome.zarr')}.ozx") for store in report.stores if ozx
+        ]
+        if objects is not None:
+            put_stores(folder, report.stores, objects, progress=default_progress())
+            for archive in archives:
+                objects.put(archive.name, archive)
     for refusal in report.refused:
         complain(f"refused {refusal.source}: {refusal.reason}")
     emit(report.model_dump(mode="json", by_alias=True), as_json=as_json, text=lambda: _told(report))
     if report.refused and not report.stores:
         raise typer.Exit(1)
+
+
+@contextmanager
+def _folder_of(out: str) -> Iterator[Path]:
+    """Yield the folder to write to: a temporary one when the stores go to an address."""
+    if ADDRESS not in out:
+        yield Path(out)
+        return
+    with TemporaryDirectory(prefix="fairlead-convert-") as folder:
+        yield Path(folder)
 
 
 def _told(report: ConvertReport) -> str:
