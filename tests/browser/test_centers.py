@@ -15,9 +15,14 @@ import uvicorn
 from playwright.sync_api import Page, expect
 
 from browser.conftest import Site
+from fairlead.database import open_database
+from fairlead.federation import Hub
 from fairlead.workbench import Workbench
+from fairlead.workbench.centers import HubCenters
+from federation.test_federate import Network, network
 from workbench.fakes import mounted
 
+__all__ = ["network"]
 pytestmark = pytest.mark.browser
 
 
@@ -81,3 +86,17 @@ def test_each_centres_state_is_shown_as_it_comes_and_a_slow_one_holds_up_nobody(
         expect(tab.locator("#centers-sum")).to_contain_text("Without down, other, slow, strict.")
         expect(tab.locator("#centers tr[data-center=slow]")).to_contain_text("◌ no answer yet")
     assert "modality" in str(centers.asked)
+
+
+def test_gateways_of_real_centres_each_show_their_state_on_the_page(site: Site, tab: Page, network: Network) -> None:
+    hub = Hub.open(network.settings, open_database(network.settings))
+    with serving(replace(site.workbench, centers=HubCenters(hub))) as address:
+        tab.goto(f"{address}/cohorts/?in.modality=DCM%3ACT")
+        tab.get_by_role("button", name="Ask the centres").click()
+        shown = {"near": "● answered", "far": "● answered", "strict": "▲ refused by policy", "other": "◇ cannot map", "down": "✕ offline"}
+        for name, state in shown.items():
+            expect(tab.locator(f"#centers tr[data-center={name}]")).to_contain_text(state)
+        assert "asked" in tab.locator("#centers tr[data-center=slow]").inner_text()  # the others did not wait for it
+        expect(tab.locator("#centers-sum")).to_contain_text("patients in 2 centres (far, near); may count patients twice.", timeout=20_000)
+        expect(tab.locator("#centers tr[data-center=slow]")).to_contain_text("◌ no answer yet")
+    hub.engine.dispose()

@@ -161,6 +161,9 @@ def _process(settings: Settings) -> Iterator[subprocess.Popen[str]]:
     variables |= {"FAIRLEAD_GATEWAY__GOVERNANCE": str(settings.home / "governance.yaml")}
     if settings.index.fields is not None:
         variables["FAIRLEAD_INDEX__FIELDS"] = str(settings.index.fields)
+    for name in ("certificate", "key", "ca_file"):
+        if (file := getattr(settings.gateway, name)) is not None:
+            variables[f"FAIRLEAD_GATEWAY__{name.upper()}"] = str(file)
     command = [sys.executable, "-m", "fairlead.cli", "gateway", "--port", "0"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=variables) as process:
         try:

@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 
 import pytest
 import sqlalchemy as sa
+from fastapi.testclient import TestClient
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from fairlead.errors import CheckFailed
-from fairlead.federation import verify_audit
+from fairlead.cohort import CohortStore
+from fairlead.errors import CheckFailed, Conflict
+from fairlead.federation import CenterAnswer, open_gateway, verify_audit
+from fairlead.federation.app import create_app
 from fairlead.federation.audit import entries, verify_rows
+from fairlead.federation.freezing import keep_cohort, list_cohorts
 from fairlead.federation.noise import shown
 from fairlead.federation.policy import Disclosure, Noise
 from fairlead.federation.secrets import rotate
 from fairlead.federation.signing import canonical, is_signed
-from federation.builders import EVERYBODY, MAKERS, definition, small_cells
+from fairlead.index import Term
+from federation.builders import EVERYBODY, MAKERS, Asker, a_center, definition, small_cells
 
 RARE = {"field": "model", "op": "=", "value": "Rare"}
 CT = {"field": "modality", "op": "=", "value": "CT"}
@@ -203,3 +209,92 @@ def test_an_answer_whose_audit_entry_cannot_be_written_is_not_given(open_center)
     assert asker.send(EVERYBODY).status_code >= 500
     with gateway.engine.connect() as connection:
         assert connection.exec_driver_sql("SELECT count(*) FROM federation_releases").scalar() == 0
+
+
+# --- freezing --------------------------------------------------------------------------------------------------------
+
+
+def _may_freeze(gateway):
+    policy = gateway.policy()
+    studies = tuple(one.model_copy(update={"freeze": True}) for one in policy.projects)
+    gateway.policy = lambda: policy.model_copy(update={"projects": studies})
+
+
+def test_a_centre_freezes_its_part_where_the_policy_allows_it_and_tells_nothing_but_a_name(open_center):
+    gateway, asker = open_center()
+    assert asker.answer(EVERYBODY, "/v1/freeze")["code"] == "not-permitted"
+    _may_freeze(gateway)
+    some = definition(CT) | {"title": "<script>", "id": "00000000-0000-5000-8000-000000000001"}
+    first, again = (asker.answer(some, "/v1/freeze") for _ in range(2))
+    nobody = asker.answer(definition(RARE | {"value": "No such model"}), "/v1/freeze")
+    assert (first["patients"], first["patients"] % 5) == (asker.count(some), 0)
+    assert first["frozen"] != again["frozen"]  # else the name would tell that nobody came or went
+    assert set(nobody) - {"below"} == set(first) == set(asker.answer(some)) | {"frozen"}
+    (row, _, empty) = (one for one in entries(gateway.engine) if one.get("frozen"))
+    kept = CohortStore(gateway.engine).get(row["cohort"])
+    assert kept.counts.patients == len({one for one in gateway.index.members(Term("modality", "DCM:CT")).patients})
+    assert (kept.title, kept.author, empty["cohort"]) == (f"For hub-a: {kept.title[-12:]}", "hub hub-a", None)
+    assert kept.members_sha256 not in str(first)
+
+
+def test_a_hub_keeps_the_definition_and_a_reference_to_each_centres_part(open_center):
+    gateway, asker = open_center()
+    _may_freeze(gateway)
+    told = asker.answer(EVERYBODY, "/v1/freeze")
+    answers = [CenterAnswer("north", "answered", patients=told["patients"], answer=told), CenterAnswer("down", "offline")]
+    kept = [keep_cohort(gateway.engine, EVERYBODY, answers) for _ in range(2)]
+    assert [one["version"] for one in list_cohorts(gateway.engine)] == [1, 2]
+    (part,) = kept[0]["parts"]
+    assert (part["center"], part["frozen"], part["generation"]) == ("north", told["frozen"], told["generation"])
+    assert part["policy"] == told["policy"]
+    with pytest.raises(Conflict, match="No centre froze"):
+        keep_cohort(gateway.engine, EVERYBODY, answers[1:])
+
+
+# --- tightening over whole answers -----------------------------------------------------------------------------------
+
+QUESTIONS = [EVERYBODY, definition(CT), definition(FEMALE), definition(RARE)] + [
+    definition({"all": [one, {"field": "manufacturer", "op": "in", "value": [f"Maker {maker}" for maker in range(makers)]}]})
+    for one in (CT, FEMALE, RARE)
+    for makers in (1, 2, 5)
+]
+
+
+@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    threshold=st.integers(5, 30), more=st.integers(0, 30), rounding=st.sampled_from((1, 5, 10)), coarser=st.integers(1, 4),
+    questions=st.lists(st.sampled_from(QUESTIONS), min_size=1, max_size=4), left=st.integers(0, 3),
+)  # fmt: skip
+def test_a_policy_that_is_tightened_never_tells_more_in_any_answer(rulable, threshold, more, rounding, coarser, questions, left):
+    ask, loose = rulable, Disclosure(threshold=threshold, rounding=rounding, reveal_zero=True)
+    tight = loose.model_copy(update={"threshold": threshold + more, "rounding": rounding * coarser, "reveal_zero": False})
+    before = [ask(one, loose) for one in questions]
+    after = [ask(one, tight, most=left) for one in questions]
+    for wide, narrow in zip(before, after, strict=True):
+        if narrow["state"] != "answered":
+            continue
+        assert wide["patients"] is not None or narrow["patients"] is None  # what was hidden stays hidden
+        assert narrow["patients"] is None or narrow["patients"] >= tight.threshold
+        assert narrow["patients"] is None or narrow["patients"] % tight.rounding == 0
+        labels = [{cell["label"] for cell in one["facets"][0]["cells"]} for one in (wide, narrow)]
+        assert labels[1] <= labels[0]
+    assert sum(one["state"] == "answered" for one in after) <= left
+
+
+@pytest.fixture(scope="module")
+def rulable(tmp_path_factory, hub):
+    """Return a function that asks one centre for numbers and a table under given rules, ``most`` questions of a new person."""
+    gateway = open_gateway(a_center(tmp_path_factory.mktemp("ruled"), "north", {"hub-a": hub}))
+    asker, policy, people = Asker(TestClient(create_app(gateway)), hub), gateway.policy(), itertools.count()
+    people_of: dict[str, str] = {}
+
+    def ask(document, rules, most=10_000):
+        person = people_of.setdefault(rules.model_dump_json() + str(most), f"u-{next(people)}")
+        budget = rules.budget.model_copy(update={"questions": max(most, 1), "per_minute": 10_000, "project_questions": 10**6})
+        if most == 0:
+            return {"state": "refused"}
+        gateway.policy = lambda: policy.model_copy(update={"disclosure": rules.model_copy(update={"budget": budget})})
+        return asker.answer(document, "/v1/facets", ("model",), person=person)
+
+    yield ask
+    gateway.engine.dispose()

@@ -13,7 +13,7 @@ from fairlead.database import utc_now
 from fairlead.federation import open_gateway, verify_audit
 from fairlead.federation.app import create_app
 from fairlead.federation.audit import entries
-from fairlead.federation.messages import SIGNATURE, sign_question
+from fairlead.federation.messages import SIGNATURE, sign_question, signed_lines
 from federation.builders import EVERYBODY, Asker, a_center, a_hub
 
 
@@ -76,6 +76,30 @@ def _no_json(asker):
     return _post(asker, b"\xff\xfe{")
 
 
+def _signed(asker, body):
+    return _post(asker, body, asker.identity.sign(*signed_lines("/v1/count", body)))
+
+
+def _named_twice(asker):
+    body, _ = sign_question(asker.question(EVERYBODY), "/v1/count", asker.identity)
+    return _signed(asker, body.replace(b'"kind"', b'"kind","field":"modality"'))
+
+
+def _half_a_character(asker):
+    body, _ = sign_question(asker.question(EVERYBODY), "/v1/count", asker.identity)
+    return _signed(asker, body.replace(b'"kind"', b'"\\ud800"'))
+
+
+def _not_a_number(asker):
+    body, _ = sign_question(asker.question(EVERYBODY), "/v1/count", asker.identity)
+    return _signed(asker, body.replace(b'"kind"', b"NaN"))
+
+
+def _other_encoding(asker):
+    body, _ = sign_question(asker.question(EVERYBODY), "/v1/count", asker.identity)
+    return _signed(asker, body.decode().encode("utf-16"))
+
+
 def _stranger_project(asker):
     return asker.send(EVERYBODY, project="secret-trial")
 
@@ -89,6 +113,8 @@ HOSTILE = [
     (_other_endpoint, 401, "unauthenticated"), (_other_center, 401, "unauthenticated"), (_unknown_hub, 401, "unauthenticated"),
     (_replayed, 403, "replayed"), (_expired, 403, "replayed"), (_from_the_future, 403, "replayed"), (_downgraded, 403, "not-permitted"),
     (_oversized, 413, "message-too-large"), (_deep, 400, "invalid-input"), (_no_json, 400, "invalid-input"),
+    (_named_twice, 400, "invalid-input"), (_half_a_character, 400, "invalid-input"), (_not_a_number, 400, "invalid-input"),
+    (_other_encoding, 400, "invalid-input"),
     (_stranger_project, 403, "not-approved"), (_stranger_purpose, 403, "not-approved"),
 ]  # fmt: skip
 
@@ -120,6 +146,19 @@ def test_a_hub_cannot_tell_a_project_of_others_from_none_at_all(open_center):
     assert answers[0] == answers[1]
     assert told[0].status_code == told[1].status_code
     assert "secret-trial" not in asker.client.get("/v1/policy").text
+
+
+def test_a_hubs_reading_of_its_projects_works_for_one_centre_and_a_few_minutes(north, hub):
+    _, asker = north
+
+    def read(center="north", sent=None):
+        sent = sent or utc_now().isoformat()
+        headers = {"Fairlead-Hub": "hub-a", "Fairlead-Sent-At": sent, SIGNATURE: hub.sign("GET", "/v1/policy", center, sent)}
+        return asker.client.get("/v1/policy", headers=headers)
+
+    assert [one["name"] for one in read().json()["projects"]] == ["lung"]
+    assert read("south").status_code == 401  # what another centre was sent opens nothing here
+    assert read(sent=(utc_now() - timedelta(hours=1)).isoformat()).status_code == 401
 
 
 def test_two_hubs_have_budgets_of_their_own(tmp_path, hub):

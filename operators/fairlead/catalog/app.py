@@ -59,7 +59,8 @@ def create_app(settings: Settings, engine: Engine) -> FastAPI:
     )
     app.add_middleware(metrics.middleware())
     add_handlers(app)
-    documents = Documents(Site.of(settings), DatasetStore(settings, engine), Entries(engine))
+    gateway = settings.gateway.url if "url" in settings.gateway.model_fields_set else ""  # its default is good for nobody else
+    documents = Documents(Site.of(settings), DatasetStore(settings, engine), Entries(engine), gateway)
     answers = Answers(documents)
     accounts = Accounts(settings, engine)
     _add_records(app, documents, answers, accounts)

@@ -49,6 +49,8 @@ class Documents:
     site: Site
     store: DatasetStore
     entries: Entries
+    gateway: str = ""
+    """Address of this centre's gateway, named in the catalogue (DCAT 3, 6.3.9 ``dcat:service``) so that hubs find it."""
 
     def generation(self) -> str:
         """Return a mark that changes whenever anything that is visible changes."""
@@ -83,6 +85,8 @@ class Documents:
         graph = render(node, profile, site=self.site)
         if profile == "fdp" and isinstance(node, RootNode | CatalogNode):
             self._add_written(graph, self.site.root if isinstance(node, RootNode) else self.site.catalog)
+            if self.gateway:
+                graph.add((URIRef(self.site.catalog), DCAT.service, URIRef(f"{self.gateway.rstrip('/')}/v1/service")))
         return graph
 
     def _add_written(self, graph: Graph, parent: str) -> None:

@@ -227,6 +227,55 @@ def count_everywhere(
     emit(result, as_json=as_json, text=lambda: words)
 
 
+@federate.command("freeze")
+def freeze_everywhere(
+    context: typer.Context,
+    definition: Annotated[str, typer.Argument(metavar="DEF", help="Definition file, JSON or YAML; - is standard input.")],
+    project: Annotated[str, typer.Option(help="Project that the centres approved (default: federation.project).")] = "",
+    purpose: Annotated[str, typer.Option(help="Purpose that the centres approved (default: federation.purpose).")] = "",
+    wait: Annotated[float | None, typer.Option(min=0.1, help="Seconds to wait (default: federation.wait_s).")] = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Have each centre freeze its own part of a cohort; we keep the definition and what names the parts.
+
+    Example: fairlead federate freeze chest-ct.yaml --project lung --purpose feasibility
+    """
+    import asyncio
+
+    from fairlead.cohort import read_definition
+    from fairlead.federation.freezing import FREEZE, keep_cohort
+
+    hub, document = _hub(context), read_definition(definition)
+    asking = hub.asking(project=project, purpose=purpose, person=_person(), wait_s=wait)
+
+    async def ask() -> list[CenterAnswer]:
+        found = []
+        async for answer in hub.ask(document, asking=asking, path=FREEZE):
+            complain(_line(answer))
+            found.append(answer)
+        return found
+
+    answers = asyncio.run(ask())
+    kept = keep_cohort(hub.engine, document, answers)
+    without = sorted(one.center for one in answers if not one.answer.get("frozen"))
+    parts = ", ".join(str(part["center"]) for part in kept["parts"])
+    text = f"{kept['id']}@{kept['version']} with the parts of {parts}" + (f"; without {', '.join(without)}" if without else "")
+    emit(kept | {"without": without}, as_json=as_json, text=lambda: text)
+
+
+@federate.command("cohorts")
+def list_across(context: typer.Context, as_json: JsonFlag = False) -> None:
+    """List the cohorts across centres that were frozen, with the centres of their parts.
+
+    Example: fairlead federate cohorts
+    """
+    from fairlead.federation.freezing import list_cohorts
+
+    found = list_cohorts(_hub(context).engine)
+    lines = [f"{one['id']}@{one['version']}  {one['title']}  {', '.join(part['center'] for part in one['parts'])}" for one in found]
+    emit({"cohorts": found}, as_json=as_json, text=lambda: "\n".join(lines) or "nothing was frozen across centres yet")
+
+
 def _line(answer: CenterAnswer) -> str:
     number = f"{answer.patients} ± {answer.plus_minus}" if answer.patients is not None else f"below {answer.below}" if answer.below else ""
     return f"{answer.center:<20} {answer.state:<10} {answer.seconds:6.2f} s  {number}{answer.message}"

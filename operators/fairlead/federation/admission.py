@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import Connection, Engine, delete, func, insert, select
+from sqlalchemy import Connection, Engine, delete, func, insert, select, text
 from sqlalchemy.exc import IntegrityError
 
 from fairlead.database import database_errors
@@ -18,6 +18,7 @@ from fairlead.federation.tables import nonces, spending
 
 UNKNOWN_PROJECT = "No such project is open for this hub."
 MINUTE = timedelta(minutes=1)
+BUDGET_LOCK = 0x0FA1_41ED
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +84,8 @@ class Door:
         budget = policy.disclosure.budget
         window = timedelta(hours=budget.hours)
         with database_errors(), self.engine.begin() as connection:
+            if connection.dialect.name == "postgresql":  # two questions at once must not both see the last one left; SQLite has one writer
+                connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": BUDGET_LOCK})
             of_person = (spending.c.hub == question.hub, spending.c.project == question.project, spending.c.person == question.person)
             if _spent(connection, *of_person, spending.c.at > now - MINUTE) >= budget.per_minute:
                 raise BudgetSpent("Too many questions within a minute.", remedy="Ask more slowly.")

@@ -12,8 +12,9 @@ from starlette.exceptions import HTTPException
 from fairlead.errors import FairleadError, Unauthenticated
 from fairlead.federation.bearer import check_bearer
 from fairlead.federation.describing import service_turtle, vocabulary_of
+from fairlead.federation.freezing import FREEZE
 from fairlead.federation.gateway import COUNT, FACETS, Gateway
-from fairlead.federation.messages import SIGNATURE, Question
+from fairlead.federation.messages import SIGNATURE, Question, is_fresh
 from fairlead.federation.networks import add_networks, limited_body, problem
 from fairlead.federation.signing import is_signed
 
@@ -66,6 +67,11 @@ def _add_questions(app: FastAPI, gateway: Gateway) -> None:
         """Count patients, altogether and by the values of fields."""
         return await ask(request, FACETS)
 
+    @app.post(FREEZE, openapi_extra=SIGNED, responses=ANSWERS)
+    async def freeze(request: Request) -> Response:
+        """Freeze this centre's part of a cohort across centres, and count it."""
+        return await ask(request, FREEZE)
+
 
 def _add_reading(app: FastAPI, gateway: Gateway, url: str) -> None:
     @app.get("/v1/policy", responses={401: ANSWERS[401]})
@@ -76,8 +82,9 @@ def _add_reading(app: FastAPI, gateway: Gateway, url: str) -> None:
         if not name:
             return JSONResponse({"center": gateway.center, "key": gateway.identity.public_key} | now.for_hub(""))
         hub = now.hub(name)
-        lines = ("GET", "/v1/policy", headers.get(SENT_AT, ""))
-        if hub is None or not is_signed(hub.public_key, headers.get(SIGNATURE, ""), *lines):
+        sent = headers.get(SENT_AT, "")
+        lines = ("GET", "/v1/policy", gateway.center, sent)  # the centre is in it, so that no centre reads another's with it
+        if hub is None or not is_signed(hub.public_key, headers.get(SIGNATURE, ""), *lines) or not is_fresh(sent, gateway.clock()):
             return problem(Unauthenticated("The message is not signed by a hub that this centre knows."))
         return JSONResponse({"center": gateway.center, "key": gateway.identity.public_key} | now.for_hub(name))
 

@@ -47,6 +47,8 @@ def service_turtle(gateway: Gateway, url: str) -> str:
     graph.add((node, DCTERMS.conformsTo, URIRef(PROTOCOL)))
     graph.add((node, DCAT.endpointURL, URIRef(url)))
     graph.add((node, DCAT.endpointDescription, URIRef(f"{url}/openapi.json")))
+    graph.add((node, DCTERMS.relation, URIRef(f"{url}/v1/vocabulary")))
+    graph.add((node, DCTERMS.relation, URIRef(f"{url}/v1/policy")))
     graph.add((node, URIRef(f"{PROTOCOL}#publicKey"), Literal(key)))
     graph.add((node, URIRef(f"{PROTOCOL}#fingerprint"), Literal(fingerprint(key))))
     rules = policy.disclosure

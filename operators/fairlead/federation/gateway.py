@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -31,13 +32,14 @@ from fairlead.federation import audit
 from fairlead.federation.admission import Admitted, Door, needs
 from fairlead.federation.dates import widened
 from fairlead.federation.facets import cells_of, table
+from fairlead.federation.freezing import FREEZE, FrozenPart, freeze_part
 from fairlead.federation.mapping import mapped, open_facets
 from fairlead.federation.messages import Question, plain_time, read_question, sign_answer
 from fairlead.federation.patients import PatientSets
 from fairlead.federation.policy import Policy
 from fairlead.federation.releasing import Released, Releases
 from fairlead.federation.secrets import Keyring
-from fairlead.federation.signing import Identity, sha256_text
+from fairlead.federation.signing import Identity
 from fairlead.federation.structure import effective
 from fairlead.index import Criterion, Index
 from fairlead.records import JsonObject
@@ -131,12 +133,15 @@ class Gateway:
         question = admitted.question
         if path == FACETS:
             needs(admitted.study.facets, "tables")
+        if path == FREEZE:
+            needs(admitted.study.freeze, "freezing")
         fields = open_facets(question.fields, catalogue=self.catalogue, policy=policy) if path == FACETS else ()
         counted = self._count(admitted, policy)
         within = compile_definition(counted.definition)
         tables = {
             name: cells_of(self.catalogue.get(name), within, index=self.index, policy=policy, count=self._patients) for name in fields
         }
+        part = self._freeze(counted, question) if path == FREEZE else None
         now = self.clock()
         with self.releases.releasing() as connection:
             total = self._release(connection, counted, policy, now)
@@ -149,6 +154,7 @@ class Gateway:
 
             rows = [table(cells, release=release, catalogue=self.catalogue, field=name) for name, cells in tables.items()]
             answer = self._document(admitted, counted, policy, body) | _number(total, policy) | ({"facets": rows} if rows else {})
+            answer |= {"frozen": part.name} if part else {}
             entry = _entry(noted or path, question) | {
                 "kind": "answer",
                 "definition_sha256": counted.sha256,
@@ -156,10 +162,15 @@ class Gateway:
                 "generation": answer["generation"],
                 "released": {"patients": total.patients, "facets": _released(rows)},
                 "snapped": sum(snaps),
+                **({"frozen": part.name, "cohort": part.local} if part else {}),
             }
             head = audit.append(connection, entry, at=now)
         self._keep(head)
         return answer
+
+    def _freeze(self, counted: Counted, question: Question) -> FrozenPart:
+        """Freeze who is counted, before the number is released: a frozen part without an answer hurts nobody."""
+        return freeze_part(counted.definition, question, index=self.index, catalogue=self.catalogue, engine=self.engine, ring=self.ring)
 
     def _count(self, admitted: Admitted, policy: Policy) -> Counted:
         self._sets.refresh()
@@ -236,7 +247,7 @@ class Gateway:
         return {
             "center": self.center,
             "in_reply_to": question.nonce if question else None,
-            "question_sha256": sha256_text(body.decode("utf-8", "replace")),
+            "question_sha256": hashlib.sha256(body).hexdigest(),
             "answered_at": plain_time(self.clock()),
         }
 

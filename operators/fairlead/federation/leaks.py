@@ -124,15 +124,37 @@ def linear_system(ask: Ask, target: Target, *, seed: int = 0) -> float | None:
 
     The base without the cell is said positively and value by value, so that no part of a question is small.
     """
+    rest = [_both(target.base, _valued(target, value)) for value in target.others]
+    return _solved(ask, target, [target.base], rest, seed=seed)
+
+
+def mixed_system(ask: Ask, target: Target, *, seed: int = 0) -> float | None:
+    """Reconstruct one large value with the cell, and without it, from 200 random unions with large groups, by least squares.
+
+    With the cell it is said as the base but the other large values, without it as that value alone: leaving a part out of either
+    adds a large value, so no part is small, and no two questions are near.
+    """
+    if len(target.others) < 2:
+        return linear_system(ask, target, seed=seed)
+    own, *rest = target.others
+    with_cell = _both(target.base, {"not": _either(*(_valued(target, value) for value in rest))})
+    return _solved(ask, target, [with_cell], [_both(target.base, _valued(target, own))], seed=seed)
+
+
+def _valued(target: Target, value: Scalar) -> JsonObject:
+    return of_patient({"field": target.field, "op": "=", "value": value})
+
+
+def _solved(ask: Ask, target: Target, more: list[JsonObject], less: list[JsonObject], *, seed: int) -> float | None:
+    """Return the difference of two unknowns, each of which is only ever asked for together with half of the large groups."""
     chance = random.Random(seed)  # noqa: S311  # an attack, no secret
-    rest = [_both(target.base, of_patient({"field": target.field, "op": "=", "value": value})) for value in target.others]
     rows, answers = [], []
     for number in range(2 * SYSTEM):
         chosen = [chance.random() < 0.5 for _ in target.strata]
         if not any(chosen):
             continue
         group = [one for one, wanted in zip(target.strata, chosen, strict=True) if wanted]
-        answer = ask(question(_either(*([target.base] if number % 2 else rest), *group)))
+        answer = ask(question(_either(*(more if number % 2 else less), *group)))
         if answer is not None:
             rows.append([number % 2, 1 - number % 2, *chosen])
             answers.append(answer)
@@ -161,6 +183,7 @@ ATTACKS: Final[Mapping[str, Callable[[Ask, Target], float | None]]] = {
     "facet subtraction": facet_subtraction,
     "tracker": tracker,
     "linear system": linear_system,
+    "mixed system": mixed_system,
 }
 
 

@@ -6,11 +6,12 @@ answers over HTTP, except that the letter may be older; the signed answer goes b
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 import time
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -23,14 +24,14 @@ from fairlead.database import utc_now
 from fairlead.errors import FairleadError, InvalidInput, NotFound, ServiceUnreachable, Unauthenticated
 from fairlead.federation.asking import LARGEST_ANSWER
 from fairlead.federation.centers import Centers
+from fairlead.federation.freezing import FREEZE
 from fairlead.federation.gateway import COUNT, FACETS, Gateway
 from fairlead.federation.mailbox import Mailbox, letters_of
-from fairlead.federation.messages import SIGNATURE
+from fairlead.federation.messages import SIGNATURE, is_fresh
 from fairlead.federation.networks import limited_body, problem
-from fairlead.federation.signing import Identity, is_signed, sha256_text
+from fairlead.federation.signing import Identity, is_signed
 
 SENT_AT: Final = "Fairlead-Sent-At"
-FRESH: Final = timedelta(minutes=5)
 LETTER: Final = re.compile(r"[0-9a-f-]{36}")
 WAIT_S: Final = 30.0
 
@@ -41,9 +42,9 @@ def create_mailroom(box: Mailbox, centers: Centers, *, clock: Callable[[], datet
 
     def admitted(request: Request, center: str, body: bytes) -> None:
         sent = request.headers.get(SENT_AT, "")
-        lines = (request.method, request.url.path, sent, sha256_text(body.decode("utf-8", "replace")))
+        lines = (request.method, request.url.path, sent, hashlib.sha256(body).hexdigest())
         known = next((one for one in centers.list(accepted=True) if one.name == center and one.mode == "pull"), None)
-        if known is None or not is_signed(known.public_key, request.headers.get(SIGNATURE, ""), *lines) or not _is_fresh(sent, clock()):
+        if known is None or not is_signed(known.public_key, request.headers.get(SIGNATURE, ""), *lines) or not is_fresh(sent, clock()):
             raise Unauthenticated("The message is not signed by a centre that fetches its questions here.")
 
     @app.get("/v1/mailbox/{center}")
@@ -68,13 +69,6 @@ def create_mailroom(box: Mailbox, centers: Centers, *, clock: Callable[[], datet
     return app
 
 
-def _is_fresh(sent: str, now: datetime) -> bool:
-    try:
-        return abs(now - datetime.fromisoformat(sent)) <= FRESH
-    except (ValueError, TypeError):
-        return False
-
-
 def empty_mailbox(gateway: Gateway, url: str, *, client: httpx.Client) -> int:
     """Answer every question that waits at a hub, and return how many there were.
 
@@ -86,7 +80,7 @@ def empty_mailbox(gateway: Gateway, url: str, *, client: httpx.Client) -> int:
     try:
         found = letters_of(_sent(client, "GET", url, path, identity=gateway.identity, clock=gateway.clock).content)
         for letter in found:
-            if letter["path"] in (COUNT, FACETS) and LETTER.fullmatch(letter["id"]):
+            if letter["path"] in (COUNT, FACETS, FREEZE) and LETTER.fullmatch(letter["id"]):
                 reply = gateway.ask(letter["path"], letter["request"].encode(), letter["signature"], mailbox=True)
                 body = json.dumps(reply.document).encode()
                 _sent(client, "POST", url, f"{path}/{letter['id']}", body, identity=gateway.identity, clock=gateway.clock)
@@ -104,7 +98,7 @@ def _sent(
 ) -> httpx.Response:
     full = urlsplit(url).path.rstrip("/") + path
     sent = clock().isoformat()
-    signature = identity.sign(method, full, sent, sha256_text(body.decode()))
+    signature = identity.sign(method, full, sent, hashlib.sha256(body).hexdigest())
     headers = {SENT_AT: sent, SIGNATURE: signature, "Content-Type": "application/json"}
     response = client.request(method, url.rstrip("/") + path, content=body, headers=headers)
     response.raise_for_status()

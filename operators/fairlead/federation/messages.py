@@ -6,20 +6,22 @@ centre or endpoint. The versions that the hub speaks are inside what is signed: 
 
 from __future__ import annotations
 
+import hashlib
 import json
 import secrets
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
 from fairlead.errors import InvalidInput, NotPermitted
-from fairlead.federation.signing import Identity, canonical, is_signed, sha256_text
+from fairlead.federation.signing import Identity, canonical, is_signed
 from fairlead.records import JsonObject, Name
 
 VERSIONS: Final = ("1",)
 SIGNATURE: Final = "Fairlead-Signature"
 MOST_DEPTH: Final = 32
+FRESH: Final = timedelta(minutes=5)
 
 Word = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._:@/-]{1,64}$")]
 Nonce = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{16,64}$")]
@@ -53,10 +55,11 @@ def read_json(body: bytes) -> Any:
 
     Raises
     ------
-    InvalidInput : it is no JSON, or nests deeper than any question does.
+    InvalidInput : it is no I-JSON (RFC 7493: UTF-8, every name once, no NaN, whole characters), or nests deeper than any question does.
     """
     try:
-        document = json.loads(body)
+        document = json.loads(body.decode("utf-8"), object_pairs_hook=_once_each, parse_constant=_no_constant)
+        json.dumps(document, ensure_ascii=False).encode()  # half a surrogate pair is no text
     except (ValueError, RecursionError) as error:
         raise InvalidInput("The message is not JSON.") from error
     if _deeper_than(document, MOST_DEPTH):
@@ -74,6 +77,18 @@ def read_question(body: bytes) -> Question:
         raise InvalidInput(f"The question does not hold at {at}: {first['type']}.") from error
 
 
+def _once_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return an object whose names are all different: two readers could each take another of two values."""
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("a name is there twice")
+    return found
+
+
+def _no_constant(name: str) -> Any:
+    raise ValueError(f"{name} is no JSON")
+
+
 def _deeper_than(document: Any, levels: int) -> bool:
     layer = [document]
     for _ in range(levels + 1):
@@ -85,7 +100,7 @@ def _deeper_than(document: Any, levels: int) -> bool:
 
 def signed_lines(path: str, body: bytes) -> tuple[str, str, str]:
     """Return what the signature of a question covers."""
-    return "POST", path, sha256_text(body.decode("utf-8", "replace"))
+    return "POST", path, hashlib.sha256(body).hexdigest()
 
 
 def sign_question(question: Question, path: str, identity: Identity) -> tuple[bytes, str]:
@@ -124,10 +139,18 @@ def checked_answer(document: Any, *, public_key: str, question: Question, body: 
         signed = is_signed(public_key, signature, "ANSWER", canonical(answer))
     except (KeyError, TypeError, ValueError) as error:
         raise InvalidInput("The centre's answer has not the shape of one.") from error
-    asked = {"in_reply_to": question.nonce, "center": question.center, "question_sha256": sha256_text(body.decode())}
+    asked = {"in_reply_to": question.nonce, "center": question.center, "question_sha256": hashlib.sha256(body).hexdigest()}
     if not signed or any(answer.get(name) != value for name, value in asked.items()):
         raise InvalidInput("The centre's answer is not signed by the accepted key, or belongs to another question.")
     return answer
+
+
+def is_fresh(sent: str, now: datetime) -> bool:
+    """Return whether a signed reading was sent a few minutes ago at most, by clocks that may differ."""
+    try:
+        return abs(now - datetime.fromisoformat(sent)) <= FRESH
+    except (ValueError, TypeError):
+        return False
 
 
 def plain_time(moment: datetime) -> str:

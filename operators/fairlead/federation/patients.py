@@ -96,8 +96,8 @@ class PatientSets:
 
     def of(self, criterion: Criterion) -> BitMap:
         """Return the patients who have a matching record."""
-        found = self._found.get(criterion)
+        kept = self._found  # of this state of the index: another question may forget it while we count
+        found = kept.get(criterion)
         if found is None:
-            found = self._numbers.bitmap(patient_keys(self._index, criterion))
-            self._found[criterion] = found
+            found = kept[criterion] = self._numbers.bitmap(patient_keys(self._index, criterion))
         return found

@@ -25,11 +25,15 @@ RELEASE_LOCK = 0x0FA1_41EC
 
 @dataclass(frozen=True, slots=True)
 class Released:
-    """What may be said: a number or None for "below the threshold", and its ±. ``snapped`` is for the audit, never for the answer."""
+    """What may be said: a number or None for "below the threshold", and its ±. ``snapped`` is for the audit, never for the answer.
+
+    ``first`` is the number as it was first released: an order by it stays the same under every later policy.
+    """
 
     patients: int | None
     plus_minus: int
     snapped: bool
+    first: int | None = None
 
 
 class Releases:
@@ -84,7 +88,7 @@ class Releases:
         if earlier is None:
             return None
         patients = _tightened(earlier, policy)
-        return Released(patients, uncertainty(patients, policy.disclosure), snapped=True)
+        return Released(patients, uncertainty(patients, policy.disclosure), snapped=True, first=earlier.patients)
 
     def release(self, connection: Connection, members: BitMap, policy: Policy, *, at: datetime) -> Released:
         """Return what may be said about a set, remembering it."""
@@ -94,7 +98,7 @@ class Releases:
         rules = policy.disclosure
         patients = shown(len(members), self.register.noise.of(members, rules), rules)
         self.remember(connection, members, patients, policy=policy, at=at)
-        return Released(patients, uncertainty(patients, rules), snapped=False)
+        return Released(patients, uncertainty(patients, rules), snapped=False, first=patients)
 
     def remember(self, connection: Connection, members: BitMap, patients: int | None, *, policy: Policy, at: datetime) -> None:
         """Keep what was said about a set, unless something was said about the very same set before."""
