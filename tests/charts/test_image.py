@@ -65,7 +65,6 @@ class Image:
         environment = keep | {
             "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
             "UV_PYTHON": sys.executable,
-            "UV_LINK_MODE": "copy",
         }
         command_line = ["bash", "-ec", text]
         done = subprocess.run(

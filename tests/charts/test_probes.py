@@ -17,7 +17,7 @@ from typing import Any
 import httpx
 import pytest
 
-from charts.conftest import Render, Rendered, one
+from charts.conftest import FAIRLEAD, Render, Rendered, one
 
 pytestmark = [pytest.mark.charts, pytest.mark.slow]
 DEADLINE_S = 60
@@ -32,9 +32,9 @@ def free_port() -> int:
 class Pod:
     """Runs containers of rendered pods as processes, with the rendered ConfigMap as their configuration."""
 
-    def __init__(self, folder: Path, objects: Rendered) -> None:
+    def __init__(self, folder: Path, objects: Rendered, config: str = "x-fairlead-config") -> None:
         (folder / "etc").mkdir()
-        for name, text in one(objects, "ConfigMap", "x-fairlead-config")["data"].items():
+        for name, text in one(objects, "ConfigMap", config)["data"].items():
             (folder / "etc" / name).write_text(text)
         self.folder = folder
         # What differs from a pod: paths lie below the test's folder, and listeners stay on this machine.
@@ -100,7 +100,7 @@ def test_the_migration_job_does_its_work_and_may_be_repeated(render: Render, tmp
     assert [pod.run("fairlead", *arguments).returncode for _ in range(2)] == [0, 0]
 
 
-def test_the_node_of_the_chart_starts_and_passes_its_own_probes(render: Render, tmp_path: Path) -> None:
+def test_the_node_of_the_chart_passes_its_own_probes_and_refuses_a_title_that_no_route_names(render: Render, tmp_path: Path) -> None:
     objects = render(values={"node": {"port": free_port(), "aeTitle": "CENTRE NORTH"}})
     node = container_of(objects, "StatefulSet", "x-fairlead-node")
     pod = Pod(tmp_path, objects)
@@ -108,13 +108,6 @@ def test_the_node_of_the_chart_starts_and_passes_its_own_probes(render: Render, 
         for probe in ("livenessProbe", "readinessProbe"):
             done = pod.run(*node[probe]["exec"]["command"])
             assert done.returncode == 0, f"{probe}: {done.stdout}{done.stderr}"
-
-
-def test_a_calling_title_that_no_route_names_is_refused_by_the_node_of_the_chart(render: Render, tmp_path: Path) -> None:
-    objects = render(values={"node": {"port": free_port()}})
-    node = container_of(objects, "StatefulSet", "x-fairlead-node")
-    pod = Pod(tmp_path, objects)
-    with pod.started(node):
         command = [part if part != "FAIRLEAD_PROBE" else "STRANGER" for part in node["livenessProbe"]["exec"]["command"]]
         assert pod.run(*command).returncode != 0
 
@@ -125,18 +118,36 @@ def test_the_liveness_probe_fails_when_nobody_listens(render: Render, tmp_path: 
     assert Pod(tmp_path, objects).run(*command).returncode != 0
 
 
-def test_the_catalog_of_the_chart_starts_and_passes_its_own_probes(render: Render, tmp_path: Path) -> None:
-    port = free_port()
-    objects = render(values={"catalog": {"port": port}})
-    catalog = container_of(objects, "Deployment", "x-fairlead-catalog")
-    with Pod(tmp_path, objects).started(catalog):
-        assert answers(f"http://127.0.0.1:{port}{catalog['readinessProbe']['httpGet']['path']}") == 200
-        assert answers(f"http://127.0.0.1:{port}/") == 200
-
-
-def test_the_metrics_that_the_service_monitor_scrapes_exist(render: Render, tmp_path: Path) -> None:
+def test_the_catalog_of_the_chart_passes_its_own_probes_and_shows_the_metrics_that_the_monitor_scrapes(
+    render: Render, tmp_path: Path
+) -> None:
     port = free_port()
     objects = render(values={"catalog": {"port": port}, "serviceMonitor": {"enabled": True}})
     path = one(objects, "ServiceMonitor", "x-fairlead-catalog")["spec"]["endpoints"][0]["path"]
-    with Pod(tmp_path, objects).started(container_of(objects, "Deployment", "x-fairlead-catalog")):
-        assert answers(f"http://127.0.0.1:{port}{path}") == 200
+    catalog = container_of(objects, "Deployment", "x-fairlead-catalog")
+    with Pod(tmp_path, objects).started(catalog):
+        for asked in (catalog["readinessProbe"]["httpGet"]["path"], "/", path):
+            assert answers(f"http://127.0.0.1:{port}{asked}") == 200, asked
+
+
+def test_the_gateway_of_the_chart_passes_its_own_probes_under_the_policy_of_the_values(render: Render, tmp_path: Path) -> None:
+    """Only the index is another one here: the chart asks for OpenSearch, and the gateway speaks to both by the same words."""
+    port = free_port()
+    given = {"gateway": {"port": port, "tls": {"existingSecret": ""}, "service": {"type": "ClusterIP"}}, "index": {"caSecret": ""}}
+    objects = render(FAIRLEAD, FAIRLEAD / "ci" / "gateway-values.yaml", values=given)
+    gateway, _ = one(objects, "Deployment", "x-fairlead-gateway")["spec"]["template"]["spec"]["containers"]
+    pod = Pod(tmp_path, objects, "x-fairlead-gateway")
+    pod.environment |= {
+        "FAIRLEAD_INDEX__BACKEND": "embedded",
+        "FAIRLEAD_GATEWAY__HOST": "127.0.0.1",
+        "FAIRLEAD_GATEWAY__GOVERNANCE": str(tmp_path / "etc" / "governance.yaml"),
+        "FAIRLEAD_SECRETS": str(tmp_path / "gateway-secrets"),
+    }
+    with pod.started(gateway):
+        address = f"http://127.0.0.1:{port}"
+        for asked in (gateway["startupProbe"]["httpGet"]["path"], gateway["readinessProbe"]["httpGet"]["path"], "/metrics"):
+            assert answers(f"{address}{asked}") == 200, asked
+        assert httpx.get(f"{address}/v1/policy", trust_env=False).json()["disclosure"]["threshold"] == 11
+    keys = list((tmp_path / "gateway-secrets").iterdir())
+    assert keys
+    assert {key.stat().st_mode & 0o077 for key in keys if key.is_file()} == {0}
