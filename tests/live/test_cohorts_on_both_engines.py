@@ -14,11 +14,13 @@ from fairlead.cohort import Definition, compile_definition, count_definition, fa
 from fairlead.extract import FieldCatalogue, load_catalogue, read_paths
 from fairlead.index import Index
 from fairlead.index.embedded import EmbeddedIndex
+from fairlead.index.idc import record_of
 from fairlead.index.opensearch import OpenSearchIndex
 from fairlead.records import ImagingRecord
 from fairlead.resources import configs_folder
 from fairlead.settings import IndexSettings
 from index.builders import a_series, an_image
+from live.idc_rows import idc_rows
 from live.servers import OpenSearch
 
 pytestmark = pytest.mark.live
@@ -98,6 +100,11 @@ def real(opensearch: OpenSearch, tmp_path_factory: pytest.TempPathFactory, data:
     return Both(tmp_path_factory.mktemp("real"), opensearch.url, records)
 
 
+@pytest.fixture(scope="module")
+def table(opensearch: OpenSearch, tmp_path_factory: pytest.TempPathFactory) -> Both:
+    return Both(tmp_path_factory.mktemp("table"), opensearch.url, [record_of(row) for row in idc_rows(400)])
+
+
 def test_the_gallery_has_a_dozen_definitions_and_more() -> None:
     assert len(GALLERY) >= 12
 
@@ -146,3 +153,9 @@ def _grown(inner: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
 @settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
 def test_random_definitions_mean_the_same_on_both_engines_over_real_files(real: Both, include: Any, unit: str) -> None:
     real.members(parse_definition({"schemaVersion": "1", "title": "Random", "unit": unit, "include": include}, CATALOGUE))
+
+
+@given(st.recursive(LEAVES, _grown, max_leaves=5), st.sampled_from(["patient", "study", "series", "image"]))
+@settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
+def test_random_definitions_mean_the_same_on_both_engines_over_rows_like_the_idc_table(table: Both, include: Any, unit: str) -> None:
+    table.members(parse_definition({"schemaVersion": "1", "title": "Random", "unit": unit, "include": include}, CATALOGUE))
