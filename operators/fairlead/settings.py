@@ -56,6 +56,7 @@ class NodeSettings(Section):
     routes: Path | None = None
     settle_after_s: PositiveFloat = 5.0
     quiet_after_s: PositiveFloat = 60.0
+    workers: int = Field(default=1, ge=1, le=32)
     max_associations: PositiveInt = 64
     max_associations_per_peer: PositiveInt = 16
     max_pdu_bytes: PositiveInt = 131_072

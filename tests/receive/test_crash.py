@@ -220,15 +220,15 @@ def test_ten_kills_during_eight_transfers_lose_no_acknowledged_object(tmp_path):
             for thread in senders:
                 thread.join(timeout=20)
                 assert not thread.is_alive()
-    _everything_acknowledged_is_there(home, acknowledged)
+    everything_acknowledged_is_there(home, acknowledged, series=ROUNDS * SENDERS)
 
 
-def _everything_acknowledged_is_there(home: Path, acknowledged: dict[str, str]) -> None:
+def everything_acknowledged_is_there(home: Path, acknowledged: dict[str, str], *, series: int) -> None:
     settings = quick(home, quiet_after_s=0.4)
     with running(settings), ledger_of(settings) as ledger:  # completion resumes after the restart
         wait_for(lambda: ledger.counts()[SeriesState.RECEIVING] == ledger.counts()[SeriesState.SETTLING] == 0, within_s=60)
-        claimed = ledger.claim_series(ROUNDS * SENDERS + 1, claimant="test")
-    stored = {instance.sop_instance_uid: instance for series in claimed for instance in series.instances}
+        claimed = ledger.claim_series(series + 1, claimant="test")
+    stored = {instance.sop_instance_uid: instance for found in claimed for instance in found.instances}
     assert list((settings.archive_folder / ".incoming").iterdir()) == []
     for uid, sha256 in acknowledged.items():
         assert stored[uid].sha256 == sha256 == dataset_sha256(settings.archive_folder / stored[uid].path)

@@ -39,6 +39,8 @@ class Doorway:
     leaves: Callable[[str, Ending], None]
     health_title: str
     """A secret that this process chose at start: whoever calls itself so is the node's own health check, and gets C-ECHO only."""
+    key_prefix: str = ""
+    """How the keys of this process's associations begin, where several processes serve."""
 
 
 class Rejected(Exception):

@@ -129,7 +129,7 @@ class Archive:
         with storage_errors("a series folder"):
             missing = [p for p in (folder, *folder.parents) if p.is_relative_to(self.root) and not p.exists()]
             folder.mkdir(parents=True, exist_ok=True)
-            for made in missing:
+            for made in missing or (folder, *folder.parents[:2]):  # made by another process just now, perhaps: it may not have synced yet
                 sync_folder(made.parent)
             if not (folder / SIDECAR).exists():
                 with atomic_write(folder / SIDECAR) as handle:

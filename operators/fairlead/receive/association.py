@@ -43,15 +43,15 @@ class Released(Exception):
 class Association:
     """The acceptor's side of one association (PS3.8 section 9.2). ``run`` returns when it is over; nothing escapes it."""
 
-    def __init__(self, wire: Wire, peer: str, doorway: Doorway, *, tls: ssl.SSLContext | None = None, own_only: bool = False) -> None:
+    def __init__(self, wire: Wire, peer: str, doorway: Doorway, *, tls: ssl.SSLContext | None, own_only: bool, number: int) -> None:
         self.wire = wire
         self.peer = peer
         self.doorway = doorway
         self.tls = tls
         self.own_only = own_only
         self.tls_subject: str | None = None
-        self.counted = False
-        self.key = uuid4().hex
+        self.number = number
+        self.key = (doorway.key_prefix + uuid4().hex)[:32]
         self.contexts: dict[int, Context] = {}
         self.idle = True
         self.audit = AuditLine(self.key, peer)

@@ -11,7 +11,7 @@ from fairlead.database import database_errors
 from fairlead.receive.commitments import CommitmentLedger
 from fairlead.receive.completion import Ending
 from fairlead.receive.refusals import Quarantined, note_refusal, quarantined_rows
-from fairlead.receive.tables import associations, audits, counters, quarantine
+from fairlead.receive.tables import associations, audits, counters, holds, quarantine
 from fairlead.records import Refusal, Route
 
 
@@ -35,6 +35,18 @@ class Ledger(CommitmentLedger):
         with database_errors(), self.engine.begin() as connection:
             connection.execute(delete(associations))
         return self.senders_lost(alive)
+
+    def worker_lost(self, prefix: str) -> int:
+        """Strike out what a dead worker process had open: every association whose key begins so; return how many."""
+        mine, its_holds = associations.c.id.startswith(prefix, autoescape=True), holds.c.holder.startswith(prefix, autoescape=True)
+        with database_errors(), self.engine.connect() as connection:
+            keys = {
+                *connection.scalars(select(associations.c.id).where(mine)),
+                *connection.scalars(select(holds.c.holder).where(its_holds)),
+            }
+        for key in sorted(keys):
+            self.association_closed(key, Ending.ABORTED)
+        return len(keys)
 
     def open_associations(self) -> int:
         """Return how many associations are open now."""

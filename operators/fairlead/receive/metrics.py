@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from itertools import chain
 from threading import Lock
-from typing import Final
+from typing import Any, Final
 
 TITLES: Final = 200
 """Distinct calling AE titles that get a label; the rest share "other"."""
@@ -20,6 +20,7 @@ HELP: Final = {
     "fairlead_node_instances_total": "Objects received, by calling AE title and result.",
     "fairlead_node_bytes_total": "Bytes of data sets that were stored, by calling AE title.",
     "fairlead_node_loop_failures_total": "Rounds of a loop beside the associations that failed and are repeated, by loop.",
+    "fairlead_node_workers_lost_total": "Worker processes that died and were replaced.",
     "fairlead_node_commitments_total": "Storage commitment reports, by result.",
 }
 
@@ -63,6 +64,29 @@ class NodeMetrics:
             self._sync_count += 1
             for bound in SYNC_BOUNDS_S:
                 self._syncs[bound] += seconds <= bound
+
+    def take(self) -> dict[str, Any]:
+        """Return what was counted since the last call, for :meth:`add` in another process; empty when nothing was."""
+        with self._lock:
+            if not self._counts and not self._sync_count:
+                return {}
+            taken = {
+                "counts": [(name, labels, by) for (name, labels), by in self._counts.items()],
+                "syncs": [(bound, number) for bound, number in self._syncs.items()],
+                "sync_s": self._sync_s,
+                "sync_count": self._sync_count,
+            }
+            self._counts, self._syncs, self._sync_s, self._sync_count = Counter(), Counter(), 0.0, 0
+            return taken
+
+    def add(self, taken: dict[str, Any]) -> None:
+        """Add what another process counted."""
+        for name, labels, by in taken["counts"]:
+            self.count(name.removeprefix("fairlead_node_").removesuffix("_total"), by, **dict(labels))
+        with self._lock:
+            self._syncs.update(dict(taken["syncs"]))
+            self._sync_s += taken["sync_s"]
+            self._sync_count += taken["sync_count"]
 
     def stepped(self, loop: str) -> None:
         """Note that a loop has begun, or has ended a round well."""

@@ -7,37 +7,33 @@ import secrets
 import socket
 import ssl
 import threading
-import time
 from collections.abc import Callable, Iterable
 from typing import Final
 
 from fairlead.database import open_database
 from fairlead.errors import FairleadError
-from fairlead.logs import about
 from fairlead.receive.admission import Doorway
-from fairlead.receive.association import Association
 from fairlead.receive.audit import AuditTrail
-from fairlead.receive.completion import Ending
 from fairlead.receive.expected import expected_instances
 from fairlead.receive.ledger import Ledger
 from fairlead.receive.listening import Listener, listen
 from fairlead.receive.metrics import Gauge, NodeMetrics
+from fairlead.receive.places import Places
 from fairlead.receive.reporter import Reporter
 from fairlead.receive.routes import RouteTable, load_routes
+from fairlead.receive.serving import Serving
 from fairlead.receive.sink import InstanceSink
 from fairlead.receive.sweep import sweep
 from fairlead.receive.tls import client_context, server_context
 from fairlead.receive.watch import FolderWatch
 from fairlead.receive.web import Web
-from fairlead.receive.wire import Wire
+from fairlead.receive.workers import Workers, wait_for_orphans
 from fairlead.settings import Settings
 
 logger = logging.getLogger(__name__)
 SETTLE_EVERY_S: Final = 0.5
 SIGNALS_EVERY_S: Final = 0.5
 """A signal that another thread receives runs its handler only when the main thread wakes up."""
-SPARE: Final = 64
-"""Connections beyond the association limits that are still heard (health checks, peers to be told no); more are closed at once."""
 
 
 class DicomNode:
@@ -47,9 +43,9 @@ class DicomNode:
         self.settings = settings
         self._stopping = threading.Event()
         self._reload = threading.Event()
-        self._lock = threading.Lock()
-        self._open: dict[Association, threading.Thread] = {}
-        self._gone: dict[str, Ending] = {}
+        self._places = Places(most=settings.node.max_associations, most_per_peer=settings.node.max_associations_per_peer)
+        self._buried: set[str] = set()
+        self._workers: Workers | None = None
         self._loops: list[threading.Thread] = []
         self._listeners: list[Listener] = []
         self._web: Web | None = None
@@ -72,20 +68,28 @@ class DicomNode:
             self._build(routes, tls)
         except BaseException:
             self._close_listeners()
+            if self._workers is not None:
+                self._workers.drain(0)
             if hasattr(self, "ledger"):
                 self.ledger.engine.dispose()
             raise
-        self._begin()
-        return self._listeners[0].address
+        return self._begin()
 
     def _build(self, routes: RouteTable, tls: ssl.SSLContext | None) -> None:
         node, sink = self.settings.node, InstanceSink(self.settings, self.ledger)
+        wait_for_orphans(sink.archive.root)
         sweep(sink.archive, self.ledger)
         audit, metrics = AuditTrail(sink.archive.root / "audit"), NodeMetrics()
         metrics.more = self.more_gauges
         sink.on_durable = metrics.synced
         own = secrets.token_hex(8)
-        self._doorway = Doorway(node, routes, self.ledger, sink, audit, metrics, self._admits, self._leaves, health_title=own)
+        self._serving = Serving(self.ledger, self._places.leave)
+        admits = lambda association: self._places.admit(association.number)  # noqa: E731
+        self._doorway = Doorway(node, routes, self.ledger, sink, audit, metrics, admits, self._serving.leaves, health_title=own)
+        self._serving.doorway = self._doorway
+        if node.workers > 1:
+            self._workers = Workers(self.settings, places=self._places, doorway=self._doorway, bury=self._bury)
+            self._workers.start()
         self._reporter = Reporter(self._doorway, tls)
         if node.web.port is not None:
             self._web = Web(self.settings, self._doorway, self._listeners[-1].address)
@@ -100,13 +104,14 @@ class DicomNode:
         if context is not None and node.web.port is not None:  # the health check must not need a client certificate of its own
             self._listeners.append(Listener(listen("127.0.0.1", 0), own_only=True))
 
-    def _begin(self) -> None:
+    def _begin(self) -> tuple[str, int]:
         watch = FolderWatch(self.settings, self.ledger)
         self._loop("settle", SETTLE_EVERY_S, self._settle)
         self._loop("report", SETTLE_EVERY_S, self._reporter.step)
         self._loop("watch", max(self.settings.watch.stable_after_s / 2, SETTLE_EVERY_S), watch.scan)
         for listener in self._listeners:
             self._spawn("accept", self._accept, listener)
+        return self._listeners[0].address
 
     @property
     def plain_address(self) -> tuple[str, int] | None:
@@ -138,12 +143,13 @@ class DicomNode:
         self._close_listeners()
         if self._web is not None:
             self._web.stop()
-        self._drain(self.settings.node.drain_grace_s if grace_s is None else grace_s)
+        if self._listeners:
+            self._drain(self.settings.node.drain_grace_s if grace_s is None else grace_s)
         for thread in self._loops:
             thread.join(timeout=10)
         if self._listeners:
             self._reporter.join(timeout_s=10)
-            self._settle_gone()
+            self._strike_out()
             self.ledger.engine.dispose()
 
     def _close_listeners(self) -> None:
@@ -151,9 +157,12 @@ class DicomNode:
             listener.close()
 
     def associations(self) -> int:
-        """Return how many connections are open in this process."""
-        with self._lock:
-            return len(self._open)
+        """Return how many connections are open, whichever process serves them."""
+        return len(self._places)
+
+    def workers(self) -> list[int]:
+        """Return the ids of the worker processes that serve; none where the node itself serves."""
+        return self._workers.pids() if self._workers is not None else []
 
     # --- connections
 
@@ -173,63 +182,35 @@ class DicomNode:
             self._welcome(connection, str(address[0]), listener)
 
     def _welcome(self, connection: socket.socket, peer: str, listener: Listener) -> None:
-        """Start the association's thread; the accept loop itself never waits for a peer."""
+        """Give the connection to a worker, or to a thread of its own; the accept loop itself never waits for a peer."""
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-        node = self.settings.node
-        with self._lock:
-            of_peer = sum(association.peer == peer for association in self._open)
-            if len(self._open) >= node.max_associations + SPARE or of_peer >= node.max_associations_per_peer + SPARE:
-                connection.close()
-                return
-            association = Association(Wire(connection), peer, self._doorway, tls=listener.tls, own_only=listener.own_only)
-            thread = threading.Thread(target=self._serve, args=(association,), name=f"association-{association.key[:8]}", daemon=True)
-            self._open[association] = thread
-        thread.start()
-
-    def _admits(self, association: Association) -> bool:
-        """Count an association in, unless the node or its peer has all it may have."""
-        node = self.settings.node
-        with self._lock:
-            counted = [other.peer for other in self._open if other.counted]
-            association.counted = len(counted) < node.max_associations and counted.count(association.peer) < node.max_associations_per_peer
-            return association.counted
-
-    def _serve(self, association: Association) -> None:
-        try:
-            with about(association=association.key):
-                association.run()
-        finally:
-            with self._lock:
-                del self._open[association]
+        if self._workers is not None and self._workers.hand_over(connection, peer, listener):
+            return
+        if (number := self._places.enter(peer)) is not None:
+            self._serving.begin(connection, peer, number, tls=listener.tls, own_only=listener.own_only)
+        else:
+            connection.close()
 
     def _drain(self, grace_s: float) -> None:
-        deadline = time.monotonic() + grace_s
-        for association, thread in self._snapshot():
-            if association.idle and not association.contexts:  # silent or negotiating: nothing of it can be lost
-                association.wire.close()
-            thread.join(timeout=max(deadline - time.monotonic(), 0))
-        for association, thread in self._snapshot():
-            logger.warning("association of %s closed at the end of the grace time", association.peer)
-            association.wire.close()
-            thread.join(timeout=5)
+        if self._workers is not None:
+            self._workers.drain(grace_s)
+        self._serving.drain(grace_s)
 
-    def _snapshot(self) -> list[tuple[Association, threading.Thread]]:
-        with self._lock:
-            return list(self._open.items())
-
-    def _leaves(self, key: str, ending: Ending) -> None:
-        """Strike an association out; when the ledger is away, the settle loop does it later."""
-        self._gone[key] = ending
+    def _bury(self, key: str) -> None:
+        """Strike out what a dead worker had open; when the ledger is away, the settle loop does it later."""
+        self._buried.add(key)
         try:
-            self._settle_gone()
+            self._strike_out()
         except FairleadError as error:
-            logger.error("an association could not be struck out of the ledger: %s; trying again", error.message)
+            logger.error("a dead worker could not be struck out of the ledger: %s; trying again", error.message)
 
-    def _settle_gone(self) -> None:
-        for key, ending in list(self._gone.items()):
-            self.ledger.association_closed(key, ending)
-            self._gone.pop(key, None)
+    def _strike_out(self) -> None:
+        self._serving.settle_gone()
+        for key in list(self._buried):
+            self.ledger.worker_lost(key)
+            self._doorway.sink.archive.clear_incoming()
+            self._buried.discard(key)
 
     # --- loops
 
@@ -237,7 +218,7 @@ class DicomNode:
         if self._reload.is_set():
             self._reload.clear()
             self._read_routes()
-        self._settle_gone()
+        self._strike_out()
         root = self._doorway.sink.archive.root
         self.ledger.expect(lambda path: expected_instances(root / path))
         self.ledger.settle(settle_after_s=self.settings.node.settle_after_s, quiet_after_s=self.settings.node.quiet_after_s)
@@ -246,6 +227,8 @@ class DicomNode:
         """Replace the table; one that does not hold is reported, and the present one stays in force."""
         try:
             self._doorway.routes = load_routes(self.settings.routes_file, own_title=self.settings.node.ae_title)
+            if self._workers is not None:
+                self._workers.reload()
             logger.info("routes read again: %d rules", len(self._doorway.routes.rules))
         except FairleadError as error:
             logger.error("routes not replaced: %s", error)

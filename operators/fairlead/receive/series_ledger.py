@@ -78,6 +78,12 @@ def increase(connection: Connection, name: str, by: int = 1) -> None:
     connection.execute(statement.on_conflict_do_update(index_elements=["name"], set_={"value": counters.c.value + by}))
 
 
+def _queue(connection: Connection) -> None:
+    """Let no other writer of series in before the end of the transaction: on SQLite every writer is the only one anyway."""
+    if connection.dialect.name != "sqlite":
+        connection.execute(select(func.pg_advisory_xact_lock(RECORD_LOCK)))
+
+
 class _MustFlush(Exception):
     """A row that was taken for derivable is none: the group is written again, flushed."""
 
@@ -95,10 +101,9 @@ def _recording(engine: Engine, *, flushed: bool) -> Iterator[Connection]:
             connection.connection.driver_connection.execute("PRAGMA synchronous=NORMAL")  # type: ignore[union-attr]
         try:
             with connection.execution_options(**{WRITES: True}).begin():
-                if not sqlite_file:
-                    connection.execute(select(func.pg_advisory_xact_lock(RECORD_LOCK)))
-                    if not flushed:
-                        connection.exec_driver_sql("SET LOCAL synchronous_commit = off")
+                _queue(connection)
+                if not sqlite_file and not flushed:
+                    connection.exec_driver_sql("SET LOCAL synchronous_commit = off")
                 yield connection
         finally:
             if sqlite_file and not flushed:
@@ -155,7 +160,8 @@ class SeriesLedger:
         now = self.clock()
         series_id = self._new_series(connection, arrival, now) if row is None else self._touch(connection, row, arrival.holder, now)
         self._insert(connection, arrival, series_id, known, now)
-        if arrival.holder is not None and arrival.series_uid not in self._held.get(arrival.holder, ()):
+        is_moving = row is not None and row.state == SeriesState.RECEIVING  # else a manifest may have ended the hold, in another process
+        if arrival.holder is not None and not (is_moving and arrival.series_uid in self._held.get(arrival.holder, ())):
             self._hold(connection, arrival.holder, series_id)
         return Stored.NEW_VERSION if known else Stored.ADDED
 
@@ -225,6 +231,7 @@ class SeriesLedger:
         """End an association or import: its series begin to settle; return how many."""
         self._held.pop(holder, None)
         with database_errors(), self.engine.begin() as connection:
+            _queue(connection)
             held = list(connection.scalars(select(holds.c.series_id).where(holds.c.holder == holder)))
             connection.execute(delete(holds).where(holds.c.holder == holder))
             self._settle(connection, held, ending)
@@ -261,6 +268,7 @@ class SeriesLedger:
             if connection.scalar(select(series.c.id).where(moving, ~held).limit(1)) is None:
                 return 0
         with database_errors(), self.engine.begin() as connection:
+            _queue(connection)
             rows = connection.execute(select(series, _PRESENT.label("present")).where(and_(moving, ~held))).all()
             due = [
                 row

@@ -12,7 +12,8 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Buffer, Callable, Iterable
+from collections.abc import Buffer, Callable, Iterable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -26,6 +27,7 @@ from fairlead.receive.ledger import Ledger
 from fairlead.receive.part10 import build_meta, dataset_offset, read_layout
 from fairlead.receive.parts import Buffers, PartFile
 from fairlead.receive.series_ledger import Arrival, RelationConflict, Stored
+from fairlead.receive.turns import Turns
 from fairlead.records import Instance, Refusal, Route, is_uid
 from fairlead.settings import Settings, prepare_home
 
@@ -116,7 +118,8 @@ class InstanceSink:
         self.ledger = ledger
         prepare_home(settings)
         self.archive = Archive(settings.archive_folder)
-        self._rows = CommitGroup(ledger.record)
+        self._rows = CommitGroup(self._record)
+        self._turns_to_write = nullcontext if settings.node.workers == 1 else _queued(ledger, self.archive)
         self._buffers = Buffers()
         self._turns = tuple(threading.Lock() for _ in range(TURNS))
         self.on_durable: Callable[[float], None] = lambda _seconds: None
@@ -192,14 +195,21 @@ class InstanceSink:
                 raise
         return StoreOutcome(stored, instance, head.study_uid, head.series_uid)
 
+    def _record(self, arrivals: Sequence[Arrival]) -> list[Stored | RelationConflict]:
+        with self._turns_to_write():
+            return self.ledger.record(arrivals)
+
     def _make_durable(self, received: _Received, instance: Instance, route: Route) -> None:
         final, part = self.archive.root / instance.path, received.part
         if os.path.lexists(final):  # the same bytes are there already: nothing to write
             return
         self.archive.prepare(final.parent, route)
         appeared = self.archive.appear(part.path, part.handle, final, states_sha256=part.stamped)
-        if not appeared and dataset_sha256(final) != received.sha256:
-            # another process won the name with other bytes in this very moment; the sender's repeat will become a version
+        if appeared:
+            return
+        if dataset_sha256(final) == received.sha256:
+            self.archive.sync(final)  # another process won the name in this very moment, and may not have synced it yet
+        else:  # the sender's repeat will become a version
             raise Conflict("Another sender stored a different object under the same identity just now.", remedy="Send it again.")
 
     def _beside(self, received: _Received, head: Head, route: Route, *, name: str, folder: str) -> _Place:
@@ -222,6 +232,15 @@ class InstanceSink:
         source = received.announced.source or f"{route.calling_ae or route.door} {received.sha256[:12]}"
         self.ledger.refuse(Refusal(source=source, code=error.code, reason=error.message), sha256=received.sha256, path=path, route=route)
         logger.warning("refused an object from %s: %s", route.calling_ae or route.door, error.message)
+
+
+def _queued(ledger: Ledger, archive: Archive) -> Callable[[], AbstractContextManager[None]]:
+    """Return the turn to record rows; where several processes write to SQLite, every write of this ledger waits for its turn."""
+    if ledger.engine.dialect.name != "sqlite":
+        return nullcontext
+    turns = Turns(archive.root)
+    turns.govern(ledger.engine)
+    return turns.mine
 
 
 def whole_file(path: Path) -> bool:
