@@ -160,6 +160,16 @@ def test_a_record_whose_shard_is_away_is_no_absent_record(serve: Serve) -> None:
         list(read_each(connect(settings_of(server)), "index", ["a", "b"]))
 
 
+@pytest.mark.parametrize(("kind", "expected"), [("security_exception", NotPermitted), ("cluster_block_exception", ServiceUnreachable)])
+def test_an_item_that_nobody_may_write_now_is_no_bad_record_and_no_removed_one(
+    serve: Serve, kind: str, expected: type[FairleadError]
+) -> None:
+    refused = {"delete": {"_id": "a", "status": 403, "error": {"type": kind, "reason": "Doe^Jane"}}}
+    server = serve((200, {"errors": True, "items": [refused]}))
+    with pytest.raises(expected, match=r"does not let this user in|closed for writing"):
+        list(bulk(connect(settings_of(server)), "index", [{"_op_type": "delete", "_id": "a"}]))
+
+
 def test_the_password_is_sent_and_an_empty_one_sends_nobody(serve: Serve) -> None:
     good = {"timed_out": False, "_shards": {"failed": 0}}
     server = serve((200, good))

@@ -92,3 +92,19 @@ def test_a_snapshot_that_cannot_be_written_costs_nobody_an_answer(tmp_path: Path
     index = EmbeddedIndex(tmp_path / "i.sqlite", CATALOGUE)
     index.put([a_series("1")])
     assert index.count(All()).series == 1
+
+
+def test_the_generation_is_kept_for_the_next_process_until_something_changes(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("fairlead.index.embedded.WORTH_A_SNAPSHOT", 3)
+    truth = EmbeddedIndex(file, CATALOGUE).generation()
+    kept = file.with_name("i.sqlite-generation")
+    kept.write_text(kept.read_text().replace(truth, "f" * 64))
+    assert EmbeddedIndex(file, CATALOGUE).generation() == "f" * 64  # read, not computed
+    EmbeddedIndex(file, CATALOGUE).put([a_series("9")])
+    changed = EmbeddedIndex(file, CATALOGUE).generation()
+    assert changed not in ("f" * 64, truth)
+    EmbeddedIndex(file, CATALOGUE).remove(["local:default:1.2.9"])
+    for damage in (None, "[]", "{", '{"generation": 1}'):
+        if damage is not None:
+            kept.write_text(damage)
+        assert EmbeddedIndex(file, CATALOGUE).generation() == truth

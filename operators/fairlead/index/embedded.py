@@ -30,7 +30,7 @@ from fairlead.index.port import Facets, IndexStatus, Members, PutReport, Values
 from fairlead.index.rows import ROW_LAYOUT, Row, countable, generation_of, row_of, rows_of
 from fairlead.index.sampling import checked_size, draw_of, shuffled, smallest
 from fairlead.index.select import select
-from fairlead.index.snapshot import Place, read_snapshot, write_snapshot
+from fairlead.index.snapshot import Place, read_generation, read_snapshot, write_generation, write_snapshot
 from fairlead.records import Counts, ImagingRecord, Refusal, Scalar
 
 WORTH_A_SNAPSHOT: Final = 50_000
@@ -45,6 +45,7 @@ class EmbeddedIndex:
     def __init__(self, file: Path, catalogue: FieldCatalogue) -> None:
         self._catalogue = catalogue
         self._snapshot = file.with_name(f"{file.name}-columns")
+        self._kept_generation = file.with_name(f"{file.name}-generation")
         self._lock = threading.Lock()
         self._identity = ""
         self._stamp = f"{catalogue.sha256}-{ROW_LAYOUT}"
@@ -54,7 +55,7 @@ class EmbeddedIndex:
     def _forget(self) -> None:
         self._columns, self._ordinal, self._removal = Columns(self._ordinals, self._tailed), 0, 0
         self._change: tuple[int, str] = 0, ""
-        self._generation: tuple[tuple[int, int], str] | None = None
+        self._generation: tuple[Place, str] | None = None
 
     # --- writing -----------------------------------------------------------------------------------------------------
 
@@ -178,12 +179,22 @@ class EmbeddedIndex:
         return tuple(ImagingRecord.model_validate_json(document) for document in documents)
 
     def generation(self) -> str:
-        """Return the hash of the content, computed once per change."""
+        """Return the hash of the content, computed once per change, of a large index once for all processes."""
         with self._current() as columns:
-            if self._generation is None or self._generation[0] != (self._ordinal, self._removal):
-                found = self._ids(columns.alive)
-                self._generation = (self._ordinal, self._removal), generation_of((record_id, revision) for record_id, revision, _ in found)
+            place = self._place()
+            if self._generation is None or self._generation[0] != place:
+                kept = read_generation(self._kept_generation, place) if len(columns.alive) >= WORTH_A_SNAPSHOT else None
+                self._generation = place, kept or self._computed(columns, place)
             return self._generation[1]
+
+    def _computed(self, columns: Columns, place: Place) -> str:
+        made = generation_of((record_id, revision) for record_id, revision, _ in self._ids(columns.alive))
+        if len(columns.alive) >= WORTH_A_SNAPSHOT:
+            write_generation(self._kept_generation, place, made)
+        return made
+
+    def _place(self) -> Place:
+        return Place(self._identity, self._stamp, self._ordinal, self._removal, *self._change)
 
     def status(self) -> IndexStatus:
         """Return backend, number of records and generation."""
@@ -233,7 +244,7 @@ class EmbeddedIndex:
         self._removal = connection.execute("SELECT coalesce(max(seq), 0) FROM removed").fetchone()[0]
         self._change = connection.execute("SELECT seq, mark FROM changes ORDER BY seq DESC LIMIT 1").fetchone()
         if highest - began >= WORTH_A_SNAPSHOT:
-            write_snapshot(self._snapshot, self._columns, Place(identity, self._stamp, self._ordinal, self._removal, *self._change))
+            write_snapshot(self._snapshot, self._columns, self._place())
 
     def _resume(self, connection: sqlite3.Connection, identity: str, highest: int) -> None:
         place = read_snapshot(self._snapshot, self._columns, identity=identity, catalogue=self._stamp)

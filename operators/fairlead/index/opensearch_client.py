@@ -22,11 +22,12 @@ from opensearchpy.exceptions import (
 )
 from opensearchpy.helpers import streaming_bulk
 
-from fairlead.errors import InvalidConfiguration, NotPermitted, ServiceUnreachable, StorageFull, UnsupportedInput
+from fairlead.errors import FairleadError, InvalidConfiguration, NotPermitted, ServiceUnreachable, StorageFull, UnsupportedInput
 from fairlead.settings import IndexSettings
 
 TIMEOUT_S: Final = 60
 RETRIED: Final = (429, 502, 503, 504)
+REFUSED: Final = (401, 403)
 RETRIES: Final = 4
 CHUNK_RECORDS: Final = 2_000
 CHUNK_BYTES: Final = 8 * 1024**2
@@ -94,12 +95,8 @@ def opensearch_errors() -> Iterator[None]:
 def _translated(error: TransportError) -> Exception:
     kind = str(error.error)
     match error:
-        case AuthorizationException() if "cluster_block" in kind:
-            return ServiceUnreachable("The index is closed for writing.", remedy="A change of the field catalogue is under way; repeat.")
         case AuthenticationException() | AuthorizationException():
-            return NotPermitted(
-                "OpenSearch does not let this user in.", remedy="Check index.user, index.password and its role (docs/search.md)."
-            )
+            return _refused(kind)
         case NotFoundError():
             return ServiceUnreachable("The index is not there.", remedy="Run `fairlead index rebuild`.")
         case RequestError() if "script" in kind or "inline" in str(error.info):
@@ -109,6 +106,13 @@ def _translated(error: TransportError) -> Exception:
     if "cluster_block" in kind:
         return StorageFull("OpenSearch has no disk space left.", remedy="Free space there; the work waits in the ledger.")
     return ServiceUnreachable(f"OpenSearch is overloaded or failing (status {error.status_code}).", remedy="Repeat; nothing was lost.")
+
+
+def _refused(kind: str) -> FairleadError:
+    """Return what a status of 401 or 403 means: nobody writes now, or this user may not."""
+    if "cluster_block" in kind:
+        return ServiceUnreachable("The index is closed for writing.", remedy="A change of the field catalogue is under way; repeat.")
+    return NotPermitted("OpenSearch does not let this user in.", remedy="Check index.user, index.password and its role (docs/search.md).")
 
 
 def search(client: OpenSearch, index: str | None, body: Mapping[str, Any]) -> Json:
@@ -172,7 +176,8 @@ def bulk(client: OpenSearch, index: str, actions: Iterable[Json]) -> Iterator[Ou
 
     Raises
     ------
-    ServiceUnreachable : the server failed, or an item did with 429 or 5xx after all retries.
+    ServiceUnreachable : the server failed, or an item did with 429 or 5xx after all retries, or the index is closed for writing.
+    NotPermitted : the user may not do that to one of the items; that says nothing about the record.
     """
     with opensearch_errors():
         outcomes = streaming_bulk(
@@ -191,7 +196,10 @@ def bulk(client: OpenSearch, index: str, actions: Iterable[Json]) -> Iterator[Ou
             status = int(item["status"])
             if status in RETRIED or status >= 500:
                 raise ServiceUnreachable(f"OpenSearch could not take a record now (status {status}).", remedy="Repeat; nothing was lost.")
-            yield Outcome(item["_id"], status, _kind_of(item.get("error")))
+            kind = _kind_of(item.get("error"))
+            if status in REFUSED:
+                raise _refused(kind)
+            yield Outcome(item["_id"], status, kind)
 
 
 def _kind_of(error: Any) -> str:

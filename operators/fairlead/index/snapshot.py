@@ -82,6 +82,28 @@ def read_snapshot(file: Path, columns: Columns, *, identity: str, catalogue: str
         return None
 
 
+def write_generation(file: Path, place: Place, generation: str) -> None:
+    """Write the generation of a place beside the index; what cannot be written is computed again by the next process."""
+    try:
+        with atomic_write(file) as out:
+            out.write(json.dumps({**asdict(place), "generation": generation}).encode())
+    except (OSError, StorageFull) as error:
+        logger.warning("The generation of the index could not be kept: %s.", type(error).__name__)
+
+
+def read_generation(file: Path, place: Place) -> str | None:
+    """Return the generation that was kept for exactly this place, None where there is none."""
+    try:
+        found = json.loads(file.read_bytes())
+        generation = found.pop("generation")
+        return str(generation) if found == asdict(place) else None
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        logger.warning("The kept generation of the index is of no use (%s).", type(error).__name__)
+        return None
+
+
 def _fill(columns: Columns, found: Mapping[str, NDArray[Any]]) -> None:
     columns.alive = BitMap.deserialize(found["alive"].tobytes())
     columns.patient, columns.study = _key(found, "patient"), _key(found, "study")
