@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import Any
 
 import pytest
 
-from fairlead.errors import Busy, CheckFailed, EmptyCohort, FairleadError, IllegalTransition, ServiceUnreachable, StorageFull
+from fairlead.errors import Busy, CheckFailed, EmptyCohort, FairleadError, IllegalTransition, NotFound, ServiceUnreachable, StorageFull
 
 pytestmark = [pytest.mark.airflow, pytest.mark.filterwarnings("ignore")]  # Airflow's own deprecations are not ours to fix
 
@@ -54,3 +55,16 @@ def test_what_stays_wrong_ends_the_run(dag_bag: Any, monkeypatch: pytest.MonkeyP
     raised, failed = executed(monkeypatch, kind("x"))
     assert isinstance(raised, AirflowFailException)
     assert failed == ended
+
+
+@pytest.mark.parametrize(
+    ("project", "projects", "allowed"),
+    [("", None, True), ("lung", {"lung": ("ada",)}, True), ("lung,brain", {"lung": ("ada",)}, False), ("", {"lung": ("ada",)}, False)],
+    ids=["projects are not told apart", "one's own", "one of two", "the installation's"],
+)
+def test_a_cohort_that_its_requester_may_not_see_is_not_exported(project: str, projects: Any, allowed: bool) -> None:
+    from fairlead.airflow.projects import require_own_cohort
+    from fairlead.settings import WorkbenchSettings
+
+    with nullcontext() if allowed else pytest.raises(NotFound, match="in your projects"):
+        require_own_cohort("x@1", project, name="ada", settings=WorkbenchSettings(projects=projects))

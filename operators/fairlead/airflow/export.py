@@ -64,14 +64,18 @@ class RequestExportOperator(ExportOperator):
 
     def step(self, hook: FairleadHook, context: Any) -> str:
         """Register the export of ``params.cohort``."""
+        from fairlead.airflow.projects import require_own_cohort
+        from fairlead.cohort import CohortStore
         from fairlead.publish import read_parameters
 
         run = context["dag_run"]
-        export = hook.exports.request(
-            read_parameters({key: value for key, value in dict(context["params"]).items() if value not in (None, "")}),
-            requested_by=run.triggering_user_name or "unknown",
-            run_id=run.run_id,
-        )
+        parameters = read_parameters({key: value for key, value in dict(context["params"]).items() if value not in (None, "")})
+        name = run.triggering_user_name or "unknown"
+        if hook.settings.workbench.projects is not None:
+            require_own_cohort(
+                parameters.cohort, CohortStore(hook.engine).summary(parameters.cohort).project, name=name, settings=hook.settings.workbench
+            )
+        export = hook.exports.request(parameters, requested_by=name, run_id=run.run_id)
         context["ti"].xcom_push(key="summary", value=hook.exports.summary(export.id))
         context["ti"].xcom_push(key="title", value=export.title)
         return str(export.id)

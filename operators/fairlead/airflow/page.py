@@ -8,6 +8,7 @@ from typing import Annotated, Any
 from fastapi import Depends, FastAPI
 
 from fairlead.airflow.auth import dag_right, may_freeze, may_read, user_dependency
+from fairlead.airflow.projects import projects_of
 from fairlead.settings import WorkbenchSettings, load_settings
 from fairlead.workbench import User, create_app, open_workbench
 
@@ -28,17 +29,6 @@ def users_of(settings: WorkbenchSettings) -> Callable[..., User]:
         )
 
     return current_user
-
-
-def projects_of(name: str, settings: WorkbenchSettings) -> frozenset[str] | None:
-    """Return the projects of a user; None, every project, where the installation does not tell them apart.
-
-    >>> projects_of("ada", WorkbenchSettings(projects={"lung": ("ada",), "brain": ("*",), "liver": ()})) == {"lung", "brain"}
-    True
-    """
-    if settings.projects is None:
-        return None
-    return frozenset(project for project, names in settings.projects.items() if name in names or "*" in names)
 
 
 def build_page() -> FastAPI:
