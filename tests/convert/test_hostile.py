@@ -152,6 +152,15 @@ def test_absent_strips_in_a_file_of_a_set_are_never_zeros(tmp_path: Path) -> Non
     assert "not read as zeros" in reasons(tmp_path / "set", tmp_path / "out")[0]
 
 
+@pytest.mark.parametrize(("jitter", "deviation"), [(0.0, 0.0), (0.01, 0.01)])
+def test_the_store_says_how_far_a_slice_lies_from_the_affine(tmp_path: Path, jitter: float, deviation: float) -> None:
+    positions = axial_positions(5)
+    positions[2][2] += jitter
+    report = convert(save(tmp_path / "in", a_series(positions)), tmp_path / "out")
+    attributes = json.loads((tmp_path / "out" / report.stores[0].path / "zarr.json").read_text())["attributes"]
+    assert attributes["dicom"]["geometry"]["largest_deviation_mm"] == pytest.approx(deviation, abs=1e-5)
+
+
 def test_bits_that_are_not_the_lowest_are_refused(tmp_path: Path) -> None:
     series = save(tmp_path / "in", a_series(axial_positions(2), HighBit=15))
     assert all("HighBit" in reason for reason in reasons(series, tmp_path / "out"))

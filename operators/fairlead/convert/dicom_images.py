@@ -170,6 +170,7 @@ def _geometry(image: PlannedImage) -> JsonObject:
     found["spacing_basis"] = image.members[0].frame.spacing_basis or None
     if verdict.affine is not None:
         found |= {"affine_kji_to_lps_mm": [list(row) for row in verdict.affine], "spacing_mm": list(verdict.spacing_mm or ())}
+        found["largest_deviation_mm"] = _deviation_mm(image, verdict.affine)
     elif verdict.verdict == "irregular":
         found |= {"missing": list(verdict.missing), "duplicates": list(verdict.duplicates)}
         found["positions_lps_mm"] = [list(member.frame.pose.position) for member in image.points[0] if member.frame.pose]
@@ -177,6 +178,16 @@ def _geometry(image: PlannedImage) -> JsonObject:
         found["orientation"] = list(pose.orientation) if pose else None
         found["in_plane_spacing_mm"] = list(pose.spacing_mm) if pose else None
     return found
+
+
+def _deviation_mm(image: PlannedImage, affine: tuple[tuple[float, ...], ...]) -> float:
+    """Return how far the ImagePositionPatient of a slice lies from where the affine puts it, at most, in steps of 1e-6 mm."""
+    matrix = np.asarray(affine, float)
+    found = 0.0
+    for point in image.points:
+        placed = [(number, member.frame.pose.position) for number, member in enumerate(point) if member.frame.pose]
+        found = max([found, *(float(np.linalg.norm(matrix[:3, 3] + number * matrix[:3, 0] - place)) for number, place in placed)])
+    return round(found, 6)
 
 
 def _values(image: PlannedImage, scale: ValueScale) -> JsonObject:
