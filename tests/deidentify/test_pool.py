@@ -123,6 +123,19 @@ def test_the_number_in_a_report_leads_to_the_file(tmp_path: Path) -> None:
     assert not {"Erika", "Mustermann", "Zoe"} & set(everything.replace("*", " ").replace(".", " ").split())
 
 
+def test_a_modality_that_is_none_is_not_repeated(tmp_path: Path) -> None:
+    scans = tmp_path / "scans"
+    scans.mkdir()
+    pixels = {"Rows": 1, "Columns": 2, "BitsAllocated": 8, "BitsStored": 8, "HighBit": 7, "SamplesPerPixel": 1, "PixelRepresentation": 0}
+    pixels |= {"PhotometricInterpretation": "MONOCHROME2", "PixelData": b"ab"}
+    for number, modality in enumerate(("MUELLER", "OT")):
+        (scans / f"{number}.dcm").write_bytes(as_file(a_ct(Modality=modality, SOPInstanceUID=f"1.2.3.{number}", **pixels)))
+    report = deidentify_folder(scans, tmp_path / "out", profile=QUIET, key=KEY, plan=Plan(page=tmp_path / "r.html"))
+    assert len(report.quarantined) == 2
+    assert "MUELLER" not in str(report) + (tmp_path / "r.html").read_text()
+    assert "images OT may show text" in str(report)
+
+
 def test_progress_says_how_much_time_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
     monkeypatch.setattr(progress, "LOG_EVERY_S", 0.0)
     for number in range(3):

@@ -26,7 +26,7 @@ from fairlead.deidentify.parts import Parts, blocks_of, sha256_of
 from fairlead.deidentify.pool import in_order
 from fairlead.deidentify.profile import Profile
 from fairlead.deidentify.report import Page, Picture
-from fairlead.deidentify.shown import shown_name
+from fairlead.deidentify.shown import shown_name, shown_reason
 from fairlead.deidentify.task import Task, entry_of
 from fairlead.errors import Conflict, FairleadError, InvalidInput, NotFound, ResidualIdentity
 from fairlead.files import atomic_write, sha256_file, usable_folder
@@ -85,6 +85,7 @@ class _Tally:
         self.checked += outcome.checked
         self.new_errors += outcome.new_errors
         if reason:
+            reason = shown_reason(reason)
             self.quarantined.append(Quarantined(path=name, reason=reason))
             if reason.startswith(ResidualIdentity.code):
                 self.residue.append(f"{name}: {reason}")

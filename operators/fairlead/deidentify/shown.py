@@ -20,6 +20,15 @@ WORDS: Final = frozenset({
     "broken", "part", "metadata", "version", "truncated", "set", "companion", "macro", "overview", "thumbnail", "link",
 })  # fmt: skip
 """Words of file names that say what a file is, besides the packaged terms."""
+_TERMS: Final = (
+    "AR ASMT AU BDUS BI BMD CD CFM CR CT CTPROTOCOL DF DG DM DMS DOC DS DX EC ECG EEG EMG EOG EPS ES FA FID FS GM HC HD IO IOL IVOCT "
+    "IVUS KER KO LEN LP LS M3D MA MG MR MS NM OAM OCT OP OPM OPR OPT OPTBSV OPTENF OPV OSS OT PA PLAN POS PR PT PX REG RESP RF RG "
+    "RTDOSE RTIMAGE RTINTENT RTPLAN RTRAD RTRECORD RTSEGANN RTSTRUCT RWV SEG SM SMR SR SRF ST STAIN TEXTUREMAP TG US VA VF XA "
+    "XAPROTOCOL XC"
+)
+MODALITIES: Final = frozenset(_TERMS.split())
+"""Defined and retired terms of Modality (PS3.3 C.7.3.1.1.1); another value could be anything."""
+MODALITY: Final = re.compile(r"(?<=^pixels \(modality\): images )[A-Z]+(?= may)")
 NUMBERED: Final = re.compile(r"([a-z]*)\d{1,5}")
 SHORT: Final = 3
 MOST_DIGITS: Final = 7
@@ -35,6 +44,15 @@ def shown_name(name: str, number: int) -> str:
     numbers_stay = not PERSONAL_NUMBERS.search(name) and sum(character.isdigit() for character in name) <= MOST_DIGITS
     shown = "/".join(_part(part, numbers_stay=numbers_stay) for part in name.split("/"))
     return name if shown == name else f"#{number} {shown}"
+
+
+def shown_reason(reason: str) -> str:
+    """Return a reason for a report, without a modality that DICOM does not define.
+
+    >>> shown_reason("pixels (modality): images MUELLER may show text")
+    'pixels (modality): images without a known modality may show text'
+    """
+    return MODALITY.sub(lambda found: found.group() if found.group() in MODALITIES else "without a known modality", reason)
 
 
 def _part(part: str, *, numbers_stay: bool) -> str:
