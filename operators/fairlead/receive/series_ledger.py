@@ -93,7 +93,8 @@ def _recording(engine: Engine, *, flushed: bool) -> Iterator[Connection]:
     """Yield a transaction for rows of objects that are durable already; writers queue, nobody fails half-way.
 
     Rows that say more than the archive does (which copy is the present one) must survive a power cut and are flushed. Of the others a
-    cut can only take the last ones, in order: any later flushed transaction keeps them, and the sweep makes them again.
+    cut can only take the last ones, in order: any later flushed transaction keeps them, and the sweep makes them again. PostgreSQL
+    flushes every row: it may die while the node goes on, and then no sweep would follow.
     """
     sqlite_file = engine.dialect.name == "sqlite"
     with engine.connect() as connection:
@@ -102,8 +103,6 @@ def _recording(engine: Engine, *, flushed: bool) -> Iterator[Connection]:
         try:
             with connection.execution_options(**{WRITES: True}).begin():
                 _queue(connection)
-                if not sqlite_file and not flushed:
-                    connection.exec_driver_sql("SET LOCAL synchronous_commit = off")
                 yield connection
         finally:
             if sqlite_file and not flushed:
