@@ -64,6 +64,7 @@ FREE = {
     0x00080104: "LO", 0x00400007: "LO", 0x00081090: "LO", 0x00181020: "LO", 0x00380500: "UN", 0x00091001: "LO", 0x00091002: "UN",
     0x00700006: "ST", 0x30060026: "LO", 0x00420010: "ST", 0x00081250: "LO",
 }  # fmt: skip
+A_SEQUENCE = 0x00081250
 NESTS = [SHARED_GROUPS, 0x00081140, 0x00089215, 0x0040A730, 0x00091003, 0x300A0010, 0x00400275, 0x00082112, 0x00400555]
 
 
@@ -94,7 +95,7 @@ def encoded(tree: object, somebody: Somebody, *, implicit: bool = False) -> byte
     for tag, node in sorted(elements.items(), key=lambda pair: pair[0]):
         if isinstance(node, Nest):
             buffer.write(_nest(node, somebody, implicit=implicit))
-        else:
+        elif not (implicit and tag == A_SEQUENCE):  # text in its place is refused there, where no VR says otherwise
             _, number, glue = node
             text = f"chest{glue}{somebody.words[number % len(somebody.words)]}{glue}lung"
             element = DataElement(tag, FREE[tag], text.encode() if FREE[tag] == "UN" else text)

@@ -87,7 +87,7 @@ class PixelPolicy(Part):
     """Which pixel data may leave; every rule that is not allowed sends the file to quarantine.
 
     ``allow`` names rules of :mod:`fairlead.deidentify.pixels` that a person has judged harmless for this data. ``search`` says where the
-    gate looks for identity among pixel bytes: beginnings, ends and segments, or every byte.
+    gate looks for spellings of identity among pixel bytes: beginnings, ends and segments, or everywhere; plain values everywhere always.
     """
 
     mask_ultrasound: bool = True
