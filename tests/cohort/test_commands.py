@@ -155,7 +155,7 @@ def test_a_withdrawn_series_is_named_with_the_versions_that_hold_it(shell: Shell
     reference = f"{frozen['id']}@1"
     member = json.loads(shell("cohort", "members", reference, "--format", "ndjson").splitlines()[0])["id"]
     done = shell.json("cohort", "withdraw", "series", f"{member}.none", "--reason", "a test")
-    assert done == {"kind": "series", "versions": {}}
+    assert done == {"kind": "series", "versions": {}, "datasets": []}
     assert "names one patient or one series" in shell("cohort", "withdraw", "study", member, "--reason", "a test", status=1)
 
 

@@ -301,17 +301,23 @@ def withdraw(
     reason: Annotated[str, typer.Option(help="Why, without names.")],
     as_json: JsonFlag = False,
 ) -> None:
-    """Mark every version that holds a withdrawn patient or series; later versions leave them out.
+    """Mark every version that holds a withdrawn patient or series, and list the published datasets made of those versions.
+
+    Later versions and exports leave them out; a dataset that is out already is withdrawn with `fairlead withdraw`.
 
     Example: fairlead cohort withdraw patient local:default:p1 --reason "consent withdrawn"
     """
     from fairlead.cohort import withdraw_consent
+    from fairlead.publish import DatasetStore
 
-    done = withdraw_consent(_open(context).store, cast("Any", kind), subject, reason=reason, by=_user())
-    document = {"kind": kind, "versions": {ref: len(found) for ref, found in done.versions.items()}}
-    emit(
-        document, as_json=as_json, text=lambda: "\n".join(f"{ref}  {len(found)} members" for ref, found in done.versions.items()) or "none"
-    )
+    store = _open(context).store
+    done = withdraw_consent(store, cast("Any", kind), subject, reason=reason, by=_user())
+    published = DatasetStore(settings_of(context), store.engine).published()
+    datasets = sorted(record.id for record in published if record.cohort in done.versions)
+    document = {"kind": kind, "versions": {ref: len(found) for ref, found in done.versions.items()}, "datasets": datasets}
+    lines = [f"{ref}  {len(found)} members" for ref, found in done.versions.items()]
+    lines += [f"published: withdraw it with `fairlead withdraw {dataset} --reason …`" for dataset in datasets]
+    emit(document, as_json=as_json, text=lambda: "\n".join(lines) or "none")
 
 
 def register(app: typer.Typer) -> None:

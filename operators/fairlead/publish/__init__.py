@@ -30,7 +30,7 @@ from fairlead.publish.views import (
     serialise,
 )
 from fairlead.publish.vocabulary import AccessRights
-from fairlead.publish.worklist import Export
+from fairlead.publish.worklist import Export, export_id
 
 __all__ = [
     "DOCUMENTS",
@@ -56,6 +56,7 @@ __all__ = [
     "build_record",
     "check_shapes",
     "document_of",
+    "export_id",
     "mirror_folder",
     "read_parameters",
     "record_files",

@@ -144,7 +144,12 @@ class ListedExports:
 
     def of_run(self, run_id: str) -> ExportState | None:
         """Return the export that an Airflow run started."""
-        return next((self._state(export) for export in self.exports.list() if export.run_id == run_id), None)
+        from fairlead.publish import export_id
+
+        try:
+            return self._state(self.exports.get(export_id(run_id)))
+        except NotFound:
+            return None
 
     def of_cohort(self, ref: str) -> tuple[ExportState, ...]:
         """Return the exports of a cohort version, newest first."""
