@@ -295,3 +295,12 @@ def test_an_object_in_many_pieces_is_the_same_as_in_one(sink):
     (path,) = objects(sink)
     assert path.read_bytes().endswith(data)
     assert outcome.instance.sha256 == hashlib.sha256(data).hexdigest() == dataset_sha256(path)
+
+
+def test_other_bytes_for_an_object_whose_file_vanished_become_a_version(sink, ledger):
+    first = store(sink, a_slice(1))
+    (sink.archive.root / first.instance.path).unlink()
+    second = store(sink, a_slice(1, pixels=b"\2\3" * 8))
+    assert second.stored is Stored.NEW_VERSION
+    assert ledger.present_path(ROUTE, second.instance.sop_instance_uid) == second.instance.path != first.instance.path
+    assert dataset_sha256(sink.archive.root / second.instance.path) == second.instance.sha256

@@ -18,6 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from sqlalchemy.exc import IntegrityError
+
 from fairlead.errors import Conflict, InvalidInput
 from fairlead.files import sha256_file, storage_errors
 from fairlead.receive.archive import Archive, instance_name, series_folder
@@ -111,6 +113,14 @@ class _Place:
     supersedes: bool = True
 
 
+@dataclass(frozen=True, slots=True)
+class _Spot:
+    """A folder of the archive and the place in it."""
+
+    folder: str
+    place: _Place
+
+
 class InstanceSink:
     """Stores DICOM objects; safe to call from many threads at once."""
 
@@ -178,21 +188,33 @@ class InstanceSink:
                 place = self._beside(received, head, route, name=name, folder=folder)
                 if terms.duplicates == "refuse" and not (self.archive.root / folder / place.name).exists():
                     raise DuplicateRefused("Other bytes are archived under this SOP Instance UID.")
-            instance = Instance(
-                sop_instance_uid=head.sop_instance_uid,
-                sop_class_uid=head.sop_class_uid,
-                transfer_syntax_uid=received.announced.transfer_syntax_uid,
-                sha256=received.sha256,
-                size_bytes=received.part.offset + received.part.size,
-                path=f"{folder}/{place.name}",
-            )
-            self._make_durable(received, instance, route)
-            arrival = Arrival(instance, head.study_uid, head.series_uid, route, holder, place.supersedes, derivable=place.is_first)
             try:
-                stored = self._rows.submit(arrival)
-            except RelationConflict:
-                (self.archive.root / instance.path).unlink(missing_ok=True)
-                raise
+                return self._place(received, head, route, holder, _Spot(folder, place))
+            except IntegrityError:  # the name belongs to a version whose file somebody removed; the sweep reports that one
+                if not place.is_first:
+                    raise
+                (self.archive.root / folder / name).unlink(missing_ok=True)
+                other = _Place(instance_name(head.sop_instance_uid, sha256=received.sha256), is_first=False)
+                return self._place(received, head, route, holder, _Spot(folder, other))
+
+    def _place(self, received: _Received, head: Head, route: Route, holder: str | None, spot: _Spot) -> StoreOutcome:
+        """Give the object its name and its row."""
+        place = spot.place
+        instance = Instance(
+            sop_instance_uid=head.sop_instance_uid,
+            sop_class_uid=head.sop_class_uid,
+            transfer_syntax_uid=received.announced.transfer_syntax_uid,
+            sha256=received.sha256,
+            size_bytes=received.part.offset + received.part.size,
+            path=f"{spot.folder}/{place.name}",
+        )
+        self._make_durable(received, instance, route)
+        arrival = Arrival(instance, head.study_uid, head.series_uid, route, holder, place.supersedes, derivable=place.is_first)
+        try:
+            stored = self._rows.submit(arrival)
+        except RelationConflict:
+            (self.archive.root / instance.path).unlink(missing_ok=True)
+            raise
         return StoreOutcome(stored, instance, head.study_uid, head.series_uid)
 
     def _record(self, arrivals: Sequence[Arrival]) -> list[Stored | RelationConflict]:
