@@ -53,12 +53,12 @@ def table(cells: tuple[Cell, ...], *, release: Callable[[BitMap], Released], cat
     """Return the rows that may be shown. Values below the threshold are not even named.
 
     A single hidden cell would be the total less the others, so a second one is hidden with it (complementary suppression): the one
-    whose number was the smallest when it was first released, so that a later policy does not show it and hide another.
+    that a tighter policy would hide first, by its first number and its patients, so that no later policy shows it and hides another.
     """
     released = [(cell, release(cell.members)) for cell in cells]
     rows = [(cell, one) for cell, one in released if one.patients is not None]
     if len(released) - len(rows) == 1 and rows:
-        rows.remove(min(rows, key=lambda row: (row[1].first or 0, str(row[0].value))))
+        rows.remove(min(rows, key=lambda row: (min(row[1].first or 0, len(row[0].members)), str(row[0].value))))
     shown = sorted(rows, key=lambda row: (-(row[1].patients or 0), row[0].label))
     return {
         "field": field,
