@@ -41,7 +41,7 @@ def here(tmp_path_factory: pytest.TempPathFactory) -> Iterator[IndexSettings]:
     folder, port = tmp_path_factory.mktemp("opensearch"), free_port()
     with (folder / "up.log").open("w") as told:
         command = [TOOLS / "opensearch-up.sh", folder, str(port), "--security"]
-        subprocess.run(command, stdout=told, stderr=told, timeout=600, check=True)
+        subprocess.run(command, stdout=told, stderr=told, timeout=600, check=True, env={"OPENSEARCH_TIMEOUT": "300", **os.environ})
     ca, url = folder / "config" / "root-ca.pem", f"https://127.0.0.1:{port}"
     try:
         admin = OpenSearch(hosts=[url], http_auth=("admin", (folder / "admin.password").read_text().strip()), ca_certs=str(ca), timeout=60)
