@@ -129,12 +129,12 @@ def identity_of(root: Any, file_name: str, profile: Profile) -> Identity:
     identity = Identity()
     for element in root.iter("{*}Experimenter", "{*}Person"):
         for name in PERSON & set(element.keys()):
-            identity.add_text(str(element.get(name)))
+            identity.add_text(str(element.get(name)), personal=True)
     names = [file_name, *(str(uuid.get("FileName")) for uuid in root.iter("{*}UUID") if uuid.get("FileName"))]
     for name in names:
         identity.add_text(name)
     if subject := _subject(root):
-        identity.add_text(subject)
+        identity.add_text(subject, personal=True)
     for uuid in [root.get("UUID"), *(uuid.text for uuid in root.iter("{*}UUID"))]:
         if uuid:
             identity.add_text(str(uuid).strip().removeprefix("urn:uuid:"))

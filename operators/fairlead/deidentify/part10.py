@@ -25,6 +25,7 @@ from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian, Exp
 from pydicom.valuerep import EXPLICIT_VR_LENGTH_32
 
 from fairlead.deidentify.elements import PIXEL_TAGS, Element, element_of, encodings_of, like
+from fairlead.deidentify.inflating import require_bounded
 from fairlead.deidentify.items import open_sequences
 from fairlead.deidentify.parts import Part, Parts, Span, size_of
 from fairlead.deidentify.stamp import PREAMBLE, new_meta
@@ -62,9 +63,10 @@ def read_source(path: Path) -> Source:
     Raises
     ------
     NotDicom : no DICOM, or a data set without SOP Class and Instance UID.
-    UnsupportedInput : a media directory, or pixel data whose transfer syntax is not stated.
+    UnsupportedInput : a media directory, pixel data whose transfer syntax is not stated, or a deflated file that would fill the memory.
     InvalidInput : the study, series or instance has no UID, so that nothing could refer to it consistently.
     """
+    require_bounded(path)
     with path.open("rb") as file:
         if not file.read(1):
             raise NotDicom("The file is empty.")

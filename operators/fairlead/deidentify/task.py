@@ -10,7 +10,6 @@ from typing import Final
 from pydicom.config import disable_value_validation
 
 from fairlead.deidentify.engine import Deidentifier, Person
-from fairlead.deidentify.inflating import require_bounded
 from fairlead.deidentify.instance import Extras, Outcome, deidentify_file
 from fairlead.deidentify.jobs import Job
 from fairlead.deidentify.journal import Entry, Journal
@@ -65,12 +64,6 @@ class Task:
             return deidentify_store(path, self.deidentifier, digest=digest)
         if is_ome(path):
             return deidentify_ome(path, self.deidentifier)
-        try:
-            require_bounded(path)
-        except FairleadError as error:
-            return Outcome(reason=f"{error.code}: {error.message}")
-        except OSError as error:
-            return Outcome(reason=f"{UnreadableImage.code}: the file cannot be read ({type(error).__name__})", lasting=False)
         return deidentify_file(path, self.deidentifier, program=self.program, extras=self.extras)
 
 
