@@ -425,6 +425,19 @@ def test_a_value_is_found_at_any_place_among_pixels(at: int, text: bytes) -> Non
     assert not Sweep(Identity(texts={"Philip"})).occurs_in([noise + b"Philips"])
 
 
+@pytest.mark.parametrize("size", [128, 512])
+@pytest.mark.parametrize("place", [0.0, 0.5, 0.9])
+def test_a_name_anywhere_among_the_pixels_of_a_file_of_any_size_stops_it(tmp_path: Path, size: int, place: float) -> None:
+    pixels = bytearray(np.random.default_rng(1).integers(0, 900, size * size, np.uint16).tobytes())
+    at = int(place * (len(pixels) - 64)) // 2 * 2
+    ct = a_ct(Rows=size, Columns=size, PatientName="Mustermann^Erika")
+    ct.PixelData = bytes(pixels)
+    assert not outcome_of(tmp_path, ct).reason
+    pixels[at : at + 10] = b"MUSTERMANN"
+    ct.PixelData = bytes(pixels)
+    assert outcome_of(tmp_path, ct).reason
+
+
 def test_a_profile_that_keeps_uids_lets_them_stay_in_text(tmp_path: Path) -> None:
     profile = Profile(name="u", title="t", options=frozenset({Option.RETAIN_UIDS}), dciodvfy="off")
     uid = "1.3.6.1.4.1.99999.1.1"

@@ -14,7 +14,7 @@ from pydicom.dataset import Dataset
 from fairlead.deidentify.elements import PIXEL_TAGS, element_of
 from fairlead.deidentify.identity import Identity
 from fairlead.deidentify.part10 import Source
-from fairlead.deidentify.parts import Span, blocks_of
+from fairlead.deidentify.parts import Parts, Span, blocks_of
 from fairlead.deidentify.segments import Pixels, is_encapsulated
 from fairlead.deidentify.sweep import SURE_LENGTH, Sweep
 
@@ -33,15 +33,18 @@ def holds_identity(source: Source, pixels: Pixels, identity: Identity, *, everyt
     if any(identity.found_in(part, with_dates=False) for part in _batches(_margins(source, pixels))):
         return True
     sweep = Sweep(identity)
-    if any(sweep.occurs_in(blocks_of(parts)) for parts in pixels.parts.values()):
+    values = _values(source, pixels)
+    if any(sweep.occurs_in(blocks_of(parts)) for parts in values):
         return True
     if not everything:
         return False
-    return any(
-        identity.found_in(part, with_dates=False, at_least=SURE_LENGTH)
-        for parts in pixels.parts.values()
-        for part in _shared(blocks_of(parts))
-    )
+    return any(identity.found_in(part, with_dates=False, at_least=SURE_LENGTH) for parts in values for part in _shared(blocks_of(parts)))
+
+
+def _values(source: Source, pixels: Pixels) -> list[Parts]:
+    """Return the pixel values that are written: those that stayed in the file, and small ones that were read with the header."""
+    small = (element_of(source.dataset, tag).value for tag in PIXEL_TAGS if tag in source.dataset and tag not in pixels.parts)
+    return [*pixels.parts.values(), *((value,) for value in small if isinstance(value, bytes))]
 
 
 def _margins(source: Source, pixels: Pixels) -> Iterator[bytes]:
