@@ -24,6 +24,12 @@ def test_the_packaged_profiles_load_and_state_their_codes() -> None:
     }
 
 
+def test_a_bare_off_is_taken_although_yaml_reads_it_as_false(tmp_path: Path) -> None:
+    file = tmp_path / "mine.yaml"
+    file.write_text("name: mine\ntitle: Mine\ndciodvfy: off\n")
+    assert load_profile(file).dciodvfy == "off"
+
+
 def test_a_profile_is_its_file_or_its_name(tmp_path: Path) -> None:
     file = tmp_path / "mine.yaml"
     file.write_text("name: mine\ntitle: Mine\noptions: [retain_uids]\n")

@@ -18,6 +18,7 @@ from fairlead.deidentify import Deidentifier, Outcome, Profile, deidentify_file,
 from fairlead.deidentify.identity import MANY, Identity
 from fairlead.deidentify.sweep import Sweep
 from fairlead.deidentify.table import Option
+from fairlead.deidentify.words import clean_words
 
 BASIC = Profile(name="basic", title="t", dciodvfy="off")
 LONGITUDINAL = load_profile("research-longitudinal").model_copy(update={"dciodvfy": "off"})
@@ -423,6 +424,11 @@ def test_a_value_is_found_at_any_place_among_pixels(at: int, text: bytes) -> Non
     assert Sweep(identity).occurs_in(blocks)
     assert not Sweep(identity).occurs_in([whole.replace(text, text[:5] + b"\1")])
     assert not Sweep(Identity(texts={"Philip"})).occurs_in([noise + b"Philips"])
+
+
+@pytest.mark.parametrize("text", ["age 69", "Alter: 69", "4 4 7 1 9 0 3", "4471 903", "4471-903"])
+def test_ages_and_numbers_in_pieces_go_from_a_cleaned_text(text: str) -> None:
+    assert clean_words(f"chest {text} 5mm", forbidden=frozenset()) == "chest 5mm"
 
 
 @pytest.mark.parametrize("size", [128, 512])

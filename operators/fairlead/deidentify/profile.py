@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Annotated, Final, Literal, Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, StringConstraints, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, StringConstraints, ValidationError, model_validator
 from pydicom.datadict import tag_for_keyword
 
 from fairlead.deidentify.boxes import Box
@@ -132,7 +132,8 @@ class Profile(Part):
     terms: dict[str, tuple[str, ...]] = Field(default_factory=dict)
     safe_private: tuple[SafePrivate, ...] = ()
     pixels: PixelPolicy = PixelPolicy()
-    dciodvfy: Literal["every", "off"] = "every"
+    dciodvfy: Annotated[Literal["every", "off"], BeforeValidator(lambda given: "off" if given is False else given)] = "every"
+    """YAML 1.1 reads a bare ``off`` as false; both are taken."""
     _variants: dict[tuple[int, ...], Profile] = PrivateAttr(default_factory=dict)
 
     @model_validator(mode="after")

@@ -21,7 +21,10 @@ PERSONAL_NUMBERS: Final = re.compile(
     rf"|(?<!\d)\d{{1,4}}(?:st|nd|rd|th)?{GAP}{MONTH}{GAP}\d{{1,4}}(?!\d)"  # 12 Aug 1964
     rf"|(?<![^\W\d_]){MONTH}{GAP}\d{{1,2}}(?:st|nd|rd|th)?{GAP}\d{{2,4}}(?!\d)"  # Aug 12, 1964
     r"|(?<!\d)(?:\+|0)\d+(?:[ ./()\-]+\d+)+"  # telephone numbers
-    r"|(?<!\d)\d{1,3}[ \-]?(?:y|yr|yrs|yo|years?|jahre?|an(?:s)?)\b",  # ages
+    r"|(?<!\d)\d{1,3}[ \-]?(?:y|yr|yrs|yo|years?|jahre?|an(?:s)?)\b"  # ages
+    r"|(?<![^\W\d_])(?:aged?|alter|âge)[ :=\-]{0,3}\d{1,3}(?!\d)"  # age 69
+    r"|(?<!\d)\d(?:[ ._\-]\d){3,}(?!\w)"  # a number that is spelled digit by digit
+    r"|(?<!\d)\d{3,}(?:[ ._/\-]\d{3,})+(?!\d)",  # a long number in groups
     re.IGNORECASE,
 )
 """Numbers of which every part is short enough to stay, and which say something about somebody together."""
