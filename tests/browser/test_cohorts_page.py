@@ -212,7 +212,7 @@ def test_the_export_is_started_as_the_user_and_followed_to_the_dataset(site: Sit
     freeze(tab, "Chest CT")
     tab.get_by_label("Access").select_option("restricted")
     tab.get_by_role("button", name="Start the export").click()
-    expect(tab.locator("#export-state")).to_contain_text("waiting for a steward's approval", timeout=15_000)
+    expect(tab.locator("#export-state")).to_contain_text("waiting for a steward's approval", timeout=60_000)
     [version] = site.workbench.versions.newest()
     [run] = site.airflow.runs
     assert run["logical_date"] is None
@@ -221,7 +221,7 @@ def test_the_export_is_started_as_the_user_and_followed_to_the_dataset(site: Sit
         "license": "https://creativecommons.org/licenses/by/4.0/",
     }  # fmt: skip
     site.airflow.states = ["success"]
-    expect(tab.locator("#export-state a.dataset")).to_have_text("http://fdp.test/dataset/d1", timeout=15_000)
+    expect(tab.locator("#export-state a.dataset")).to_have_text("http://fdp.test/dataset/d1", timeout=60_000)
     said = tab.console_said  # type: ignore[attr-defined]
     assert all("503" in text or "404" in text for text in said)  # the outage, and the run before its first task
     said.clear()

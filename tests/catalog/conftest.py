@@ -21,6 +21,9 @@ from migrated import migrated_engine
 from publish.conftest import Clock, run
 from publish.fakes import FakeUpstream, a_cohort, an_imaging_record
 
+collect_ignore = ["reference_client.py"]
+"""A program for another environment, started by test_reference_clients.py."""
+
 with warnings.catch_warnings():
     # Starlette would like its test client to use httpx2, which nothing else here needs; only this one sentence is passed over.
     warnings.filterwarnings("ignore", message="Using `httpx` with `starlette.testclient` is deprecated")

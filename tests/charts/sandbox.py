@@ -30,13 +30,14 @@ for pair in "${MOUNTS[@]}"; do mkdir "/mnt/v$((++number))"; mount --bind "${pair
 mkdir /mnt/etc && cp -a /etc/. /mnt/etc/ && mount --bind /mnt/etc /etc
 for path in "${CLOSED[@]}" /var/lib /tmp; do mount -t tmpfs -o mode=0755 none "$path"; done
 mkdir -p /var/lib/fairlead
-number=0
-for path in "${VISIBLE[@]}"; do mkdir -p "$path"; mount --bind "/mnt/v$((++number))" "$path"; mount -o remount,ro,bind "$path"; done
+number=${#VISIBLE[@]}
 for pair in "${MOUNTS[@]}"; do
     rest=${pair#*=} to=${rest%:*}
     mkdir -p "$to"; mount --bind "/mnt/v$((++number))" "$to"
     [ "${rest##*:}" = rw ] || mount -o remount,ro,bind "$to"
 done
+number=0  # last: the checkout may lie below a folder that the pod has a volume for, as /tmp
+for path in "${VISIBLE[@]}"; do mkdir -p "$path"; mount --bind "/mnt/v$((++number))" "$path"; mount -o remount,ro,bind "$path"; done
 for path in "${CLOSED[@]}" /var/lib /etc /mnt; do mount -o remount,ro,bind "$path"; done
 mount -o remount,ro,bind /
 exec setpriv --reuid="$1" --regid=0 --clear-groups --no-new-privs --inh-caps=-all --bounding-set=-all env -i "${@:2}"

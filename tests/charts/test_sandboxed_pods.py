@@ -45,8 +45,9 @@ def test_the_node_runs_and_passes_its_probes_as_any_user(pod: SandboxedPod, obje
 
 
 def test_the_catalog_runs_issues_tokens_and_never_sees_what_is_not_published(pod: SandboxedPod, objects: Rendered) -> None:
-    (pod.volume / "archive").mkdir(exist_ok=True)
-    (pod.volume / "secrets").mkdir(exist_ok=True)
+    for folder in (pod.volume / "archive", pod.volume / "secrets"):
+        folder.mkdir(exist_ok=True)
+        folder.chmod(0o2775)  # the node, which may start later, writes there as well
     (pod.volume / "secrets" / "trauma.key").write_text("x")
     catalog = container_of(objects, "Deployment", "x-fairlead-catalog")
     user = pod.run(catalog, "fairlead", "catalog", "user", "ada@example.org", "--json", **LOOPBACK)
