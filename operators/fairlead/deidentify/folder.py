@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from fairlead.deidentify.beside import require_beside
 from fairlead.deidentify.conformance import find_program
 from fairlead.deidentify.engine import Deidentifier
 from fairlead.deidentify.instance import Extras, Outcome
@@ -123,10 +124,13 @@ def deidentify_folder(
     Raises
     ------
     NotFound : a source does not exist, or ``plan.ocr`` asks for a program that is not installed.
-    InvalidInput : ``out`` and a source lie inside each other, or the journal lies in ``out``.
+    InvalidInput : ``out`` and a source lie inside each other, or the journal, the report or the lookup table in one of them.
+    Conflict : the report would replace a file that is no report.
     """
     begun, tally = time.monotonic(), _Tally()
-    jobs = [job for job in jobs_of([source] if isinstance(source, Path) else list(source), out) if job.in_share(plan.chunk)]
+    sources = [source] if isinstance(source, Path) else list(source)
+    require_beside(page=plan.page, lookup=plan.lookup, sources=sources, out=out)
+    jobs = [job for job in jobs_of(sources, out) if job.in_share(plan.chunk)]
     made = not out.exists()
     table = LookupTable(plan.lookup, key) if plan.lookup is not None else None
     task = _task(usable_folder(out, "output folder"), profile, key, plan)

@@ -49,6 +49,7 @@ class LookupTable:
             nonce = secrets.token_bytes(NONCE_BYTES)
             sealed = _cipher(self._key).encrypt(nonce, json.dumps(rows, sort_keys=True).encode(), FORMAT)
             write_text(self._file, base64.b64encode(nonce + sealed).decode() + "\n")
+            self._file.chmod(0o600)
 
 
 def read_lookup(file: Path, key: bytes) -> dict[str, tuple[str, str]]:
