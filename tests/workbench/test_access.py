@@ -140,26 +140,27 @@ def test_who_may_not_change_anything_is_not_offered_to(fresh: Workbench) -> None
 
 @pytest.mark.parametrize("tab", ["table", "samples"])
 def test_who_may_count_only_sees_no_single_record(fresh: Workbench, tab: str) -> None:
+    before = fresh.audit.entries()
     client = Client(mounted(fresh, user=lambda: User("9", "counter", sees_records=False)))
     answer = client.get(f"?tab={tab}")
     assert "24 patients" in Page(answer.text).text
     assert "You may see counts, not single records." in answer.text
     assert "p0000" not in answer.text
     assert client.get("picture?of=x").status_code == 403
-    assert fresh.audit.entries() == ()
+    assert fresh.audit.entries() == before
 
 
 def test_every_look_at_records_and_every_change_is_in_the_audit_chain(fresh: Workbench) -> None:
-    client = Client(mounted(fresh))
+    client, before = Client(mounted(fresh)), len(fresh.audit.entries())
     page = Page(client.get("?tab=table&in.modality=DCM:CT").text)
     client.post("freeze", {"token": page.value_of("token"), "state": page.value_of("state"), "title": "T"})
     client.post("drafts", {"token": page.value_of("token"), "state": page.value_of("state"), "title": "T"})
-    assert [(entry.who, entry.what) for entry in fresh.audit.entries()] == [
+    assert [(entry.who, entry.what) for entry in fresh.audit.entries()[before:]] == [
         ("dr.who", "look-table"),
         ("dr.who", "freeze"),
         ("dr.who", "save-draft"),
     ]
-    assert fresh.audit.verify() == 3
+    assert fresh.audit.verify() == before + 3
 
 
 def test_records_whose_consent_was_withdrawn_are_counted_and_never_shown(fresh: Workbench) -> None:
