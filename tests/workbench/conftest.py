@@ -32,9 +32,11 @@ def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def workbench(archive: Path) -> Iterator[Workbench]:
-    """Return services that tests only read from."""
-    yield from _opened(archive)
+def workbench(archive: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workbench]:
+    """Return services that tests only read from; looking is written to its audit trail, so it has a copy of its own."""
+    home = tmp_path_factory.mktemp("read") / "home"
+    shutil.copytree(archive, home)
+    yield from _opened(home)
 
 
 @pytest.fixture

@@ -234,10 +234,9 @@ async function watch(dag, run, place) {
   try {
     const address = `${AIRFLOW}${encodeURIComponent(dag)}/dagRuns/${encodeURIComponent(run)}`;
     for (let done = false; !done && place.isConnected; ) {
-      const [airflow, ours] = await Promise.all([
-        fetch(address, { headers: { Accept: "application/json" } }),
-        fetch(`exports?run=${encodeURIComponent(run)}`, { headers: { Accept: "text/html", "HX-Request": "true" } }),
-      ]);
+      // Airflow first: our own state, read after a run has ended, is the last one
+      const airflow = await fetch(address, { headers: { Accept: "application/json" } });
+      const ours = await fetch(`exports?run=${encodeURIComponent(run)}`, { headers: { Accept: "text/html", "HX-Request": "true" } });
       const state = airflow.ok ? (await airflow.json()).state : `not visible to you (${airflow.status})`;
       done = show(place, { state, registered: ours.ok, fragment: ours.ok ? await ours.text() : "" }) || state === "success" || state === "failed";
       if (!done) await pause(POLL_MS);
