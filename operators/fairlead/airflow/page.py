@@ -19,6 +19,7 @@ def users_of(settings: WorkbenchSettings) -> Callable[..., User]:
     """Return the dependency that gives the signed-in Airflow user in the page's own words, with what they may."""
 
     def current_user(user: Annotated[Any, Depends(_signed_in)]) -> User:
+        """Return the signed-in user; the rights are asked from Airflow at every request."""
         name = str(user.get_name())
         return User(
             id=str(user.get_id()),

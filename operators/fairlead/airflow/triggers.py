@@ -53,7 +53,8 @@ def _counter(kind: WorkKind) -> Callable[[], int]:
     watch = FolderWatch(settings, ledger)
 
     def waiting_files() -> int:
-        watch.scan()  # the node scans as well; where no node runs (files only) the triggerer is the watcher
+        """Look for new files and count those that wait; where no node runs, this is the only watcher."""
+        watch.scan()
         return ledger.waiting_files()
 
     return waiting_files

@@ -45,10 +45,12 @@ def demo(
     signal.signal(signal.SIGINT, _interrupt)  # a shell without job control starts background commands with Ctrl-C ignored
 
     def show(result: DemoResult) -> None:
+        """Print what was done so far."""
         emit(result.document(), as_json=as_json, text=lambda: _text(result))
         sys.stdout.flush()
 
     def hold(result: DemoResult) -> None:
+        """Print the result while the servers still run, and keep them running when asked to."""
         show(result)
         if keep or _wants_to_stay():
             complain("The servers run until Ctrl-C.")

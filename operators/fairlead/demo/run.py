@@ -163,6 +163,7 @@ def _wait_for_airflow(demo: Demo, airflow: Server) -> None:
     base = demo.environment.airflow_url
 
     def healthy() -> bool:
+        """Return whether all four parts of Airflow say that they are healthy."""
         try:
             answer = httpx.get(f"{base}/api/v2/monitor/health", timeout=5).json()
         except (httpx.HTTPError, ValueError):
