@@ -17,12 +17,13 @@ from hypothesis import strategies as st
 
 from deidentify.ct_builders import KEY
 from fairlead.cli import run
-from fairlead.deidentify import Deidentifier, Plan, Profile, deidentify_folder, deidentify_ome, load_profile
+from fairlead.deidentify import Deidentifier, Plan, Profile, clean_ome_xml, deidentify_folder, deidentify_ome, load_profile
 from fairlead.deidentify.ome import is_ome
 from fairlead.deidentify.ome_values import is_structure
 from fairlead.deidentify.ome_xml import clean_ome
 from fairlead.deidentify.table import Option
 from fairlead.deidentify.tiff import are_jpeg_tables
+from fairlead.errors import FairleadError, ResidualIdentity, UnreadableImage, UnsupportedInput
 from fairlead.files import relative_files
 
 BASIC, LONGITUDINAL = (load_profile(name) for name in ("basic", "research-longitudinal"))
@@ -221,6 +222,40 @@ def test_tables_of_a_jpeg_stay_when_they_are_tables(tmp_path: Path) -> None:
     assert not are_jpeg_tables(b"\xff\xd8\xff\xfe\x00\x12Erika Mustermann\xff\xd9")
     assert not are_jpeg_tables(b"\xff\xd8\xff\xdb\x00\x12Erika Mustermann\xff\xd9")
     assert not are_jpeg_tables(b"\xff\xd8\xff\xd9Erika Mustermann")
+
+
+def test_a_document_beside_pixels_is_cleaned_and_names_no_file() -> None:
+    xml = clean_ome_xml(DOCUMENT.encode(), LONGITUDINAL, KEY, file_name="Mustermann_Hans.ome.tif")
+    assert [secret for secret in SECRETS if secret.encode() in xml.lower()] == []
+    ome = ome_types.from_xml(xml.decode(), validate=True)
+    pixels = ome.images[0].pixels
+    assert pixels.metadata_only is not None
+    assert (pixels.tiff_data_blocks, [channel.name for channel in pixels.channels]) == ([], ["DAPI", "GFP"])
+    assert LONGITUDINAL.sha256 in str(ome.creator)
+
+
+def test_dates_that_moved_already_stay_beside_pixels() -> None:
+    once = clean_ome_xml(DOCUMENT.encode(), LONGITUDINAL, KEY)
+    twice = [ome_types.from_xml(clean_ome_xml(once, LONGITUDINAL, KEY, dates_moved=moved).decode()) for moved in (True, False)]
+    first = ome_types.from_xml(once.decode()).images[0].acquisition_date
+    assert (twice[0].images[0].acquisition_date, twice[0].creator) == (first, twice[1].creator)
+    assert ome_types.from_xml(clean_ome_xml(once, BASIC, KEY, dates_moved=True).decode()).images[0].acquisition_date is None
+
+
+@pytest.mark.parametrize(
+    ("document", "error", "reason"),
+    [
+        (DOCUMENT.replace('Model="Lens 3"', 'Model="MustermannScope"'), ResidualIdentity, "would still hold identity"),
+        (DOCUMENT.replace('Name="Mustermann lung biopsy"', 'Name="label"'), UnsupportedInput, "label or overview"),
+        (f'<OME xmlns="{NAMESPACE}"><BinaryOnly MetadataFile="a.companion.ome" UUID="x"/></OME>', UnsupportedInput, "points to another"),
+        ("<OME/>", UnsupportedInput, "points to another"),
+        (DOCUMENT[:-40], UnreadableImage, "cannot be parsed"),
+        (DOCUMENT.replace("<OME", "<!DOCTYPE OME []><OME", 1), UnsupportedInput, "document type"),
+    ],
+)
+def test_a_document_that_cannot_lie_beside_pixels_is_refused(document: str, error: type[FairleadError], reason: str) -> None:
+    with pytest.raises(error, match=reason):
+        clean_ome_xml(document.encode(), BASIC, KEY)
 
 
 def test_a_pyramid_keeps_all_its_levels(data: Path, tmp_path: Path) -> None:

@@ -86,6 +86,7 @@ def test_conditions_lay_their_overrides_over_the_general_ones(
 ) -> None:
     (tmp_path / "c.yaml").write_text(CONDITIONS)
     profile = load_profile(tmp_path / "c.yaml")
+    assert profile.sha256  # a journal asks for it before any file is read
     (tmp_path / "a.dcm").write_bytes(as_file(a_ct(**{"KVP": "120", "StationName": "CT01", "InstitutionName": "North"} | changes)))
     outcome = deidentify_file(tmp_path / "a.dcm", Deidentifier(profile, KEY))
     output = dcmread(BytesIO(outcome.content))

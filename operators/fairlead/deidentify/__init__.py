@@ -1,14 +1,14 @@
 """De-identification by DICOM PS3.15 Annex E: a table, one walk over the whole data set, keyed pseudonyms, and a gate at the end.
 
 Front door: :func:`load_profile`, :class:`Deidentifier` for a data set in memory, :func:`deidentify_folder` for files,
-:func:`deidentify_ome` for one OME file.
+:func:`deidentify_ome` for one OME file, :func:`clean_ome_xml` for OME-XML alone.
 """
 
 from fairlead.deidentify.engine import Deidentifier, Person, Result
 from fairlead.deidentify.folder import Plan, deidentify_folder
 from fairlead.deidentify.instance import Outcome, deidentify_file
 from fairlead.deidentify.lookup import read_lookup
-from fairlead.deidentify.ome import deidentify_ome, files_of_set, require_no_label
+from fairlead.deidentify.ome import clean_ome_xml, deidentify_ome, files_of_set, require_no_label
 from fairlead.deidentify.pixels import Decision, Verdict, judge
 from fairlead.deidentify.profile import Profile, load_profile, profile_names
 from fairlead.deidentify.traces import Traces
@@ -24,6 +24,7 @@ __all__ = [
     "Result",
     "Traces",
     "Verdict",
+    "clean_ome_xml",
     "clean_words",
     "deidentify_file",
     "deidentify_folder",

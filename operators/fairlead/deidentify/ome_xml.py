@@ -106,9 +106,38 @@ def clean_ome(content: bytes, profile: Profile, key: bytes, *, file_name: str, c
     days = keys.day_shift(key, subject, span_days=profile.dates.span_days, whole_weeks=profile.dates.keep_weekday)
     cleaner = _Cleaner(profile, names, forbidden=identity.words | _words_of_name(file_name), days=days)
     cleaner.element(root)
-    root.set("Creator", f"Fairlead {__version__}; de-identified; PS3.15 {EDITION}; profile {profile.name} {profile.sha256}")
+    root.set("Creator", creator_of(profile))
+    return CleanedOme(_written(root), names.own, identity, cleaner.dropped)
+
+
+def creator_of(profile: Profile) -> str:
+    """Return what a cleaned document says about who made it, and by which profile."""
+    return f"Fairlead {__version__}; de-identified; PS3.15 {EDITION}; profile {profile.name} {profile.sha256}"
+
+
+def _written(root: Any) -> bytes:
     etree.cleanup_namespaces(root)
-    return CleanedOme(etree.tostring(root, xml_declaration=True, encoding="UTF-8"), names.own, identity, cleaner.dropped)
+    return bytes(etree.tostring(root, xml_declaration=True, encoding="UTF-8"))
+
+
+def without_files(content: bytes, *, creator: str) -> bytes:
+    """Return a document whose pixels lie in no TIFF (OME schema, ``MetadataOnly``), for those who write the pixels elsewhere.
+
+    Raises
+    ------
+    UnsupportedInput : the document describes no pixels: it only points to another file.
+    """
+    root = parse(content)
+    images = list(root.iter("{*}Pixels"))
+    if not images:
+        raise UnsupportedInput("The OME-XML describes no image; it only points to another file.")
+    root.set("Creator", creator)
+    for pixels in images:
+        for block in pixels.findall("{*}TiffData") + pixels.findall("{*}MetadataOnly"):
+            pixels.remove(block)
+        channels = pixels.findall("{*}Channel")  # they come first, planes last
+        pixels.insert(len(channels), etree.Element(etree.QName(etree.QName(pixels).namespace, "MetadataOnly")))
+    return _written(root)
 
 
 def _local(element: Any) -> str:

@@ -159,8 +159,13 @@ class Profile(Part):
             overrides = dict(self.overrides)
             for number in held:
                 overrides |= self.conditions[number].overrides
-            self._variants[held] = type(self).model_validate(dict(self) | {"overrides": overrides, "conditions": ()})
+            self._variants[held] = self.changed(overrides=overrides, conditions=())
         return self._variants[held]
+
+    def changed(self, **fields: object) -> Self:
+        """Return this profile with other values of some fields, checked as if it had been written so."""
+        stated = {name: getattr(self, name) for name in type(self).model_fields}  # dict(self) holds what was cached too
+        return type(self).model_validate(stated | fields)
 
     @cached_property
     def codes(self) -> tuple[str, ...]:
