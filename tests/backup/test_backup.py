@@ -15,13 +15,14 @@ from pydantic import SecretStr
 from sqlalchemy import Engine, delete, select
 
 from backup.builders import bytes_of, command, environment, fairlead, furnish, records, result, rows
-from fairlead.backup import Vault, backup, restore
+from fairlead.backup import Keys, Vault, backup, restore
 from fairlead.backup.rows import one_moment
 from fairlead.catalog.accounts import Accounts
 from fairlead.catalog.tables import users
 from fairlead.database import open_database
 from fairlead.errors import CheckFailed, Conflict, InvalidInput, NotFound
 from fairlead.files import sha256_file
+from fairlead.keys import load_or_create_key, patient_key, read_key_file
 from fairlead.settings import Settings
 from receive.builders import a_slice, part10, wait_for
 
@@ -87,7 +88,12 @@ def test_a_second_backup_copies_only_what_is_new_and_both_can_be_restored(old: S
     second = result(fairlead(old, "backup", vault, "--json"))
     assert (second["copied"], second["files"]) == (1, first["files"] + 1)
     new = homes("new")
-    assert result(fairlead(new, "restore", vault, "--snapshot", first["snapshot"], "--no-index", "--json"))["files"] == first["files"]
+    assert (
+        result(fairlead(new, "restore", vault, "--snapshot", first["snapshot"], "--keys", old.secrets_folder, "--no-index", "--json"))[
+            "files"
+        ]
+        == first["files"]
+    )
 
 
 def test_without_a_folder_for_keys_none_are_copied_and_the_user_is_told(old: Settings, tmp_path: Path) -> None:
@@ -107,7 +113,7 @@ def test_older_snapshots_go_and_their_bytes_with_them_when_nobody_needs_them(
     report = backup(old, engine, vault, keep=1)
     assert (report.pruned, Vault(vault).names()) == (1, [report.snapshot])
     new = homes("new")
-    restore(new, opened(new), vault)
+    restore(new, opened(new), vault, keys=Keys(old.secrets_folder))
     assert bytes_of(new) == bytes_of(old)
 
 
@@ -128,7 +134,7 @@ def test_a_home_with_other_rows_is_left_alone(old: Settings, homes: Homes, tmp_p
     engine = opened(new)
     Accounts(new, engine).add("eve@example.org", "another password")
     with pytest.raises(Conflict, match="not empty"):
-        restore(new, engine, vault)
+        restore(new, engine, vault, keys=Keys(old.secrets_folder))
     assert bytes_of(new) == {}
 
 
@@ -139,7 +145,7 @@ def test_a_file_with_other_bytes_is_never_replaced(old: Settings, homes: Homes, 
     there.parent.mkdir(parents=True)
     there.write_text("mine")
     with pytest.raises(Conflict, match="Other bytes"):
-        restore(new, opened(new), vault)
+        restore(new, opened(new), vault, keys=Keys(old.secrets_folder))
     assert there.read_text() == "mine"
 
 
@@ -153,7 +159,7 @@ def test_a_damaged_backup_is_refused_before_the_database_is_touched(
     file.write_bytes(file.read_bytes()[:-1] + b"?")
     engine = opened(new)
     with pytest.raises(CheckFailed, match="damaged"):
-        restore(new, engine, vault)
+        restore(new, engine, vault, keys=Keys(old.secrets_folder))
     with opened(new).connect() as connection:
         assert connection.execute(select(users)).all() == []
 
@@ -172,7 +178,7 @@ def test_a_path_that_leaves_its_folder_is_refused(old: Settings, homes: Homes, t
     backup(old, opened(old), vault)
     forge(Vault(vault).chosen(None), "files.gz", lambda lines: [lines[0].replace('"path":"', '"path":"../../', 1), *lines[1:]])
     with pytest.raises(InvalidInput, match="outside its folders"):
-        restore(new, opened(new), vault)
+        restore(new, opened(new), vault, keys=Keys(old.secrets_folder))
     assert not (tmp_path / "x").exists()
 
 
@@ -210,7 +216,7 @@ def test_lists_of_names_never_push_out_the_last_snapshot_that_holds_bytes(
     lists = [backup(old, engine, vault, with_bytes=False, keep=1).snapshot for _ in range(2)]
     assert Vault(vault).names() == [whole, lists[-1]]
     new = homes("new")
-    restore(new, opened(new), vault, snapshot=whole)
+    restore(new, opened(new), vault, snapshot=whole, keys=Keys(old.secrets_folder))
     assert bytes_of(new) == bytes_of(old)
 
 
@@ -246,7 +252,7 @@ def test_a_line_that_was_written_by_somebody_else_is_refused(
     backup(old, opened(old), vault)
     forge(Vault(vault).chosen(None), "files.gz", lambda lines: [json.dumps(json.loads(lines[0]) | change), *lines[1:]])
     with pytest.raises(InvalidInput, match=r"no file|outside its folders"):
-        restore(new, opened(new), vault)
+        restore(new, opened(new), vault, keys=Keys(old.secrets_folder))
     assert bytes_of(new) == {}
 
 
@@ -255,7 +261,7 @@ def test_rows_of_a_table_that_does_not_exist_are_refused(old: Settings, homes: H
     backup(old, opened(old), vault)
     forge(Vault(vault).chosen(None), "tables.gz", lambda lines: ['{"table":"sqlite_master","columns":[]}', *lines])
     with pytest.raises(InvalidInput, match="its schema has not"):
-        restore(new, opened(new), vault)
+        restore(new, opened(new), vault, keys=Keys(old.secrets_folder))
 
 
 def test_a_backup_sees_one_moment_while_others_write(old: Settings, opened: Opened) -> None:
@@ -272,6 +278,121 @@ def test_a_backup_sees_one_moment_while_others_write(old: Settings, opened: Open
 def test_keys_may_not_lie_inside_the_backup(old: Settings, tmp_path: Path) -> None:
     done = fairlead(old, "backup", tmp_path / "vault", "--keys", tmp_path / "vault" / "keys")
     assert (done.returncode, "Keys must not lie inside the backup" in done.stderr) == (1, True)
+
+
+def test_a_restore_without_the_keys_of_its_backup_is_refused_and_leaves_nothing(old: Settings, homes: Homes, tmp_path: Path) -> None:
+    """New keys would be made at first need, and every pseudonym would silently be another one."""
+    vault, new = tmp_path / "vault", homes("new")
+    fairlead(old, "backup", vault, "--keys", tmp_path / "safe")
+    for words, said in (((), "are missing: default"), (("--keys", tmp_path / "nowhere"), "folder of keys does not exist")):
+        done = fairlead(new, "restore", vault, *words)
+        assert (done.returncode, said in done.stderr) == (1, True), done.stderr
+        assert "--keys" in done.stderr
+    assert (list(new.secrets_folder.glob("*")), bytes_of(new)) == ([], {})
+
+
+def test_a_restore_with_another_key_is_refused_wherever_that_key_lies(old: Settings, homes: Homes, tmp_path: Path, opened: Opened) -> None:
+    vault, new, wrong = tmp_path / "vault", homes("new"), tmp_path / "wrong"
+    backup(old, opened(old), vault)
+    load_or_create_key(wrong / "default.key")
+    with pytest.raises(Conflict, match="not those of this backup: default"):
+        restore(new, opened(new), vault, keys=Keys(wrong))
+    load_or_create_key(new.secrets_folder / "default.key")  # as a node makes it that was started before the restore
+    with pytest.raises(Conflict, match="not those of this backup: default"):
+        restore(new, opened(new), vault, keys=Keys(old.secrets_folder))
+    assert bytes_of(new) == {}
+
+
+def test_keys_that_are_in_force_already_need_no_folder(
+    old: Settings, homes: Homes, tmp_path: Path, opened: Opened, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As from the Kubernetes secret they come from, or from the environment."""
+    vault, new, other = tmp_path / "vault", homes("new"), homes("other")
+    backup(old, opened(old), vault)
+    mounted = new.model_copy(update={"secrets": old.secrets_folder})
+    assert restore(mounted, opened(mounted), vault).keys == 0
+    monkeypatch.setenv("FAIRLEAD_PROJECT_KEY_DEFAULT", (old.secrets_folder / "default.key").read_text().strip())
+    assert restore(other, opened(other), vault).written > 0
+
+
+def test_new_keys_are_made_only_when_asked_for(old: Settings, homes: Homes, tmp_path: Path) -> None:
+    vault, new = tmp_path / "vault", homes("new")
+    fairlead(old, "backup", vault)
+    assert result(fairlead(new, "restore", vault, "--new-keys", "--json"))["indexed"] == 2
+    assert (new.secrets_folder / "default.key").read_bytes() != (old.secrets_folder / "default.key").read_bytes()
+
+
+def test_a_backup_that_names_no_keys_asks_for_some(old: Settings, homes: Homes, tmp_path: Path, opened: Opened) -> None:
+    vault, new = tmp_path / "vault", homes("new")
+    backup(old, opened(old), vault)
+    manifest = Vault(vault).chosen(None) / "manifest.json"
+    manifest.write_text(json.dumps(json.loads(manifest.read_text()) | {"keys": None}))
+    with pytest.raises(NotFound, match="does not say which"):
+        restore(new, opened(new), vault)
+    assert restore(new, opened(new), vault, keys=Keys(old.secrets_folder)).keys == 1
+
+
+def test_a_fingerprint_is_no_key_and_no_pseudonym(old: Settings, tmp_path: Path, opened: Opened) -> None:
+    vault = tmp_path / "vault"
+    backup(old, opened(old), vault)
+    prints = json.loads((Vault(vault).chosen(None) / "manifest.json").read_text())["keys"]
+    assert set(prints) == {"DEFAULT"}
+    assert prints["DEFAULT"] not in (old.secrets_folder / "default.key").read_text()
+    assert patient_key(read_key_file(old.secrets_folder / "default.key"), "1")[1:] not in prints["DEFAULT"]
+
+
+def test_two_installations_never_share_a_backup_folder(old: Settings, homes: Homes, tmp_path: Path, opened: Opened) -> None:
+    vault, other = tmp_path / "vault", homes("other")
+    mine = backup(old, opened(old), vault).snapshot
+    Accounts(other, opened(other)).add("eve@example.org", "a long password")
+    with pytest.raises(Conflict, match="another installation"):
+        backup(other, opened(other), vault, keep=1)
+    assert Vault(vault).names() == [mine]
+
+
+def test_a_restored_installation_goes_on_in_the_folder_of_its_backups(old: Settings, homes: Homes, tmp_path: Path, opened: Opened) -> None:
+    vault, new = tmp_path / "vault", homes("new")
+    first = backup(old, opened(old), vault).snapshot
+    engine = opened(new)
+    restore(new, engine, vault, keys=Keys(old.secrets_folder))
+    second = backup(new, engine, vault)
+    assert (Vault(vault).names(), second.copied) == ([first, second.snapshot], 0)
+
+
+@pytest.mark.parametrize("below", ["", "backup", "secrets"])
+def test_a_backup_inside_the_home_is_refused(old: Settings, opened: Opened, below: str) -> None:
+    with pytest.raises(InvalidInput, match="inside the home folder"):
+        backup(old, opened(old), old.home_folder / below)
+    assert not list(old.home_folder.rglob("blobs"))
+
+
+@pytest.mark.parametrize("words", [("backup", ""), ("restore", " "), ("backup", "vault", "--keys", "")], ids=str)
+def test_an_empty_path_is_not_the_working_folder(
+    old: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    done = fairlead(old, *words)
+    assert (done.returncode, "path is empty" in done.stderr) == (2, True), done.stderr
+    assert not {"blobs", "snapshots", "vault"} & {path.name for path in tmp_path.iterdir()}
+
+
+def test_a_folder_with_other_things_in_it_is_no_backup_folder(old: Settings, tmp_path: Path, opened: Opened) -> None:
+    """Of a file system's own snapshots, the next --keep would take every one for an unfinished backup."""
+    kept = tmp_path / "disk" / "snapshots" / "monday" / "file"
+    kept.parent.mkdir(parents=True)
+    kept.write_text("mine")
+    with pytest.raises(InvalidInput, match="not empty and no backup folder"):
+        backup(old, opened(old), tmp_path / "disk", keep=1)
+    assert kept.read_text() == "mine"
+    mounted = tmp_path / "mounted"
+    (mounted / "lost+found").mkdir(parents=True)
+    assert backup(old, opened(old), mounted).files > 0
+
+
+def test_keys_may_not_lie_around_the_backup_or_in_the_home(old: Settings, tmp_path: Path) -> None:
+    for keys in (tmp_path, old.home_folder / "copy"):
+        done = fairlead(old, "backup", tmp_path / "vault", "--keys", keys)
+        assert (done.returncode, "apart from the backup" in done.stderr) == (1, True)
 
 
 def test_an_empty_folder_is_no_backup(homes: Homes, tmp_path: Path, opened: Opened) -> None:
@@ -297,10 +418,10 @@ def test_a_killed_backup_leaves_none_and_a_killed_restore_can_be_repeated(homes:
     taken = result(fairlead(old, "backup", vault, "--keep", "1", "--json"))
     assert 0 < taken["copied"] < taken["files"], "what the killed one had copied was not copied again"
     assert len(list((vault / "snapshots").iterdir())) == 1, "the unfinished one is swept away"
-    killed(new, "restore", vault, when=lambda: len(list(new.archive_folder.rglob("*.dcm"))) > 10)
+    killed(new, "restore", vault, "--keys", old.secrets_folder, when=lambda: len(list(new.archive_folder.rglob("*.dcm"))) > 10)
     with opened(new).connect() as connection:
         assert connection.execute(select(users)).all() == []
-    result(fairlead(new, "restore", vault, "--no-index", "--json"))
+    result(fairlead(new, "restore", vault, "--keys", old.secrets_folder, "--no-index", "--json"))
     assert bytes_of(new) == bytes_of(old)
 
 
@@ -308,10 +429,10 @@ def test_a_restore_that_has_ended_may_be_called_again(old: Settings, homes: Home
     vault, new = tmp_path / "vault", homes("new")
     backup(old, opened(old), vault)
     engine = opened(new)
-    first = restore(new, engine, vault)
-    second = restore(new, engine, vault)
+    first = restore(new, engine, vault, keys=Keys(old.secrets_folder))
+    second = restore(new, engine, vault, keys=Keys(old.secrets_folder))
     assert (first.written > 0, second.written) == (True, 0)
     with engine.begin() as connection:
         connection.execute(delete(users))
     with pytest.raises(Conflict, match="not empty"):
-        restore(new, engine, vault)
+        restore(new, engine, vault, keys=Keys(old.secrets_folder))

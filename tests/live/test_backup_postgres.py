@@ -31,6 +31,7 @@ def test_a_home_moves_from_sqlite_to_postgresql_and_back(tmp_path: Path, postgre
     assert result(fairlead(large, "ingest", tmp_path / "scanner" / "late.dcm", "--json"))["indexed"] == 1
 
     home.rename(tmp_path / "between")
-    assert result(fairlead(small, "restore", tmp_path / "b", "--no-index", "--json"))["tables"]["instances"] == 4
+    back = result(fairlead(small, "restore", tmp_path / "b", "--keys", tmp_path / "safe", "--no-index", "--json"))
+    assert back["tables"]["instances"] == 4
     third = result(fairlead(small, "backup", tmp_path / "c", "--json"))["snapshot"]
     assert rows(tmp_path / "c", third) == rows(tmp_path / "a", first)

@@ -6,9 +6,9 @@ who holds a backup must not be able to test pseudonyms.
 
 from __future__ import annotations
 
-from fairlead.backup.keeping import KEYS_NOTE, copy_keys, return_keys
+from fairlead.backup.keeping import KEYS_NOTE, Keys, copy_keys
 from fairlead.backup.manifest import Manifest, Vault
 from fairlead.backup.restoring import RestoreReport, restore
 from fairlead.backup.taking import BackupReport, backup
 
-__all__ = ["KEYS_NOTE", "BackupReport", "Manifest", "RestoreReport", "Vault", "backup", "copy_keys", "restore", "return_keys"]
+__all__ = ["KEYS_NOTE", "BackupReport", "Keys", "Manifest", "RestoreReport", "Vault", "backup", "copy_keys", "restore"]

@@ -32,6 +32,7 @@ FORMAT: Final = 1
 TABLES: Final = "tables.gz"
 FILES: Final = "files.gz"
 MANIFEST: Final = "manifest.json"
+LOCK: Final = ".lock"
 
 
 class Manifest(Record):
@@ -49,6 +50,9 @@ class Manifest(Record):
     watch_folder: str
     tables_sha256: str
     files_sha256: str
+    keys: dict[str, str] | None = None
+    """Fingerprints of the keys in force, by project; a restore needs the same ones."""
+    installation: str | None = None
 
 
 class FileLine(Record):
@@ -73,15 +77,31 @@ class Vault:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Make the folder and keep other backups out of it; raise Conflict when one runs."""
-        for made in (self.folder, self.blobs, self.snapshots):  # patients' images: also where the folder itself is open to all
-            usable_folder(made, "backup folder", mode=0o700)
-        with (self.folder / ".lock").open("w") as handle:
+        """Make the folder and keep other backups out of it; raise Conflict when one runs, InvalidInput when it is no backup folder."""
+        usable_folder(self.folder, "backup folder", mode=0o700)
+        self._require_ours()
+        with (self.folder / LOCK).open("w") as handle:
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError as error:
                 raise Conflict("Another backup is being written to this folder.", remedy="Wait until it has ended.") from error
+            for made in (self.blobs, self.snapshots):  # patients' images: also where the folder itself is open to all
+                usable_folder(made, "backup folder", mode=0o700)
             yield
+
+    def _require_ours(self) -> None:
+        """Refuse a folder with other things in it: what lies in one called ``snapshots`` would be deleted as unfinished."""
+        names = {path.name for path in self.folder.iterdir()}
+        whole = {self.blobs.name, self.snapshots.name}
+        if LOCK not in names and not whole <= names and any(not name.startswith(".") for name in names - {"lost+found"}):
+            raise InvalidInput("The folder is not empty and no backup folder.", remedy="Name an empty folder, or one that does not exist.")
+
+    def installation(self) -> str | None:
+        """Return whose newest snapshot this is; None when there is none, or it does not say."""
+        for name in self.names()[-1:]:
+            with suppress(ValidationError):
+                return Manifest.model_validate_json((self.snapshots / name / MANIFEST).read_bytes()).installation
+        return None
 
     def names(self) -> list[str]:
         """Return the finished snapshots, oldest first."""

@@ -13,6 +13,8 @@ from typing import Final
 
 from sqlalchemy import Engine
 
+from fairlead.backup.installation import take_up
+from fairlead.backup.keeping import Keys, require_keys, return_keys
 from fairlead.backup.manifest import FileLine, Manifest, Vault, file_lines
 from fairlead.backup.rows import load, prepare
 from fairlead.backup.taking import roots
@@ -34,36 +36,48 @@ class RestoreReport(Record):
     files: int
     written: int
     missing: tuple[str, ...] = ()
+    keys: int = 0
     seconds: float
 
 
 def restore(
-    settings: Settings, engine: Engine, folder: Path, *, snapshot: str | None = None, progress: Progress | None = None
+    settings: Settings,
+    engine: Engine,
+    folder: Path,
+    *,
+    snapshot: str | None = None,
+    keys: Keys = Keys(),  # noqa: B008  frozen
+    progress: Progress | None = None,
 ) -> RestoreReport:
     """Restore a snapshot, the newest when none is named; calling it again after it has ended changes nothing.
 
     Raises
     ------
-    NotFound : no such snapshot.
-    Conflict : the database holds other rows, or a file here has other bytes than the snapshot's.
+    NotFound : no such snapshot, or its keys are not here.
+    Conflict : other keys, the database holds other rows, or a file here has other bytes than the snapshot's.
     CheckFailed : the backup is damaged; nothing was loaded into the database.
     """
     began, vault = time.monotonic(), Vault(folder.resolve())
     chosen = vault.chosen(snapshot)
     manifest = vault.manifest(chosen)
+    require_keys(settings, manifest.keys, keys)
     moved = (manifest.watch_folder, str(settings.watch_folder))
     to_load = prepare(engine, chosen, revision=manifest.revision, moved=moved)
+    returned = return_keys(settings, keys.folder) if keys.folder else 0
     files = _Files(vault, manifest, roots(settings))
     for line in tracked(file_lines(chosen), "restore files", progress or Silent(), total=manifest.files):
         files.bring(line)
     if to_load:
         load(engine, chosen, moved=moved)
+    if manifest.installation:
+        take_up(settings, manifest.installation)
     return RestoreReport(
         snapshot=chosen.name,
         tables=manifest.tables,
         files=manifest.files,
         written=files.written,
         missing=tuple(files.missing),
+        keys=returned,
         seconds=round(time.monotonic() - began, 3),
     )
 

@@ -12,6 +12,8 @@ from typing import Final
 from sqlalchemy import Engine
 
 from fairlead import __version__
+from fairlead.backup.installation import require_own
+from fairlead.backup.keeping import fingerprints
 from fairlead.backup.manifest import FILES, FORMAT, TABLES, FileLine, Manifest, Vault, as_line, file_lines, gzip_lines, remove_unfinished
 from fairlead.backup.rows import dump, one_moment, revision_of
 from fairlead.database import utc_now
@@ -58,12 +60,13 @@ def backup(
 
     Raises
     ------
-    InvalidInput : the folder lies inside one that is backed up.
-    Conflict : another backup is being written there, or nothing was found where there was something before.
+    InvalidInput : the folder lies inside the home or one that is backed up, or holds something else.
+    Conflict : another backup is being written there, it is another installation's, or nothing was found where there was something before.
     """
     began, vault = time.monotonic(), Vault(folder.resolve())
     _require_outside(vault.folder, settings)
     with vault.locked():
+        installation = require_own(settings, vault.installation())
         before = vault.names()[-1:]
         snapshot = vault.new(clock())
         try:
@@ -87,6 +90,8 @@ def backup(
             watch_folder=str(settings.watch_folder),
             tables_sha256=sha256_file(snapshot / TABLES),
             files_sha256=sha256_file(snapshot / FILES),
+            keys=fingerprints(settings),
+            installation=installation,
         )
         vault.finish(snapshot, manifest)
         pruned = vault.prune(keep) if keep else 0
@@ -112,8 +117,8 @@ def _require_content(vault: Vault, before: list[str], tables: dict[str, int], fi
 
 
 def _require_outside(folder: Path, settings: Settings) -> None:
-    for name, root in roots(settings).items():
-        if folder == root or root in folder.parents:
+    for name, root in {**roots(settings), "home": settings.home_folder}.items():
+        if folder.is_relative_to(root.resolve()):
             raise InvalidInput(f"The backup folder lies inside the {name} folder.", remedy="Choose one on another disk.")
 
 

@@ -9,16 +9,26 @@ import typer
 
 from fairlead.commands.shared import JsonFlag, complain, emit, settings_of
 
-Keys = Annotated[Path | None, typer.Option(help="Folder for the project keys, apart from the backup.")]
+
+def named_folder(text: str) -> Path:
+    """Return the path of a folder; an empty text, mostly a variable that is not set, is not taken for the working folder."""
+    if not text.strip():
+        raise typer.BadParameter("the path is empty; name a folder")
+    return Path(text)
+
+
+KeysFolder = Annotated[
+    Path | None, typer.Option(parser=named_folder, metavar="FOLDER", help="Folder for the project keys, apart from the backup.")
+]
 
 
 def backup(
     context: typer.Context,
-    folder: Annotated[Path, typer.Argument(help="Backup folder; each call adds a snapshot.")],
+    folder: Annotated[Path, typer.Argument(parser=named_folder, metavar="FOLDER", help="Backup folder; each call adds a snapshot.")],
     manifest_only: Annotated[
         bool, typer.Option("--manifest-only", help="List archive and published files with hashes, copy none.")
     ] = False,
-    keys: Keys = None,
+    keys: KeysFolder = None,
     keep: Annotated[int | None, typer.Option(min=1, help="Keep the newest so many snapshots, delete what only older ones need.")] = None,
     as_json: JsonFlag = False,
 ) -> None:
@@ -50,9 +60,12 @@ def backup(
 
 def restore(
     context: typer.Context,
-    folder: Annotated[Path, typer.Argument(help="Folder that `fairlead backup` wrote.")],
+    folder: Annotated[Path, typer.Argument(parser=named_folder, metavar="FOLDER", help="Folder that `fairlead backup` wrote.")],
     snapshot: Annotated[str | None, typer.Option(help="Name of a snapshot; the newest by default.")] = None,
-    keys: Keys = None,
+    keys: KeysFolder = None,
+    new_keys: Annotated[
+        bool, typer.Option("--new-keys", help="Go on without the keys of the backup: new pseudonyms, not linkable to earlier exports.")
+    ] = False,
     index: Annotated[bool, typer.Option("--index/--no-index", help="Make the index again afterwards.")] = True,
     as_json: JsonFlag = False,
 ) -> None:
@@ -60,23 +73,23 @@ def restore(
 
     Example: fairlead restore /backup/fairlead --keys /safe/fairlead-keys
     """
+    from fairlead.backup import Keys
     from fairlead.backup import restore as bring_back
-    from fairlead.backup import return_keys
     from fairlead.database import open_engine
     from fairlead.progress import default_progress
     from fairlead.settings import prepare_home
 
     settings = settings_of(context)
     prepare_home(settings)
-    returned = return_keys(settings, keys) if keys else 0
     engine = open_engine(settings.database)
     try:
-        done = bring_back(settings, engine, folder, snapshot=snapshot, progress=default_progress())
+        found = Keys(keys, new_keys)
+        done = bring_back(settings, engine, folder, snapshot=snapshot, keys=found, progress=default_progress())
     finally:
         engine.dispose()
     for path in done.missing[:20]:
         complain(f"missing: {path}")
-    document = {**done.model_dump(mode="json"), "keys": returned, "indexed": _rebuilt(context) if index else None}
+    document = {**done.model_dump(mode="json"), "indexed": _rebuilt(context) if index else None}
     emit(document, as_json=as_json, text=lambda: f"snapshot {done.snapshot}: {sum(done.tables.values())} rows, {done.files} files")
     if done.missing:
         complain(f"{len(done.missing)} files are neither in the backup nor here: restore the storage itself, then `fairlead index rebuild`")
