@@ -251,6 +251,8 @@ def test_sparql_reads_what_is_public_and_nothing_else(client: TestClient, publis
         "SELECT * { ?s ?p ?o.SERVICE<http://127.0.0.1/> { ?s ?p ?o } }",
         "SELECT * FROM <file:///etc/passwd> { ?s ?p ?o }",
         "LOAD <http://127.0.0.1/>",
+        r"SELECT * \u0046ROM <file:///etc/passwd> { ?s ?p ?o }",
+        r"SELECT * { \U00000053ERVICE <http://127.0.0.1/> { ?s ?p ?o } }",
         "SELECT * { ?s ?p ?o } #" + "x" * 20_000,
     ],
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 from collections.abc import Callable
 from contextlib import suppress
 
@@ -119,3 +120,37 @@ def test_no_route_makes_a_mistake_with_odd_input(client: TestClient, bearer: Bea
 @pytest.mark.parametrize("query", ["page=-1", "page=99999999999999999999", "size=0", "size=x", "q=" + "x" * 600])
 def test_odd_queries_are_400(client: TestClient, query: str):
     assert client.get(f"/search?{query}").status_code == 400
+
+
+CRATE_CONTEXT = "https://w3id.org/ro/crate/1.2/context"
+XSD, RDF_NS = "http://www.w3.org/2001/XMLSchema#", "http://www.w3.org/1999/02/22-rdf-syntax-ns#"
+
+
+@pytest.mark.parametrize(
+    ("body", "media_type", "words"),
+    [
+        ("".join(f"@prefix p{n}: <urn:{n}:> .\n" for n in range(40_000)), "text/turtle", "500 prefixes"),
+        ("".join(f"PREFIX p{n}: <urn:{n}:>\n" for n in range(40_000)), "text/turtle", "500 prefixes"),
+        ("".join(f'<a xmlns:e{n}="urn:{n}#"/>' for n in range(40_000)), "application/rdf+xml", "500 prefixes"),
+        (json.dumps({"@context": {f"t{n}": f"urn:{n}#" for n in range(40_000)}}), "application/ld+json", "500 prefixes"),
+        (json.dumps([{"@context": CRATE_CONTEXT, "name": "x"}] * 20_000), "application/ld+json", "50 contexts"),
+        ("<> <urn:p> (" + " 1" * 400_000 + ") .", "text/turtle", "50000 statements"),
+    ],
+    ids=["prefixes", "sparql-prefixes", "namespaces", "terms", "contexts", "list"],
+)
+def test_what_costs_more_than_it_weighs_is_refused_before_it_is_paid(body: str, media_type: str, words: str):
+    """Each of these took minutes, or gigabytes, within the size that a body may have."""
+    with pytest.raises(InvalidInput, match=words):
+        read_rdf(body.encode(), media_type, base=BASE, limit=2_000_000)
+
+
+@pytest.mark.parametrize(
+    ("value", "datatype"),
+    [("1e999999999", XSD + "decimal"), ("<b>" * 60_000, RDF_NS + "HTML"), ("007", XSD + "integer"), ("9" * 5000, XSD + "integer")],
+    ids=["decimal", "html", "zeros", "digits"],
+)
+def test_values_stay_as_they_were_written(value: str, datatype: str):
+    graph = read_rdf(f'<> <urn:p> "{value}"^^<{datatype}> .'.encode(), "text/turtle", base=BASE, limit=2_000_000)
+    (literal,) = graph.objects()
+    assert (str(literal), str(literal.datatype)) == (value, datatype)
+    assert value in graph.serialize(format="nt")

@@ -8,13 +8,17 @@ from __future__ import annotations
 import json
 import re
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import cache
 from importlib.resources import files
+from itertools import islice
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from rdflib import Graph, Literal, URIRef
+import rdflib
+from rdflib import RDF, Graph, Literal, URIRef
+from rdflib.plugins.stores.memory import Memory
+from rdflib.term import _toPythonMapping
 
 from fairlead.errors import InvalidInput, UnsupportedInput
 
@@ -31,12 +35,37 @@ PARSERS: Final[Mapping[str, str]] = {
 MAX_TRIPLES: Final = 50_000
 MAX_LITERAL: Final = 200_000
 MAX_DEPTH: Final = 60
+MAX_PREFIXES: Final = 500
+"""Prefixes and namespaces that a document declares; rdflib compares each new one with all the others."""
+MAX_CONTEXTS: Final = 50
+"""Contexts that a JSON-LD document names or holds: each that comes from the package is thousands of terms to read."""
 SCHEMES: Final = frozenset({"http", "https", "mailto", "urn", "doi", "tel", "ark", "hdl", "info", "orcid", "s3"})
 """Schemes that an IRI of a record may have; ``file:``, ``javascript:`` and ``data:`` are none of them."""
 FORBIDDEN: Final = re.compile(r"[\x00-\x20<>\"{}|\\^`]")
 ENCODING: Final = re.compile(r"""<\?xml[^>]*encoding\s*=\s*["']([^"']+)["']""", re.IGNORECASE)
+PREFIX: Final = re.compile(r"@prefix\s|\bprefix\s+[^\s:]*:\s*<|\bxmlns:", re.IGNORECASE)
 SCHEMA_ORG: Final = re.compile(r"https?://schema\.org/?(docs/jsonldcontext\.json(ld)?)?")
 CRATE_CONTEXT: Final = re.compile(r"https://w3id\.org/ro/crate/1\.[0-9](-DRAFT)?/context")
+
+# Values of strangers stay as they were written: rdflib would write 1e999999999 out in full, and read HTML of any depth.
+rdflib.NORMALIZE_LITERALS = False
+for _kind in (RDF.HTML, RDF.XMLLiteral):
+    _toPythonMapping.pop(_kind, None)  # the public way, rdflib.term.bind, cannot take a datatype out
+
+
+class _Bounded(Memory):
+    """A store that takes so many statements and no more, so that a parser stops early."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.taken = 0
+
+    def add(self, triple: Any, context: Any, quoted: bool = False) -> None:
+        """Add a statement; raise InvalidInput for the one too many."""
+        self.taken += 1
+        if self.taken > MAX_TRIPLES:
+            raise InvalidInput(f"The document has more than {MAX_TRIPLES} statements.", remedy="Split it; a record describes one thing.")
+        super().add(triple, context, quoted)
 
 
 def read_rdf(body: bytes, media_type: str, *, base: str, limit: int) -> Graph:
@@ -63,11 +92,32 @@ def read_rdf(body: bytes, media_type: str, *, base: str, limit: int) -> Graph:
 
 def _disarmed(text: str, kind: str) -> str:
     """Return the text without what a parser would fetch or expand."""
+    if kind == "json-ld":
+        document = read_json(text)
+        _check_contexts(document)
+        return json.dumps(inline_contexts(document))
     if kind == "xml":
         _check_xml(text)
-    if kind == "json-ld":
-        return json.dumps(inline_contexts(read_json(text)))
+    if sum(1 for _ in islice(PREFIX.finditer(text), MAX_PREFIXES + 1)) > MAX_PREFIXES:
+        raise InvalidInput(f"The document declares more than {MAX_PREFIXES} prefixes.", remedy="Write the IRIs out.")
     return text
+
+
+def _check_contexts(document: Any) -> None:
+    """Refuse contexts without end, and more prefixes than a record needs."""
+    contexts, prefixes = 0, 0
+    for _, level in zip(range(MAX_DEPTH), _levels(document), strict=False):
+        for item in level:
+            found = item.get("@context") if isinstance(item, dict) else None
+            parts = found if isinstance(found, list) else [] if found is None else [found]
+            contexts += len(parts)
+            prefixes += sum(
+                1 for part in parts if isinstance(part, dict) for value in part.values() if str(value).endswith(("/", "#", ":"))
+            )
+    if contexts > MAX_CONTEXTS or prefixes > MAX_PREFIXES:
+        raise InvalidInput(
+            f"The JSON-LD has more than {MAX_CONTEXTS} contexts or {MAX_PREFIXES} prefixes.", remedy="Use one context for the document."
+        )
 
 
 def _check_xml(text: str) -> None:
@@ -90,11 +140,15 @@ def read_json(text: str) -> Any:
 
 
 def _depth(document: Any) -> int:
-    deepest, level = 0, [document]
+    return sum(1 for _ in _levels(document))
+
+
+def _levels(document: Any) -> Iterator[list[Any]]:
+    """Yield what a JSON document holds, level by level."""
+    level = [document]
     while level:
-        deepest += 1
+        yield level
         level = [child for item in level for child in (item.values() if isinstance(item, dict) else item if isinstance(item, list) else ())]
-    return deepest
 
 
 def inline_contexts(document: Any) -> Any:
@@ -131,11 +185,13 @@ def _crate_context() -> Any:
 
 
 def _parse(text: str, kind: str, *, base: str) -> Graph:
-    graph = Graph(bind_namespaces="none")
+    graph = Graph(_Bounded(), bind_namespaces="none")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # rdflib's own JSON-LD parser uses what rdflib deprecates
             graph.parse(data=text, format=kind, publicID=base)
+    except InvalidInput:
+        raise
     except RecursionError as error:
         raise InvalidInput("The document is nested too deeply.", remedy="Send it flat.") from error
     except Exception as error:  # every parser has its own kinds, and some raise bare ones
@@ -149,8 +205,6 @@ def _first_line(error: Exception) -> str:
 
 
 def _check_triples(graph: Graph) -> None:
-    if len(graph) > MAX_TRIPLES:
-        raise InvalidInput(f"The document has more than {MAX_TRIPLES} statements.", remedy="Split it; a record describes one thing.")
     for triple in graph:
         for term in triple:
             if isinstance(term, URIRef):

@@ -49,6 +49,8 @@ def check_query(query: str) -> None:
     """
     if not query.strip() or len(query) > MAX_QUERY:
         raise InvalidInput(f"A query has 1 to {MAX_QUERY} characters.", remedy="Send ?query=SELECT …")
+    if "\\u" in query or "\\U" in query:  # expanded before the grammar is read (SPARQL 1.1 section 19.2): it would hide a keyword
+        raise InvalidInput("Escapes by code point are not read in queries.", remedy="Write the character itself.")
     bare = COMMENT.sub(" ", QUOTED.sub(" ", query))
     if found := REFUSED.search(bare):
         raise InvalidInput(f"{found.group(1).upper()} is not allowed: queries read this catalogue only.", remedy="Leave it out.")
