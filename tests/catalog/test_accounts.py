@@ -2,10 +2,12 @@ from __future__ import annotations
 
 import io
 import json
+from base64 import urlsafe_b64encode
 from datetime import UTC, datetime, timedelta
+from hashlib import scrypt
 
 import pytest
-from sqlalchemy import Engine, select
+from sqlalchemy import Engine, select, update
 
 from fairlead.catalog.accounts import Accounts, NotAuthenticated, check_password, hash_password
 from fairlead.catalog.tables import users
@@ -23,6 +25,22 @@ def test_a_hash_is_salted_and_holds_no_password():
     assert PASSWORD not in one
     assert check_password(PASSWORD, one)
     assert not check_password("other", one)
+
+
+def test_a_hash_of_the_first_cost_still_holds_and_is_replaced_at_the_next_login(settings: Settings, engine: Engine):
+    old = (
+        "scrypt$AAAAAAAAAAAAAAAAAAAAAA$"
+        + urlsafe_b64encode(scrypt(PASSWORD.encode(), salt=bytes(16), dklen=32, n=2**14, r=8, p=1, maxmem=2**26)).rstrip(b"=").decode()
+    )
+    accounts = Accounts(settings, engine)
+    accounts.add("ada@example.org", PASSWORD)
+    with engine.begin() as connection:
+        connection.execute(update(users).values(password_hash=old))
+    assert accounts.token("ada@example.org", PASSWORD)
+    with engine.connect() as connection:
+        stored = connection.execute(select(users.c.password_hash)).scalar_one()
+    assert stored.startswith("scrypt:16384:8:5$")
+    assert check_password(PASSWORD, stored)
 
 
 @pytest.mark.parametrize(("email", "password"), [("ada", PASSWORD), ("a@b.c", "short"), ("a@b.c", "x" * 2000), ("a b@c.d", PASSWORD)])

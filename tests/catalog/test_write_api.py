@@ -234,6 +234,7 @@ def test_exported_records_follow_their_dataset(client: TestClient, publish: Publ
     for path in (f"/dataset/{record.id}", "/catalog/local", f"/distribution/{record.id}.members"):
         answer = client.delete(path, headers=me)
         assert (answer.status_code, "comes from an export" in answer.json()["title"]) == (403, True)
+        assert client.get(f"{path}/meta").json()["state"] == {"current": "PUBLISHED", "children": {}}
     assert client.get(f"/dataset/{record.id}").status_code == 200
 
 

@@ -9,14 +9,14 @@ import json
 import re
 import warnings
 from collections.abc import Iterator, Mapping
+from decimal import Decimal
 from functools import cache
 from importlib.resources import files
 from itertools import islice
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-import rdflib
-from rdflib import RDF, Graph, Literal, URIRef
+from rdflib import RDF, XSD, Graph, Literal, URIRef
 from rdflib.plugins.stores.memory import Memory
 from rdflib.term import _toPythonMapping
 
@@ -47,10 +47,20 @@ PREFIX: Final = re.compile(r"@prefix\s|\bprefix\s+[^\s:]*:\s*<|\bxmlns:", re.IGN
 SCHEMA_ORG: Final = re.compile(r"https?://schema\.org/?(docs/jsonldcontext\.json(ld)?)?")
 CRATE_CONTEXT: Final = re.compile(r"https://w3id\.org/ro/crate/1\.[0-9](-DRAFT)?/context")
 
-# Values of strangers stay as they were written: rdflib would write 1e999999999 out in full, and read HTML of any depth.
-rdflib.NORMALIZE_LITERALS = False
+DECIMAL: Final = re.compile(r"\s*[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)\s*")
+
+
+def _decimal(text: str) -> Decimal:
+    """Return an ``xsd:decimal``, which has no exponent (XSD 1.1 part 2, 3.3.3): rdflib would write 1e999999999 out in full."""
+    if DECIMAL.fullmatch(text) is None:
+        raise ValueError("not an xsd:decimal")
+    return Decimal(text)
+
+
+# The public way, rdflib.term.bind, takes no datatype out: nested HTML of 200 kB is read for minutes, and nothing here needs its tree.
+_toPythonMapping[XSD.decimal] = _decimal
 for _kind in (RDF.HTML, RDF.XMLLiteral):
-    _toPythonMapping.pop(_kind, None)  # the public way, rdflib.term.bind, cannot take a datatype out
+    _toPythonMapping.pop(_kind, None)
 
 
 class _Bounded(Memory):

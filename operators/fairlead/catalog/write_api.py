@@ -106,11 +106,16 @@ class Writer:
 
     def meta(self, request: Request, name: str, identifier: str) -> Response:
         """Return what the reference calls meta: the caller's rights, the state, the way up."""
-        user = self.accounts.user_of(request.headers.get("authorization"))
-        entry = self.documents.entries.get(kind_of(name).name, identifier, user)
-        mine = user is not None and entry.may_change(user)
+        user, kind = self.accounts.user_of(request.headers.get("authorization")), kind_of(name)
+        try:
+            entry = self.documents.entries.get(kind.name, identifier, user)
+            state, mine = entry.state, user is not None and entry.may_change(user)
+        except NotFound as error:
+            if isinstance(error, Withdrawn) or not self._is_exported(kind, identifier):
+                raise
+            state, mine = EntryState.PUBLISHED, False
         member = {"user": {"email": user.email}, "membership": {"name": "Owner" if mine else "None"}} if user else {}
-        return JSONResponse({"member": member, "state": {"current": entry.state.value.upper(), "children": {}}, "path": {}})
+        return JSONResponse({"member": member, "state": {"current": state.value.upper(), "children": {}}, "path": {}})
 
     def _mine(self, request: Request, name: str, identifier: str) -> Entry:
         user, kind = self.user(request), kind_of(name)
@@ -130,6 +135,8 @@ class Writer:
             return identifier == self.documents.site.catalog_id
         try:
             self.documents.store.get(identifier.partition(".")[0])
+        except Withdrawn:
+            raise
         except NotFound:
             return False
         return True
