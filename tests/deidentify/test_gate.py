@@ -105,8 +105,9 @@ def test_preamble_and_meta_are_looked_at() -> None:
 
 
 def test_the_header_of_a_deflated_file_is_searched_inflated() -> None:
-    source = a_ct(Manufacturer="for Mustermann")
-    source.file_meta.TransferSyntaxUID = "1.2.840.10008.1.2.1.99"
+    made = a_ct(Manufacturer="for Mustermann")
+    made.file_meta.TransferSyntaxUID = "1.2.840.10008.1.2.1.99"
+    source = reread(made)
     content = encode(source, syntax="1.2.840.10008.1.2.1.99")
     assert b"Mustermann" not in content
     assert b"mustermann" in gate.header_bytes(content, dcmread(BytesIO(content))).lower()

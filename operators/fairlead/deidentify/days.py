@@ -13,7 +13,8 @@ MONTHS: Final = {
 }  # fmt: skip
 NAMES: Final = b"(" + b"|".join(sorted(MONTHS, reverse=True)) + rb")[a-z]{0,7}"
 YEAR: Final = rb"((?:18|19|20)[0-9]{2}|[0-9]{2})(?![0-9])"
-SEPARATED: Final = re.compile(rb"(?<![0-9.])([0-9]{1,4})([./\-_ ])([0-9]{1,2})\2([0-9]{1,4})(?![0-9]|\.[0-9])")
+SEPARATED: Final = re.compile(rb"([0-9](?<![0-9.].)[0-9]{0,3})([./\-_ ])([0-9]{1,2})\2([0-9]{1,4})(?![0-9]|\.[0-9])", re.DOTALL)
+"""It begins with a digit, and then looks what stands before it: patterns that begin with what they must not follow are slow."""
 DAY_MONTH: Final = re.compile(rb"(?<![0-9])([0-9]{1,2})(?:st|nd|rd|th)?[. \-_/]{0,2}" + NAMES + rb"[., \-_/]{0,2}" + YEAR)
 MONTH_DAY: Final = re.compile(rb"(?<![a-z])" + NAMES + rb"[. \-_/]{0,2}([0-9]{1,2})(?:st|nd|rd|th)?[, \-_/]{1,2}" + YEAR)
 YEAR_MONTH: Final = re.compile(rb"(?<![0-9])((?:18|19|20)[0-9]{2})[. \-_/]{0,2}" + NAMES + rb"[. \-_/]{0,2}([0-9]{1,2})(?![0-9])")

@@ -8,6 +8,7 @@ from pydicom.config import disable_value_validation
 from pydicom.dataset import Dataset
 
 from fairlead import keys
+from fairlead.deidentify.elements import text_of
 from fairlead.deidentify.person import Person, Result
 from fairlead.deidentify.pixels import Verdict, shows_face
 from fairlead.deidentify.profile import Profile
@@ -47,7 +48,7 @@ class Deidentifier:
             person = self.person(dataset)
             profile = self.profile.effective(lambda keyword: str(dataset.get(keyword) or "")) if self.profile.conditions else self.profile
             face = shows_face(dataset) and not defaced
-            walk = Walk(profile, self.key, person=person, sop_class=str(dataset.get("SOPClassUID", "")))
+            walk = Walk(profile, self.key, person=person, sop_class=text_of(dataset, "SOPClassUID"))
             walk.remember(dataset)
             copy = walk.dataset(dataset, depth=0)
             stamp(copy, self.profile, pseudonym=person.pseudonym, facts=PixelFacts(verdict, face=face, defaced=defaced))

@@ -14,7 +14,7 @@ from pydicom.dataelem import DataElement, RawDataElement
 from pydicom.dataset import Dataset
 from pydicom.uid import DeflatedExplicitVRLittleEndian
 
-from fairlead.deidentify.elements import PIXEL_TAGS, Element, element_of
+from fairlead.deidentify.elements import PIXEL_TAGS, Element, element_of, plain_tags, text_of
 from fairlead.deidentify.identity import Hit, Identity, is_harmless, is_well_known
 from fairlead.deidentify.plain import is_plain
 from fairlead.deidentify.profile import Profile
@@ -109,14 +109,14 @@ def _counts_number(number: str, vr: str, value: bytes) -> bool:
 def flat(dataset: Dataset) -> list[tuple[int, str, bytes]]:
     """Return tag, VR and value bytes of every element of a data set and of its items, pixel values left out."""
     out: list[tuple[int, str, bytes]] = []
-    for tag in list(dataset.keys()):
+    for tag in plain_tags(dataset):
         raw = element_of(dataset, tag)
         vr = raw.VR or vr_of(tag)
         if vr == "SQ":
             for item in dataset[tag].value or []:
                 out += flat(item)
         elif tag not in PIXEL_TAGS:
-            out.append((int(tag), vr, as_bytes(raw.value)))
+            out.append((tag, vr, as_bytes(raw.value)))
     return out
 
 
@@ -137,14 +137,14 @@ def scrubbed(dataset: Dataset, tags: frozenset[int]) -> bool:
     The table does not list them, so they were kept; here they repeat a value of the old identity.
     """
     done = False
-    for tag in list(dataset.keys()):
+    for tag in plain_tags(dataset):
         raw = element_of(dataset, tag)
         vr = raw.VR or vr_of(tag)
         if vr == "SQ":
             for item in dataset[tag].value or []:
                 done = scrubbed(item, tags) or done
-        elif int(tag) in tags and vr in FREE_TEXT and vr_of(tag) in FREE_TEXT:
-            dataset[tag] = DataElement(int(tag), vr_of(tag), REMOVED)
+        elif tag in tags and vr in FREE_TEXT and vr_of(tag) in FREE_TEXT:
+            dataset[tag] = DataElement(tag, vr_of(tag), REMOVED)
             done = True
     return done
 
@@ -154,24 +154,24 @@ def breaches(output: Dataset, identity: Identity, profile: Profile) -> list[Find
     found: list[Finding] = []
     if output.preamble != b"\0" * 128:
         found.append(Finding(0, "text in the preamble"))
-    if output.file_meta.MediaStorageSOPInstanceUID != output.SOPInstanceUID:
+    if text_of(output.file_meta, "MediaStorageSOPInstanceUID") != text_of(output, "SOPInstanceUID"):
         found.append(Finding(0x00020003, "differs from the instance"))
-    sop_class = str(output.get("SOPClassUID", ""))
+    sop_class = text_of(output, "SOPClassUID")
     return found + _breaches(output, identity, profile, sop_class=sop_class, nested=False)
 
 
 def _breaches(dataset: Dataset, identity: Identity, profile: Profile, *, sop_class: str, nested: bool) -> list[Finding]:
     rules = rules_of(profile, sop_class=sop_class, nested=nested)
     found: list[Finding] = []
-    for tag in list(dataset.keys()):
+    for tag in plain_tags(dataset):
         raw = element_of(dataset, tag)
-        if what := _breach(int(tag), raw, rules.get(int(tag)), profile):
-            found.append(Finding(int(tag), what))
+        if what := _breach(tag, raw, rules.get(tag), profile):
+            found.append(Finding(tag, what))
         elif raw.VR == "SQ" or (raw.VR is None and vr_of(tag) == "SQ"):
             for item in dataset[tag].value or []:
                 found += _breaches(item, identity, profile, sop_class=sop_class, nested=True)
-        elif rules.get(int(tag)) is Action.MAP_UID and set(str(as_bytes(raw.value), "latin-1").split("\\")) & identity.uids:
-            found.append(Finding(int(tag), "holds an original uid"))
+        elif rules.get(tag) is Action.MAP_UID and set(str(as_bytes(raw.value), "latin-1").split("\\")) & identity.uids:
+            found.append(Finding(tag, "holds an original uid"))
     return found
 
 

@@ -53,7 +53,7 @@ MANY: Final = 200
 MOST_UIDS: Final = 16
 LARGE: Final = 256 * 1024
 SURE_LENGTH: Final = 6
-DOTTED: Final = re.compile(rb"(?<![0-9.])[0-9]+(?:\.[0-9]+)+")
+DOTTED: Final = re.compile(rb"[0-9](?<![0-9.].)[0-9]*(?:\.[0-9]+)+", re.DOTALL)  # begins with a digit, because that is fast
 LINE_ENDS: Final = re.compile(r"[\r\n\f\t]+")
 
 

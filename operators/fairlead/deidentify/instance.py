@@ -15,6 +15,7 @@ from pydicom.config import disable_value_validation
 
 from fairlead.deidentify import conformance, gate
 from fairlead.deidentify.deface import defaced, find_deface
+from fairlead.deidentify.elements import text_of
 from fairlead.deidentify.engine import Deidentifier, Person, Result
 from fairlead.deidentify.margins import holds_identity
 from fairlead.deidentify.masks import Masked, masked
@@ -133,7 +134,7 @@ def _name(result: Result) -> str:
     ------
     InvalidInput : a profile keeps identifiers, and one of them is none: it would become a path.
     """
-    uids = [str(result.dataset[keyword].value) for keyword in NAMED_BY]
+    uids = [text_of(result.dataset, keyword) for keyword in NAMED_BY]
     if not all(is_uid(uid) for uid in uids):
         raise InvalidInput("The study, series or instance has an identifier that is not a UID.")
     return "/".join(uids) + ".dcm"

@@ -17,7 +17,7 @@ from pydicom.filereader import read_sequence
 from pydicom.sequence import Sequence
 from pydicom.tag import Tag
 
-from fairlead.deidentify.elements import element_of, encodings_of
+from fairlead.deidentify.elements import element_of, encodings_of, plain_tags
 from fairlead.deidentify.table import is_private, vr_of
 from fairlead.errors import UnreadableImage
 
@@ -144,15 +144,15 @@ def open_sequences(dataset: Dataset, file: BinaryIO) -> None:
     UnreadableImage : a sequence whose lengths do not add up.
     """
     little = bool(dataset.original_encoding[1])
-    for tag in list(dataset.keys()):
+    for tag in plain_tags(dataset):
         if is_private(tag):
             continue  # removed, or opened by the walk
-        raw = dataset._dict[tag]
+        raw = dataset._dict[Tag(tag)]
         if not isinstance(raw, RawDataElement):
             items = list(raw.value or []) if raw.VR == "SQ" else []
             if items:
                 require_exact(file, items, start=int(items[0].seq_item_tell), end=None, little=little)
         elif raw.length and raw.VR in ("SQ", "UN", None) and is_sequence(dataset, tag):
             items = items_of(dataset, tag, 0)
-            if isinstance(dataset._dict[tag], RawDataElement):  # hidden in UN
-                dataset._dict[tag] = DataElement(tag, "SQ", Sequence(items))
+            if isinstance(dataset._dict[Tag(tag)], RawDataElement):  # hidden in UN
+                dataset._dict[Tag(tag)] = DataElement(tag, "SQ", Sequence(items))

@@ -14,7 +14,7 @@ from pydicom.dataset import Dataset
 from fairlead.deidentify.elements import PIXEL_TAGS, element_of
 from fairlead.deidentify.identity import Identity
 from fairlead.deidentify.part10 import Source
-from fairlead.deidentify.parts import Parts, Span, blocks_of
+from fairlead.deidentify.parts import Parts, Span, blocks_of, size_of
 from fairlead.deidentify.segments import Pixels, is_encapsulated
 from fairlead.deidentify.sweep import SURE_LENGTH, Sweep
 
@@ -30,33 +30,34 @@ def holds_identity(source: Source, pixels: Pixels, identity: Identity, *, everyt
     Plain values of six bytes and more are looked for in every byte; every other spelling where text hides: at the ends of native pixels and
     behind them, in the text that frames keep. ``everything`` asks for every spelling in every byte.
     """
-    if any(identity.found_in(part, with_dates=False) for part in _batches(_margins(source, pixels))):
+    values = _values(source, pixels)
+    if any(identity.found_in(part, with_dates=False) for part in _batches(_margins(source, pixels, values))):
         return True
     sweep = Sweep(identity)
-    values = _values(source, pixels)
-    if any(sweep.occurs_in(blocks_of(parts)) for parts in values):
+    if any(sweep.occurs_in(blocks_of(parts)) for parts in values.values()):
         return True
     if not everything:
         return False
-    return any(identity.found_in(part, with_dates=False, at_least=SURE_LENGTH) for parts in values for part in _shared(blocks_of(parts)))
+    return any(
+        identity.found_in(part, with_dates=False, at_least=SURE_LENGTH) for parts in values.values() for part in _shared(blocks_of(parts))
+    )
 
 
-def _values(source: Source, pixels: Pixels) -> list[Parts]:
-    """Return the pixel values that are written: those that stayed in the file, and small ones that were read with the header."""
-    small = (element_of(source.dataset, tag).value for tag in PIXEL_TAGS if tag in source.dataset and tag not in pixels.parts)
-    return [*pixels.parts.values(), *((value,) for value in small if isinstance(value, bytes))]
+def _values(source: Source, pixels: Pixels) -> dict[int, Parts]:
+    """Return the pixel values that are written: those that stayed in the file, slices read once, and small ones read with the header."""
+    values = {tag: (b"".join(blocks_of(parts)),) if size_of(parts) <= BATCH_BYTES else parts for tag, parts in pixels.parts.items()}
+    small = {tag: element_of(source.dataset, tag).value for tag in PIXEL_TAGS if tag in source.dataset and tag not in values}
+    return values | {tag: (value,) for tag, value in small.items() if isinstance(value, bytes)}
 
 
-def _margins(source: Source, pixels: Pixels) -> Iterator[bytes]:
-    for tag in PIXEL_TAGS:
-        span = source.pixels.get(tag)
-        if tag not in source.dataset or is_encapsulated(source.dataset, tag):
+def _margins(source: Source, pixels: Pixels, values: dict[int, Parts]) -> Iterator[bytes]:
+    for tag, parts in values.items():
+        if is_encapsulated(source.dataset, tag):
             continue
-        if span is None:
-            value = element_of(source.dataset, tag).value
-            yield from _of_value(value if isinstance(value, bytes) else b"", native_size(source.dataset, tag))
+        if isinstance(parts[0], bytes):
+            yield from _of_value(parts[0], native_size(source.dataset, tag))
         else:
-            yield from _of_native(span, native_size(source.dataset, tag))
+            yield from _of_native(parts[0], native_size(source.dataset, tag))
     yield from blocks_of(tuple(pixels.texts))
 
 

@@ -13,22 +13,19 @@ from io import SEEK_END, BytesIO
 from pathlib import Path
 from typing import BinaryIO, Final
 
-from pydicom import dcmread, dcmwrite
+from pydicom import dcmread
 from pydicom._uid_dict import UID_dictionary
 from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset, FileDataset
 from pydicom.errors import BytesLengthException, InvalidDicomError
-from pydicom.filebase import DicomBytesIO
-from pydicom.filewriter import write_data_element, write_file_meta_info
-from pydicom.tag import BaseTag, Tag
+from pydicom.tag import Tag
 from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
-from pydicom.valuerep import EXPLICIT_VR_LENGTH_32
 
-from fairlead.deidentify.elements import PIXEL_TAGS, Element, element_of, encodings_of, like
+from fairlead.deidentify.elements import PIXEL_TAGS, element_of, text_of
+from fairlead.deidentify.encoding import encoded, head_of
 from fairlead.deidentify.inflating import require_bounded
 from fairlead.deidentify.items import open_sequences
 from fairlead.deidentify.parts import Part, Parts, Span, size_of
-from fairlead.deidentify.stamp import PREAMBLE, new_meta
 from fairlead.deidentify.table import vr_of
 from fairlead.errors import InvalidInput, NotDicom, UnreadableImage, UnsupportedInput
 from fairlead.records import is_uid
@@ -38,7 +35,6 @@ NAMED_BY: Final = ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID")
 UNDEFINED_LENGTH: Final = 0xFFFFFFFF
 DEFER_BYTES: Final = 64 * 1024
 LONG_VRS: Final = frozenset({"OB", "OD", "OF", "OL", "OV", "OW", "UN"})
-SHORT_LENGTH: Final = 0xFFFF
 CUT_OFF: Final = "The file ends in the middle of an element."
 ITEM, DELIMITER = (0xFFFE, 0xE000), (0xFFFE, 0xE0DD)
 DAMAGE: Final = (
@@ -102,7 +98,7 @@ def _inflated(dataset: FileDataset, file: BinaryIO) -> BinaryIO:
 
 def _checked_syntax(source: FileDataset) -> str:
     try:
-        sop_class = str(source.get("SOPClassUID") or source.file_meta.get("MediaStorageSOPClassUID") or "")
+        sop_class = text_of(source, "SOPClassUID") or str(source.file_meta.get("MediaStorageSOPClassUID") or "")
     except DAMAGE as error:
         raise NotDicom("The file cannot be read as DICOM.") from error
     if sop_class == MEDIA_DIRECTORY or "DirectoryRecordSequence" in source:
@@ -110,9 +106,9 @@ def _checked_syntax(source: FileDataset) -> str:
     if not sop_class or "SOPClassUID" not in source:
         raise NotDicom("The file holds no DICOM object (no SOP Class UID).")
     for keyword in NAMED_BY:
-        if not str(source.get(keyword) or "").strip():
+        if not text_of(source, keyword).strip():
             raise InvalidInput(f"The object has no {keyword}.")
-    if not is_uid(str(source.SOPInstanceUID)) or not is_uid(str(source.SOPClassUID)):
+    if not is_uid(text_of(source, "SOPInstanceUID")) or not is_uid(text_of(source, "SOPClassUID")):
         raise InvalidInput("The SOPInstanceUID or the SOPClassUID is not a UID.")
     return _transfer_syntax(source)
 
@@ -201,63 +197,21 @@ def write_parts(dataset: Dataset, *, syntax: str, pixels: Mapping[int, Parts]) -
         return Written(whole, (whole,))
     tags = sorted(dataset.keys())
     large = [tag for tag in tags if tag in PIXEL_TAGS]
+    begin = head_of(dataset, syntax=syntax)
     if not large:
-        whole = _part10(dataset, syntax)
+        whole = begin + encoded(dataset)
         return Written(whole, (whole,))
-    head = _part10(_some(dataset, [tag for tag in tags if tag < PIXEL_TAGS[0]]), syntax)
-    tail = _encoded(_some(dataset, [tag for tag in tags if tag > PIXEL_TAGS[-1]]))
+    head = begin + encoded(dataset, [tag for tag in tags if tag < PIXEL_TAGS[0]])
+    tail = encoded(dataset, [tag for tag in tags if tag > PIXEL_TAGS[-1]])
     middle = [part for tag in large for part in _pixel_parts(dataset, tag, pixels.get(tag))]
     return Written(head + tail, (head, *middle, *([tail] if tail else [])))
 
 
-def _some(dataset: Dataset, tags: list[BaseTag]) -> Dataset:
-    return like(dataset, {tag: element_of(dataset, tag) for tag in tags})
-
-
-def _part10(dataset: Dataset, syntax: str) -> bytes:
-    buffer = DicomBytesIO()
-    buffer.write(PREAMBLE + b"DICM")
-    write_file_meta_info(buffer, new_meta(dataset, transfer_syntax=syntax), enforce_standard=True)
-    return buffer.getvalue() + _encoded(dataset)
-
-
 def _deflated(dataset: Dataset) -> bytes:
-    meta = new_meta(dataset, transfer_syntax=str(DeflatedExplicitVRLittleEndian))
-    buffer = BytesIO()
-    dcmwrite(buffer, FileDataset("", dataset, file_meta=meta, preamble=PREAMBLE), enforce_file_format=True)
-    return buffer.getvalue()
-
-
-def _encoded(dataset: Dataset) -> bytes:
-    if not len(dataset):
-        return b""
-    implicit, little = bool(dataset.original_encoding[0]), bool(dataset.original_encoding[1])
-    buffer, encodings = DicomBytesIO(), encodings_of(dataset)
-    buffer.is_implicit_VR, buffer.is_little_endian = implicit, little
-    for tag in sorted(dataset.keys()):
-        element = element_of(dataset, tag)
-        if isinstance(element, RawDataElement) and element.value is None:
-            element = element._replace(value=b"")  # so pydicom reads an empty value
-        raw = _as_read(element, implicit=implicit) if little else None
-        if raw is not None:
-            buffer.write(raw)
-        else:
-            write_data_element(buffer, element, encodings)
-    return buffer.getvalue()
-
-
-def _as_read(element: Element, *, implicit: bool) -> bytes | None:
-    """Return an element with the bytes it was read as, None when it has to be encoded (PS3.5 section 7.1); a third of a slice's time."""
-    if not isinstance(element, RawDataElement) or element.value is None or element.is_implicit_VR != implicit:
-        return None
-    value, tag, vr = element.value, element.tag, element.VR
-    if element.length != len(value) or not element.is_little_endian or (not implicit and (vr is None or vr == "SQ")) or vr == "SQ":
-        return None
-    if implicit:
-        return struct.pack("<HHL", tag >> 16, tag & 0xFFFF, len(value)) + value
-    if vr in EXPLICIT_VR_LENGTH_32:
-        return struct.pack("<HH2sHL", tag >> 16, tag & 0xFFFF, str(vr).encode(), 0, len(value)) + value
-    return struct.pack("<HH2sH", tag >> 16, tag & 0xFFFF, str(vr).encode(), len(value)) + value if len(value) <= SHORT_LENGTH else None
+    """Return the file with its data set as one compressed stream of an even length (PS3.5 section A.5)."""
+    packer = zlib.compressobj(wbits=-zlib.MAX_WBITS)
+    body = packer.compress(encoded(dataset)) + packer.flush()
+    return head_of(dataset, syntax=str(DeflatedExplicitVRLittleEndian)) + body + b"\0" * (len(body) % 2)
 
 
 def _pixel_parts(dataset: Dataset, tag: int, parts: Parts | None) -> list[Part]:

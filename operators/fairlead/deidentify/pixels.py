@@ -14,6 +14,7 @@ from typing import Final
 from pydicom.dataset import Dataset
 
 from fairlead.deidentify.boxes import Box
+from fairlead.deidentify.elements import text_of
 from fairlead.deidentify.profile import Profile
 
 STORAGE: Final = "1.2.840.10008.5.1.4.1.1."
@@ -75,10 +76,8 @@ class Verdict:
 
 
 def _words(dataset: Dataset, keyword: str) -> list[str]:
-    value = dataset.get(keyword)
-    if value is None:
-        return []
-    return [str(part).strip().upper() for part in ([value] if isinstance(value, str) else value)]
+    text = text_of(dataset, keyword)
+    return [part.strip().upper() for part in text.split("\\")] if text else []
 
 
 def has_pixels(dataset: Dataset) -> bool:
@@ -104,7 +103,7 @@ def judge(dataset: Dataset, profile: Profile, *, transfer_syntax: str) -> Verdic
         verdict = rule(dataset, profile)
         if verdict is not None:
             return _possible(verdict, transfer_syntax)
-    if str(dataset.get("Modality") or "") == "US" or str(dataset.get("SOPClassUID") or "") in ULTRASOUND:
+    if text_of(dataset, "Modality") == "US" or text_of(dataset, "SOPClassUID") in ULTRASOUND:
         return _possible(_ultrasound(dataset, profile), transfer_syntax)
     return _by_modality(dataset, profile)
 
@@ -118,7 +117,7 @@ def _possible(verdict: Verdict, transfer_syntax: str) -> Verdict:
 
 def shows_face(dataset: Dataset) -> bool:
     """Return whether a volume is one of the head or neck, by its body part or its descriptions."""
-    if str(dataset.get("Modality") or "") not in SLICES or not has_pixels(dataset):
+    if text_of(dataset, "Modality") not in SLICES or not has_pixels(dataset):
         return False
     words = {word for keyword in WHERE_SHOWN for text in _words(dataset, keyword) for word in re.split(r"[\W_]+", text)}
     return bool(words & FACES)
@@ -127,9 +126,7 @@ def shows_face(dataset: Dataset) -> bool:
 def _known_model(dataset: Dataset, profile: Profile) -> Verdict | None:
     """Mask what the profile's list says of this device and image size."""
     for entry in profile.pixels.masks:
-        if entry.fits(
-            {keyword: str(dataset.get(keyword) or "").strip() for keyword in ("Modality", "Manufacturer", "ManufacturerModelName")}
-        ):
+        if entry.fits({keyword: text_of(dataset, keyword) for keyword in ("Modality", "Manufacturer", "ManufacturerModelName")}):
             size = int(dataset.get("Rows") or 0), int(dataset.get("Columns") or 0)
             if size == (entry.rows, entry.columns):
                 return Verdict(Decision.MASK, "known-model", keep=entry.kept, blank=entry.blanked)
@@ -137,7 +134,7 @@ def _known_model(dataset: Dataset, profile: Profile) -> Verdict | None:
 
 
 def _photos(dataset: Dataset, profile: Profile) -> Verdict | None:
-    photo = str(dataset.get("SOPClassUID") or "") in PHOTOS or str(dataset.get("Modality") or "") in PHOTO_MODALITIES
+    photo = text_of(dataset, "SOPClassUID") in PHOTOS or text_of(dataset, "Modality") in PHOTO_MODALITIES
     if not photo:
         return None
     if "photo" in profile.pixels.allow:
@@ -146,7 +143,7 @@ def _photos(dataset: Dataset, profile: Profile) -> Verdict | None:
 
 
 def _documents(dataset: Dataset, profile: Profile) -> Verdict | None:
-    document = str(dataset.get("SOPClassUID") or "").startswith(DOCUMENTS) or "EncapsulatedDocument" in dataset
+    document = text_of(dataset, "SOPClassUID").startswith(DOCUMENTS) or "EncapsulatedDocument" in dataset
     if document and "encapsulated-document" in profile.pixels.allow:
         return Verdict(Decision.PASS, "allowed")
     if document:
@@ -161,7 +158,7 @@ def _stated(dataset: Dataset, _profile: Profile) -> Verdict | None:
 
 
 def _audio(dataset: Dataset, _profile: Profile) -> Verdict | None:
-    if str(dataset.get("SOPClassUID") or "").startswith(AUDIO) or str(dataset.get("Modality") or "") == "AU":
+    if text_of(dataset, "SOPClassUID").startswith(AUDIO) or text_of(dataset, "Modality") == "AU":
         return _refuse("audio", "a recorded voice identifies its speaker")
     return None
 
@@ -171,7 +168,7 @@ def _nothing(dataset: Dataset, _profile: Profile) -> Verdict | None:
         return _stated(dataset, _profile) or Verdict(Decision.PASS, "no-pixels")
     if has_embedded_overlay(dataset):
         return _refuse("embedded-overlay", "an overlay may lie in unused bits of the pixel data")
-    if str(dataset.get("SOPClassUID") or "") in COMPUTED:
+    if text_of(dataset, "SOPClassUID") in COMPUTED:
         return _stated(dataset, _profile) or Verdict(Decision.PASS, "computed")
     return None
 
@@ -181,11 +178,11 @@ def _is_capture(sop_class: str) -> bool:
 
 
 def _sources(dataset: Dataset, profile: Profile) -> Verdict | None:
-    sop_class, kinds = str(dataset.get("SOPClassUID") or ""), _words(dataset, "ImageType")
+    sop_class, kinds = text_of(dataset, "SOPClassUID"), _words(dataset, "ImageType")
     captured = _is_capture(sop_class) or "ConversionType" in dataset
     if captured and "secondary-capture" not in profile.pixels.allow:
         return _refuse("secondary-capture", "a secondary capture may show text, and nobody has looked")
-    if str(dataset.get("Modality") or "") == "SM" and SLIDE_PHOTOS.intersection(kinds):
+    if text_of(dataset, "Modality") == "SM" and SLIDE_PHOTOS.intersection(kinds):
         return _refuse("slide-photo", "label and overview images of a slide show its label")
     if SCREEN.intersection(kinds) and not captured and "derived" not in profile.pixels.allow:
         return _refuse("derived", "ImageType says SECONDARY or SCREEN SAVE: such images often show text")
@@ -203,9 +200,9 @@ def _ultrasound(dataset: Dataset, profile: Profile) -> Verdict:
 
 
 def _by_modality(dataset: Dataset, profile: Profile) -> Verdict:
-    modality, kinds = str(dataset.get("Modality") or ""), _words(dataset, "ImageType")
+    modality, kinds = text_of(dataset, "Modality"), _words(dataset, "ImageType")
     original = kinds[:2] == ["ORIGINAL", "PRIMARY"]
-    sop_class = str(dataset.get("SOPClassUID") or "")
+    sop_class = text_of(dataset, "SOPClassUID")
     if modality in SLICES and sop_class not in SLICE_CLASSES:
         if "modality" in profile.pixels.allow or ("secondary-capture" in profile.pixels.allow and _is_capture(sop_class)):
             return Verdict(Decision.PASS, "allowed")

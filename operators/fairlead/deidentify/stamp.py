@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from pydicom.dataset import Dataset, FileMetaDataset
-from pydicom.sequence import Sequence
-from pydicom.uid import UID
+from pydicom.dataelem import DataElement
+from pydicom.dataset import Dataset
 
 from fairlead import __version__
 from fairlead.deidentify.pixels import Decision, Verdict
@@ -44,13 +43,17 @@ def stamp(dataset: Dataset, profile: Profile, *, pseudonym: str, facts: PixelFac
 
     What an earlier de-identification wrote there is replaced: its words may hold anything.
     """
-    dataset.PatientID = pseudonym
-    dataset.PatientName = pseudonym
-    dataset.PatientIdentityRemoved = "YES"
-    dataset.DeidentificationMethod = [f"Fairlead {__version__}", profile.sha256, f"PS3.15 {EDITION}", f"profile {profile.name}"[:60]]
     codes = applied_codes(profile, facts.verdict, defaced=facts.defaced)
-    dataset.DeidentificationMethodCodeSequence = Sequence([_code(code) for code in codes])
-    dataset.LongitudinalTemporalInformationModified = _temporal(profile)
+    method = [f"Fairlead {__version__}", profile.sha256, f"PS3.15 {EDITION}", f"profile {profile.name}"[:60]]
+    for element in (
+        DataElement(0x00100010, "PN", pseudonym),
+        DataElement(0x00100020, "LO", pseudonym),
+        DataElement(0x00120062, "CS", "YES"),  # Patient Identity Removed
+        DataElement(0x00120063, "LO", method),
+        DataElement(0x00120064, "SQ", [_code(code) for code in codes]),
+        DataElement(0x00280303, "CS", _temporal(profile)),
+    ):
+        dataset[element.tag] = element
     if any(name in dataset for name in PIXELS):
         if facts.verdict is not None and facts.verdict.decision is not Decision.QUARANTINE:
             dataset.BurnedInAnnotation = "NO"
@@ -59,24 +62,11 @@ def stamp(dataset: Dataset, profile: Profile, *, pseudonym: str, facts: PixelFac
 
 
 def _code(value: str) -> Dataset:
-    item = Dataset()
-    item.CodeValue, item.CodingSchemeDesignator, item.CodeMeaning = value, "DCM", CODES[value]
-    return item
+    elements = (DataElement(0x00080100, "SH", value), DataElement(0x00080102, "SH", "DCM"), DataElement(0x00080104, "LO", CODES[value]))
+    return Dataset({element.tag: element for element in elements})
 
 
 def _temporal(profile: Profile) -> str:
     if Option.RETAIN_FULL_DATES in profile.options:
         return "UNMODIFIED"
     return "MODIFIED" if Option.RETAIN_MODIFIED_DATES in profile.options else "REMOVED"
-
-
-def new_meta(dataset: Dataset, *, transfer_syntax: str) -> FileMetaDataset:
-    """Return file meta of our own: no source AE title, no private information, the new instance UID (PS3.10 section 7.1)."""
-    meta = FileMetaDataset()
-    meta.FileMetaInformationVersion = b"\0\1"
-    meta.MediaStorageSOPClassUID = dataset.SOPClassUID
-    meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID
-    meta.TransferSyntaxUID = UID(transfer_syntax)
-    meta.ImplementationClassUID = UID(IMPLEMENTATION_UID)
-    meta.ImplementationVersionName = IMPLEMENTATION_NAME
-    return meta

@@ -1,7 +1,7 @@
 """Every pixel byte looked at once for the values of one identity, at about the speed of reading: text amid an image is text too.
 
-Six bytes in a row decide: a table says of every byte at which of the first six places of any value it may stand, and six views of the
-looked-up bytes are combined. What remains is compared in full; by chance hardly anything does.
+Six bytes in a row decide: a table says of every byte at which of the first six places of any value it may stand, and neighbours are
+combined. What remains is compared in full; by chance hardly anything does.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ from contextlib import suppress
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fairlead.deidentify.identity import Identity
 from fairlead.deidentify.search import NOT_UID, bounded_pattern, is_bounded
@@ -20,6 +19,9 @@ SURE_LENGTH: Final = 6
 """In many random bytes shorter values occur by chance."""
 MOST_CANDIDATES: Final = 5000
 OVERLAP_BYTES: Final = 512
+STEP_BYTES: Final = 48 * 1024
+"""What stays in the nearest cache with all that is worked out of it."""
+LAST: Final = SURE_LENGTH - 1
 PLAIN_CODECS: Final = ("utf-8", "latin-1")
 
 
@@ -49,23 +51,33 @@ class Sweep:
         return False
 
     def _is_in(self, block: bytes) -> bool:
-        if len(block) < SURE_LENGTH:
-            return False
-        looked = np.frombuffer(block.translate(self._table), np.uint8)
-        size = len(block) - SURE_LENGTH + 1
-        last = SURE_LENGTH - 1
-        found = looked[last : last + size].copy()
-        for place in range(last - 1, -1, -1):  # of every position: may its first byte, its second, ... begin a value
-            np.right_shift(found, 1, out=found)
-            np.bitwise_and(found, looked[place : place + size], out=found)
-        np.bitwise_and(found, 1, out=found)
-        return bool(found.any()) and self._is_at(block, np.flatnonzero(found))
+        places = [place + at for at in range(0, len(block), STEP_BYTES) for place in self._places_in(block[at : at + STEP_BYTES + LAST])]
+        return bool(places) and self._is_at(block, places)
 
-    def _is_at(self, block: bytes, positions: NDArray[np.intp]) -> bool:
+    def _places_in(self, piece: bytes) -> list[int]:
+        """Return where the first bytes of a value may stand in a row.
+
+        Bit p of a looked-up byte says that it may stand at place p; of two bytes in a row, that they may at p and
+        p + 1; then of four, of six.
+        """
+        size = len(piece) - LAST
+        if size < 1:
+            return []
+        looked = np.frombuffer(piece.translate(self._table), np.uint8)
+        two = looked[1:] >> 1
+        two &= looked[:-1]
+        found = two[2:] >> 2
+        found &= two[:-2]
+        found = found[:size]
+        found &= two[LAST - 1 :] >> (LAST - 1)
+        found &= 1
+        return np.flatnonzero(found).tolist() if found.any() else []
+
+    def _is_at(self, block: bytes, positions: list[int]) -> bool:
         if len(positions) > MOST_CANDIDATES:
             lower = block.lower()
             return any(word in lower and self._counts(word, lower) for word in self._words)
-        for at in positions.tolist():
+        for at in positions:
             window = block[at : at + self._longest].lower()
             if window.startswith(self._words):
                 near = block[max(at - 1, 0) : at + self._longest + 2].lower()

@@ -15,7 +15,7 @@ from pydicom.tag import BaseTag
 
 from fairlead import keys
 from fairlead.deidentify import safe_private
-from fairlead.deidentify.elements import Element, element_of, empty, encodings_of, like, values_of
+from fairlead.deidentify.elements import Element, element_of, empty, encodings_of, like, plain_tags, values_of
 from fairlead.deidentify.identity import Identity, is_well_known
 from fairlead.deidentify.iod_types import NEEDED_IN
 from fairlead.deidentify.items import is_sequence, items_of
@@ -74,11 +74,11 @@ class Walk:
         """Remember every identifying value that the rules do not keep, wherever it stands."""
         kinds, rules = identity_kinds(), self._rules(depth)
         encodings = encodings_of(source)
-        for tag in list(source.keys()):
+        for tag in plain_tags(source):
             kind = kinds.get(tag)
             if kind is not None and rules.get(tag) is not Action.KEEP:
                 self.identity.add(element_of(source, tag), kind, encodings=encodings)
-            elif is_private(tag) and source._dict[tag].VR == CLEANABLE_NAME:  # a name, whatever its manufacturer calls it
+            elif is_private(tag) and element_of(source, tag).VR == CLEANABLE_NAME:  # a name, whatever its manufacturer calls it
                 self.identity.add(element_of(source, tag), "name", encodings=encodings)
             elif kind is None and (tag in rules or not is_private(tag)) and is_sequence(source, tag):
                 for item in items_of(source, tag, depth):
@@ -89,8 +89,8 @@ class Walk:
     def dataset(self, source: Dataset, *, depth: int, tree: bool = False) -> Dataset:
         """Return the copy of a data set or item; inside a ``tree`` only what is known to be harmless stays."""
         kept: dict[BaseTag, Element] = {}
-        for tag in list(source.keys()):
-            element = self._element(source, tag, depth, tree=tree)
+        for tag, plain in zip(list(source.keys()), plain_tags(source), strict=True):
+            element = self._element(source, plain, depth, tree=tree)
             if element is not None:
                 kept[tag] = element
         return like(source, kept)
