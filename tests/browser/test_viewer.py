@@ -20,7 +20,7 @@ from starlette.routing import Mount
 from starlette.staticfiles import StaticFiles
 
 from convert.builders import a_series, axial_positions, save
-from fairlead.convert import VIEWER_PAGE, convert, viewer_folder
+from fairlead.convert import VIEWER_PAGE, ConvertOptions, convert, viewer_folder
 from needs import missing, program
 
 pytestmark = pytest.mark.browser
@@ -50,7 +50,7 @@ def stores(tmp_path_factory: pytest.TempPathFactory) -> Path:
     series = a_series(axial_positions(4), Rows=80, Columns=80, PixelData=halves.astype("<u2").tobytes())
     source = save(folder / "in", series)
     for version in ("0.5", "0.6"):
-        (store,) = convert(source, folder / version, ngff=version).stores
+        (store,) = convert(source, folder / version, options=ConvertOptions(ngff=version)).stores
         (folder / version / store.path).rename(folder / version / "a.ome.zarr")
     return folder
 

@@ -15,13 +15,13 @@ from zarr.codecs import TransposeCodec
 from convert.builders import save
 from convert.test_slides import a_slide, pixels, tiles_of
 from fairlead.cli import run
-from fairlead.convert import convert, render_preview, validate_store
+from fairlead.convert import ConvertOptions, convert, render_preview, validate_store
 
 SLIDE = "dicom/sm/camelyon_jpeg"
 
 
 def test_every_tile_of_a_real_slide_is_a_chunk_byte_for_byte(data, tmp_path):
-    (store,) = convert(data / SLIDE, tmp_path, compact=True).stores
+    (store,) = convert(data / SLIDE, tmp_path, options=ConvertOptions(compact=True)).stores
     for number, file in enumerate(sorted((data / SLIDE).iterdir())):
         header = pydicom.dcmread(file)
         frames = list(generate_frames(header.PixelData, number_of_frames=header.NumberOfFrames))
@@ -34,7 +34,7 @@ def test_every_tile_of_a_real_slide_is_a_chunk_byte_for_byte(data, tmp_path):
 
 
 def test_voxels_and_metadata_are_those_of_the_full_store(data, tmp_path):
-    (small,) = convert(data / SLIDE, tmp_path / "small", compact=True).stores
+    (small,) = convert(data / SLIDE, tmp_path / "small", options=ConvertOptions(compact=True)).stores
     (full,) = convert(data / SLIDE, tmp_path / "full").stores
     assert (small.shape, small.levels, small.axes, small.verified_voxels) == (full.shape, full.levels, full.axes, True)
     for level in range(full.levels):
@@ -49,7 +49,7 @@ def test_voxels_and_metadata_are_those_of_the_full_store(data, tmp_path):
 
 
 def test_the_codec_is_the_one_of_imagecodecs(data, tmp_path):
-    (store,) = convert(data / SLIDE, tmp_path, compact=True).stores
+    (store,) = convert(data / SLIDE, tmp_path, options=ConvertOptions(compact=True)).stores
     codecs = json.loads((tmp_path / store.path / "0/zarr.json").read_text())["codecs"]
     assert [TransposeCodec.from_dict(codecs[0]), Jpeg.from_dict(codecs[1])] == [
         TransposeCodec(order=(1, 2, 0)),
@@ -59,7 +59,7 @@ def test_the_codec_is_the_one_of_imagecodecs(data, tmp_path):
 
 def test_slides_without_jpeg_are_written_as_ever(tmp_path):
     source = save(tmp_path / "in", [a_slide(tiles_of(pixels(40, 36)), (40, 36))])
-    (compact,) = convert(source, tmp_path / "compact", compact=True).stores
+    (compact,) = convert(source, tmp_path / "compact", options=ConvertOptions(compact=True)).stores
     (plain,) = convert(source, tmp_path / "plain").stores
     assert compact.manifest_sha256 == plain.manifest_sha256
 
@@ -73,7 +73,7 @@ def test_a_damaged_tile_refuses_the_compact_slide_too(data, tmp_path):
     start = content.index(b"\xff\xd8", content.index(b"\xe0\x7f\x10\x00"))
     content[start : start + 400] = bytes(400)
     victim.write_bytes(bytes(content))
-    report = convert(tmp_path / "in", tmp_path / "out", compact=True)
+    report = convert(tmp_path / "in", tmp_path / "out", options=ConvertOptions(compact=True))
     assert report.stores == ()
     assert "cannot be decoded" in report.refused[0].reason
     assert list((tmp_path / "out").iterdir()) == []

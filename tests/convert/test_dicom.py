@@ -29,7 +29,7 @@ from convert.builders import (
     save,
     some_pixels,
 )
-from fairlead.convert import convert, convert_series, validate_store
+from fairlead.convert import ConvertOptions, convert, convert_series, validate_store
 
 
 def attributes(store: Path) -> dict:
@@ -121,10 +121,10 @@ def test_a_real_tilted_irregular_head_ct_is_refused_split_or_annotated(data, tmp
     strict = convert(folder, tmp_path / "strict")
     assert strict.stores == ()
     assert "Slice spacing varies" in strict.refused[0].reason
-    split = convert(folder, tmp_path / "split", geometry="split")
+    split = convert(folder, tmp_path / "split", options=ConvertOptions(geometry="split"))
     assert [(store.shape[0], store.geometry.verdict) for store in split.stores] == [(7, "sheared"), (8, "sheared")]
     assert [store.geometry.spacing_mm[0] for store in split.stores] == pytest.approx([4.22, 7.38], abs=0.01)
-    annotated, path = only(convert(folder, tmp_path / "annotate", geometry="annotate"), tmp_path / "annotate")
+    annotated, path = only(convert(folder, tmp_path / "annotate", options=ConvertOptions(geometry="annotate")), tmp_path / "annotate")
     assert annotated.geometry.verdict == "irregular"
     assert len(attributes(path)["dicom"]["geometry"]["positions_lps_mm"]) == 15
 
@@ -204,9 +204,9 @@ def test_a_missing_slice_is_refused_by_its_number_and_annotated_with_it(tmp_path
     report = convert(source, tmp_path / "out")
     assert report.stores == ()
     assert "1 of 6 slices are missing at a spacing of 1.25 mm" in report.refused[0].reason
-    annotated, _ = only(convert(source, tmp_path / "out", geometry="annotate"), tmp_path / "out")
+    annotated, _ = only(convert(source, tmp_path / "out", options=ConvertOptions(geometry="annotate")), tmp_path / "out")
     assert annotated.geometry.missing == (3,)
-    split = convert(source, tmp_path / "split", geometry="split")
+    split = convert(source, tmp_path / "split", options=ConvertOptions(geometry="split"))
     assert [store.shape[0] for store in split.stores] == [3, 2]
 
 
@@ -214,7 +214,10 @@ def test_duplicate_slices_are_refused_and_split_into_layers(tmp_path):
     datasets = [*a_series(axial_positions(3)), a_slice(9, axial_positions(3)[1], some_pixels(9))]
     source = save(tmp_path / "in", datasets)
     assert "1 slices lie where another one lies" in convert(source, tmp_path / "out").refused[0].reason
-    assert [store.shape for store in convert(source, tmp_path / "out", geometry="split").stores] == [(3, 12, 16), (12, 16)]
+    assert [store.shape for store in convert(source, tmp_path / "out", options=ConvertOptions(geometry="split")).stores] == [
+        (3, 12, 16),
+        (12, 16),
+    ]
 
 
 def test_a_localizer_in_the_series_becomes_its_own_image(tmp_path):
@@ -308,7 +311,7 @@ def test_identifiers_are_kept_as_urns(tmp_path):
 def test_ngff_06_carries_the_exact_affine_of_a_tilted_stack(tmp_path):
     orientation, direction, _ = CASES["tilted"]
     source = save(tmp_path / "in", a_series(along(direction), ImageOrientationPatient=list(orientation)))
-    store, path = only(convert_series(sorted(source.iterdir()), tmp_path / "out", ngff="0.6"), tmp_path / "out")
+    store, path = only(convert_series(sorted(source.iterdir()), tmp_path / "out", options=ConvertOptions(ngff="0.6")), tmp_path / "out")
     image = attributes(path)["ome"]["multiscales"][0]
     assert [system["name"] for system in image["coordinateSystems"]] == ["intrinsic", "patient"]
     matrix = np.asarray(image["coordinateTransformations"][0]["affine"])

@@ -17,7 +17,7 @@ from pathlib import Path
 import pydicom
 import pytest
 
-from fairlead.convert import convert
+from fairlead.convert import ConvertOptions, convert
 from fairlead.records import ConvertReport, StoreReport
 
 pytestmark = [pytest.mark.slow, pytest.mark.data]
@@ -115,7 +115,7 @@ def test_every_dicom_file_has_its_verdict(data: Path, tmp_path: Path) -> None:
 
 
 def test_every_ome_file_has_its_verdict(data: Path, tmp_path: Path) -> None:
-    report = convert(data / "ome", tmp_path, whole_plates=True)
+    report = convert(data / "ome", tmp_path, options=ConvertOptions(whole_plates=True))
     found = {f"ome/{store.source}": Outcome("converted", str(judged(store).shape)) for store in report.stores}
     found |= {f"ome/{refusal.source}": Outcome("refused", refusal.reason) for refusal in report.refused}
     wrong, used = [], set()

@@ -17,7 +17,7 @@ from pydicom.sequence import Sequence
 from pydicom.uid import RLELossless
 
 from convert.builders import FRAME_OF_REFERENCE, STUDY, a_series, axial_positions, highdicom_says, save, some_pixels
-from fairlead.convert import convert, validate_store
+from fairlead.convert import ConvertOptions, convert, validate_store
 from fairlead.convert.labels import layers
 from fairlead.convert.pyramid import halve_labels
 from fairlead.convert.segmentation import lab_to_rgb
@@ -345,7 +345,7 @@ def test_nothing_that_identifies_comes_with_a_segmentation(tmp_path):
 def test_both_versions_of_ngff_hold_valid_labels(tmp_path):
     save(tmp_path / "in/seg", [a_segmentation([(1, axial_positions(3)[1], mask(1))])])
     source = save(tmp_path / "in", a_series(axial_positions(3)))
-    (store,) = convert(source, tmp_path / "out", ngff="0.6").stores
+    (store,) = convert(source, tmp_path / "out", options=ConvertOptions(ngff="0.6")).stores
     assert store.labels
     assert validate_store(tmp_path / "out" / store.path).findings == ()
 

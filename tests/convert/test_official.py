@@ -13,7 +13,7 @@ from ome_zarr.io import parse_url
 from ome_zarr.reader import Reader
 
 from convert.builders import a_series, axial_positions, save
-from fairlead.convert import convert, validate_store
+from fairlead.convert import ConvertOptions, convert, validate_store
 from fairlead.convert.official import FOLDER, OFFICIAL, official_errors
 
 PLATE = {"rows": [{"name": "A"}], "columns": [{"name": "1"}], "wells": [{"path": "A/1", "rowIndex": 0, "columnIndex": 0}]}
@@ -39,7 +39,7 @@ def test_the_schemas_are_whole_and_name_their_licence():
 @pytest.mark.parametrize("version", ["0.5", "0.6"])
 def test_our_metadata_pass_and_lose_no_required_key_unnoticed(tmp_path, version):
     source = save(tmp_path / "in", a_series(axial_positions(3)))
-    (store,) = convert(source, tmp_path / "out", ngff=version).stores
+    (store,) = convert(source, tmp_path / "out", options=ConvertOptions(ngff=version)).stores
     ome = attributes_of(tmp_path / "out" / store.path)
     assert errors(ome, version) == []
     for key in ("axes", "datasets") if version == "0.5" else ("coordinateSystems", "datasets"):
@@ -69,7 +69,7 @@ def test_stores_of_others_pass(data, name):
 
 
 def test_the_reader_of_ome_zarr_py_sees_image_labels_and_scale(data, tmp_path):
-    report = convert([data / "dicom/ct", data / "dicom/seg"], tmp_path, geometry="annotate")
+    report = convert([data / "dicom/ct", data / "dicom/seg"], tmp_path, options=ConvertOptions(geometry="annotate"))
     store = next(store for store in report.stores if len(store.labels) == 4)
     location = parse_url(str(tmp_path / store.path), mode="r")
     assert location is not None

@@ -12,7 +12,7 @@ import pytest
 import tifffile
 import zarr
 
-from fairlead.convert import convert, convert_ome, validate_store
+from fairlead.convert import ConvertOptions, convert, convert_ome, validate_store
 from fairlead.convert.ome_xml import read_ome_xml
 from fairlead.errors import InvalidInput, UnreadableImage, UnsupportedInput
 from fairlead.files import sha256_file
@@ -240,7 +240,7 @@ def test_real_ome_zarr_becomes_valid_05_with_equal_voxels_and_sampling(data, tmp
 
 
 def test_annotate_reads_absent_chunks_as_the_fill_value_on_record(data, tmp_path):
-    report = convert(data / "ome/zarr-malformed/missing_chunk_v04.ome.zarr", tmp_path, geometry="annotate")
+    report = convert(data / "ome/zarr-malformed/missing_chunk_v04.ome.zarr", tmp_path, options=ConvertOptions(geometry="annotate"))
     assert report.stores[0].dropped == ("3 absent chunks read as the fill value",)
 
 
@@ -358,7 +358,7 @@ def test_equal_file_names_in_two_folders_give_two_stores(tmp_path):
     for name in ("a", "b"):
         (tmp_path / "in" / name).mkdir(parents=True)
         a_tiff(tmp_path / "in" / name / "x.ome.tif")
-    named = convert(tmp_path / "in", tmp_path / "named", keep_names=True)
+    named = convert(tmp_path / "in", tmp_path / "named", options=ConvertOptions(keep_names=True))
     assert [store.path for store in named.stores] == ["x.ome.zarr", "x-2.ome.zarr"]
     first, second = convert(tmp_path / "in", tmp_path / "out").stores
     assert second.path == first.path.replace(".ome.zarr", "-2.ome.zarr")
@@ -369,7 +369,7 @@ def test_names_of_files_are_in_no_store(tmp_path, version):
     file = a_tiff(tmp_path / "Mueller_Hans_19610503.ome.tif")
     zipped = a_zarr(tmp_path / "Mueller_Hans.ome.zarr", axes=YX, array=np.ones((4, 5), np.uint8), scale=[1, 1])
     for keep in (False, True):
-        report = convert([file, zipped], tmp_path / str(keep), ngff=version, keep_names=keep)
+        report = convert([file, zipped], tmp_path / str(keep), options=ConvertOptions(ngff=version, keep_names=keep))
         assert len(report.stores) == 2
         assert any("Mueller" in store.path for store in report.stores) is keep
         assert not [found for found in (tmp_path / str(keep)).rglob("*") if found.is_file() and b"Mueller" in found.read_bytes()]
@@ -377,7 +377,7 @@ def test_names_of_files_are_in_no_store(tmp_path, version):
 
 def test_notes_of_finished_work_do_not_name_files(tmp_path):
     file = a_tiff(tmp_path / "Mueller_Hans.ome.tif")
-    first, second = (convert(file, tmp_path / "out", resume=True) for _ in range(2))
+    first, second = (convert(file, tmp_path / "out", options=ConvertOptions(resume=True)) for _ in range(2))
     assert not [found for found in (tmp_path / "out").rglob("*") if found.is_file() and b"Mueller" in found.read_bytes()]
     assert [store.source for store in second.stores] == [file.name]
     assert second.stores == first.stores

@@ -13,9 +13,9 @@ import tifffile
 import zarr
 from ome_zarr_models import open_ome_zarr
 
-from fairlead.convert import convert, render_preview, validate_store
+from fairlead.convert import ConvertOptions, convert, render_preview, validate_store
 
-whole = partial(convert, whole_plates=True)
+whole = partial(convert, options=ConvertOptions(whole_plates=True))
 
 IMAGE = """<Image ID="Image:{n}" Name="Doe"><Pixels ID="Pixels:{n}" DimensionOrder="XYCZT" Type="uint8" SizeX="8" SizeY="6"
 SizeC="1" SizeZ="1" SizeT="1" PhysicalSizeX="0.5" PhysicalSizeY="0.5"><Channel ID="Channel:{n}:0"/>
@@ -75,7 +75,7 @@ def test_a_plate_is_drawn_by_its_first_field(tmp_path):
 
 def test_fields_can_be_stores_of_their_own_numbered_as_the_index_does(tmp_path):
     wells = [(0, 1, ["Image:2", "Image:0"]), (1, 0, ["Image:1"])]
-    report = convert(a_plate(tmp_path / "a.ome.tif", wells, images=3), tmp_path / "out", keep_names=True)
+    report = convert(a_plate(tmp_path / "a.ome.tif", wells, images=3), tmp_path / "out", options=ConvertOptions(keep_names=True))
     assert {store.image_index: store.path for store in report.stores} == {number: f"a-{number}.ome.zarr" for number in range(3)}
     for number in range(3):
         assert np.array_equal(np.asarray(zarr.open_array(str(tmp_path / f"out/a-{number}.ome.zarr/0"), mode="r")[:]), plane(number))

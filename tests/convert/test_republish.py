@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from fairlead.convert import convert, validate_store
 
-whole = partial(convert, whole_plates=True)
+whole = partial(convert, options=ConvertOptions(whole_plates=True))
 
 MARK = "Zqmiller"
 SCALE = [{"type": "scale", "scale": [1.0, 0.5, 0.5]}]

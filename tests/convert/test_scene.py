@@ -13,7 +13,7 @@ from ome_zarr_models.v06.scene import Scene
 
 from convert.builders import CORONAL, FRAME_OF_REFERENCE, a_series, along, axial_positions, save
 from fairlead.cli import run
-from fairlead.convert import convert, validate_store
+from fairlead.convert import ConvertOptions, convert, validate_store
 
 OTHER = "1.2.826.0.1.3680043.8.498.99"
 
@@ -38,7 +38,7 @@ def scene_of(folder: Path) -> dict[str, Any]:
 
 
 def test_images_that_share_a_frame_of_reference_share_a_system(tmp_path):
-    report = convert(a_folder(tmp_path / "in"), tmp_path / "out", ngff="0.6", scene=True)
+    report = convert(a_folder(tmp_path / "in"), tmp_path / "out", options=ConvertOptions(ngff="0.6", scene=True))
     assert len(report.stores) == 3
     scene = scene_of(tmp_path / "out")
     (system,) = scene["coordinateSystems"]
@@ -60,7 +60,7 @@ def test_the_validators_accept_the_scene_and_what_is_in_it(tmp_path, capsys):
 
 
 def test_one_point_of_the_patient_is_one_point_of_the_scene(tmp_path):
-    report = convert(a_folder(tmp_path / "in"), tmp_path / "out", ngff="0.6", scene=True)
+    report = convert(a_folder(tmp_path / "in"), tmp_path / "out", options=ConvertOptions(ngff="0.6", scene=True))
     for store in report.stores:
         image = json.loads((tmp_path / "out" / store.path / "zarr.json").read_text())["attributes"]["ome"]["multiscales"][0]
         matrix = np.asarray(image["coordinateTransformations"][0]["affine"])
@@ -71,16 +71,16 @@ def test_one_point_of_the_patient_is_one_point_of_the_scene(tmp_path):
 
 def test_later_runs_join_what_is_there_and_leave_what_is_alone(tmp_path):
     source = a_folder(tmp_path / "in")
-    convert(source / "axial", tmp_path / "out", ngff="0.6", scene=True)
+    convert(source / "axial", tmp_path / "out", options=ConvertOptions(ngff="0.6", scene=True))
     assert not (tmp_path / "out/zarr.json").exists()
-    convert(source / "coronal", tmp_path / "out", ngff="0.6", scene=True)
+    convert(source / "coronal", tmp_path / "out", options=ConvertOptions(ngff="0.6", scene=True))
     assert len(scene_of(tmp_path / "out")["coordinateTransformations"]) == 2
 
 
 @pytest.mark.parametrize("ngff", ["0.5", "0.6"])
 def test_a_folder_with_a_scene_is_converted_image_by_image(tmp_path, ngff):
-    convert(a_folder(tmp_path / "in"), tmp_path / "out", ngff="0.6", scene=True)
-    report = convert(tmp_path / "out", tmp_path / "again", ngff=ngff)
+    convert(a_folder(tmp_path / "in"), tmp_path / "out", options=ConvertOptions(ngff="0.6", scene=True))
+    report = convert(tmp_path / "out", tmp_path / "again", options=ConvertOptions(ngff=ngff))
     assert report.refused == ()
     assert len(report.stores) == 3
     assert not (tmp_path / "again/zarr.json").exists()
@@ -89,5 +89,5 @@ def test_a_folder_with_a_scene_is_converted_image_by_image(tmp_path, ngff):
 def test_a_foreign_group_is_not_overwritten(tmp_path):
     (tmp_path / "out").mkdir()
     (tmp_path / "out/zarr.json").write_text('{"zarr_format": 3, "node_type": "group", "attributes": {"theirs": 1}}')
-    convert(a_folder(tmp_path / "in"), tmp_path / "out", ngff="0.6", scene=True)
+    convert(a_folder(tmp_path / "in"), tmp_path / "out", options=ConvertOptions(ngff="0.6", scene=True))
     assert "theirs" in (tmp_path / "out/zarr.json").read_text()

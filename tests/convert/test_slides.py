@@ -17,7 +17,7 @@ from pydicom.sequence import Sequence
 from pydicom.uid import JPEGBaseline8Bit
 
 from convert.builders import STUDY, a_series, highdicom_says, save
-from fairlead.convert import convert, render_preview, validate_store
+from fairlead.convert import ConvertOptions, convert, render_preview, validate_store
 from fairlead.convert.icc import bare_profile
 
 SLIDE_STORAGE = "1.2.840.10008.5.1.4.1.1.77.1.6"
@@ -99,7 +99,7 @@ def sparse(dataset: Dataset, places: list[tuple[int, int, float, str]]) -> Datas
 
 
 def written(tmp_path: Path, *slides: Dataset, **options: Any) -> tuple[Any, Path]:
-    report = convert(save(tmp_path / "in", slides), tmp_path / "out", **options)
+    report = convert(save(tmp_path / "in", slides), tmp_path / "out", options=ConvertOptions(**options))
     return report, tmp_path / "out" / (report.stores[0].path if report.stores else "none")
 
 

@@ -14,7 +14,7 @@ from PIL import Image
 
 from convert.builders import a_series, axial_positions, save, some_pixels
 from fairlead.cli import run
-from fairlead.convert import convert, render_preview, validate_store
+from fairlead.convert import ConvertOptions, convert, render_preview, validate_store
 from fairlead.convert.staging import remove_abandoned, staged
 from fairlead.errors import InvalidInput, NotFound, StorageFull, UnsupportedInput
 from fairlead.files import manifest_lines, manifest_sha256
@@ -165,9 +165,9 @@ def test_a_missing_input_is_named(tmp_path):
 
 def test_unknown_versions_and_policies_are_refused(series, tmp_path):
     with pytest.raises(UnsupportedInput, match="is not written"):
-        convert(series, tmp_path, ngff="0.3")
+        convert(series, tmp_path, options=ConvertOptions(ngff="0.3"))
     with pytest.raises(UnsupportedInput, match="policy"):
-        convert(series, tmp_path, geometry="guess")
+        convert(series, tmp_path, options=ConvertOptions(geometry="guess"))
 
 
 def test_the_command_prints_the_contract(series, tmp_path, capsys):
@@ -204,16 +204,16 @@ def test_the_command_tells_refusals_and_fails_only_when_nothing_was_converted(se
 
 def test_a_resumed_run_repeats_nothing_that_is_intact_and_everything_that_changed(series, tmp_path):
     out = tmp_path / "out"
-    (first,) = convert(series, out, resume=True).stores
+    (first,) = convert(series, out, options=ConvertOptions(resume=True)).stores
     root = out / first.path / "zarr.json"
     written = root.stat().st_ino
-    assert convert(series, out, resume=True).stores == (first,)
+    assert convert(series, out, options=ConvertOptions(resume=True)).stores == (first,)
     assert root.stat().st_ino == written
     (out / first.path / "0/zarr.json").unlink()
-    assert convert(series, out, resume=True).stores == (first,)
+    assert convert(series, out, options=ConvertOptions(resume=True)).stores == (first,)
     assert (out / first.path / "0/zarr.json").is_file()
     save(tmp_path / "in", a_series(axial_positions(5), RescaleIntercept=-1000))
-    (changed,) = convert(series, out, resume=True).stores
+    (changed,) = convert(series, out, options=ConvertOptions(resume=True)).stores
     assert changed.manifest_sha256 != first.manifest_sha256
 
 
@@ -303,7 +303,7 @@ def test_a_preview_of_no_store_is_refused(tmp_path):
 
 
 def test_ngff_06_stores_can_be_drawn(series, tmp_path):
-    (store,) = convert(series, tmp_path / "out", ngff="0.6").stores
+    (store,) = convert(series, tmp_path / "out", options=ConvertOptions(ngff="0.6")).stores
     render_preview(tmp_path / "out" / store.path, tmp_path / "p.png")
     assert (tmp_path / "p.png").is_file()
 

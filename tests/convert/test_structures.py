@@ -15,7 +15,7 @@ from pydicom.dataset import Dataset
 from skimage.draw import polygon2mask
 
 from convert.builders import FRAME_OF_REFERENCE, SERIES, STUDY, a_series, axial_positions, save
-from fairlead.convert import convert, validate_store
+from fairlead.convert import ConvertOptions, convert, validate_store
 from fairlead.convert.contours import area
 from fairlead.errors import UnsupportedInput
 
@@ -61,7 +61,7 @@ def a_structure_set(contours: dict[str, list[Dataset]]) -> Dataset:
 
 def converted(folder: Path, contours: dict[str, list[Dataset]], **options: Any) -> Any:
     save(folder / "in", [*a_series(POSITIONS), a_structure_set(contours)])
-    return convert(folder / "in", folder / "out", **({"rtstruct": "labels"} | options))
+    return convert(folder / "in", folder / "out", options=ConvertOptions(**({"rtstruct": "labels"} | options)))
 
 
 def test_contours_become_labels_with_holes_colours_and_known_words(tmp_path: Path) -> None:
@@ -100,12 +100,12 @@ def test_structure_sets_stay_dicom_unless_labels_are_asked_for(tmp_path: Path) -
     assert (report.stores[0].labels, len(report.refused)) == ((), 1)
     assert "--rtstruct labels" in report.refused[0].reason
     with pytest.raises(UnsupportedInput):
-        convert(tmp_path / "in", tmp_path / "other", rtstruct="guess")
+        convert(tmp_path / "in", tmp_path / "other", options=ConvertOptions(rtstruct="guess"))
 
 
 def test_a_structure_set_without_its_image_or_with_broken_contours_is_refused(tmp_path: Path) -> None:
     alone = save(tmp_path / "alone", [a_structure_set({"Liver": [ring(1, box(1, 1, 5, 5))]})])
-    assert "not among the sources" in convert(alone, tmp_path / "out", rtstruct="labels").refused[0].reason
+    assert "not among the sources" in convert(alone, tmp_path / "out", options=ConvertOptions(rtstruct="labels")).refused[0].reason
     broken = ring(1, box(1, 1, 5, 5))
     broken.ContourData = broken.ContourData[:6]
     assert "no three points" in converted(tmp_path, {"Liver": [broken]}).refused[0].reason

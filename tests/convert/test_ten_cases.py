@@ -16,7 +16,7 @@ import zarr
 from pydicom.dataset import Dataset
 
 from convert.builders import AXIAL, CORONAL, OBLIQUE, a_series, a_slice, along, axial_positions, save, some_pixels
-from fairlead.convert import convert
+from fairlead.convert import ConvertOptions, convert
 
 SLICES = 20
 TILT = math.radians(15)
@@ -117,7 +117,7 @@ def test_each_of_the_ten_cases_gets_its_verdict(tmp_path: Path, name: str) -> No
 
 @pytest.mark.parametrize("name", [name for name, case in CASES.items() if case.runs])
 def test_what_is_refused_can_be_split_into_its_regular_runs(tmp_path: Path, name: str) -> None:
-    report = convert(save(tmp_path / "in", CASES[name].series()), tmp_path / "out", geometry="split")
+    report = convert(save(tmp_path / "in", CASES[name].series()), tmp_path / "out", options=ConvertOptions(geometry="split"))
     assert report.refused == ()
     assert sorted(store.shape[0] for store in report.stores) == sorted(CASES[name].runs)
     assert {store.geometry.verdict for store in report.stores} == {"regular"}

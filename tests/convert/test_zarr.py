@@ -12,9 +12,9 @@ import pytest
 import zarr
 from ome_zarr_models import open_ome_zarr
 
-from fairlead.convert import convert, validate_store
+from fairlead.convert import ConvertOptions, convert, validate_store
 
-whole = partial(convert, whole_plates=True)
+whole = partial(convert, options=ConvertOptions(whole_plates=True))
 
 SCALE_2D = [{"type": "scale", "scale": [0.5, 0.5]}]
 YX = [{"name": "y", "type": "space", "unit": "micrometer"}, {"name": "x", "type": "space", "unit": "micrometer"}]
@@ -115,7 +115,7 @@ def test_versions_before_scales_are_upgraded(tmp_path, version, axes):
 
 
 def test_what_we_write_as_06_can_be_read_again(data, tmp_path):
-    (first,) = convert(data / "ome/tiff/cardio_left_pyramid.ome.tif", tmp_path / "one", ngff="0.6").stores
+    (first,) = convert(data / "ome/tiff/cardio_left_pyramid.ome.tif", tmp_path / "one", options=ConvertOptions(ngff="0.6")).stores
     (second,) = convert(tmp_path / "one" / first.path, tmp_path / "two").stores
     (direct,) = convert(data / "ome/tiff/cardio_left_pyramid.ome.tif", tmp_path / "three").stores
     one, two = ome(tmp_path / "two" / second.path), ome(tmp_path / "three" / direct.path)
@@ -157,7 +157,7 @@ def test_images_of_a_collection_are_numbered_as_it_lists_them(tmp_path):
     (source / "OME/METADATA.ome.xml").write_text("<OME><Experimenter LastName='Doe'/></OME>")
     for number in (0, 1):
         an_image(source / str(number), image_05(), picture(number))
-    report = convert(source, tmp_path / "out", keep_names=True)
+    report = convert(source, tmp_path / "out", options=ConvertOptions(keep_names=True))
     assert [(store.path, store.image_index) for store in report.stores] == [("in-0.ome.zarr", 0), ("in-1.ome.zarr", 1)]
     assert np.array_equal(level(tmp_path / "out/in-0.ome.zarr"), picture(1))
     assert not list((tmp_path / "out").rglob("*.xml"))

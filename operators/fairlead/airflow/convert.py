@@ -56,18 +56,20 @@ class ConvertFolderOperator(BaseOperator):
 
     def execute(self, context: Any) -> dict[str, int]:
         """Convert the share; bad input fails the task at once, a full disk or an outage is worth a retry."""
-        from fairlead.convert import convert
+        from fairlead.convert import ConvertOptions, convert
 
         settings = FairleadHook(self.fairlead_conn_id).settings
         try:
             report = convert(
                 Path(self.folder),
                 Path(self.out),
-                ngff=self.ngff or settings.export.ngff,
-                geometry=self.geometry or settings.export.geometry,
-                part=(self.part, self.parts),
-                resume=True,
-                whole_plates=True,
+                options=ConvertOptions(
+                    ngff=self.ngff or settings.export.ngff,
+                    geometry=self.geometry or settings.export.geometry,
+                    part=(self.part, self.parts),
+                    resume=True,
+                    whole_plates=True,
+                ),
                 progress=Logged(),
             )
         except (ServiceUnreachable, StorageFull):

@@ -71,7 +71,7 @@ def convert_command(
     Exit status: 0 when at least one store was written or there was nothing to refuse, 1 when nothing could be converted,
     2 wrong usage.
     """
-    from fairlead.convert import convert, put_stores, write_ozx
+    from fairlead.convert import ConvertOptions, convert, put_stores, write_ozx
     from fairlead.progress import default_progress
     from fairlead.storage import open_store
 
@@ -81,15 +81,17 @@ def convert_command(
         report = convert(
             source,
             folder,
-            ngff=str(ngff or settings.export.ngff),
-            geometry=str(geometry or settings.export.geometry),
-            max_expansion=max_expansion,
-            resume=resume,
-            whole_plates=True,
-            keep_names=keep_names,
-            compact=compact,
-            scene=objects is None,
-            rtstruct=str(rtstruct),
+            options=ConvertOptions(
+                ngff=str(ngff or settings.export.ngff),
+                geometry=str(geometry or settings.export.geometry),
+                max_expansion=max_expansion,
+                resume=resume,
+                whole_plates=True,
+                keep_names=keep_names,
+                compact=compact,
+                scene=objects is None,
+                rtstruct=str(rtstruct),
+            ),
             progress=default_progress(),
         )
         archives = [

@@ -1,12 +1,13 @@
 """convert: safe DICOM instances and OME files in, verified OME-Zarr stores out, with the right geometry or a reason.
 
-The front door. ``convert`` takes files and folders; ``convert_series`` and ``convert_ome`` take one thing each;
-``put_stores`` copies stores to object storage; ``validate_store`` judges any OME-Zarr folder; ``render_preview`` draws one;
+The front door. ``convert`` takes files and folders, with :class:`ConvertOptions`; ``convert_series`` and ``convert_ome`` take one
+thing each; ``put_stores`` copies stores to object storage; ``validate_store`` judges any OME-Zarr folder; ``render_preview`` draws one;
 ``write_ozx`` makes one file of a store; ``viewer_folder`` holds the viewer for web pages.
 """
 
 from fairlead.convert.browser_viewer import VIEWER_PAGE, viewer_folder
 from fairlead.convert.objects import put_stores
+from fairlead.convert.options import ConvertOptions
 from fairlead.convert.ozx import write_ozx
 from fairlead.convert.preview import render_preview
 from fairlead.convert.run import convert, convert_ome, convert_series
@@ -14,6 +15,7 @@ from fairlead.convert.validate import ValidationFinding, ValidationResult, valid
 
 __all__ = [
     "VIEWER_PAGE",
+    "ConvertOptions",
     "ValidationFinding",
     "ValidationResult",
     "convert",

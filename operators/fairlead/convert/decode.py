@@ -19,12 +19,15 @@ from pydicom.pixels.processing import apply_color_lut
 
 from fairlead.convert.frames import PixelFormat
 from fairlead.convert.sop_classes import decoders_of
-from fairlead.errors import UnreadableImage
+from fairlead.errors import InvalidInput, UnreadableImage, UnsupportedInput
 
 type Pixels = NDArray[Any]
 # A plugin that fails is logged by pydicom with a traceback, which may quote the file; what failed is said by our own error.
 logging.getLogger("pydicom.pixels").setLevel(logging.CRITICAL)
 HTJ2K: Final = frozenset(f"1.2.840.10008.1.2.4.{number}" for number in (201, 202, 203))
+REFUSES: Final = (InvalidInput, RuntimeError, ValueError, OSError)
+"""What a decoder says that cannot read a frame: ours a named error; pydicom's plugins RuntimeError (also for encodings that they do
+not know, as NotImplementedError), gdcm and openjpeg ValueError, pillow OSError. Anything else is not for the next plugin to mend."""
 COLOUR: Final = frozenset({"RGB", "YBR_FULL", "YBR_FULL_422", "YBR_RCT", "YBR_ICT", "PALETTE COLOR"})
 
 
@@ -46,9 +49,7 @@ def decode_frame(path: Path, pixels: PixelFormat, index: int) -> Pixels:
         return _cleared(_raw_frame(path, pixels, index), pixels)
     try:
         plane = _decoded(path, pixels, index)
-    except UnreadableImage:
-        raise
-    except MemoryError:
+    except (InvalidInput, MemoryError):
         raise
     except Exception as error:  # decoders raise their own kinds; their texts may quote the file
         raise UnreadableImage(f"Pixels cannot be decoded ({type(error).__name__}).") from error
@@ -88,8 +89,8 @@ def _plane(dataset: Dataset, pixels: PixelFormat, index: int) -> Pixels:
     for plugin in plugins[:-1]:
         try:
             return _by_plugin(dataset, pixels, which, plugin=plugin)
-        except (RuntimeError, ValueError, OSError, NotImplementedError):
-            continue  # the next plugin of the explicit order may read it
+        except REFUSES:
+            continue  # the next plugin of the explicit order may read it; what the last one raises is the answer
     return _by_plugin(dataset, pixels, which, plugin=plugins[-1])
 
 
@@ -104,16 +105,16 @@ def _by_plugin(dataset: Dataset, pixels: PixelFormat, index: int, *, plugin: str
 def _htj2k(frame: bytes, pixels: PixelFormat) -> Pixels:
     """Decode a grey frame with openjph; colour, and a codestream that contradicts the header, are left to the next plugin."""
     if pixels.samples != 1:
-        raise NotImplementedError("Only grey frames are decoded here.")
+        raise UnsupportedInput("Colour in HTJ2K is not decoded by openjph.", remedy="Install openjpeg, which reads it.")
     plane, stored = np.asarray(imagecodecs.htj2k_decode(frame)), stored_dtype(pixels)
     if plane.dtype.kind != stored.kind or plane.dtype.itemsize > stored.itemsize:
-        raise ValueError(f"The codestream holds {plane.dtype}, the header says {stored}.")
+        raise UnreadableImage(f"The codestream holds {plane.dtype}, the header says {stored}.")
     return plane.astype(stored, copy=False)
 
 
 def _jpeg_12(frame: bytes, pixels: PixelFormat) -> Pixels:
     if pixels.samples != 1:
-        raise UnreadableImage("Colour of more than 8 bits in JPEG extended is not decoded.")
+        raise UnsupportedInput("Colour of more than 8 bits in JPEG extended is not decoded.", remedy="Export it uncompressed.")
     return np.asarray(imagecodecs.jpeg8_decode(frame)).astype(stored_dtype(pixels), copy=False)
 
 

@@ -10,7 +10,7 @@ from typing import Final
 from sqlalchemy import Engine
 
 from fairlead.cohort import CohortStore, parse_definition, public_sentence
-from fairlead.convert import convert, render_preview, validate_store
+from fairlead.convert import ConvertOptions, convert, render_preview, validate_store
 from fairlead.deidentify import Traces, clean_words, deidentify_folder, files_of_set, load_profile, require_no_label
 from fairlead.errors import CheckFailed
 from fairlead.extract import load_catalogue
@@ -84,7 +84,7 @@ class Rooms:
     def convert(self, record: ImagingRecord, sources: Sequence[Path], *, out: Path, parameters: ExportParameters) -> ConvertReport:
         """Convert one series, or every image of the OME file that the record is from."""
         del record
-        return convert(list(sources), out, ngff=parameters.ngff, geometry=parameters.geometry, progress=Silent())
+        return convert(list(sources), out, options=ConvertOptions(ngff=parameters.ngff, geometry=parameters.geometry), progress=Silent())
 
     def validate(self, store: Path) -> str:
         """Return the first error that a validator finds in the store."""
