@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import json
+import re
 import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
+import kubernetes_validate
 import pytest
 import yaml
+from jsonschema import Draft202012Validator
+from referencing import Registry, Resource
 
 CHARTS = Path(__file__).parents[2] / "charts"
 FAIRLEAD = CHARTS / "fairlead"
@@ -18,6 +24,7 @@ PLATFORM = CHARTS / "platform"
 FAST_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 Rendered = list[dict[str, Any]]
 Render = Callable[..., Rendered]
+Refusal = Callable[..., str]
 
 
 def helm_binary() -> str:
@@ -63,6 +70,59 @@ def render(helm: Callable[..., subprocess.CompletedProcess[str]], tmp_path_facto
     return rendered
 
 
+@pytest.fixture(scope="session")
+def refusal(helm: Callable[..., subprocess.CompletedProcess[str]], tmp_path_factory: pytest.TempPathFactory) -> Refusal:
+    """Return a function: chart, values files, inline values that must be refused -> what helm says."""
+    folder = tmp_path_factory.mktemp("refused")
+
+    def refused(chart: Path, *files: Path, values: dict[str, Any]) -> str:
+        (folder / "values.yaml").write_text(yaml.safe_dump(values))
+        options = [part for file in (*files, folder / "values.yaml") for part in ("--values", str(file))]
+        done = helm("template", "x", chart, "--namespace", "imaging", *options)
+        assert done.returncode != 0, "helm took these values"
+        return done.stderr
+
+    return refused
+
+
+CUSTOM_KINDS = {"HTTPRoute", "ServiceMonitor", "PrometheusRule"}  # custom resources: the bundled schemas know only Kubernetes' own kinds
+SCHEMAS = Path(kubernetes_validate.__file__).parent / "kubernetes-json-schema"
+
+
+def newest_minors(count: int) -> list[str]:
+    """Return the newest Kubernetes versions, one for each minor, whose strict schemas kubernetes-validate bundles."""
+    found = {tuple(map(int, re.findall(r"\d+", path.name)[:3])) for path in SCHEMAS.glob("v*-local-strict")}
+    newest = {version[:2]: version for version in sorted(found)}
+    return [".".join(map(str, version)) for version in list(newest.values())[-count:]]
+
+
+MINORS = newest_minors(3)
+
+
+@cache
+def definitions(version: str) -> Registry[Any]:
+    """Return the definitions of one version, read once: kubernetes-validate itself reads them for every object."""
+    contents = json.loads((SCHEMAS / f"v{version}-local-strict" / "_definitions.json").read_text())
+    return Resource.from_contents(contents) @ Registry()
+
+
+@cache
+def judged(text: str, version: str) -> None:
+    """Validate one object, given as JSON so that each is judged once, against the strict schema of one version."""
+    document = json.loads(text)
+    group = re.sub(r"^([^./]*)(?:\.[^/]*)?/", r"\1-", document["apiVersion"])
+    schema = json.loads((SCHEMAS / f"v{version}-local-strict" / f"{document['kind'].lower()}-{group}.json").read_text())
+    Draft202012Validator(schema, registry=Resource.from_contents(schema) @ definitions(version)).validate(document)
+
+
+def assert_fit(objects: Rendered) -> None:
+    """Fail when an object is not one of Kubernetes, by the strict schemas of the three newest minors."""
+    for document in objects:
+        if document["kind"] not in CUSTOM_KINDS:
+            for version in MINORS:
+                judged(json.dumps(document, sort_keys=True), version)
+
+
 def closed_schema(keys: dict[str, Any]) -> dict[str, Any]:
     """Return a JSON Schema that admits these keys and no other."""
     properties = {name: closed_schema(below) if isinstance(below, dict) else {} for name, below in keys.items()}
@@ -71,14 +131,21 @@ def closed_schema(keys: dict[str, Any]) -> dict[str, Any]:
 
 def write_stub(folder: Path, *, name: str, version: str, schema: dict[str, Any]) -> None:
     """Write a sub-chart that stands for one we can't fetch: same name and version, its values dumped into a ConfigMap."""
-    import json
-
     (folder / "templates").mkdir(parents=True)
     (folder / "Chart.yaml").write_text(yaml.safe_dump({"apiVersion": "v2", "name": name, "version": version}))
     (folder / "values.schema.json").write_text(json.dumps({"$schema": "http://json-schema.org/draft-07/schema#", **schema}))
     (folder / "templates" / "values.yaml").write_text(
         f"apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: stub-{name}}}\ndata:\n  values: {{{{ .Values | toJson | quote }}}}\n"
     )
+
+
+CREATE_USER = """{{- if dig "enabled" true .Values.createUserJob }}
+apiVersion: batch/v1
+kind: Job
+metadata: {name: airflow-create-user}
+{{- end }}
+"""
+"""Under the condition under which the real chart makes its first user."""
 
 
 @pytest.fixture(scope="session")
@@ -89,6 +156,7 @@ def platform(tmp_path_factory: pytest.TempPathFactory) -> Path:
     shutil.copytree(FAIRLEAD, chart / "charts" / "fairlead")
     keys = yaml.safe_load((Path(__file__).parent / "airflow-1.22.0-keys.yaml").read_text())
     write_stub(chart / "charts" / "airflow", name="airflow", version="1.22.0", schema=closed_schema(keys))
+    (chart / "charts" / "airflow" / "templates" / "create-user.yaml").write_text(CREATE_USER)
     write_stub(chart / "charts" / "opensearch", name="opensearch", version="3.6.0", schema={"type": "object"})
     return chart
 

@@ -8,23 +8,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import kubernetes_validate
 import pytest
 import yaml
+from jsonschema import ValidationError
 
-from charts.conftest import FAIRLEAD, Render, Rendered, one, pods
+from charts.conftest import FAIRLEAD, MINORS, Render, Rendered, assert_fit, one, pods
 from fairlead.settings import load_settings
 
 pytestmark = pytest.mark.charts
 VARIANTS = sorted((FAIRLEAD / "ci").glob("*-values.yaml"))
-CUSTOM_KINDS = {"HTTPRoute", "ServiceMonitor", "PrometheusRule"}  # custom resources: the bundled schemas know only Kubernetes' own kinds
-
-
-def newest_minors(count: int) -> list[str]:
-    """Return the newest Kubernetes minors whose strict schemas kubernetes-validate bundles."""
-    folder = Path(kubernetes_validate.__file__).parent / "kubernetes-json-schema"
-    found = {tuple(map(int, re.findall(r"\d+", path.name)[:2])) for path in folder.glob("v*-local-strict")}
-    return [f"{major}.{minor}" for major, minor in sorted(found)[-count:]]
 
 
 @pytest.fixture(params=VARIANTS, ids=lambda path: path.stem.removesuffix("-values"))
@@ -38,15 +30,16 @@ def test_helm_lint_is_content_with_every_variant(helm: Callable[..., subprocess.
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-@pytest.mark.parametrize("minor", newest_minors(3))
-def test_every_object_fits_the_strict_schema_of_kubernetes(objects: Rendered, minor: str) -> None:
-    for document in objects:
-        if document["kind"] not in CUSTOM_KINDS:
-            kubernetes_validate.validate(document, minor, strict=True)
+def test_every_object_fits_the_strict_schemas_of_kubernetes(objects: Rendered) -> None:
+    assert_fit(objects)
 
 
-def test_three_minors_of_kubernetes_are_checked() -> None:
-    assert len(newest_minors(3)) == 3
+def test_three_minors_of_kubernetes_are_checked_and_a_misspelt_field_is_found(render: Render) -> None:
+    assert len({version.rpartition(".")[0] for version in MINORS}) == 3
+    node = one(render(), "StatefulSet", "x-fairlead-node")
+    node["spec"]["template"]["spec"]["containers"][0]["livenesProbe"] = {}
+    with pytest.raises(ValidationError, match="livenesProbe"):
+        assert_fit([node])
 
 
 def test_every_pod_meets_the_restricted_standard(objects: Rendered) -> None:

@@ -11,12 +11,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import kubernetes_validate
 import pytest
 import yaml
 
-from charts.conftest import FAIRLEAD, PLATFORM, Render, one, pods
-from charts.test_fairlead_chart import CUSTOM_KINDS
+from charts.conftest import FAIRLEAD, PLATFORM, Refusal, Render, assert_fit, one, pods
 
 pytestmark = pytest.mark.charts
 LAPTOP, SINGLE, PRODUCTION = (PLATFORM / "values" / f"{name}.yaml" for name in ("laptop", "single-node", "production"))
@@ -50,9 +48,7 @@ def test_the_umbrella_lints_and_its_objects_fit_kubernetes(
     options = [part for file in files for part in ("--values", str(file))]
     done = helm("lint", "--strict", platform, *options)
     assert done.returncode == 0, done.stdout + done.stderr
-    for document in render(platform, *files):
-        if document["kind"] not in CUSTOM_KINDS:
-            kubernetes_validate.validate(document, "1.37", strict=True)
+    assert_fit(render(platform, *files))
 
 
 def test_dependencies_are_exact_and_our_own_chart_is_the_one_beside() -> None:
@@ -77,8 +73,15 @@ def test_every_secret_of_airflow_is_named_so_that_no_upgrade_rotates_it(render: 
 
 
 def test_airflow_jobs_are_no_hooks(render: Render, platform: Path) -> None:
-    values = airflow_values(render, platform)
-    assert values["migrateDatabaseJob"]["useHelmHooks"] is values["createUserJob"]["useHelmHooks"] is False
+    assert airflow_values(render, platform)["migrateDatabaseJob"]["useHelmHooks"] is False
+
+
+@pytest.mark.parametrize("files", SETS.values(), ids=SETS)
+def test_nobody_is_made_administrator_with_a_password_that_everybody_knows(render: Render, platform: Path, files: tuple[Path, ...]) -> None:
+    """The Airflow chart's createUserJob makes admin with the password admin, unless it is off; the stub does as it does."""
+    rendered = render(platform, *files)
+    assert json.loads(one(rendered, "ConfigMap", "stub-airflow")["data"]["values"])["createUserJob"] == {"enabled": False}
+    assert not [each for each in rendered if each["kind"] == "Job" and "create-user" in each["metadata"]["name"]]
 
 
 @pytest.mark.parametrize(
@@ -129,37 +132,54 @@ def test_on_openshift_nobody_is_given_a_user(render: Render, platform: Path) -> 
 
 
 def test_the_builder_of_kaapana_chooses_registry_and_pull_policy(render: Render, platform: Path) -> None:
-    given = {"global": {"registry_url": "registry.example.org/kaapana", "pull_policy_images": "Always"}}
-    found = render(platform, *SETS["Kaapana"], values=given)
-    ours = [container for name, pod in pods(found) if "postgres" not in name for container in pod["containers"]]
-    assert {(container["image"], container["imagePullPolicy"]) for container in ours} == {
-        ("registry.example.org/kaapana/fairlead/fairlead:0.1.0", "Always")
+    registry = "registry.example.org/kaapana"
+    given = {
+        "global": {"registry_url": registry, "pull_policy_images": "Always"},
+        "airflow": {"defaultAirflowRepository": f"{registry}/fairlead/airflow"},
     }
-    assert "kaapanaapplication" in yaml.safe_load((FAIRLEAD / "Chart.yaml").read_text())["keywords"]
+    found = render(platform, *SETS["Kaapana"], values=given)
+    images = {(container["image"], container.get("imagePullPolicy")) for _, pod in pods(found) for container in pod["containers"]}
+    assert images == {(f"{registry}/fairlead/fairlead:0.1.0", "Always"), (f"{registry}/postgres:17.6-bookworm", "Always")}
+    for chart in (FAIRLEAD, PLATFORM):
+        keywords = yaml.safe_load((chart / "Chart.yaml").read_text())["keywords"]
+        assert {word for word in keywords if word.startswith("kaapana")} == {"kaapanaapplication"}, "its workflows run in Airflow 2"
 
 
-def test_a_misspelt_airflow_key_is_refused(helm: Callable[..., subprocess.CompletedProcess[str]], platform: Path, tmp_path: Path) -> None:
-    (tmp_path / "values.yaml").write_text("airflow: {executors: CeleryExecutor}")
-    done = helm("template", "x", platform, "--values", tmp_path / "values.yaml")
-    assert done.returncode != 0
-    assert "executors is not allowed" in done.stderr
+REFUSED: list[tuple[str, tuple[Path, ...], str, str]] = [
+    ("a misspelt block", (), "component: {}", "component is not allowed"),
+    ("an unknown component", (), "components: {kafka: true}", "kafka is not allowed"),
+    ("a floating tag", (), "postgres: {image: 'postgres:latest'}", "postgres.image"),
+    ("a bad value of our own chart", (), "fairlead: {nodes: {}}", "nodes is not allowed"),
+    ("a misspelt key of Airflow's", (), "airflow: {executors: CeleryExecutor}", "executors is not allowed"),
+    ("nothing at all", (), "components: {airflow: false, fairlead: false}", "components: everything is off"),
+    ("Airflow without what it mounts", (), "components: {fairlead: false}", "components.airflow needs components.fairlead"),
+    ("the user that everybody knows", (), "airflow: {createUserJob: {enabled: true}}", "airflow.createUserJob.enabled: that Job makes"),
+    (
+        "an index that does not run",
+        (),
+        "{fairlead: {index: {backend: opensearch, existingSecret: o}}, airflow: {secret: [{envName: FAIRLEAD_INDEX__PASSWORD}]}}",
+        "Set components.opensearch=true, or fairlead.index.url",
+    ),
+    ("keys that only one side has", (), "fairlead: {keys: {existingSecret: k}}", "airflow.volumes lack k"),
+    ("another claim", (), "fairlead: {storage: {existingClaim: images}}", "airflow.volumes lack images"),
+    ("another name of our objects", (), "fairlead: {fullnameOverride: north}", "airflow.volumes lack north-config"),
+    ("an authority that only one side has", (), "fairlead: {index: {caSecret: ca}}", "airflow.volumes lack ca"),
+    ("two ledgers", (), "fairlead: {database: {existingSecret: db}}", "airflow.secret lacks FAIRLEAD_DATABASE_URL"),
+    ("an index that tasks can't write", (PRODUCTION,), "airflow: {secret: [{envName: FAIRLEAD_DATABASE_URL}]}", "FAIRLEAD_INDEX__PASSWORD"),
+    ("two users", (), "fairlead: {security: {runAsUser: 10001}}", "fairlead.security.runAsUser is 10001"),
+    ("a registry that Airflow ignores", (), "global: {registry_url: r.example.org}", "airflow.defaultAirflowRepository to r.example.org/"),
+]
 
 
-@pytest.mark.parametrize(
-    "values", ["component: {}", "components: {kafka: true}", "postgres: {image: 'postgres:latest'}", "fairlead: {nodes: {}}"]
-)
-def test_a_bad_value_of_the_umbrella_is_refused(
-    helm: Callable[..., subprocess.CompletedProcess[str]], platform: Path, tmp_path: Path, values: str
-) -> None:
-    (tmp_path / "values.yaml").write_text(values)
-    done = helm("template", "x", platform, "--values", tmp_path / "values.yaml")
-    assert done.returncode != 0
-    assert "values don't meet the specifications of the schema" in done.stderr
+@pytest.mark.parametrize(("files", "values", "message"), [row[1:] for row in REFUSED], ids=[row[0] for row in REFUSED])
+def test_the_umbrella_refuses(refusal: Refusal, platform: Path, files: tuple[Path, ...], values: str, message: str) -> None:
+    assert message in refusal(platform, *files, values=yaml.safe_load(values))
 
 
 def test_components_can_be_left_out(render: Render, platform: Path) -> None:
-    names = {document["metadata"]["name"] for document in render(platform, values={"components": {"airflow": False, "fairlead": False}})}
-    assert names == set()
+    names = {document["metadata"]["name"] for document in render(platform, values={"components": {"airflow": False}})}
+    assert "stub-airflow" not in names
+    assert "fairlead-node" in names
 
 
 def test_the_trial_database_is_restricted_too_and_off_in_production(render: Render, platform: Path) -> None:
