@@ -14,7 +14,7 @@ import zarr
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from fairlead.convert import convert, validate_store
+from fairlead.convert import ConvertOptions, convert, validate_store
 
 whole = partial(convert, options=ConvertOptions(whole_plates=True))
 
