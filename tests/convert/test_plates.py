@@ -53,7 +53,9 @@ def a_plate(path: Path, wells: list[tuple[int, int, list[str]]], *, images: int,
 
 def test_images_of_wells_become_a_plate(tmp_path):
     wells = [(0, 1, ["Image:2", "Image:0"]), (1, 0, ["Image:1"])]
-    (store,) = whole(a_plate(tmp_path / "a.ome.tif", wells, images=3), tmp_path / "out", keep_names=True).stores
+    (store,) = whole(
+        a_plate(tmp_path / "a.ome.tif", wells, images=3), tmp_path / "out", options=ConvertOptions(whole_plates=True, keep_names=True)
+    ).stores
     path = tmp_path / "out" / store.path
     assert (store.kind, store.instances, store.path) == ("HCS", 3, "a.ome.zarr")
     plate = ome(path)["plate"]
@@ -82,7 +84,11 @@ def test_fields_can_be_stores_of_their_own_numbered_as_the_index_does(tmp_path):
 
 
 def test_images_outside_the_plate_are_stores_of_their_own(tmp_path):
-    report = whole(a_plate(tmp_path / "a.ome.tif", [(0, 0, ["Image:1"])], images=2), tmp_path / "out", keep_names=True)
+    report = whole(
+        a_plate(tmp_path / "a.ome.tif", [(0, 0, ["Image:1"])], images=2),
+        tmp_path / "out",
+        options=ConvertOptions(whole_plates=True, keep_names=True),
+    )
     assert [(store.path, store.kind, store.image_index) for store in report.stores] == [
         ("a.ome.zarr", "HCS", None),
         ("a-0.ome.zarr", "OME", 0),
