@@ -97,7 +97,7 @@ def test_the_command_makes_a_password_and_stores_its_hash(tmp_path, monkeypatch:
 
 def test_a_key_that_is_given_is_never_written(settings: Settings, engine: Engine, monkeypatch: pytest.MonkeyPatch):
     """The public catalog's pod has no folder of keys that it may write to."""
-    monkeypatch.setenv("FAIRLEAD_PROJECT_KEY_CATALOG_TOKENS", "A" * 43 + "=")
+    monkeypatch.setenv("FAIRLEAD_PROJECT_KEY_CATALOG_TOKENS", "ZS9VAWJDvxufG76kbVdJ74ktvjlORt6dZqsarPC0r1c=")
     accounts = Accounts(settings, engine)
     accounts.add("ada@example.org", "correct horse battery")
     token = accounts.issue("ada@example.org")

@@ -8,7 +8,7 @@ from rdflib.compare import isomorphic
 from sqlalchemy import Engine, text
 
 from catalog.conftest import Publish, TestClient
-from fairlead.publish import check_shapes, withdraw
+from fairlead.publish import Site, check_shapes, withdraw
 from fairlead.publish.vocabulary import DCAT, FDP, LDP
 from fairlead.settings import Settings
 
@@ -50,7 +50,8 @@ def test_the_harvesters_walk_reaches_every_record(client: TestClient, publish: P
         for container in graph.subjects(RDF.type, LDP.DirectContainer):
             waiting += [str(child) for child in graph.objects(container, LDP.contains) if str(child) not in seen]
     names = {f"{BASE}/distribution/{record.id}.{item.id}" for item in record.distributions}
-    assert seen == {f"{BASE}/", f"{BASE}/catalog/local", f"{BASE}/dataset/{record.id}", *names}
+    series = Site.of(Settings()).series(record)
+    assert seen == {f"{BASE}/", f"{BASE}/catalog/local", series, f"{BASE}/dataset/{record.id}", *names}
 
 
 @pytest.mark.parametrize("media_type", PARSERS)

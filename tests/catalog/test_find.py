@@ -17,7 +17,7 @@ from sqlalchemy import Engine, text
 from catalog.conftest import Publish, TestClient
 from catalog.test_write_api import Bearer, a_dataset, create, publish_entry
 from fairlead.catalog.oai import stamp
-from fairlead.publish import withdraw
+from fairlead.publish import Site, withdraw
 
 pytestmark = pytest.mark.filterwarnings("ignore:ConjunctiveGraph is deprecated:DeprecationWarning")  # rdflib's own JSON-LD parser
 BASE = "http://127.0.0.1:8000"
@@ -149,10 +149,15 @@ def test_a_part_of_the_store_that_is_down_is_not_left_out(client: TestClient, en
     assert client.get("/search?q=x").status_code == 503
 
 
-def test_the_sitemap_names_the_pages(client: TestClient, publish: Publish):
+def test_the_sitemap_names_the_pages(client: TestClient, publish: Publish, settings):
     record = publish()
     root = etree.fromstring(client.get("/sitemap.xml").content)
-    assert set(texts(root, ".//s:loc")) == {f"{BASE}/", f"{BASE}/catalog/local", f"{BASE}/dataset/{record.id}"}
+    assert set(texts(root, ".//s:loc")) == {
+        f"{BASE}/",
+        f"{BASE}/catalog/local",
+        f"{BASE}/dataset/{record.id}",
+        Site("http://127.0.0.1:8000", "local", settings.catalog).series(record),
+    }
     assert f"Sitemap: {BASE}/sitemap.xml" in client.get("/robots.txt").text
 
 
@@ -265,11 +270,13 @@ def test_a_query_without_end_is_ended(client: TestClient, settings, engine):
     from fairlead.catalog.corpus import Corpus
     from fairlead.catalog.documents import Documents
     from fairlead.catalog.entries import Entries
+    from fairlead.catalog.series import SeriesBook
     from fairlead.catalog.sparql import Queries
     from fairlead.errors import InvalidInput
     from fairlead.publish import DatasetStore, Site
 
-    corpus = Corpus(Documents(Site.of(settings), DatasetStore(settings, engine), Entries(engine)), engine)
+    site, store = Site.of(settings), DatasetStore(settings, engine)
+    corpus = Corpus(Documents(site, store, Entries(engine), SeriesBook(site, store, engine)), engine)
     values = " ".join(str(number) for number in range(300))
     query = "SELECT (COUNT(*) AS ?n) { " + " ".join(f"VALUES ?v{name} {{ {values} }}" for name in "abcd") + " }"
     with pytest.raises(InvalidInput, match=r"too long|too much"):

@@ -54,7 +54,7 @@ def approval(*, approved: bool = True, by: str = "stewart") -> Approval:
 
 def run(exports: Exports, *, run_id: str = "run-1", until: str = "publish", **parameters: object) -> str:
     """Carry an export to ``until`` and return its id."""
-    export = exports.request(ExportParameters(cohort="chest@1", **parameters), requested_by="clara", run_id=run_id)
+    export = exports.request(ExportParameters(**({"cohort": "chest@1"} | parameters)), requested_by="clara", run_id=run_id)
     if until == "request":
         return export.id
     exports.decide(export.id, approval())

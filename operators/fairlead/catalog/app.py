@@ -27,7 +27,7 @@ from fairlead.catalog.find_api import add_find_routes
 from fairlead.catalog.metrics import Metrics
 from fairlead.catalog.pages import HERE
 from fairlead.catalog.problems import add_handlers
-from fairlead.catalog.series import add_series_routes
+from fairlead.catalog.series import SeriesBook
 from fairlead.catalog.viewing import add_viewer_routes
 from fairlead.catalog.write_api import Writer, add_write_routes
 from fairlead.errors import NotFound, UnsupportedInput, Withdrawn
@@ -60,7 +60,8 @@ def create_app(settings: Settings, engine: Engine) -> FastAPI:
     app.add_middleware(metrics.middleware())
     add_handlers(app)
     gateway = settings.gateway.url if "url" in settings.gateway.model_fields_set else ""  # its default is good for nobody else
-    documents = Documents(Site.of(settings), DatasetStore(settings, engine), Entries(engine), gateway)
+    site, store = Site.of(settings), DatasetStore(settings, engine)
+    documents = Documents(site, store, Entries(engine), SeriesBook(site, store, engine), gateway)
     answers = Answers(documents)
     accounts = Accounts(settings, engine)
     _add_records(app, documents, answers, accounts)
@@ -70,7 +71,6 @@ def create_app(settings: Settings, engine: Engine) -> FastAPI:
     _add_bytes(app, documents.store)
     _add_service(app, documents.store, metrics)
     add_viewer_routes(app)
-    add_series_routes(app, documents, engine)
     add_find_routes(app, documents, Corpus(documents, engine))
     add_write_routes(app, Writer(documents, answers, accounts))
     _add_later(app)
@@ -88,6 +88,7 @@ def _split_heads(app: FastAPI) -> None:
 def _add_records(app: FastAPI, documents: Documents, answers: Answers, accounts: Accounts) -> None:
     find: dict[str, Callable[[str], Node]] = {
         "catalog": documents.catalog,
+        "series": documents.series.get,
         "dataset": documents.dataset,
         "distribution": documents.distribution,
     }
@@ -101,8 +102,7 @@ def _add_records(app: FastAPI, documents: Documents, answers: Answers, accounts:
         try:
             return answers.node(request, lambda: find[kind](identifier))
         except Withdrawn:
-            dataset = dataset_of(identifier)
-            return answers.tombstone(request, documents.store.tombstone(dataset), documents.site.dataset(dataset))
+            return _tombstone(request, documents, answers, "" if kind == "series" else dataset_of(identifier))
         except NotFound:
             user = accounts.user_of(request.headers.get("authorization"))
             return written(request, kind, identifier, user)
@@ -125,6 +125,13 @@ def _add_records(app: FastAPI, documents: Documents, answers: Answers, accounts:
         add(kind)
 
 
+def _tombstone(request: Request, documents: Documents, answers: Answers, dataset: str) -> Response:
+    """Answer 410 with a dataset's tombstone; a series that lost all its datasets has none of its own."""
+    if not dataset:
+        raise Withdrawn("Every dataset of this series was withdrawn.")
+    return answers.tombstone(request, documents.store.tombstone(dataset), documents.site.dataset(dataset))
+
+
 def _add_containers(app: FastAPI, documents: Documents, answers: Answers) -> None:
     site = documents.site
 
@@ -140,6 +147,17 @@ def _add_containers(app: FastAPI, documents: Documents, answers: Answers) -> Non
     def datasets(request: Request, identifier: str) -> Response:
         """Return the container of a catalogue's datasets."""
         return container(request, _graph_of(documents, "catalog", identifier), f"{site.base}/catalog/{identifier}/dataset/")
+
+    @app.api_route("/catalog/{identifier}/series/", methods=READ)
+    def all_series(request: Request, identifier: str) -> Response:
+        """Return the container of a catalogue's dataset series."""
+        return container(request, documents.graph(documents.catalog(identifier), "fdp"), f"{site.base}/catalog/{identifier}/series/")
+
+    @app.api_route("/series/{identifier}/dataset/", methods=READ)
+    def parts(request: Request, identifier: str) -> Response:
+        """Return the container of a series' datasets."""
+        node = documents.series.get(identifier)
+        return container(request, documents.graph(node, "fdp"), f"{node.iri}/dataset/")
 
     @app.api_route("/dataset/{identifier}/distribution/", methods=READ)
     def distributions(request: Request, identifier: str) -> Response:
@@ -209,7 +227,13 @@ def _add_profiles(app: FastAPI, documents: Documents, answers: Answers) -> None:
         """Return the shapes of a record's type: one profile covers all types."""
         return answers.graph(request, documents.profile(request.query_params.get("profile", "fdp")))
 
-    for path in ("/spec", "/catalog/{identifier}/spec", "/dataset/{identifier}/spec", "/distribution/{identifier}/spec"):
+    for path in (
+        "/spec",
+        "/catalog/{identifier}/spec",
+        "/dataset/{identifier}/spec",
+        "/series/{identifier}/spec",
+        "/distribution/{identifier}/spec",
+    ):
         app.add_api_route(path, spec, methods=READ, name=f"spec {path}")
 
 

@@ -8,12 +8,12 @@ from datetime import datetime
 from threading import Lock
 from typing import Any, Final
 
-from sqlalchemy import Engine, func, select
+from sqlalchemy import Engine, select
 
 from fairlead.catalog.documents import Documents
 from fairlead.catalog.entries import Entry, iri_of
 from fairlead.catalog.tables import harvested
-from fairlead.publish import DatasetNode, DistributionNode, RootNode
+from fairlead.publish import DatasetNode, DistributionNode, RootNode, SeriesNode
 from fairlead.publish.graph import concepts
 from fairlead.publish.store import store_errors
 from fairlead.records import DatasetRecord
@@ -66,9 +66,7 @@ class Corpus:
 
     def generation(self) -> str:
         """Return a mark that changes with anything that is public here, harvested records included."""
-        with store_errors(), self._engine.connect() as connection:
-            row = connection.execute(select(func.count(), func.max(harvested.c.changed_at)).select_from(harvested)).one()
-        return f"{self._documents.generation()}/{row[0]}|{row[1]}"
+        return self._documents.generation()
 
     def hits(self) -> tuple[Hit, ...]:
         """Return everything that can be found, by address."""
@@ -77,6 +75,10 @@ class Corpus:
     def items(self) -> tuple[Item, ...]:
         """Return every dataset, deleted ones too, oldest change first."""
         return self._keep("items", lambda: tuple(sorted(self._items(), key=lambda item: (item.changed_at, item.id))))
+
+    def series(self) -> tuple[SeriesNode, ...]:
+        """Return every dataset series; search does not list them, their datasets have the same words and lead to them."""
+        return self._keep("series", self._documents.series.all)
 
     def ntriples(self) -> bytes:
         """Return every public statement as N-Triples."""
@@ -129,7 +131,7 @@ class Corpus:
 
     def _statements(self) -> Iterator[str]:
         documents = self._documents
-        nodes: list[Any] = [RootNode(), documents.catalog(documents.site.catalog_id)]
+        nodes: list[Any] = [RootNode(), documents.catalog(documents.site.catalog_id), *documents.series.all()]
         for record in documents.store.published():
             nodes += [DatasetNode(record), *(DistributionNode(record, item) for item in record.distributions)]
         for node in nodes:

@@ -15,6 +15,7 @@ from rdflib.namespace import DCTERMS
 from fairlead import __version__
 from fairlead.catalog.entries import Entries, Entry, entry_graph, iri_of
 from fairlead.catalog.linkset import linkset_address
+from fairlead.catalog.series import SeriesBook
 from fairlead.catalog.writing import written_shapes
 from fairlead.errors import NotFound
 from fairlead.publish import (
@@ -49,12 +50,13 @@ class Documents:
     site: Site
     store: DatasetStore
     entries: Entries
+    series: SeriesBook
     gateway: str = ""
     """Address of this centre's gateway, named in the catalogue (DCAT 3, 6.3.9 ``dcat:service``) so that hubs find it."""
 
     def generation(self) -> str:
         """Return a mark that changes whenever anything that is visible changes."""
-        return f"{self.store.generation()}/{self.entries.generation()}"
+        return f"{self.store.generation()}/{self.entries.generation()}/{self.series.generation()}"
 
     def root(self) -> RootNode:
         """Return the FAIR Data Point's own node; it looks at the store, so that an outage shows here too."""
@@ -65,7 +67,8 @@ class Documents:
         """Return the catalogue; raise NotFound for any other id."""
         if identifier != self.site.catalog_id:
             raise NotFound("There is no catalogue of that id.", remedy=f"The catalogue is {self.site.catalog}.")
-        return CatalogNode(self.store.published())
+        records = self.store.published()
+        return CatalogNode(records, tuple((node.iri, node.title) for node in self.series.all(records)))
 
     def dataset(self, identifier: str) -> DatasetNode:
         """Return a dataset; raise NotFound or Withdrawn."""

@@ -120,7 +120,7 @@ def _add_maps(app: FastAPI, documents: Documents, corpus: Corpus) -> None:
     def sitemap() -> Response:
         """Return the addresses of pages for search engines (sitemaps.org 0.9)."""
         site = documents.site
-        rows = [(site.root, ""), (site.catalog, "")]
+        rows = [(site.root, ""), (site.catalog, ""), *((node.iri, "") for node in corpus.series())]
         rows += [(item.iri, f"<lastmod>{item.changed_at:%Y-%m-%d}</lastmod>") for item in corpus.items() if not item.deleted]
         body = "".join(f"<url><loc>{escape(iri)}</loc>{changed}</url>" for iri, changed in rows[:50_000])
         text = f'<?xml version="1.0" encoding="UTF-8"?><urlset xmlns="http://www.sitemaps.org/schemas/sitemap/0.9">{body}</urlset>'

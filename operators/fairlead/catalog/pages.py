@@ -18,7 +18,7 @@ from rdflib.term import Node as Term
 from fairlead.catalog.corpus import Hit
 from fairlead.catalog.entries import Entry
 from fairlead.catalog.viewing import VIEWER_PAGE, viewer_folder
-from fairlead.publish import AccessRights, CatalogNode, DatasetNode, DistributionNode, Node, RootNode, Site, Tombstone
+from fairlead.publish import AccessRights, CatalogNode, DatasetNode, DistributionNode, Node, RootNode, SeriesNode, Site, Tombstone
 from fairlead.publish.citing import citation_bibtex, citation_cff
 from fairlead.publish.graph import Child
 from fairlead.publish.schemaorg import schema_org
@@ -125,7 +125,9 @@ class Pages:
             case RootNode():
                 return self._render("root.html", node.software_version, here=self.site.root, records=records, written=written)
             case CatalogNode():
-                return self._render("catalog.html", here=self.site.catalog, records=node.records, written=written)
+                return self._render("catalog.html", here=self.site.catalog, records=node.records, series=node.series, written=written)
+            case SeriesNode():
+                return self._render("series.html", here=node.iri, node=node)
             case DatasetNode():
                 return self._render("dataset.html", here=self.site.dataset(node.record.id), **self._dataset(node.record))
             case DistributionNode():
@@ -161,6 +163,7 @@ class Pages:
             "bibtex": citation_bibtex(record, self.site),
             "cff": citation_cff(record, self.site),
             "steps": steps_of(record),
+            "series": record.series or self.local(self.site.series(record)),
         }
 
     def _item(self, record: DatasetRecord, item: Distribution) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from fairlead.publish.crate import write_crate
 from fairlead.publish.describing import RECORD_FILES
 from fairlead.publish.documents import DOCUMENTS, document_of
 from fairlead.publish.exports import Exports
+from fairlead.publish.graph_series import SeriesNode
 from fairlead.publish.mirror import MirrorReport, mirror_folder
 from fairlead.publish.model import build_record
 from fairlead.publish.parameters import ExportParameters, read_parameters
@@ -49,6 +50,7 @@ __all__ = [
     "MirrorReport",
     "Node",
     "RootNode",
+    "SeriesNode",
     "ShapeReport",
     "ShapeResult",
     "Site",

@@ -38,7 +38,13 @@ type Child = tuple[str, str]
 EPOCH: Final = datetime(2026, 1, 1, tzinfo=UTC)
 """Stands where no record gives a date: the day this record format was fixed."""
 
-CONTAINER_TITLES: Final[Mapping[str, str]] = {"metadataCatalog": "Catalogues", "dataset": "Datasets", "distribution": "Distributions"}
+CONTAINER_TITLES: Final[Mapping[str, str]] = {
+    "metadataCatalog": "Catalogues",
+    "dataset": "Datasets",
+    "distribution": "Distributions",
+    "resource": "Dataset series",
+    "seriesMember": "Datasets of the series",
+}
 
 
 def new_graph() -> Graph:
@@ -143,7 +149,7 @@ def root_graph(site: Site, *, modified: datetime = EPOCH, software_version: str 
     return graph
 
 
-def catalog_graph(site: Site, records: Iterable[DatasetRecord]) -> Graph:
+def catalog_graph(site: Site, records: Iterable[DatasetRecord], series: Sequence[Child] = ()) -> Graph:
     """Return the catalogue's record; it is never typed ``dcat:Dataset``, which would make a theme mandatory on it."""
     graph, node, words = new_graph(), URIRef(site.catalog), site.words
     known = sorted(records, key=lambda record: record.id)
@@ -159,6 +165,8 @@ def catalog_graph(site: Site, records: Iterable[DatasetRecord]) -> Graph:
     graph.add((node, FOAF.homepage, URIRef(site.root)))
     children = [(site.dataset(record.id), record.title) for record in known]
     add_container(graph, f"{site.catalog}/dataset/", member_of=node, relation=DCAT.dataset, children=children)
+    if series:
+        add_container(graph, f"{site.catalog}/series/", member_of=node, relation=DCAT.resource, children=series)
     return graph
 
 
@@ -171,8 +179,7 @@ def dataset_graph(site: Site, record: DatasetRecord) -> Graph:
     add_dataset_facts(graph, node, site, record)
     graph.add((node, DCTERMS.isPartOf, URIRef(site.catalog)))
     graph.add((node, DCAT.landingPage, node))
-    if record.series:  # a part of a cohort across centres (DCAT 3 section 6.7)
-        graph.add((node, DCAT.inSeries, URIRef(record.series)))
+    graph.add((node, DCAT.inSeries, URIRef(record.series or site.series(record))))  # of centres, else of versions (DCAT 3 section 6.7)
     graph.add((node, DCAT.contactPoint, URIRef(f"mailto:{record.contact.email}")))
     add_pictures(graph, node, site, record)
     for creator in record.creators:

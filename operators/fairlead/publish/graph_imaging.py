@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Final
 
-from rdflib import DCTERMS, RDF, RDFS, XSD, Graph, Literal, URIRef
+from rdflib import RDFS, XSD, Graph, Literal, URIRef
 
 from fairlead.publish.addresses import Site
 from fairlead.publish.graph import add_concept, dataset_graph, distribution_graph, whole
-from fairlead.publish.vocabulary import CONCEPTS, DCAT, DCATAP, EHDS_REGULATION, IMG, concept_iri
+from fairlead.publish.graph_series import VERSIONS, add_series, versions_title
+from fairlead.publish.vocabulary import CONCEPTS, DCAT, IMG, concept_iri
 from fairlead.records import Concept, DatasetRecord, Distribution, StoreReport
 
 MM_IN_M: Final = 1000
@@ -30,18 +31,8 @@ def dataset_graph_imaging(site: Site, record: DatasetRecord) -> Graph:
     if coarsest := max((max(item.store.geometry.spacing_mm or (0,)) for item in record.distributions if item.store), default=0):
         graph.add((node, DCAT.spatialResolutionInMeters, Literal(f"{coarsest / MM_IN_M:.9f}".rstrip("0"), datatype=XSD.decimal)))
     if not record.series:  # a dataset is in one series; that of the centres says more
-        add_series(graph, node, site, record)
+        add_series(graph, URIRef(site.series(record)), title=versions_title(record), description=VERSIONS)
     return graph
-
-
-def add_series(graph: Graph, node: URIRef, site: Site, record: DatasetRecord) -> None:
-    """State the cohort as the series whose versions are datasets (DCAT 3 section 6.7)."""
-    series = URIRef(site.series(record))
-    graph.add((node, DCAT.inSeries, series))
-    graph.add((series, RDF.type, DCAT.DatasetSeries))
-    graph.add((series, DCTERMS.title, Literal(f"Versions of the cohort of {record.title}")))
-    graph.add((series, DCTERMS.description, Literal("Every dataset of the series is one frozen version of the same cohort.")))
-    graph.add((series, DCATAP.applicableLegislation, URIRef(EHDS_REGULATION)))
 
 
 def distribution_graph_imaging(site: Site, record: DatasetRecord, item: Distribution) -> Graph:

@@ -76,6 +76,11 @@ class DatasetStore:
         newest = {row["id"]: row for row in self._rows(query)}
         return tuple(_tombstone(row) for row in newest.values())
 
+    def withdrawn_records(self) -> tuple[DatasetRecord, ...]:
+        """Return the records that tombstones stand for."""
+        query = select(datasets.c.record).where(datasets.c.state == "withdrawn").order_by(datasets.c.id, datasets.c.version)
+        return tuple(DatasetRecord.model_validate_json(row["record"]) for row in self._rows(query))
+
     def generation(self) -> str:
         """Return a cheap mark that changes whenever what is published changes."""
         columns = (func.count(), func.max(datasets.c.published_at), func.max(datasets.c.withdrawn_at), func.count(datasets.c.withdrawn_at))

@@ -11,10 +11,11 @@ from rdflib import Graph
 
 from fairlead.errors import NotFound
 from fairlead.publish.addresses import Site
-from fairlead.publish.graph import EPOCH, catalog_graph, dataset_graph, distribution_graph, new_graph, root_graph
+from fairlead.publish.graph import EPOCH, Child, catalog_graph, dataset_graph, distribution_graph, new_graph, root_graph
 from fairlead.publish.graph_ap import catalog_graph_ap, dataset_graph_ap, distribution_graph_ap, root_graph_ap
 from fairlead.publish.graph_health import catalog_graph_health, dataset_graph_health, distribution_graph_health, root_graph_health
 from fairlead.publish.graph_imaging import dataset_graph_imaging, distribution_graph_imaging
+from fairlead.publish.graph_series import SeriesNode, series_graph, series_graph_ap
 from fairlead.publish.vocabulary import PREFIXES
 from fairlead.records import DatasetRecord, Distribution
 
@@ -32,6 +33,7 @@ class CatalogNode:
     """A catalogue with the datasets that are published now."""
 
     records: tuple[DatasetRecord, ...]
+    series: tuple[Child, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +51,7 @@ class DistributionNode:
     distribution: Distribution
 
 
-type Node = RootNode | CatalogNode | DatasetNode | DistributionNode
+type Node = RootNode | CatalogNode | SeriesNode | DatasetNode | DistributionNode
 
 RDF_TYPES: Final[Mapping[str, str]] = {
     "text/turtle": "turtle",
@@ -65,7 +67,9 @@ def _fdp(site: Site, node: Node) -> Graph:
         case RootNode():
             return root_graph(site, modified=node.modified, software_version=node.software_version)
         case CatalogNode():
-            return catalog_graph(site, node.records)
+            return catalog_graph(site, node.records, node.series)
+        case SeriesNode():
+            return series_graph(site, node)
         case DatasetNode():
             return dataset_graph(site, node.record)
         case DistributionNode():
@@ -78,6 +82,8 @@ def _ap(site: Site, node: Node) -> Graph:
             return root_graph_ap(site)
         case CatalogNode():
             return catalog_graph_ap(site, node.records)
+        case SeriesNode():
+            return series_graph_ap(node)
         case DatasetNode():
             return dataset_graph_ap(site, node.record)
         case DistributionNode():
@@ -90,6 +96,8 @@ def _health(site: Site, node: Node) -> Graph:
             return root_graph_health(site)
         case CatalogNode():
             return catalog_graph_health(site, node.records)
+        case SeriesNode():
+            return series_graph_ap(node)
         case DatasetNode():
             return dataset_graph_health(site, node.record)
         case DistributionNode():
