@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 ADMIN = Path(__file__).parents[1] / "docs" / "admin"
-PAGES = ("index", "secrets", "upgrade", "backup")
+PAGES = ("index", "secrets", "backup", "upgrade")
 """In the order in which an administrator comes to them."""
 KNOWN = {
     "run: checkout",

@@ -1,7 +1,7 @@
 """Write the generated pages and the generated part of the chart's schema; ``--check`` only says what is out of date.
 
-Generated: docs/errors.md from fairlead.errors, docs/admin/values.md from the comments of charts/fairlead/values.yaml,
-and ``properties.settings`` of charts/fairlead/values.schema.json from fairlead.settings.
+Generated: docs/errors.md from fairlead.errors, docs/admin/values.md from the comments of charts/fairlead/values.yaml, and of
+charts/fairlead/values.schema.json the descriptions from the same comments and ``properties.settings`` from fairlead.settings.
 """
 
 from __future__ import annotations
@@ -168,9 +168,15 @@ def _property(name: str, declared: dict[str, Any], tree: dict[str, Any]) -> dict
 
 
 def schema_text() -> str:
-    """Return the chart's schema with its ``settings`` block brought up to date."""
+    """Return the chart's schema with its ``settings`` block, and the description of every value, brought up to date."""
     schema = json.loads(SCHEMA.read_text())
     schema["properties"]["settings"] = settings_schema()
+    for name, _, meaning in documented_values(VALUES.read_text()):
+        *above, last = name.split(".")
+        part = schema
+        for word in above:
+            part = part["properties"][word]
+        part["properties"][last]["description"] = meaning
     return json.dumps(schema, indent=2) + "\n"
 
 

@@ -166,6 +166,7 @@ def pods(objects: Rendered) -> list[tuple[str, dict[str, Any]]]:
     found = []
     for document in objects:
         spec = document.get("spec") or {}
+        spec = spec.get("jobTemplate", {}).get("spec", spec)  # a CronJob's
         pod = spec if document["kind"] == "Pod" else spec.get("template", {}).get("spec")
         if pod:
             found.append((f"{document['kind']}/{document['metadata']['name']}", pod))

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 from collections.abc import Callable
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ from charts.conftest import FAIRLEAD, MINORS, Render, Rendered, assert_fit, one,
 from fairlead.settings import load_settings
 
 pytestmark = pytest.mark.charts
+LONGEST = (("CronJob", 52), ("StatefulSet", 52), ("Service", 63), ("Job", 63), ("Deployment", 63))
 VARIANTS = sorted((FAIRLEAD / "ci").glob("*-values.yaml"))
 
 
@@ -148,6 +151,46 @@ def test_without_the_web_door_nothing_of_it_is_there(render: Render) -> None:
     assert [port["name"] for port in ports] == ["dicom"]
 
 
+def container_words(objects: Rendered, kind: str, name: str) -> tuple[list[str], dict[str, str]]:
+    """Return the arguments of the one container, and by path which claim it mounts there."""
+    (pod,) = [pod for found, pod in pods(objects) if found.startswith(f"{kind}/{name}")]
+    (container,) = pod["containers"]
+    claims = {each["name"]: each["persistentVolumeClaim"]["claimName"] for each in pod["volumes"] if "persistentVolumeClaim" in each}
+    mounts = {each["mountPath"]: claims[each["name"]] for each in container["volumeMounts"] if each["name"] in claims}
+    return container["args"], mounts
+
+
+def test_backups_go_by_the_clock_to_a_claim_of_their_own_and_keys_to_another(render: Render) -> None:
+    objects = render(FAIRLEAD, FAIRLEAD / "ci" / "backup-values.yaml")
+    job = one(objects, "CronJob", "x-fairlead-backup")["spec"]
+    assert (job["schedule"], job["concurrencyPolicy"]) == ("15 1 * * 1-6", "Forbid")
+    assert container_words(objects, "CronJob", "x-fairlead-backup") == (
+        ["backup", "/backup", "--json", "--keys", "/backup-keys", "--keep", "30"],
+        {"/var/lib/fairlead": "x-fairlead-home", "/backup": "backups", "/backup-keys": "backup-keys"},
+    )
+
+
+def test_a_restore_runs_alone_and_names_its_snapshot(render: Render) -> None:
+    objects = render(FAIRLEAD, FAIRLEAD / "ci" / "restore-values.yaml")
+    words, mounts = container_words(objects, "Job", "x-fairlead-restore")
+    assert words == ["restore", "/backup", "--json", "--snapshot", "20260101T021500.000000Z-0a1b"]
+    assert mounts == {"/var/lib/fairlead": "x-fairlead-home", "/backup": "backups"}
+    assert {name.partition("/")[0] for name, _ in pods(objects)} == {"Job", "Pod"}, "beside it only the pod of helm test"
+
+
+def test_no_backup_is_taken_unless_asked_for(render: Render) -> None:
+    assert "CronJob" not in {document["kind"] for document in render()}
+
+
+def test_the_longest_names_are_still_names_of_kubernetes(render: Render) -> None:
+    """A CronJob's name may have 52 characters, a StatefulSet's 52 too, for its pods carry it in a label with a hash."""
+    for given in ({"fullnameOverride": "f" * 45}, {"nameOverride": "n" * 45}):
+        objects = render(FAIRLEAD, FAIRLEAD / "ci" / "backup-values.yaml", values=given)
+        assert {kind: max(len(each["metadata"]["name"]) for each in objects if each["kind"] == kind) <= most for kind, most in LONGEST} == {
+            kind: True for kind, _ in LONGEST
+        }
+
+
 def test_installations_may_share_an_opensearch_under_names_of_their_own(render: Render, tmp_path: Path) -> None:
     config = one(render(values={"index": {"name": "north"}}), "ConfigMap", "x-fairlead-config")
     (tmp_path / "fairlead.yaml").write_text(config["data"]["fairlead.yaml"])
@@ -178,7 +221,7 @@ def test_services_find_pods_and_ports_that_exist(objects: Rendered) -> None:
     """No schema and no API server notices a wrong targetPort."""
     workloads = [document["spec"]["template"] for document in objects if document["kind"] in {"StatefulSet", "Deployment"}]
     services = [document for document in objects if document["kind"] == "Service"]
-    assert services
+    assert bool(services) == bool(workloads)
     for service in services:
         selector = service["spec"]["selector"].items()
         served = [template for template in workloads if selector <= template["metadata"]["labels"].items()]
@@ -464,6 +507,47 @@ def test_no_pod_has_rights_in_the_cluster(objects: Rendered) -> None:
     kinds = {document["kind"] for document in objects}
     assert not kinds & {"Role", "ClusterRole", "RoleBinding", "ClusterRoleBinding"}
     assert all(document["automountServiceAccountToken"] is False for document in objects if document["kind"] == "ServiceAccount")
+
+
+def patterns(part: Any) -> list[str]:
+    """Return every pattern of a schema."""
+    if isinstance(part, list):
+        return [found for each in part for found in patterns(each)]
+    if not isinstance(part, dict):
+        return []
+    own = [part["pattern"]] if isinstance(part.get("pattern"), str) else []
+    return own + [found for name, each in part.items() if name != "settings" for found in patterns(each)]
+
+
+def test_a_refused_text_is_answered_with_what_is_wanted_not_with_a_pattern_only() -> None:
+    """Helm shows the pattern and nothing else: each ends with a branch that matches nothing and says what is wanted."""
+    found = [text for text in patterns(json.loads((FAIRLEAD / "values.schema.json").read_text())) if text != "latest"]
+    assert len(found) > 15
+    for text in found:
+        _, told, words = text.partition(r"|\b\B ")
+        assert told, text
+        assert len(words) > 10, text
+        assert not re.search(text, words), text
+
+
+NETWORKS = (
+    "0.0.0.0/0",
+    "10.20.30.41/32",
+    "::/0",
+    "::1/128",
+    "fd00::/8",
+    "2001:db8::1/64",
+    "1:2:3:4:5:6:7:8/64",
+    "1::8/64",
+    "1:2:3:4:5:6:7::/64",
+)
+
+
+@pytest.mark.parametrize("network", [*NETWORKS, "::2:3:4:5:6:7:8/64", "2001:DB8:0:0:1::/80"])
+def test_every_form_of_a_network_is_taken(network: str) -> None:
+    assert ip_network(network, strict=False)
+    cidr = json.loads((FAIRLEAD / "values.schema.json").read_text())["definitions"]["cidr"]
+    assert re.search(cidr["pattern"], network)
 
 
 def test_every_value_has_its_meaning_in_the_generated_pages() -> None:

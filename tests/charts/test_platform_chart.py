@@ -27,7 +27,9 @@ SETS: dict[str, tuple[Path, ...]] = {
     "Kaapana": (PLATFORM / "values" / "kaapana.yaml",),
     "celery": (PRODUCTION, PLATFORM / "values" / "celery.yaml"),
     "kubernetes": (PRODUCTION, PLATFORM / "values" / "kubernetes.yaml"),
+    "restore": (SINGLE, PLATFORM / "values" / "restore.yaml"),
 }
+WITH_AIRFLOW = {name: files for name, files in SETS.items() if name != "restore"}
 
 
 def airflow_values(render: Render, platform: Path, *files: Path, **values: Any) -> dict[str, Any]:
@@ -76,7 +78,12 @@ def test_airflow_jobs_are_no_hooks(render: Render, platform: Path) -> None:
     assert airflow_values(render, platform)["migrateDatabaseJob"]["useHelmHooks"] is False
 
 
-@pytest.mark.parametrize("files", SETS.values(), ids=SETS)
+def test_a_restore_runs_alone(render: Render, platform: Path) -> None:
+    running = {name.rpartition("-")[0] for name, _ in pods(render(platform, *SETS["restore"])) if not name.startswith("Pod/")}
+    assert running == {"Job/fairlead-restore"}
+
+
+@pytest.mark.parametrize("files", WITH_AIRFLOW.values(), ids=WITH_AIRFLOW)
 def test_nobody_is_made_administrator_with_a_password_that_everybody_knows(render: Render, platform: Path, files: tuple[Path, ...]) -> None:
     """The Airflow chart's createUserJob makes admin with the password admin, unless it is off; the stub does as it does."""
     rendered = render(platform, *files)

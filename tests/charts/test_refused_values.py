@@ -10,13 +10,14 @@ from charts.conftest import FAIRLEAD, Refusal
 
 pytestmark = pytest.mark.charts
 RULE = {"name": "CT", "project": "p", "center": "north", "calling_ae": ["CT"], "from_networks": ["10.0.0.1/32"]}
+PEER = {"ae_title": "PACS", "host": "10.0.0.1", "port": 104}
 
 REFUSED: list[tuple[str, dict[str, Any], str]] = [
     ("a misspelt block", {"nodes": {}}, "nodes"),
     ("a misspelt value", {"node": {"prot": 104}}, "prot is not allowed"),
     ("a title of 17 characters", {"node": {"aeTitle": "A" * 17}}, "node.aeTitle: String length must be less than or equal to 16"),
     ("an empty title", {"node": {"aeTitle": ""}}, "node.aeTitle"),
-    ("a title with a backslash", {"node": {"aeTitle": "A\\B"}}, "node.aeTitle: Does not match pattern"),
+    ("a title with a backslash", {"node": {"aeTitle": "A\\B"}}, "no backslash, no space at its ends"),
     ("a title of spaces", {"node": {"aeTitle": "   "}}, "node.aeTitle: Does not match pattern"),
     ("a privileged port", {"node": {"port": 104}}, "node.port: Must be greater than or equal to 1024"),
     ("a port above the range", {"catalog": {"port": 70000}}, "catalog.port"),
@@ -107,6 +108,33 @@ REFUSED: list[tuple[str, dict[str, Any], str]] = [
     ("a misspelt setting", {"settings": {"node": {"settle_s": 5}}}, "settle_s is not allowed"),
     ("a setting outside its range", {"settings": {"node": {"settle_after_s": 0}}}, "settle_after_s"),
     ("fewest above most", {"catalog": {"autoscaling": {"minReplicas": 9}}}, "minReplicas is above maxReplicas"),
+    ("a name that begins with a digit", {"fullnameOverride": "1st"}, "beginning with a letter: Services are named by it"),
+    ("a name that leaves no room for what follows it", {"fullnameOverride": "f" * 46}, "less than or equal to 45"),
+    (
+        "a request above its limit",
+        {"catalog": {"resources": {"requests": {"memory": "2Gi"}}}},
+        "catalog.resources: the request of memory is 2Gi, above its limit of 1Gi",
+    ),
+    (
+        "a request in other units above its limit",
+        {"node": {"resources": {"requests": {"cpu": "1500m"}, "limits": {"cpu": 1}}}},
+        "node.resources: the request of cpu is 1500m, above its limit of 1,",
+    ),
+    ("a scratch above what a pod may use", {"scratch": {"size": "20Gi"}}, "Raise the limit"),
+    ("an address of version 6 that is none", {"networkPolicy": {"webClients": [":/64"]}}, "fd00:20::/64"),
+    ("an address of version 6 with two gaps", {"networkPolicy": {"webClients": ["1::2::3/64"]}}, "networkPolicy.webClients.0"),
+    ("everything off", {"node": {"enabled": False}, "catalog": {"enabled": False}}, "nothing would run. Turn one on"),
+    ("two rules of one name", {"routes": [RULE, RULE | {"project": "q"}]}, 'two rules named "CT"'),
+    ("the name of the probe's rule", {"routes": [RULE | {"name": "liveness probe"}]}, "give each its own name"),
+    ("a peer twice", {"peers": [PEER, PEER | {"port": 105}]}, "peers: PACS is listed twice"),
+    ("a peer's address that is none", {"peers": [PEER | {"host": "10.0.0.256"}]}, "an address or a host name, without port"),
+    ("a peer's host with its port", {"peers": [PEER | {"host": "pacs:104"}]}, "an address or a host name, without port"),
+    ("a backup without a place", {"backup": {"enabled": True, "keysClaim": "k"}}, "backup.existingClaim is empty"),
+    ("a backup that nobody could restore", {"backup": {"enabled": True, "existingClaim": "b"}}, "without them nothing can be restored"),
+    ("keys beside the backup", {"backup": {"enabled": True, "existingClaim": "b", "keysClaim": "b"}}, "Name another claim"),
+    ("a restore under a running node", {"backup": {"existingClaim": "b", "restore": {"enabled": True}}}, "nothing else may use the volume"),
+    ("a schedule that is none", {"backup": {"schedule": "daily at two"}}, "five fields of cron"),
+    ("a snapshot that is none", {"backup": {"restore": {"snapshot": "../x"}}}, "the name of a folder below snapshots"),
     ("a resource that does not exist", {"node": {"resources": {"limits": {"gpu": 1}}}}, "gpu is not allowed"),
 ]
 

@@ -1,11 +1,11 @@
 {{/* Prefix of every object's name. */}}
 {{- define "fairlead.fullname" -}}
 {{- if .Values.fullnameOverride -}}
-{{- .Values.fullnameOverride | trunc 50 | trimSuffix "-" -}}
+{{- .Values.fullnameOverride | trunc 45 | trimSuffix "-" -}}
 {{- else -}}
 {{- $name := default .Chart.Name .Values.nameOverride -}}
-{{- if contains $name .Release.Name -}}{{- .Release.Name | trunc 50 | trimSuffix "-" -}}
-{{- else -}}{{- printf "%s-%s" .Release.Name $name | trunc 50 | trimSuffix "-" -}}{{- end -}}
+{{- if contains $name .Release.Name -}}{{- .Release.Name | trunc 45 | trimSuffix "-" -}}
+{{- else -}}{{- printf "%s-%s" .Release.Name $name | trunc 45 | trimSuffix "-" -}}{{- end -}}
 {{- end -}}
 {{- end }}
 
@@ -233,72 +233,6 @@ tolerations: {{- toYaml . | nindent 2 }}
 {{- with include "fairlead.together" . | trim }}
 affinity: {{- . | nindent 2 }}
 {{- end }}
-{{- end }}
-
-{{/* Rules between values that a schema can't say well; every message tells what to do. */}}
-{{- define "fairlead.validate" -}}
-{{- $v := .Values -}}
-{{- $several := or (gt (int $v.catalog.replicas) 1) $v.catalog.autoscaling.enabled -}}
-{{- if and $several (not $v.database.existingSecret) -}}
-{{- fail "catalog: several pods need PostgreSQL. Set database.existingSecret, or catalog.replicas=1 and catalog.autoscaling.enabled=false." -}}
-{{- end -}}
-{{- if and (eq $v.storage.accessMode "ReadWriteMany") (not $v.database.existingSecret) -}}
-{{- fail "storage.accessMode=ReadWriteMany: SQLite is not safe on a network file system. Set database.existingSecret, or use ReadWriteOnce." -}}
-{{- end -}}
-{{- if and $v.catalog.ingress.enabled $v.catalog.httpRoute.enabled -}}
-{{- fail "catalog: ingress and httpRoute exclude each other. Enable one." -}}
-{{- end -}}
-{{- if and $v.catalog.ingress.enabled (not $v.catalog.ingress.host) -}}
-{{- fail "catalog.ingress.host is empty. Set it to the host of catalog.baseUrl." -}}
-{{- end -}}
-{{- $host := (urlParse $v.catalog.baseUrl).host | splitList ":" | first -}}
-{{- if and $v.catalog.ingress.enabled (ne $v.catalog.ingress.host $host) -}}
-{{- fail (printf "catalog.ingress.host is %s, but catalog.baseUrl leads to %s: every IRI would be unreachable. Make them the same." $v.catalog.ingress.host $host) -}}
-{{- end -}}
-{{- if and $v.catalog.httpRoute.enabled $v.catalog.httpRoute.hostnames (not (has $host $v.catalog.httpRoute.hostnames)) (not (regexMatch "\\*\\." (join " " $v.catalog.httpRoute.hostnames))) -}}
-{{- fail (printf "catalog.httpRoute.hostnames lack %s, the host of catalog.baseUrl: every IRI would be unreachable. Add it." $host) -}}
-{{- end -}}
-{{- if and (eq (include "fairlead.budget" .) "yes") (ge (int $v.catalog.podDisruptionBudget.minAvailable) (int (include "fairlead.fewest" .))) -}}
-{{- fail "catalog.podDisruptionBudget.minAvailable is not below the number of pods: no cluster node could be drained. Lower it." -}}
-{{- end -}}
-{{- if and $v.catalog.httpRoute.enabled (not $v.catalog.httpRoute.parentRefs) -}}
-{{- fail "catalog.httpRoute.parentRefs is empty. Name the Gateway to attach to." -}}
-{{- end -}}
-{{- if and (not (kindIs "invalid" $v.node.service.nodePort)) (ne $v.node.service.type "NodePort") -}}
-{{- fail "node.service.nodePort is set but node.service.type is not NodePort. Change one of them." -}}
-{{- end -}}
-{{- if and (not $v.serviceAccount.create) (not $v.serviceAccount.name) -}}
-{{- fail "serviceAccount.name is empty while serviceAccount.create is false. Name an existing service account." -}}
-{{- end -}}
-{{- if gt (int $v.catalog.autoscaling.minReplicas) (int $v.catalog.autoscaling.maxReplicas) -}}
-{{- fail "catalog.autoscaling.minReplicas is above maxReplicas. Lower it." -}}
-{{- end -}}
-{{- if $v.gateway.enabled -}}
-{{- if not $v.gateway.policy.version -}}
-{{- fail "gateway.policy is empty: without a governance policy nobody may ask. Write it as in configs/governance.yaml, or set gateway.enabled=false." -}}
-{{- end -}}
-{{- if not $v.gateway.url -}}
-{{- fail "gateway.url is empty. Set the address under which hubs reach this gateway; every answer is signed for it." -}}
-{{- end -}}
-{{- if ne $v.index.backend "opensearch" -}}
-{{- fail "gateway: set index.backend=opensearch. The embedded index lies beside the received images, and a pod that strangers reach must not see those." -}}
-{{- end -}}
-{{- if and (eq $v.gateway.service.type "LoadBalancer") (not $v.gateway.tls.existingSecret) -}}
-{{- fail "gateway.tls.existingSecret is empty: a gateway that leaves the cluster needs TLS. Name a secret with tls.crt and tls.key." -}}
-{{- end -}}
-{{- end -}}
-{{- if and $v.node.web.enabled (not $v.node.web.existingSecret) -}}
-{{- fail "node.web.existingSecret is empty: the web door takes images. Name a secret that holds its bearer token (openssl rand -hex 32)." -}}
-{{- end -}}
-{{- if and $v.node.web.enabled (eq (int $v.node.web.port) (int $v.node.port)) -}}
-{{- fail "node.web.port and node.port are the same. Choose another one." -}}
-{{- end -}}
-{{- if and (not (kindIs "invalid" $v.node.hostPort)) (ne $v.node.service.type "ClusterIP") -}}
-{{- fail "node.hostPort and node.service.type exclude each other: with a host port leave the type at ClusterIP." -}}
-{{- end -}}
-{{- if and (eq $v.index.backend "opensearch") (not $v.index.existingSecret) -}}
-{{- fail "index.backend=opensearch needs index.existingSecret: the secret that holds the password of index.user." -}}
-{{- end -}}
 {{- end }}
 
 {{/* How many catalog pods run at least. */}}
