@@ -17,6 +17,7 @@ from fairlead.keys import load_project_key, patient_key, pseudonym, pseudonym_ui
 from fairlead.records import is_uid
 
 KEY = bytes(range(32))
+RANDOM = bytes.fromhex("8f3a1c5e9b07d2f46a81e3c5970b2d4f6e18a3c4d5f7091b2e3d4c6f8a9b0c1d")
 OTHER = bytes(32)
 uids = st.lists(st.integers(0, 10**8), min_size=1, max_size=6).map(lambda parts: ".".join(map(str, parts)))
 
@@ -37,12 +38,22 @@ def test_processes_that_start_together_end_with_one_key(tmp_path: Path) -> None:
 
 
 def test_the_environment_wins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("FAIRLEAD_PROJECT_KEY_MY_TRIAL", base64.b64encode(KEY).decode())
-    assert load_project_key(tmp_path, "my-trial") == KEY
+    monkeypatch.setenv("FAIRLEAD_PROJECT_KEY_MY_TRIAL", base64.b64encode(RANDOM).decode())
+    assert load_project_key(tmp_path, "my-trial") == RANDOM
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize(("text", "message"), [("not base64!", "is not base64"), ("YWJj", "has 3 bytes")])
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("not base64!", "neither 32 raw bytes nor base64"),
+        ("YWJj", "base64 of 3 bytes; it needs 32"),
+        (RANDOM.hex(), "hexadecimal"),
+        (base64.b64encode(bytes(32)).decode(), "not random"),
+        (base64.b64encode(KEY).decode(), "not random"),
+        (base64.b64encode(b"password" * 4).decode(), "not random"),
+    ],
+)
 def test_a_bad_key_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, message: str) -> None:
     monkeypatch.setenv("FAIRLEAD_PROJECT_KEY_TRIAL", text)
     with pytest.raises(InvalidConfiguration, match=message):
@@ -50,8 +61,18 @@ def test_a_bad_key_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, t
 
 
 def test_a_key_file_may_be_raw_bytes(tmp_path: Path) -> None:
-    (tmp_path / "k").write_bytes(KEY)
-    assert read_key_file(tmp_path / "k") == KEY
+    (tmp_path / "k").write_bytes(RANDOM)
+    assert read_key_file(tmp_path / "k") == RANDOM
+
+
+@pytest.mark.parametrize(
+    ("content", "message"), [(bytes(32), "not random"), (bytes(31), "neither 32 raw bytes nor base64"), (b"", "0 bytes")]
+)
+def test_a_key_file_that_holds_no_key_is_refused(tmp_path: Path, content: bytes, message: str) -> None:
+    (tmp_path / "k").write_bytes(content)
+    with pytest.raises(InvalidConfiguration, match=message) as refused:
+        read_key_file(tmp_path / "k")
+    assert refused.value.remedy == "Make one with: openssl rand -base64 32"
 
 
 @given(uids)

@@ -12,13 +12,19 @@ import binascii
 import hashlib
 import hmac
 import os
+import re
 import secrets
+from itertools import pairwise
 from pathlib import Path
 from typing import Final
 
 from fairlead.errors import InvalidConfiguration
 
 KEY_BYTES: Final = 32
+FEWEST_BYTES: Final = 12
+"""Different ones in a key; of 32 random bytes fewer are as good as impossible, and an exact text of 32 hexadecimal digits has more."""
+HEX_KEY: Final = re.compile(r"[0-9a-fA-F]{64}")
+MAKE_KEY: Final = "Make one with: openssl rand -base64 32"
 UUID_V8_CLEAR: Final = ~((0xF << 76) | (0x3 << 62))
 UUID_V8_SET: Final = (0x8 << 76) | (0x2 << 62)
 
@@ -28,7 +34,7 @@ def load_project_key(secrets_folder: Path, project: str) -> bytes:
 
     Raises
     ------
-    InvalidConfiguration : the variable is no base64 of 32 bytes, or the file has another length.
+    InvalidConfiguration : the variable or the file is neither 32 bytes nor base64 of 32, or anybody could guess it.
     """
     variable = f"FAIRLEAD_PROJECT_KEY_{project.upper().replace('-', '_')}"
     if text := os.environ.get(variable):
@@ -46,16 +52,28 @@ def load_or_create_key(file: Path) -> bytes:
 def read_key_file(file: Path) -> bytes:
     """Return the 32 bytes of a key file, raw or base64."""
     content = file.read_bytes()
-    return content if len(content) == KEY_BYTES else _decoded(content.decode("ascii", "replace").strip(), where=str(file))
+    return (
+        _sound(content, str(file)) if len(content) == KEY_BYTES else _decoded(content.decode("ascii", "replace").strip(), where=str(file))
+    )
 
 
 def _decoded(text: str, *, where: str) -> bytes:
     try:
         key = base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError) as error:
-        raise InvalidConfiguration(f"The project key in {where} is not base64.", remedy="Use: openssl rand -base64 32") from error
+        raise InvalidConfiguration(f"The project key in {where} is neither {KEY_BYTES} raw bytes nor base64.", remedy=MAKE_KEY) from error
+    if HEX_KEY.fullmatch(text):
+        raise InvalidConfiguration(f"The project key in {where} is written in hexadecimal digits; base64 is read.", remedy=MAKE_KEY)
     if len(key) != KEY_BYTES:
-        raise InvalidConfiguration(f"The project key in {where} has {len(key)} bytes.", remedy="Use: openssl rand -base64 32")
+        raise InvalidConfiguration(f"The project key in {where} is base64 of {len(key)} bytes; it needs {KEY_BYTES}.", remedy=MAKE_KEY)
+    return _sound(key, where)
+
+
+def _sound(key: bytes, where: str) -> bytes:
+    """Return a key that could be random: few different bytes, or bytes at equal distances, are the first that anybody tries."""
+    steps = {(after - before) % 256 for before, after in pairwise(key)}
+    if len(set(key)) < FEWEST_BYTES or len(steps) == 1:
+        raise InvalidConfiguration(f"The project key in {where} is not random, so anybody could guess it.", remedy=MAKE_KEY)
     return key
 
 

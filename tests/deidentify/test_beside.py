@@ -8,7 +8,7 @@ import pytest
 
 from deidentify.ct_builders import KEY, a_ct, as_file
 from fairlead.deidentify import Plan, Profile, deidentify_folder
-from fairlead.errors import Conflict, InvalidInput
+from fairlead.errors import Conflict, InvalidInput, NotFound
 
 QUIET = Profile(name="quiet", title="t", dciodvfy="off")
 
@@ -52,6 +52,13 @@ def test_report_and_lookup_table_are_two_files(scan: Path) -> None:
 def test_neither_lies_in_the_input_or_the_output(scan: Path, folder: str, what: str) -> None:
     with pytest.raises(InvalidInput, match="input or the output"):
         run(scan.parent, Plan(**{what: scan.parents[1] / folder / "file"}))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("what", ["page", "lookup"])
+def test_no_folder_is_made_for_them(scan: Path, what: str) -> None:
+    with pytest.raises(NotFound, match="no folder for the"):
+        run(scan.parent, Plan(**{what: scan.parents[1] / "tpyo" / "file"}))  # type: ignore[arg-type]
+    assert sorted(path.name for path in scan.parents[1].iterdir()) == ["in"]
 
 
 def test_only_its_owner_reads_the_lookup_table(scan: Path) -> None:

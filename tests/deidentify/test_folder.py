@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import os
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -127,7 +128,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_the_command_prints_the_keys_of_the_contract(scans: Path, tmp_path: Path, home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     key = tmp_path / "key"
-    key.write_bytes(base64.b64encode(KEY))
+    key.write_bytes(base64.b64encode(sha256(KEY).digest()))
     assert run(["deidentify", str(scans), str(tmp_path / "out"), "--project-key-file", str(key), "--json"]) == 0
     captured = capsys.readouterr()
     report = json.loads(captured.out)
@@ -164,6 +165,15 @@ def test_the_command_refuses_with_what_is_so(
     line = [str(tmp_path / word) if word in ("absent", "scans", "out", "scans/out") else word for word in arguments]
     assert run(["deidentify", *line]) == 1
     assert message in capsys.readouterr().err
+
+
+def test_copies_of_one_object_are_counted_as_one_output(tmp_path: Path, home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "in").mkdir()
+    for name in ("a.dcm", "b.dcm"):
+        (tmp_path / "in" / name).write_bytes(as_file(a_ct()))
+    assert run(["deidentify", str(tmp_path / "in"), str(tmp_path / "out")]) == 0
+    assert "2 files: 2 written as 1 objects (the others are copies), 0 quarantined" in capsys.readouterr().out
+    assert len(relative_files(tmp_path / "out")) == 1
 
 
 def test_the_command_fails_when_nothing_could_be_written(tmp_path: Path, home: Path) -> None:

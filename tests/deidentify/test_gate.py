@@ -119,6 +119,13 @@ def test_pixel_values_are_no_header() -> None:
     assert b"mustermann" not in gate.header_bytes(content, dcmread(BytesIO(content))).lower()
 
 
+@pytest.mark.parametrize(("text", "stays"), [("seen by Leop.", False), ("LEOPOLD. twice", False), ("leopard. seen", True), ("Leop", True)])
+def test_a_name_cut_short_with_a_full_stop_is_still_a_name(tmp_path: Path, text: str, stays: bool) -> None:
+    (tmp_path / "a.dcm").write_bytes(as_file(a_ct(PatientName="Leopoldine^Anna", ReconstructionMethod=text)))
+    outcome = deidentify_file(tmp_path / "a.dcm", Deidentifier(load_profile("basic"), KEY))
+    assert (outcome.reason, dcmread(BytesIO(outcome.content)).ReconstructionMethod) == ("", text if stays else "REMOVED")
+
+
 @pytest.mark.parametrize(
     ("value", "haystack", "found"),
     [

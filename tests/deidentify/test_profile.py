@@ -50,6 +50,23 @@ def test_a_profile_is_its_file_or_its_name(tmp_path: Path) -> None:
         ("name: x\ntitle: t\nconditions: [{where: {NoSuchKeyword: [CT]}, overrides: {KVP: X}}]", "no DICOM keyword"),
         ("name: x\ntitle: t\nconditions: [{where: {Modality: [CT]}, overrides: {Kvp: X}}]", "Kvp"),
         ("name: x\ntitle: t\nconditions: [{where: {}, overrides: {KVP: X}}]", "conditions"),
+        ("name: x\ntitle: t\noverrides: {PatientName: K}", "PatientName always becomes the pseudonym"),
+        ("name: x\ntitle: t\noverrides: {'(0010,0020)': X}", "always becomes the pseudonym"),
+        ("name: x\ntitle: t\nconditions: [{where: {Modality: [CT]}, overrides: {PatientID: K}}]", "always becomes the pseudonym"),
+        ("name: x\ntitle: t\noverrides: {SOPInstanceUID: K}", "SOPInstanceUID is referred to .* retain_uids"),
+        ("name: x\ntitle: t\noverrides: {StudyInstanceUID: X}", "StudyInstanceUID names the file"),
+        ("name: x\ntitle: t\noverrides: {PixelData: X}", "PixelData holds pixels"),
+        ("name: x\ntitle: t\noverrides: {Rows: X}", "Rows is needed to read the file"),
+        ("name: x\ntitle: t\noverrides: {SOPClassUID: D}", "SOPClassUID is needed to read the file"),
+        ("name: x\ntitle: t\noverrides: {PatientIdentityRemoved: X}", "is always written"),
+        ("name: x\ntitle: t\noverrides: {AccessionNumber: U}", "U gives a new UID"),
+        ("name: x\ntitle: t\noverrides: {KVP: C}", "nothing of the kind DS"),
+        ("name: x\ntitle: t\noverrides: {'(0029,1010)': K}", "is private"),
+        ("name: x\ntitle: t\noverrides: {'(6000,3000)': K}", "overlays, which always go"),
+        ("name: x\ntitle: t\noverrides: {TransferSyntaxUID: K}", "belongs to the file"),
+        ("name: x\ntitle: t\noverrides: {KVP: X, '(0018,0060)': K}", "two overrides"),
+        ("name: x\ntitle: t\noverrides: {KVP: X, KVP: K}", "line 3 is not YAML: 'KVP' stands twice"),
+        ("name: x\nname: y\ntitle: t", "'name' stands twice"),
         ("name: [x", "not YAML"),
         ("just text", "profile"),
     ],
@@ -59,6 +76,28 @@ def test_a_profile_that_does_not_hold_is_refused_with_the_place(tmp_path: Path, 
     file.write_text(text)
     with pytest.raises(InvalidConfiguration, match=message):
         load_profile(file)
+
+
+@pytest.mark.parametrize(
+    ("options", "kept"),
+    [("[]", ("AccessionNumber", "StudyDate", "OtherPatientIDs")), ("[retain_full_dates]", ("AccessionNumber", "OtherPatientIDs"))],
+)
+def test_a_profile_that_keeps_identity_says_so_by_name(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, options: str, kept: tuple[str, ...]
+) -> None:
+    file = tmp_path / "mine.yaml"
+    overrides = "{OtherPatientIDs: K, AccessionNumber: K, StationName: K, KVP: K, StudyDate: K, StudyID: X}"
+    file.write_text(f"name: mine\ntitle: t\noptions: {options}\noverrides: {overrides}\n")
+    assert set(load_profile(file).keeps) == set(kept)
+    assert [record.getMessage() for record in caplog.records] == [
+        f"The de-identification profile mine keeps what identifies people: {', '.join(load_profile(file).keeps)}."
+    ]
+
+
+def test_uids_may_be_kept_one_by_one_where_all_are_kept(tmp_path: Path) -> None:
+    file = tmp_path / "mine.yaml"
+    file.write_text("name: mine\ntitle: t\noptions: [retain_uids]\noverrides: {SOPInstanceUID: K, FrameOfReferenceUID: U}\n")
+    assert load_profile(file).keeps == ()
 
 
 CONDITIONS = """

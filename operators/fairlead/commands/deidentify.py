@@ -66,8 +66,9 @@ def _tell(report: DeidentifyReport, *, wanted: bool) -> None:
 
 
 def _text(report: DeidentifyReport) -> str:
+    copies = f" as {report.outputs} objects (the others are copies)" if report.outputs < report.written else ""
     return (
-        f"{report.files} files: {report.written} written, {len(report.quarantined)} quarantined"
+        f"{report.files} files: {report.written} written{copies}, {len(report.quarantined)} quarantined"
         f"{f', {report.already} finished before' if report.already else ''}; "
         f"codes {', '.join(report.profile_codes)}; dciodvfy compared {report.dciodvfy_checked}, new errors {report.dciodvfy_new_errors}; "
         f"{report.seconds:.1f} s"

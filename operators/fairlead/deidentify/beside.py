@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from fairlead.errors import Conflict, InvalidInput
+from fairlead.errors import Conflict, InvalidInput, NotFound
 
 PAGE_BEGINS: Final = b"<!doctype html>"
 
@@ -17,7 +17,7 @@ def require_beside(*, page: Path | None, lookup: Path | None, sources: Sequence[
     Raises
     ------
     InvalidInput : one place for both, or a place in the input or the output.
-    Conflict : the report's place holds a file that is no report.
+    NotFound : the folder of one of them does not exist. Conflict : the report's place holds a file that is no report.
     """
     if page is not None and lookup is not None and page.resolve() == lookup.resolve():
         raise InvalidInput("The report and the lookup table have the same name.", remedy="Give each a file of its own.")
@@ -26,6 +26,8 @@ def require_beside(*, page: Path | None, lookup: Path | None, sources: Sequence[
             continue
         if any(_is_within(file, folder) for folder in (*sources, out)):
             raise InvalidInput(f"The {what} lies in the input or the output.", remedy="Choose a file in another folder.")
+        if not file.absolute().parent.is_dir():
+            raise NotFound(f"There is no folder for the {what}: {file.absolute().parent}.", remedy="Make the folder, or check the path.")
     if page is not None and page.exists() and not _is_page(page):
         raise Conflict("The file for the report exists and is no report.", remedy="Choose another name, or remove that file.")
 

@@ -77,6 +77,8 @@ class _Tally:
     residue: list[str] = field(default_factory=list)
     codes: set[str] = field(default_factory=set)
     pictures: list[Picture] = field(default_factory=list)
+    names: set[int] = field(default_factory=set)
+    """Hashes of the names in the output, which are long, and as many as the files."""
 
     def add(self, job: Job, outcome: Outcome, reason: str) -> None:
         """Count one file; ``reason`` is empty when it is in the output."""
@@ -92,6 +94,7 @@ class _Tally:
                 self.residue.append(f"{name}: {reason}")
             return
         self.written += 1
+        self.names.add(hash(outcome.name))
         self.codes.update(outcome.codes)
         self.rules[outcome.rule] += 1
         self.faces += outcome.face
@@ -194,6 +197,7 @@ def _report(tally: _Tally, profile: Profile, *, seconds: float) -> DeidentifyRep
     return DeidentifyReport(
         files=tally.files,
         written=tally.written,
+        outputs=len(tally.names),
         quarantined=tuple(tally.quarantined),
         residue=tuple(tally.residue),
         profile_codes=tuple(sorted(tally.codes or profile.codes)),

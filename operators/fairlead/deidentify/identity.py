@@ -18,7 +18,7 @@ from pydicom.dataelem import RawDataElement
 
 from fairlead.deidentify.days import days_in
 from fairlead.deidentify.elements import Element, values_of
-from fairlead.deidentify.search import ESCAPES, NOT_UID, SEPARATORS, SHORTEST, Haystack, Probe, bounded_pattern, probes_of
+from fairlead.deidentify.search import ESCAPES, NOT_UID, SEPARATORS, SHORTEST, Haystack, Probe, abbreviations_of, bounded_pattern, probes_of
 from fairlead.deidentify.words import is_known, words_of
 
 UID_LETTERS: Final = frozenset("0123456789.")
@@ -54,6 +54,7 @@ MOST_UIDS: Final = 16
 LARGE: Final = 256 * 1024
 SURE_LENGTH: Final = 6
 DOTTED: Final = re.compile(rb"[0-9](?<![0-9.].)[0-9]*(?:\.[0-9]+)+", re.DOTALL)  # begins with a digit, because that is fast
+AROUND: Final = " \0^=."
 LINE_ENDS: Final = re.compile(r"[\r\n\f\t]+")
 
 
@@ -82,6 +83,8 @@ class Identity:
     dates: set[str] = field(default_factory=set)
     personal: set[str] = field(default_factory=set)
     """Those of ``texts`` that are names or numbers of persons."""
+    names: set[str] = field(default_factory=set)
+    """Those that are parts of names: people cut them short."""
     folded: set[str] = field(default_factory=set)
     """Words that are too short to be searched for, and still go from what is cleaned."""
 
@@ -97,6 +100,8 @@ class Identity:
             else:
                 for part in {value, *(NAME_DELIMITERS.split(value[: MOST_LINES * LONGEST]) if kind == "name" else ())}:
                     self.add_text(part, personal=personal)
+                    if kind == "name" and (bare := part.strip(AROUND)) in self.personal:
+                        self.names.add(bare)
                     self.raw |= encoded_forms(part[:LONGEST], encodings)
         if kind != "uid" and kind != "date" and isinstance(element, RawDataElement) and element.value and not element.value.isascii():
             self.raw.update(part.strip()[:LONGEST] for part in element.value.split(b"\\") if len(part.strip()) >= SHORTEST)
@@ -104,7 +109,7 @@ class Identity:
     def add_text(self, value: str, *, personal: bool = False) -> None:
         """Remember a text, unless it is short or says nothing."""
         for line in LINE_ENDS.split(value)[:MOST_LINES] if len(value) > LONGEST else (value,):
-            stripped = line[:LONGEST].strip(" \0^=.")
+            stripped = line[:LONGEST].strip(AROUND)
             if is_harmless(stripped, personal=personal):
                 continue
             if personal:
@@ -140,6 +145,12 @@ class Identity:
         ]
         hits += [
             Hit("text", Probe(value.lower()), "", True) for value in self.raw if len(value) >= at_least and value.lower() in where.plain
+        ]
+        hits += [
+            Hit("text", probe, name, True)
+            for name in self.names
+            for probe in abbreviations_of(name)
+            if len(probe) >= at_least and probe.within(where)
         ]
         hits += [Hit("uid", Probe(uid, bounded_pattern(uid, NOT_UID))) for uid in self._uids_in(where)]
         if with_dates:

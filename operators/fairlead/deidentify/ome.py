@@ -23,6 +23,7 @@ from fairlead.deidentify.ome_xml import (
     identity_of,
     is_document,
     parse,
+    places_of,
     without_files,
 )
 from fairlead.deidentify.parts import Parts
@@ -116,7 +117,7 @@ def clean_ome_xml(content: bytes, profile: Profile, key: bytes, *, file_name: st
     acting = profile.changed(options=options)
     cleaned = clean_ome(content, acting, key, file_name=file_name, content_id=hashlib.sha256(content).hexdigest())
     xml = without_files(cleaned.xml, creator=creator_of(profile))
-    check(cleaned.identity, (xml,), with_dates=Option.RETAIN_FULL_DATES not in options)
+    check(cleaned.identity, (xml,), with_dates=Option.RETAIN_FULL_DATES not in options, xml=xml)
     return xml
 
 
@@ -179,12 +180,14 @@ def _through_the_gate(cleaned: CleanedOme, parts: Parts, deidentifier: Deidentif
     ------
     ResidualIdentity : some of it is still there.
     """
-    check(cleaned.identity, parts, with_dates=Option.RETAIN_FULL_DATES not in deidentifier.profile.options)
+    check(cleaned.identity, parts, with_dates=Option.RETAIN_FULL_DATES not in deidentifier.profile.options, xml=cleaned.xml)
     return Outcome(name=f"ome/{cleaned.name}{suffix}", parts=parts, codes=deidentifier.profile.codes, rule="microscopy")
 
 
-def check(identity: Identity, parts: Parts, *, with_dates: bool) -> None:
-    """Raise when identity is left in the parts that are not pixels."""
+def check(identity: Identity, parts: Parts, *, with_dates: bool, xml: bytes = b"") -> None:
+    """Raise when identity is left in the parts that are not pixels, and say where in ``xml`` it stands."""
     written = b"".join(part for part in parts if isinstance(part, bytes) and part is not ZEROS)
     if identity.found_in(written, with_dates=with_dates):
-        raise ResidualIdentity("The output would still hold identity in its OME-XML or in a TIFF tag.")
+        places = places_of(xml, lambda text: bool(identity.found_in(text.encode(), with_dates=with_dates))) if xml else ()
+        where = f"in {', '.join(places)} of its OME-XML" if places else "in its metadata or beside its pixels"
+        raise ResidualIdentity(f"The output would still hold identity {where}.")

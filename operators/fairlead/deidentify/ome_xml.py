@@ -120,6 +120,16 @@ def _written(root: Any) -> bytes:
     return bytes(etree.tostring(root, xml_declaration=True, encoding="UTF-8"))
 
 
+def places_of(content: bytes, holds: Callable[[str], bool]) -> tuple[str, ...]:
+    """Return the elements and attributes of a document, as ``Microscope/@Model``, whose text answers ``holds``; never the text itself."""
+    found = dict[str, None]()
+    for element in parse(content).iter("{*}*"):
+        kind = _local(element)
+        stated = {f"{kind}/@{name}": str(value) for name, value in element.attrib.items()} | {kind: str(element.text or "")}
+        found |= dict.fromkeys(place for place, text in stated.items() if text and holds(text))
+    return tuple(found)
+
+
 def without_files(content: bytes, *, creator: str) -> bytes:
     """Return a document whose pixels lie in no TIFF (OME schema, ``MetadataOnly``), for those who write the pixels elsewhere.
 

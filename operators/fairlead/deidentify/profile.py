@@ -4,28 +4,42 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import re
 from collections.abc import Callable, Mapping
 from functools import cached_property
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Annotated, Final, Literal, Self
+from typing import Annotated, Any, Final, Literal, Self
 
 import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, StringConstraints, ValidationError, model_validator
 from pydicom.datadict import tag_for_keyword
 
 from fairlead.deidentify.boxes import Box
+from fairlead.deidentify.overrides import kept_identity, problem_of
 from fairlead.deidentify.table import BASIC_CODE, EDITION, OPTION_CODES, Option
 from fairlead.errors import InvalidConfiguration
 from fairlead.records import Name
 from fairlead.resources import configs_folder
 
+logger = logging.getLogger(__name__)
 TAG_PATTERN: Final = re.compile(r"\(([0-9A-Fa-f]{4}),([0-9A-Fa-f]{4})\)")
 OF_PIXELS: Final = frozenset({Option.CLEAN_PIXEL_DATA, Option.CLEAN_VISUAL_FEATURES})
 DEFACE_GROUP: Final = "fairlead.deface"
 Coordinate = Annotated[int, Field(ge=0, le=65535)]
 Creator = Annotated[str, StringConstraints(min_length=1, max_length=64, strip_whitespace=True)]
+
+
+class _Loader(yaml.SafeLoader):
+    """Safe YAML in which a key stands once: the second of two would win without a word."""
+
+    def construct_mapping(self, node: Any, deep: bool = False) -> Any:
+        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
+        for key in keys:
+            if keys.count(key) > 1:
+                raise yaml.constructor.ConstructorError(None, None, f"{str(key)[:60]!r} stands twice", node.start_mark)
+        return super().construct_mapping(node, deep)
 
 
 class Part(BaseModel):
@@ -142,12 +156,28 @@ class Profile(Part):
             raise ValueError("retain_full_dates and retain_modified_dates exclude each other")
         if Option.CLEAN_VISUAL_FEATURES in self.options and not entry_points(group=DEFACE_GROUP):
             raise ValueError(f"clean_visual_features needs a defacing plug-in (entry point {DEFACE_GROUP}), and none is installed")
-        for key in (*self.overrides, *self.terms, *(name for one in self.conditions for name in one.overrides)):
+        for key in self.terms:
             tag_of(key)
+        for key, letter in self._stated:
+            if problem := problem_of(tag_of(key), letter, self.options):
+                raise ValueError(f"override {key}: {letter}: {key} {problem}")
+        tags = [tag_of(key) for key in self.overrides]
+        if len(set(tags)) < len(tags):
+            raise ValueError("an attribute has two overrides, one by its keyword and one by its tag")
         for keyword in {name for one in self.conditions for name in one.where}:
             if tag_for_keyword(keyword) is None:
                 raise ValueError(f"{keyword!r} is no DICOM keyword")
         return self
+
+    @property
+    def _stated(self) -> list[tuple[str, str]]:
+        """Every override, those of conditions too."""
+        return [*self.overrides.items(), *(pair for one in self.conditions for pair in one.overrides.items())]
+
+    @cached_property
+    def keeps(self) -> tuple[str, ...]:
+        """The attributes that identify somebody and that overrides keep, by keyword; no option stands for them."""
+        return kept_identity([(tag_of(key), letter) for key, letter in self._stated], self.options)
 
     def effective(self, value_of: Callable[[str], str]) -> Profile:
         """Return the profile for one instance: the overrides of every condition that holds laid over the general ones, later ones last."""
@@ -158,7 +188,9 @@ class Profile(Part):
         if held not in self._variants:
             overrides = dict(self.overrides)
             for number in held:
-                overrides |= self.conditions[number].overrides
+                new = self.conditions[number].overrides
+                tags = {tag_of(key) for key in new}  # an attribute may be called by its keyword here and by its tag there
+                overrides = {key: letter for key, letter in overrides.items() if tag_of(key) not in tags} | new
             self._variants[held] = self.changed(overrides=overrides, conditions=())
         return self._variants[held]
 
@@ -222,12 +254,17 @@ def load_profile(name_or_path: str | Path) -> Profile:
     """
     file = _file_of(name_or_path)
     try:
-        return Profile.model_validate(yaml.safe_load(file.read_text("utf-8")))
+        profile = Profile.model_validate(yaml.load(file.read_text("utf-8"), _Loader))  # noqa: S506  # a SafeLoader
     except ValidationError as error:
         problems = "; ".join(f"{'.'.join(map(str, item['loc'])) or 'profile'}: {item['msg']}" for item in error.errors(include_url=False))
         raise InvalidConfiguration(f"The de-identification profile {file.name} does not hold: {problems}.") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InvalidConfiguration(f"The de-identification profile {file.name} is not YAML.") from error
+        mark, what = getattr(error, "problem_mark", None), str(getattr(error, "problem", None) or "it cannot be parsed")[:100]
+        at = f" line {mark.line + 1}" if mark is not None else ""
+        raise InvalidConfiguration(f"The de-identification profile {file.name}{at} is not YAML: {what}.") from error
+    if profile.keeps:
+        logger.warning("The de-identification profile %s keeps what identifies people: %s.", profile.name, ", ".join(profile.keeps))
+    return profile
 
 
 def _file_of(name_or_path: str | Path) -> Path:

@@ -85,6 +85,21 @@ def probes_of(text: str) -> tuple[Probe, ...]:
     return tuple(dict.fromkeys(found))
 
 
+@lru_cache(maxsize=4096)
+def abbreviations_of(name: str) -> tuple[Probe, ...]:
+    """Return how a name is cut short, with a full stop behind its first four letters or more.
+
+    >>> [probe.within(Haystack.of(text)) for probe in abbreviations_of("Leopoldine") for text in (b"seen by Leop.", b"leopard.", b"Leop")]
+    [True, False, False]
+    """
+    lower = name.lower().encode()
+    if not (name.isascii() and name.isalpha() and len(lower) > SHORTEST):
+        return ()
+    rest = b"".join(b"(?:" + lower[at : at + 1] for at in range(SHORTEST, len(lower))) + b")?" * (len(lower) - SHORTEST)
+    begin = lower[:SHORTEST]
+    return (Probe(begin, re.compile(NOT_WORD[0] + begin + rest + rb"\."), size=SHORTEST + 1),)
+
+
 def _plain_probes(text: str) -> Iterator[Probe]:
     lower = text.lower().encode()
     if len(lower) < SHORTEST:

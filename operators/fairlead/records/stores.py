@@ -23,6 +23,8 @@ class DeidentifyReport(Record):
 
     files: int
     written: int
+    outputs: int = 0
+    """How many objects the written files are in the output: copies of one object, byte by byte, become one."""
     quarantined: tuple[Quarantined, ...]
     residue: tuple[str, ...]
     profile_codes: tuple[str, ...]
