@@ -8,8 +8,8 @@ import struct
 from receive.builders import CT, EXPLICIT
 
 
-def connect(port: int) -> socket.socket:
-    raw = socket.create_connection(("127.0.0.1", port), timeout=10)
+def connect(port: int, *, source: str = "127.0.0.1") -> socket.socket:
+    raw = socket.create_connection(("127.0.0.1", port), timeout=10, source_address=(source, 0))
     raw.settimeout(10)
     return raw
 
@@ -34,12 +34,12 @@ def rejection(port: int, **request: bytes) -> tuple[int, int, int]:
         return body[1], body[2], body[3]
 
 
-def associate_request(calling=b"SCANNER", called=b"FAIRLEAD", application=b"1.2.840.10008.3.1.1.1") -> bytes:
+def associate_request(calling=b"SCANNER", called=b"FAIRLEAD", application=b"1.2.840.10008.3.1.1.1", sop_class=CT) -> bytes:
     def item(kind: int, body: bytes) -> bytes:
         return struct.pack(">BxH", kind, len(body)) + body
 
     body = struct.pack(">HH16s16s32x", 1, 0, called.ljust(16), calling.ljust(16)) + item(0x10, application)
-    body += item(0x20, struct.pack(">Bxxx", 1) + item(0x30, CT.encode()) + item(0x40, EXPLICIT.encode()))
+    body += item(0x20, struct.pack(">Bxxx", 1) + item(0x30, sop_class.encode()) + item(0x40, EXPLICIT.encode()))
     body += item(0x50, item(0x51, struct.pack(">L", 16384)) + item(0x52, b"1.2.3.4"))
     return struct.pack(">BxL", 1, len(body)) + body
 
@@ -49,7 +49,8 @@ def read_pdu(raw: socket.socket) -> tuple[int, bytes]:
         data = b""
         while len(data) < count:
             more = raw.recv(count - len(data))
-            assert more, "the node closed the connection"
+            if not more:
+                raise ConnectionResetError("the node closed the connection")
             data += more
         return data
 

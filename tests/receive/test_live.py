@@ -4,6 +4,8 @@ import json
 import socket
 import subprocess
 import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -90,29 +92,64 @@ def answers(port: int) -> bool:
         return False
 
 
-@pytest.fixture
-def orthanc(tmp_path, node):
+@contextmanager
+def orthanc_beside(folder: Path, node_port: int, **more: object) -> Iterator[int]:
+    """Run an Orthanc that knows the node; yield the port of its REST API."""
     orthanc_program = ORTHANC if Path(ORTHANC).exists() else program("Orthanc")
     http = free_port()
     configuration = {
-        "StorageDirectory": str(tmp_path / "orthanc"),
-        "IndexDirectory": str(tmp_path / "orthanc"),
+        "StorageDirectory": str(folder / "orthanc"),
+        "IndexDirectory": str(folder / "orthanc"),
         "HttpPort": http,
         "DicomPort": free_port(),
         "DicomAet": "ORTHANC",
         "Plugins": [],
         "DicomAlwaysAllowFind": True,
         "DicomAlwaysAllowGet": True,
-        "DicomModalities": {"fairlead": ["FAIRLEAD", "127.0.0.1", node.port]},
+        "DicomModalities": {"fairlead": ["FAIRLEAD", "127.0.0.1", node_port]},
     }
-    (tmp_path / "orthanc.json").write_text(json.dumps(configuration))
-    process = subprocess.Popen([orthanc_program, str(tmp_path / "orthanc.json")], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    (folder / "orthanc.json").write_text(json.dumps(configuration | more))
+    process = subprocess.Popen([orthanc_program, str(folder / "orthanc.json")], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         wait_for(lambda: answers(http), within_s=30)
         yield http
     finally:
         process.terminate()
         process.wait(timeout=30)
+
+
+@pytest.fixture
+def orthanc(tmp_path, node):
+    with orthanc_beside(tmp_path, node.port) as http:
+        yield http
+
+
+def test_orthanc_asks_for_storage_commitment_and_takes_the_report(tmp_path, data):
+    """Orthanc as SCU: it sends, asks for a commitment of what it sent and of what it did not, and gets both verdicts."""
+    routes, called_back = tmp_path / "routes.yaml", free_port()
+    routes.write_text(
+        "routes: [{name: all, project: default, center: local, from_networks: [127.0.0.0/8]}]\n"
+        f"peers: [{{ae_title: ORTHANC, host: 127.0.0.1, port: {called_back}}}]\n"
+    )
+    files = sorted((data / "dicom/ct/dcmqi_ct3slice").iterdir())
+    with running(quick(tmp_path / "home", routes=routes)) as (_, port), orthanc_beside(tmp_path, port, DicomPort=called_back) as http:
+        sent, kept = [ask(http, "/instances", file.read_bytes())["ID"] for file in files[:2]], str(dcmread(files[2]).SOPInstanceUID)
+        assert ask(http, "/modalities/fairlead/store", json.dumps(sent).encode())["FailedInstancesCount"] == 0
+
+        def verdict(*uids: str) -> dict:
+            wanted = json.dumps({"DicomInstances": [{"SOPClassUID": CT, "SOPInstanceUID": uid} for uid in uids]}).encode()
+            place = ask(http, "/modalities/fairlead/storage-commitment", wanted)["Path"]
+            wait_for(lambda: ask(http, place)["Status"] != "Pending")
+            return ask(http, place)
+
+        uids = [str(dcmread(file).SOPInstanceUID) for file in files[:2]]
+        some = verdict(uids[0], kept)
+        assert some["Status"] == "Failure"
+        assert [one["SOPInstanceUID"] for one in some["Success"]] == [uids[0]]
+        assert [(one["SOPInstanceUID"], one["FailureReason"]) for one in some["Failures"]] == [(kept, 0x0112)]
+        every = verdict(*uids)
+        assert every["Status"] == "Success"
+        assert sorted(one["SOPInstanceUID"] for one in every["Success"]) == sorted(uids)
 
 
 def test_orthanc_as_a_sender(node, orthanc, data):
