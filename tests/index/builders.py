@@ -16,6 +16,7 @@ from fairlead.records import (
     DicomMetadata,
     Geometry,
     ImagingRecord,
+    JsonObject,
     OmeMetadata,
     Scalar,
     Source,
@@ -53,23 +54,15 @@ class SmallCatalogue:
                 return declaration
         raise UnknownField(f"Field {name!r} is not in the catalogue.")
 
-    def values(self, record: ImagingRecord) -> dict[str, tuple[Scalar, ...]]:
-        core = record.core
-        found: dict[str, Value | None] = {
-            "project": core.project,
-            "center": core.center,
-            "kind": core.kind,
-            "study_date": core.acquired_on.isoformat() if core.acquired_on else None,
-            "series.instances": core.instances,
-            "licence": core.licence,
-        }
+    def values_of(self, document: JsonObject, project: str) -> dict[str, tuple[Scalar, ...]]:
+        core, community = document["core"], document["community"]
+        found = {name: core.get(name) for name in ("kind", "licence")} | {"project": project, "center": core["center"]}
+        found |= {"study_date": core.get("acquired_on"), "series.instances": core["instances"]}
         for name in ("modality", "body_part", "organism", "imaging_method"):
-            concept = getattr(core, name)
-            found[name] = concept.raw if concept else None
-        metadata = record.community.dicom or record.community.ome
-        found |= dict(metadata.attributes) if metadata else {}
+            found[name] = core[name]["raw"] if name in core else None
+        found |= (community.get("dicom") or community.get("ome") or {}).get("attributes", {})
         return {
-            name: value if isinstance(value, tuple) else (value,)
+            name: tuple(value) if isinstance(value, list) else (value,)
             for name, value in found.items()
             if value is not None and name in self.fields
         }

@@ -5,14 +5,11 @@ from __future__ import annotations
 import difflib
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import date
-from functools import partial
-from operator import attrgetter
 from pathlib import Path
 from types import MappingProxyType
-from typing import Annotated, Any, Final, cast
+from typing import Annotated, Any, Final
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -21,10 +18,11 @@ from fairlead.errors import InvalidConfiguration, UnknownField
 from fairlead.extract.declarations import FieldDeclaration
 from fairlead.extract.tagpaths import parse_path
 from fairlead.extract.vocabulary import vocabulary
-from fairlead.records import Concept, ImagingRecord, Scalar
+from fairlead.records import ImagingRecord, Scalar
 from fairlead.resources import configs_folder
 
 ATTRIBUTES: Final = "community.*.attributes."
+COMMUNITIES: Final = ("dicom", "ome")
 CUSTOM: Final = "custom."
 MAX_INCLUDES: Final = 8
 PLAIN: Final = frozenset({str, int, float, bool})
@@ -39,34 +37,47 @@ class CatalogueFile(BaseModel):
     fields: Annotated[tuple[FieldDeclaration, ...], Field(max_length=1000)] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class _Plan:
-    """How the values of a project's records are found, worked out once: fields by attribute, and a reader for each other place."""
+type _Places = dict[str, tuple[str, ...] | _Places]
+"""Where the fields of a project stand in a record's JSON document: by key the ids of what ends there, or what lies below."""
 
-    attributes: Mapping[str, tuple[str, ...]]
-    custom: Mapping[str, tuple[str, ...]]
-    core: tuple[tuple[str, ...], Callable[[ImagingRecord], tuple[Any, ...]]]
-    readers: tuple[tuple[str, Callable[[ImagingRecord], Any]], ...]
 
-    @staticmethod
-    def of(fields: Iterable[FieldDeclaration]) -> _Plan:
-        """Return the plan for these fields."""
-        attributes: dict[str, tuple[str, ...]] = {}
-        custom: dict[str, tuple[str, ...]] = {}
-        readers: list[tuple[str, Callable[[ImagingRecord], Any]]] = []
-        core: list[tuple[str, str]] = []
-        for one in fields:
-            for prefix, place in ((ATTRIBUTES, attributes), (CUSTOM, custom)):
-                if one.path.startswith(prefix):
-                    key = one.path.removeprefix(prefix)
-                    place[key] = (*place.get(key, ()), one.id)
-                    break
-            else:
-                if one.path.startswith("core."):  # these attributes exist in every record
-                    core.append((one.id, one.path))
-                else:
-                    readers.append((one.id, partial(_resolve, path=one.path)))
-        return _Plan(attributes, custom, (tuple(name for name, _ in core), _together([path for _, path in core])), tuple(readers))
+def _places(fields: Iterable[FieldDeclaration]) -> _Places:
+    """Return the places of these fields; the ids of promoted and custom fields are one key, dots and all."""
+    found: _Places = {}
+    for one in fields:
+        if one.path.startswith(ATTRIBUTES):
+            for community in COMMUNITIES:
+                _note(found, ("community", community, "attributes", one.path.removeprefix(ATTRIBUTES)), one.id)
+        elif one.path.startswith(CUSTOM):
+            _note(found, ("custom", one.path.removeprefix(CUSTOM)), one.id)
+        else:
+            _note(found, tuple(one.path.split(".")), one.id)
+    return found
+
+
+def _note(places: _Places, path: tuple[str, ...], name: str) -> None:
+    key, *rest = path
+    here = places.get(key, {} if rest else ())
+    if isinstance(here, dict) and rest:
+        places[key] = here
+        _note(here, tuple(rest), name)
+    elif isinstance(here, tuple) and not rest:
+        places[key] = (*here, name)
+    else:
+        raise InvalidConfiguration(f"Field {name!r} stands where another field has its parts.", remedy="Give it another path.")
+
+
+def _read(document: Mapping[str, Any], places: _Places, flat: dict[str, tuple[Scalar, ...]]) -> None:
+    """Put what the document states into ``flat``; asked of every record of a load, so it walks what is there, not what could be."""
+    for key, value in document.items():
+        here = places.get(key)
+        if type(here) is tuple:
+            found = (value,) if type(value) in PLAIN and value != "" else _scalars(value)
+            if found:
+                for name in here:
+                    flat[name] = found
+        elif type(here) is dict:
+            _read(value if type(value) is dict else {end: [one.get(end) for one in value] for end in here}, here, flat)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +87,7 @@ class FieldCatalogue:
     fields: Mapping[str, FieldDeclaration] = field(repr=False)
     sha256: str
     _names: Mapping[str, str] = field(repr=False)
-    _plans: dict[str, _Plan] = field(default_factory=dict, repr=False, compare=False)
+    _by_project: dict[str, _Places] = field(default_factory=dict, repr=False, compare=False)
 
     def get(self, name: str) -> FieldDeclaration:
         """Return the declaration of an id or alias.
@@ -103,15 +114,14 @@ class FieldCatalogue:
 
         A concept gives its CURIE, or the raw text while it is still to map; dates are ISO 8601 texts.
         """
-        project, community = record.core.project, record.community.dicom or record.community.ome
-        plan = self._plans.get(project) or self._plans.setdefault(project, _Plan.of(self.of_project(project)))
-        flat = {name: _scalars(value) for name, value in zip(plan.core[0], plan.core[1](record), strict=True) if value is not None}
-        flat |= {name: _scalars(value) for name, read in plan.readers if (value := read(record)) is not None}
-        for ids, stated in ((plan.attributes, community.attributes if community else {}), (plan.custom, record.custom)):
-            for key, value in stated.items():
-                for name in ids.get(key, ()):
-                    flat[name] = _scalars(value)
-        return {name: values for name, values in flat.items() if values}
+        return self.values_of(record.model_dump(mode="json", exclude_none=True), record.core.project)
+
+    def values_of(self, document: Mapping[str, Any], project: str) -> Mapping[str, tuple[Scalar, ...]]:
+        """Return the same for a record as its JSON document without what is not stated."""
+        places = self._by_project.get(project) or self._by_project.setdefault(project, _places(self.of_project(project)))
+        flat: dict[str, tuple[Scalar, ...]] = {}
+        _read(document, places, flat)
+        return flat
 
 
 def load_catalogue(file: Path) -> FieldCatalogue:
@@ -185,31 +195,11 @@ def _problem(place: tuple[int | str, ...], message: str, declared: Any) -> str:
     return f"{'.'.join(names)}: {message}"
 
 
-def _resolve(record: ImagingRecord, path: str) -> Any:
-    value: Any = record
-    for part in path.split("."):
-        value = tuple(getattr(one, part, None) for one in value) if isinstance(value, tuple) else getattr(value, part, None)
-    return value
-
-
-def _together(paths: Sequence[str]) -> Callable[[ImagingRecord], tuple[Any, ...]]:
-    """Return a reader of several attributes at once; this is asked of every record of a load."""
-    if len(paths) > 1:
-        return cast("Callable[[ImagingRecord], tuple[Any, ...]]", attrgetter(*paths))
-    return lambda record: tuple(attrgetter(path)(record) for path in paths)
-
-
 def _scalars(value: Any) -> tuple[Scalar, ...]:
-    if type(value) in PLAIN and value != "":
-        return (value,)
-    if type(value) is Concept:
-        return (value.curie or value.raw,)
-    match value:
-        case None | "":
-            return ()
-        case tuple() | list():
-            return tuple(dict.fromkeys(scalar for one in value for scalar in _scalars(one)))
-        case date():
-            return (value.isoformat(),)
-        case _:
-            return (value,)
+    if type(value) in PLAIN:
+        return (value,) if value != "" else ()
+    if isinstance(value, list):
+        return tuple(dict.fromkeys([one for one in value if one != "" and one is not None]))
+    if isinstance(value, dict):  # a concept: its code, or what was written while it is still to map
+        return (value.get("curie") or value["raw"],)
+    return ()

@@ -20,7 +20,6 @@ from pyroaring import BitMap
 
 from fairlead.index.criteria import Leaf, OneOf, Range, Tail, Term
 from fairlead.index.rows import Row
-from fairlead.index.sampling import draw_of
 from fairlead.records import Counts, Scalar
 
 WORD: Final = re.compile(r"\w+")
@@ -121,7 +120,7 @@ class Columns:
         self.alive.add(ordinal)
         self.patient.add(ordinal, row.patient)
         self.study.add(ordinal, row.study)
-        for numbers, amount in ((self.images, row.images), (self.sizes, row.size_bytes), (self.draws, draw_of(row.id))):
+        for numbers, amount in ((self.images, row.images), (self.sizes, row.size_bytes), (self.draws, row.draw)):
             numbers.extend([0] * (ordinal + 1 - len(numbers)))
             numbers[ordinal] = amount
         for field, values in row.values.items():

@@ -71,7 +71,7 @@ class EmbeddedIndex:
         return PutReport(**tally, refused=tuple(refused))
 
     def _put(self, connection: sqlite3.Connection, rows: Mapping[str, Row], tally: dict[str, int]) -> None:
-        here = known(connection, rows)
+        here = known(connection, {record_id: row.draw for record_id, row in rows.items()})
         old: list[int] = []
         new: list[Row] = []
         for record_id, row in rows.items():
@@ -234,7 +234,7 @@ class EmbeddedIndex:
         for (ordinal,) in connection.execute("SELECT ord FROM removed WHERE seq > ?", (self._removal,)):
             self._columns.drop(ordinal)
         fresh = connection.execute(
-            "SELECT ord, id, revision, patient, study, images, size_bytes, flat, CASE catalogue WHEN ? THEN NULL ELSE document END"
+            "SELECT ord, id, draw, revision, patient, study, images, size_bytes, flat, CASE catalogue WHEN ? THEN NULL ELSE document END"
             " FROM records JOIN contents USING (ord) WHERE ord > ? ORDER BY ord",
             (self._stamp, self._ordinal),
         )
@@ -254,10 +254,10 @@ class EmbeddedIndex:
             self._ordinal, self._removal = place.ordinal, place.removal
 
     def _row(self, *stored: Any) -> Row:
-        record_id, revision, patient, study, images, size_bytes, flat, document = stored
+        record_id, draw, revision, patient, study, images, size_bytes, flat, document = stored
         if document is not None:  # written under another catalogue: the document is the truth
             return row_of(ImagingRecord.model_validate_json(document), self._catalogue)
-        return Row(record_id, revision, patient, study, images, size_bytes, json.loads(flat), "")
+        return Row(record_id, draw, revision, patient, study, images, size_bytes, json.loads(flat), "")
 
 
 def _as_declared(field: FieldDeclaration, values: Iterable[Scalar | None]) -> tuple[Scalar | None, ...]:

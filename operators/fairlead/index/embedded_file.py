@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from itertools import batched
 from pathlib import Path
@@ -122,17 +122,16 @@ def _upgrade(connection: sqlite3.Connection, file: Path) -> None:
     connection.execute("COMMIT")
 
 
-def known(connection: sqlite3.Connection, ids: Iterable[str]) -> dict[str, tuple[int, str, str]]:
-    """Return (ordinal, content hash, catalogue) by id, of those that are there."""
-    wanted = frozenset(ids)
+def known(connection: sqlite3.Connection, draws: Mapping[str, int]) -> dict[str, tuple[int, str, str]]:
+    """Return (ordinal, content hash, catalogue) by id, of those that are there; ``draws`` are the numbers of the ids."""
     asked = "SELECT id, ord, revision, catalogue FROM records WHERE draw IN (SELECT value FROM json_each(?))"
-    found = connection.execute(asked, (json.dumps([draw_of(one) for one in wanted]),)).fetchall()
-    return {record_id: (ordinal, revision, catalogue) for record_id, ordinal, revision, catalogue in found if record_id in wanted}
+    found = connection.execute(asked, (json.dumps(list(draws.values())),)).fetchall()
+    return {record_id: (ordinal, revision, catalogue) for record_id, ordinal, revision, catalogue in found if record_id in draws}
 
 
 def ordinals_of(connection: sqlite3.Connection, ids: Iterable[str]) -> list[int]:
     """Return the ordinals of those ids that are there."""
-    return [ordinal for page in batched(ids, PAGE) for ordinal, _, _ in known(connection, page).values()]
+    return [ordinal for page in batched(ids, PAGE) for ordinal, _, _ in known(connection, {one: draw_of(one) for one in page}).values()]
 
 
 def insert(connection: sqlite3.Connection, rows: Sequence[tuple[Row, str]], catalogue: str) -> None:
@@ -141,7 +140,7 @@ def insert(connection: sqlite3.Connection, rows: Sequence[tuple[Row, str]], cata
     connection.executemany(
         "INSERT INTO records VALUES (?,?,?,?,?,?,?,?,?)",
         [
-            (ordinal, draw_of(row.id), row.id, row.revision, row.patient, row.study, row.images, row.size_bytes, catalogue)
+            (ordinal, row.draw, row.id, row.revision, row.patient, row.study, row.images, row.size_bytes, catalogue)
             for ordinal, (row, _) in enumerate(rows, last + 1)
         ],
     )

@@ -14,7 +14,6 @@ from fairlead.errors import InvalidConfiguration
 from fairlead.extract import FieldCatalogue, FieldDeclaration
 from fairlead.index.columns import WORD
 from fairlead.index.rows import SOURCE_FIELD, Row
-from fairlead.index.sampling import draw_of
 from fairlead.index.tail import long_tail
 from fairlead.records import Scalar
 
@@ -95,7 +94,7 @@ def document_of(row: Row, catalogue: FieldCatalogue, *, ordinal: int, patient: i
     return {
         "id": row.id,
         "ord": ordinal,
-        "draw": draw_of(row.id),
+        "draw": row.draw,
         "revision": row.revision,
         "patient": {"key": row.patient, "code": patient},
         "study": {"key": row.study, "code": study},

@@ -172,7 +172,7 @@ def _row(source: Mapping[str, Any]) -> Row:
     values: dict[str, tuple[Scalar, ...]] = {field: () for field in source["stated"]}
     values |= dict(_flat(source["values"], ""))
     patient, study = str(source["patient"]["code"]), str(source["study"]["code"])
-    return Row("", "", patient, study, int(source["images"]), int(source["bytes"]), values, "")
+    return Row("", 0, "", patient, study, int(source["images"]), int(source["bytes"]), values, "")
 
 
 def _flat(tree: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, tuple[Scalar, ...]]]:

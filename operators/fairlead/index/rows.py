@@ -10,7 +10,8 @@ from typing import Final
 
 from fairlead.errors import InvalidInput, UnsupportedInput
 from fairlead.extract import FieldCatalogue, FieldDeclaration, concept_label, vocabulary
-from fairlead.records import ImagingRecord, Refusal, Scalar
+from fairlead.index.sampling import draw_of
+from fairlead.records import ImagingRecord, JsonObject, Refusal, Scalar
 
 SOURCE_FIELD: Final = "@source"
 """Hidden field: the path of a record that is read in place, so that a file's older records are found without the ledger."""
@@ -27,10 +28,12 @@ UNKNOWN_LABEL: Final = "Unknown"
 class Row:
     """One record as engines see it. Patient and study keys hold centre and project: ids are unique only there.
 
-    A study is its Study Instance UID (PS3.3 C.7.2.1), so one that stands under two patients by somebody's mistake counts once.
+    ``draw`` is the fixed number that samples and look-ups go by. A study is its Study Instance UID (PS3.3 C.7.2.1), so one that stands
+    under two patients by somebody's mistake counts once.
     """
 
     id: str
+    draw: int
     revision: str
     patient: str
     study: str
@@ -41,21 +44,15 @@ class Row:
     record: ImagingRecord | None = None
 
 
-def canonical_document(record: ImagingRecord) -> str:
-    """Return the record as JSON with sorted keys and without what is not stated: equal records give equal text."""
-    return CANONICAL.encode(record.model_dump(mode="json", exclude_none=True))
-
-
 def revision_of(document: str) -> str:
     """Return the content hash of a canonical document."""
     return hashlib.sha256(document.encode()).hexdigest()
 
 
-def flat_values(record: ImagingRecord, catalogue: FieldCatalogue) -> dict[str, tuple[Scalar, ...]]:
+def _flat_values(record: ImagingRecord, stated: JsonObject, catalogue: FieldCatalogue) -> Mapping[str, tuple[Scalar, ...]]:
     """Return the stated values by field id, and the source of a record that is read in place."""
-    flat = {field: values for field, values in catalogue.values(record).items() if values}
-    source = record.core.source
-    return flat | ({SOURCE_FIELD: source.paths} if source.place == "file" else {})
+    source, flat = record.core.source, catalogue.values_of(stated, record.core.project)
+    return {**flat, SOURCE_FIELD: source.paths} if source.place == "file" else flat
 
 
 def label_of(value: Scalar, vocabulary_name: str | None) -> str:
@@ -67,16 +64,18 @@ def label_of(value: Scalar, vocabulary_name: str | None) -> str:
 
 
 def row_of(record: ImagingRecord, catalogue: FieldCatalogue) -> Row:
-    """Return the row of one record."""
-    core, document = record.core, canonical_document(record)
+    """Return the row of one record; its document has sorted keys and only what is stated, so equal records give equal text."""
+    core, stated = record.core, record.model_dump(mode="json", exclude_none=True)
+    document = CANONICAL.encode(stated)
     return Row(
         id=core.id,
+        draw=draw_of(core.id),
         revision=revision_of(document),
         patient=f"{core.center}:{core.project}:{core.patient_key}",
         study=f"{core.center}:{core.project}:{core.study_uid}",
         images=core.instances,
         size_bytes=core.size_bytes,
-        values=flat_values(record, catalogue),
+        values=_flat_values(record, stated, catalogue),
         document=document,
         record=record,
     )
