@@ -6,7 +6,7 @@ import errno
 import hashlib
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, Final
@@ -127,9 +127,14 @@ def relative_files(folder: Path) -> list[Path]:
     return sorted(path.relative_to(folder) for path in found if path.is_file() and not path.is_symlink())
 
 
-def manifest_lines(folder: Path, *, skip: frozenset[str] = frozenset()) -> list[str]:
-    """Return BagIt manifest lines ``<sha256>  <relative path>``, sorted by path (RFC 8493 section 2.1.3)."""
-    return [f"{sha256_file(folder / path)}  {path.as_posix()}" for path in relative_files(folder) if path.as_posix() not in skip]
+def manifest_lines(folder: Path, *, skip: frozenset[str] = frozenset(), known: Mapping[Path, str] | None = None) -> list[str]:
+    """Return BagIt manifest lines ``<sha256>  <relative path>``, sorted by path (RFC 8493 section 2.1.3).
+
+    ``known`` holds digests of files that their writer took already, by full path; they are not read again.
+    """
+    taken = known or {}
+    files = [path for path in relative_files(folder) if path.as_posix() not in skip]
+    return [f"{taken.get(folder / path) or sha256_file(folder / path)}  {path.as_posix()}" for path in files]
 
 
 def manifest_sha256(lines: list[str]) -> str:

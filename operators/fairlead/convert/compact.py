@@ -20,6 +20,7 @@ from zarr.registry import register_codec
 from fairlead.convert.plan import TileLevel
 from fairlead.convert.shards import write_checked
 from fairlead.convert.slide_files import JPEG_BASELINE, SlideLevel, decode_tile, encoded_tile
+from fairlead.convert.staging import Digests
 from fairlead.errors import UnreadableImage
 from fairlead.progress import Progress
 
@@ -97,14 +98,15 @@ def _one_scan(data: bytes) -> bytes:
     return data[: end + 2 + (data[end + 2 :] == b"\x00")]
 
 
-def write_tiles(levels: Sequence[TileLevel], folder: Path, progress: Progress) -> None:
-    """Write the arrays ``folder/0`` … with one chunk per tile, each checked by decoding it and read back.
+def write_tiles(levels: Sequence[TileLevel], folder: Path, progress: Progress) -> Digests:
+    """Write the arrays ``folder/0`` … with one chunk per tile, each checked by decoding it and read back; return their digests.
 
     Raises
     ------
     UnreadableImage : a tile that cannot be decoded.
     CheckFailed : a file that reads back other bytes.
     """
+    digests: Digests = {}
     for number, level in enumerate(levels):
         array = folder / str(number)
         zarr.create_array(
@@ -120,5 +122,7 @@ def write_tiles(levels: Sequence[TileLevel], folder: Path, progress: Progress) -
         )
         with ThreadPoolExecutor(THREADS) as pool:
             for (row, column), data in zip(level.places, pool.map(level.encoded, level.places), strict=True):
-                write_checked(array / "c" / "0" / str(row) / str(column), [data])
+                chunk = array / "c" / "0" / str(row) / str(column)
+                digests[chunk] = write_checked(chunk, [data])
                 progress.step(0, len(data))
+    return digests

@@ -65,8 +65,10 @@ def halve(samples: Samples, *, keep: int | None = None) -> Samples:
     step = max(2, CACHED_BYTES // max(plane_bytes, 1) // 2 * 2)
     if keep == 0 or samples.shape[0] <= step:
         return _halved(samples, keep)
-    parts = [_halved(samples[start : start + step], keep) for start in range(0, samples.shape[0], step)]
-    return np.concatenate(parts)
+    result = np.empty([-(-size // 2) if axis != keep else size for axis, size in enumerate(samples.shape)], samples.dtype)
+    for start in range(0, samples.shape[0], step):
+        result[start // 2 : (start + step) // 2] = _halved(samples[start : start + step], keep)
+    return result
 
 
 def _halved(samples: Samples, keep: int | None) -> Samples:

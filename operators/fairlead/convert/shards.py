@@ -7,8 +7,11 @@ it doubles that again; here a chunk is compared while it is still in the process
 
 from __future__ import annotations
 
+import hashlib
 import io
 import itertools
+import mmap
+import os
 import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -49,8 +52,8 @@ class ShardLayout:
         return tuple(whole // piece for whole, piece in zip(self.shard, self.chunk, strict=True))
 
 
-def write_shard(layout: ShardLayout, index: Sequence[int], values: NDArray[Any], pool: ThreadPoolExecutor) -> None:
-    """Write one shard; ``values`` may be smaller than a shard at the array's end.
+def write_shard(layout: ShardLayout, index: Sequence[int], values: NDArray[Any], pool: ThreadPoolExecutor) -> str:
+    """Write one shard and return the sha256 of its file; ``values`` may be smaller than a shard at the array's end.
 
     Raises
     ------
@@ -66,19 +69,33 @@ def write_shard(layout: ShardLayout, index: Sequence[int], values: NDArray[Any],
             offset += len(chunk)
     listed = table.tobytes()
     pieces = [*(chunk for chunk in encoded if chunk is not None), listed, google_crc32c.value(listed).to_bytes(4, "little")]
-    write_checked(layout.file(index), pieces)
+    return write_checked(layout.file(index), pieces)
 
 
-def write_checked(file: Path, pieces: Sequence[bytes]) -> None:
-    """Write a file piece by piece and read it back: joined, the pieces of a shard would cost their size twice in fresh memory."""
+def write_checked(file: Path, pieces: Sequence[bytes]) -> str:
+    """Write a file piece by piece, read it back, and return its sha256, taken of the pieces while they are at hand.
+
+    Joined, the pieces of a shard would cost their size twice in fresh memory; read back by a map, they cost none.
+    """
     file.parent.mkdir(parents=True, exist_ok=True)
-    with file.open("wb", buffering=0) as handle:
+    digest = hashlib.sha256()
+    with file.open("w+b", buffering=0) as handle:
         for piece in pieces:
             _write_all(handle, piece)
-    with file.open("rb") as handle:
-        same = all(handle.read(len(piece)) == piece for piece in pieces) and handle.read(1) == b""
+            digest.update(piece)
+        same = os.fstat(handle.fileno()).st_size == sum(map(len, pieces)) and _reads_back(handle, pieces)
     if not same:
         raise CheckFailed("Voxels read back from the new store differ from the source.", remedy="Check the disk and convert again.")
+    return digest.hexdigest()
+
+
+def _reads_back(handle: io.FileIO, pieces: Sequence[bytes]) -> bool:
+    """Compare a file that is not empty with the pieces that were written to it."""
+    there = np.frombuffer(mmap.mmap(handle.fileno(), 0, access=mmap.ACCESS_READ), np.uint8)
+    ends = itertools.accumulate(map(len, pieces))
+    return all(
+        np.array_equal(there[end - len(piece) : end], np.frombuffer(piece, np.uint8)) for piece, end in zip(pieces, ends, strict=True)
+    )
 
 
 def _write_all(handle: io.FileIO, piece: bytes) -> None:

@@ -20,6 +20,9 @@ from typing import Final
 from fairlead.files import manifest_lines, manifest_sha256, relative_files, storage_errors, sync_folder, write_text
 from fairlead.records import JsonObject
 
+type Digests = dict[Path, str]
+"""The sha256 of files, by path, taken while they were written and read back."""
+
 SUFFIX: Final = ".staging"
 
 
@@ -82,12 +85,12 @@ def write_root(folder: Path, attributes: JsonObject) -> None:
     write_text(folder / "zarr.json", json.dumps(document, indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n")
 
 
-def publish_staged(folder: Path, target: Path) -> tuple[str, int]:
+def publish_staged(folder: Path, target: Path, digests: Digests | None = None) -> tuple[str, int]:
     """Flush ``folder`` and move it to ``target``; an equal store there stays untouched, another one is replaced.
 
-    Returns the manifest's sha256 and the size in bytes.
+    Returns the manifest's sha256 and the size in bytes; ``digests`` are those that the writers took.
     """
-    digest = manifest_sha256(manifest_lines(folder))
+    digest = manifest_sha256(manifest_lines(folder, known=digests))
     files = relative_files(folder)
     size = sum((folder / file).stat().st_size for file in files)
     if target.is_dir() and manifest_sha256(manifest_lines(target)) == digest:

@@ -11,7 +11,7 @@ from fairlead.convert.keep import write_kept
 from fairlead.convert.multiscale import labels_attributes, ome_attributes
 from fairlead.convert.plan import CollectionPlan, CopyPlan, ImagePlan, StorePlan
 from fairlead.convert.republish import copy_store
-from fairlead.convert.staging import publish_staged, staged, write_root
+from fairlead.convert.staging import Digests, publish_staged, staged, write_root
 from fairlead.convert.validate import LABELS, ValidationResult, validate_store
 from fairlead.convert.writer import ValueRange, value_ranges, write_levels
 from fairlead.errors import CheckFailed, UnsupportedInput
@@ -42,26 +42,27 @@ def write_store(plan: StorePlan, out: Path, *, ngff: str, progress: Progress) ->
             return _write_copy(plan, out)
 
 
-def write_group(plan: ImagePlan, folder: Path, *, ngff: str, progress: Progress) -> int:
-    """Write an image's arrays, its labels, and its ``zarr.json`` last; return how many levels it has."""
+def write_group(plan: ImagePlan, folder: Path, digests: Digests, *, ngff: str, progress: Progress) -> int:
+    """Write an image's arrays, its labels, and its ``zarr.json`` last; note the digests of chunks, return how many levels it has."""
     if plan.tiles:
-        write_tiles(plan.tiles, folder, progress)
+        digests |= write_tiles(plan.tiles, folder, progress)
         space: list[tuple[int, ...]] = [level.matrix for level in plan.tiles]
         ranges = [ValueRange(*EIGHT_BITS, *EIGHT_BITS) for _ in plan.channels]
     else:
         levels = write_kept(plan, folder, progress) if plan.kept else write_levels(plan, folder, progress)
+        digests |= levels.digests
         count = sum(axis.is_space for axis in plan.axes)
         space = [array.shape[-count:] for array in levels.arrays]
         ranges = value_ranges(plan, levels) if plan.image_label is None else []
-    _write_beside(plan, folder, ngff=ngff, progress=progress)
+    _write_beside(plan, folder, digests, ngff=ngff, progress=progress)
     write_root(folder, {"ome": ome_attributes(plan, space, ranges, ngff), **plan.attributes})
     return len(space)
 
 
-def _write_beside(plan: ImagePlan, folder: Path, *, ngff: str, progress: Progress) -> None:
+def _write_beside(plan: ImagePlan, folder: Path, digests: Digests, *, ngff: str, progress: Progress) -> None:
     """Write labels and files that belong to an image."""
     for label in plan.labels:
-        write_group(label, folder / LABELS / label.name, ngff=ngff, progress=progress)
+        write_group(label, folder / LABELS / label.name, digests, ngff=ngff, progress=progress)
     if plan.labels:
         write_root(folder / LABELS, {"ome": labels_attributes([label.name for label in plan.labels], ngff)})
     for name, data in plan.files.items():
@@ -70,8 +71,8 @@ def _write_beside(plan: ImagePlan, folder: Path, *, ngff: str, progress: Progres
 
 
 def _write_image(plan: ImagePlan, out: Path, ngff: str, progress: Progress) -> StoreReport:
-    def fill(folder: Path) -> int:
-        return write_group(plan, folder, ngff=ngff, progress=progress)
+    def fill(folder: Path, digests: Digests) -> int:
+        return write_group(plan, folder, digests, ngff=ngff, progress=progress)
 
     levels, result, digest, size = _published(out / f"{plan.name}{SUFFIX}", fill)
     return StoreReport(
@@ -95,8 +96,8 @@ def _write_image(plan: ImagePlan, out: Path, ngff: str, progress: Progress) -> S
 
 
 def _write_collection(plan: CollectionPlan, out: Path, ngff: str, progress: Progress) -> StoreReport:
-    def fill(folder: Path) -> list[int]:
-        written = [write_group(image, folder / path, ngff=ngff, progress=progress) for path, image in plan.images.items()]
+    def fill(folder: Path, digests: Digests) -> list[int]:
+        written = [write_group(image, folder / path, digests, ngff=ngff, progress=progress) for path, image in plan.images.items()]
         for row in sorted({path.rpartition("/")[0] for path in plan.groups} - {""} - set(plan.groups)):
             write_root(folder / row, {})
         for path, ome in sorted(plan.groups.items(), reverse=True):  # the root, "", comes last
@@ -131,7 +132,7 @@ def _write_collection(plan: CollectionPlan, out: Path, ngff: str, progress: Prog
 
 
 def _write_copy(plan: CopyPlan, out: Path) -> StoreReport:
-    _, result, digest, size = _published(out / f"{plan.name}{SUFFIX}", lambda folder: copy_store(plan, folder))
+    _, result, digest, size = _published(out / f"{plan.name}{SUFFIX}", lambda folder, digests: copy_store(plan, folder))
     return StoreReport(
         path=f"{plan.name}{SUFFIX}",
         source=plan.source,
@@ -152,15 +153,16 @@ def _write_copy(plan: CopyPlan, out: Path) -> StoreReport:
     )
 
 
-def _published[T](target: Path, fill: Callable[[Path], T]) -> tuple[T, ValidationResult, str, int]:
+def _published[T](target: Path, fill: Callable[[Path, Digests], T]) -> tuple[T, ValidationResult, str, int]:
     """Fill a staging folder, validate it and move it to ``target``; return manifest digest and size with the rest."""
     with staged(target) as folder:
-        filled = fill(folder)
+        digests: Digests = {}
+        filled = fill(folder, digests)
         result = validate_store(folder)
         if not result.valid:
             first = next(finding for finding in result.findings if finding.severity == "error")
             raise CheckFailed(f"The new store does not pass {first.validator} at {first.path or '/'}: {first.message}")
-        digest, size = publish_staged(folder, target)
+        digest, size = publish_staged(folder, target, digests)
     return filled, result, digest, size
 
 

@@ -23,6 +23,7 @@ from zarr.codecs import BloscCodec
 from fairlead.convert.plan import ImagePlan
 from fairlead.convert.pyramid import halve, halve_labels, level_shapes
 from fairlead.convert.shards import BLOCK_BYTES, ShardLayout, write_shard
+from fairlead.convert.staging import Digests
 from fairlead.errors import UnsupportedInput
 from fairlead.progress import Progress
 
@@ -45,6 +46,7 @@ class Levels:
     slab: int
     layouts: list[ShardLayout]
     pool: ThreadPoolExecutor
+    digests: Digests = field(default_factory=dict)
     low: list[float] = field(default_factory=list)
     high: list[float] = field(default_factory=list)
 
@@ -241,7 +243,8 @@ def _write_slab(plan: ImagePlan, levels: Levels, number: int, *, lead: tuple[int
     if plan.slab_axes == "ycx":
         planes = planes.transpose(1, 0, 2)
     block = planes.reshape([1 if name not in plan.slab_axes else size for name, size in zip(names, _sizes(plan, planes), strict=True)])
-    write_shard(layout, [index.get(name, 0) for name in names], block, levels.pool)
+    place = [index.get(name, 0) for name in names]
+    levels.digests[layout.file(place)] = write_shard(layout, place, block, levels.pool)
 
 
 def _sizes(plan: ImagePlan, planes: NDArray[Any]) -> list[int]:
