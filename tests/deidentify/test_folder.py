@@ -16,6 +16,7 @@ from fairlead.cli import run
 from fairlead.deidentify import Plan, Profile, deidentify_folder, pool
 from fairlead.errors import InvalidInput, NotFound
 from fairlead.files import relative_files
+from needs import program
 
 QUIET = Profile(name="quiet", title="t", dciodvfy="off")
 
@@ -174,6 +175,13 @@ def test_copies_of_one_object_are_counted_as_one_output(tmp_path: Path, home: Pa
     assert run(["deidentify", str(tmp_path / "in"), str(tmp_path / "out")]) == 0
     assert "2 files: 2 written as 1 objects (the others are copies), 0 quarantined" in capsys.readouterr().out
     assert len(relative_files(tmp_path / "out")) == 1
+
+
+def test_the_command_says_what_tesseract_looked_at(tmp_path: Path, home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    program("tesseract")
+    (tmp_path / "a.dcm").write_bytes(as_file(a_ct()))
+    assert run(["deidentify", str(tmp_path / "a.dcm"), str(tmp_path / "out"), "--ocr"]) == 0
+    assert "tesseract looked at 0 of 1 written" in capsys.readouterr().err
 
 
 def test_the_command_fails_when_nothing_could_be_written(tmp_path: Path, home: Path) -> None:

@@ -285,6 +285,8 @@ def test_tesseract_sees_what_is_burned_in_and_nothing_where_nothing_is(tmp_path:
     profile = Profile(name="p", title="t", dciodvfy="off")
     report = deidentify_folder(tmp_path / "in", tmp_path / "out", profile=profile, key=KEY, plan=Plan(ocr=True))
     assert (report.written, report.ocr_checked, report.ocr_with_words) == (2, 2, 1)
+    (name,) = report.ocr_words_in
+    assert dcmread(tmp_path / "out" / name).pixel_array.max() == 255
 
 
 def test_a_second_opinion_without_the_program_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -24,7 +24,9 @@ def deidentify(
     journal: Annotated[
         Path | None, typer.Option(help="Folder that remembers finished files, so that a killed run goes on. Default: none.")
     ] = None,
-    ocr: Annotated[bool, typer.Option("--ocr", help="Ask tesseract for a second opinion on pixels; it goes into the report only.")] = False,
+    ocr: Annotated[
+        bool, typer.Option("--ocr", help="Ask tesseract for a second opinion on DICOM pixels, for the report only.")
+    ] = False,
     lookup_table: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Add who is who to this table, encrypted with the project key.")
     ] = None,
@@ -51,6 +53,8 @@ def deidentify(
     plan = Plan(workers=os.cpu_count() or 1, journal=journal, page=report_file, ocr=ocr, lookup=lookup_table)
     report = deidentify_folder(source, out, profile=chosen, key=key, project=settings.project, progress=default_progress(), plan=plan)
     _tell(report, wanted=chosen.dciodvfy == "every")
+    if ocr:
+        _tell_of_words(report)
     emit(report.model_dump(mode="json"), as_json=as_json, text=lambda: _text(report))
     if report.residue or not report.written:
         raise typer.Exit(1)
@@ -63,6 +67,12 @@ def _tell(report: DeidentifyReport, *, wanted: bool) -> None:
         complain(f"quarantined {refused.path}: {refused.reason}")
     if wanted and report.written > report.dciodvfy_checked and find_program() is None:
         complain("dciodvfy is not installed: conformance was not compared. Install the Debian package dicom3tools.")
+
+
+def _tell_of_words(report: DeidentifyReport) -> None:
+    for name in report.ocr_words_in:
+        complain(f"tesseract believes to see words in {name}; look at it")
+    complain(f"tesseract looked at {report.ocr_checked} of {report.written} written: at the first frame of DICOM images, at nothing else.")
 
 
 def _text(report: DeidentifyReport) -> str:

@@ -8,7 +8,8 @@ from fairlead.deidentify.engine import Deidentifier, Person, Result
 from fairlead.deidentify.folder import Plan, deidentify_folder
 from fairlead.deidentify.instance import Outcome, deidentify_file
 from fairlead.deidentify.lookup import read_lookup
-from fairlead.deidentify.ome import clean_ome_xml, deidentify_ome, files_of_set, require_no_label
+from fairlead.deidentify.ome import deidentify_ome, files_of_set, require_no_label
+from fairlead.deidentify.ome_kept import clean_ome_xml
 from fairlead.deidentify.pixels import Decision, Verdict, judge
 from fairlead.deidentify.profile import Profile, load_profile, profile_names
 from fairlead.deidentify.traces import Traces

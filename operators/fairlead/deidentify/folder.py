@@ -71,10 +71,10 @@ class _Tally:
     new_errors: int = 0
     faces: int = 0
     looked_at: int = 0
-    with_words: int = 0
     rules: Counter[str] = field(default_factory=Counter)
     quarantined: list[Quarantined] = field(default_factory=list)
     residue: list[str] = field(default_factory=list)
+    with_words: list[str] = field(default_factory=list)
     codes: set[str] = field(default_factory=set)
     pictures: list[Picture] = field(default_factory=list)
     names: set[int] = field(default_factory=set)
@@ -99,7 +99,7 @@ class _Tally:
         self.rules[outcome.rule] += 1
         self.faces += outcome.face
         self.looked_at += outcome.words_seen is not None
-        self.with_words += bool(outcome.words_seen)
+        self.with_words += [outcome.name] if outcome.words_seen else []
         if outcome.pictures:
             self.pictures.append(Picture(outcome.name, outcome.rule, *outcome.pictures))
 
@@ -208,7 +208,8 @@ def _report(tally: _Tally, profile: Profile, *, seconds: float) -> DeidentifyRep
         rules=dict(sorted(tally.rules.items())),
         faces_not_cleaned=tally.faces,
         ocr_checked=tally.looked_at,
-        ocr_with_words=tally.with_words,
+        ocr_with_words=len(tally.with_words),
+        ocr_words_in=tuple(tally.with_words),
         seconds=round(seconds, 3),
     )
 

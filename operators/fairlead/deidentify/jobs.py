@@ -66,7 +66,7 @@ def _jobs_in(source: Path) -> Iterator[Job]:
         found |= {store / name: refusal for name, refusal in _left_over(source / store, inside[store])}
     firsts = {store: numbers.get(store / inside[store].files[0], 0) for store in stores}
     for name in sorted(found, key=in_bytes):
-        number = numbers.get(name) or firsts.get(name, 0)
+        number = numbers.get(name) or firsts.get(name) or next((place for file, place in numbers.items() if name in file.parents), 0)
         yield Job(source.name if name == ROOT else name.as_posix(), source / name, number, found[name])
 
 

@@ -5,7 +5,6 @@ Pixels are copied as they are; TIFF tags other than structure are zeroed. What i
 
 from __future__ import annotations
 
-import hashlib
 import json
 import struct
 from pathlib import Path
@@ -19,12 +18,10 @@ from fairlead.deidentify.ome_xml import (
     LIMIT_BYTES,
     CleanedOme,
     clean_ome,
-    creator_of,
     identity_of,
     is_document,
     parse,
     places_of,
-    without_files,
 )
 from fairlead.deidentify.parts import Parts
 from fairlead.deidentify.profile import Profile
@@ -95,30 +92,6 @@ def identity_of_ome(path: Path, profile: Profile) -> Identity:
     UnreadableImage, UnsupportedInput : the file holds no OME-XML.
     """
     return identity_of(parse(_document(path)), path.name, profile)
-
-
-def clean_ome_xml(content: bytes, profile: Profile, key: bytes, *, file_name: str = "", dates_moved: bool = False) -> bytes:
-    """Return OME-XML that may lie beside exported pixels: cleaned by the profile, its pixels stated as elsewhere (``MetadataOnly``).
-
-    Parameters
-    ----------
-    key : the project key; identifiers and shifted dates follow it.
-    file_name : the name of the file that held the document; its words go from names and channels.
-    dates_moved : whether the document comes out of :func:`deidentify_ome` under the same profile, so that its dates must not move again.
-
-    Raises
-    ------
-    UnreadableImage : broken XML. ResidualIdentity : some of what was taken out occurs in what would stay.
-    UnsupportedInput : no OME document, one that only points to another file, or one with the picture of a slide's label.
-    """
-    options = profile.options
-    if dates_moved and Option.RETAIN_MODIFIED_DATES in options:
-        options = options - {Option.RETAIN_MODIFIED_DATES} | {Option.RETAIN_FULL_DATES}
-    acting = profile.changed(options=options)
-    cleaned = clean_ome(content, acting, key, file_name=file_name, content_id=hashlib.sha256(content).hexdigest())
-    xml = without_files(cleaned.xml, creator=creator_of(profile))
-    check(cleaned.identity, (xml,), with_dates=Option.RETAIN_FULL_DATES not in options, xml=xml)
-    return xml
 
 
 def _image_names(document: dict[str, Any]) -> list[str]:

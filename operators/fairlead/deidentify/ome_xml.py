@@ -107,7 +107,7 @@ def clean_ome(content: bytes, profile: Profile, key: bytes, *, file_name: str, c
     cleaner = _Cleaner(profile, names, forbidden=identity.words | _words_of_name(file_name), days=days)
     cleaner.element(root)
     root.set("Creator", creator_of(profile))
-    return CleanedOme(_written(root), names.own, identity, cleaner.dropped)
+    return CleanedOme(written(root), names.own, identity, cleaner.dropped)
 
 
 def creator_of(profile: Profile) -> str:
@@ -115,7 +115,8 @@ def creator_of(profile: Profile) -> str:
     return f"Fairlead {__version__}; de-identified; PS3.15 {EDITION}; profile {profile.name} {profile.sha256}"
 
 
-def _written(root: Any) -> bytes:
+def written(root: Any) -> bytes:
+    """Return a document as bytes, without namespaces that nothing uses."""
     etree.cleanup_namespaces(root)
     return bytes(etree.tostring(root, xml_declaration=True, encoding="UTF-8"))
 
@@ -128,26 +129,6 @@ def places_of(content: bytes, holds: Callable[[str], bool]) -> tuple[str, ...]:
         stated = {f"{kind}/@{name}": str(value) for name, value in element.attrib.items()} | {kind: str(element.text or "")}
         found |= dict.fromkeys(place for place, text in stated.items() if text and holds(text))
     return tuple(found)
-
-
-def without_files(content: bytes, *, creator: str) -> bytes:
-    """Return a document whose pixels lie in no TIFF (OME schema, ``MetadataOnly``), for those who write the pixels elsewhere.
-
-    Raises
-    ------
-    UnsupportedInput : the document describes no pixels: it only points to another file.
-    """
-    root = parse(content)
-    images = list(root.iter("{*}Pixels"))
-    if not images:
-        raise UnsupportedInput("The OME-XML describes no image; it only points to another file.")
-    root.set("Creator", creator)
-    for pixels in images:
-        for block in pixels.findall("{*}TiffData") + pixels.findall("{*}MetadataOnly"):
-            pixels.remove(block)
-        channels = pixels.findall("{*}Channel")  # they come first, planes last
-        pixels.insert(len(channels), etree.Element(etree.QName(etree.QName(pixels).namespace, "MetadataOnly")))
-    return _written(root)
 
 
 def _local(element: Any) -> str:

@@ -41,6 +41,8 @@ class DeidentifyReport(Record):
     ocr_checked: int = 0
     ocr_with_words: int = 0
     """Written files in which an OCR program believes to see words; a reason to look, never the gate."""
+    ocr_words_in: tuple[str, ...] = ()
+    """Their names in the output."""
     seconds: float
 
 
