@@ -496,11 +496,20 @@ def test_a_route_in_the_values_has_the_words_of_the_programs_own_table() -> None
     assert set(item["required"]) == {name for name, field in RouteRule.model_fields.items() if field.is_required()}
 
 
-def test_the_rendered_table_has_the_probe_first_and_then_the_rules_in_order(render: Render) -> None:
+def test_the_rendered_table_has_the_probe_first_then_the_rules_in_order_and_last_who_may_only_echo(render: Render) -> None:
     config = one(render(FAIRLEAD, FAIRLEAD / "ci" / "production-values.yaml"), "ConfigMap", "x-fairlead-config")
     rules = yaml.safe_load(config["data"]["routes.yaml"])["routes"]
-    assert [rule["name"] for rule in rules] == ["liveness probe", "CT in the basement", "PACS"]
+    assert [rule["name"] for rule in rules] == ["liveness probe", "CT in the basement", "PACS", "helm test"]
     assert rules[0]["from_networks"] == ["127.0.0.1/32"]
+    assert (rules[-1]["calling_ae"], rules[-1]["sop_classes"]) == (["FAIRLEAD_TEST"], ["1.2.840.10008.1.1"])
+
+
+def test_without_a_title_for_helm_test_nobody_is_added_to_the_table(render: Render) -> None:
+    objects = render(values={"node": {"testAs": ""}})
+    rules = yaml.safe_load(one(objects, "ConfigMap", "x-fairlead-config")["data"]["routes.yaml"])["routes"]
+    assert [rule["name"] for rule in rules] == ["liveness probe"]
+    (node,) = [each for each in one(objects, "Pod", "x-fairlead-test")["spec"]["containers"] if each["name"] == "node"]
+    assert "is_rejected" in node["command"][-1]
 
 
 def test_no_pod_has_rights_in_the_cluster(objects: Rendered) -> None:

@@ -18,6 +18,7 @@ import httpx
 import pytest
 
 from charts.conftest import FAIRLEAD, Render, Rendered, one
+from receive.builders import a_slice, part10
 
 pytestmark = [pytest.mark.charts, pytest.mark.slow]
 DEADLINE_S = 60
@@ -101,15 +102,20 @@ def test_the_migration_job_does_its_work_and_may_be_repeated(render: Render, tmp
 
 
 def test_the_node_of_the_chart_passes_its_own_probes_and_refuses_a_title_that_no_route_names(render: Render, tmp_path: Path) -> None:
-    objects = render(values={"node": {"port": free_port(), "aeTitle": "CENTRE NORTH"}})
+    port, image = free_port(), tmp_path / "image.dcm"
+    image.write_bytes(part10(a_slice()))
+    objects = render(values={"node": {"port": port, "aeTitle": "CENTRE NORTH"}})
     node = container_of(objects, "StatefulSet", "x-fairlead-node")
     pod = Pod(tmp_path, objects)
     with pod.started(node):
         for probe in ("livenessProbe", "readinessProbe"):
             done = pod.run(*node[probe]["exec"]["command"])
             assert done.returncode == 0, f"{probe}: {done.stdout}{done.stderr}"
-        command = [part if part != "FAIRLEAD_PROBE" else "STRANGER" for part in node["livenessProbe"]["exec"]["command"]]
-        assert pod.run(*command).returncode != 0
+        (test,) = [each["command"] for each in one(objects, "Pod", "x-fairlead-test")["spec"]["containers"] if each["name"] == "node"]
+        echo = [{"x-fairlead-node": "127.0.0.1"}.get(part, part) for part in test[:-1]] + [str(port)]
+        assert pod.run(*echo).returncode == 0, "helm test"
+        assert pod.run(*[{"FAIRLEAD_TEST": "STRANGER"}.get(part, part) for part in echo]).returncode != 0
+        assert pod.run(*[{"echoscu": "storescu"}.get(part, part) for part in echo if part != "-q"], str(image)).returncode != 0
 
 
 def test_the_liveness_probe_fails_when_nobody_listens(render: Render, tmp_path: Path) -> None:

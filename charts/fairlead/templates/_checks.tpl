@@ -71,10 +71,10 @@
 {{- if not (or $v.node.enabled $v.catalog.enabled $v.gateway.enabled $v.backup.enabled $v.backup.restore.enabled) -}}
 {{- fail "node, catalog, gateway and backup are all off, so nothing would run. Turn one on, or uninstall the release." -}}
 {{- end -}}
-{{- $names := list "liveness probe" -}}
+{{- $names := list "liveness probe" "helm test" -}}
 {{- range $v.routes -}}
 {{- if has .name $names -}}
-{{- fail (printf "routes: there are two rules named %q. Logs and refusals name the rule: give each its own name (the chart itself adds \"liveness probe\")." .name) -}}
+{{- fail (printf "routes: there are two rules named %q. Logs and refusals name the rule: give each its own name (the chart itself adds \"liveness probe\" and \"helm test\")." .name) -}}
 {{- end -}}
 {{- $names = append $names .name -}}
 {{- end -}}

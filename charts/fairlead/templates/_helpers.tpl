@@ -64,10 +64,14 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- mergeOverwrite $log (deepCopy .Values.settings) $decided | toYaml -}}
 {{- end }}
 
-{{/* The route table: the probe from inside the pod, then what the administrator listed. */}}
+{{/* The route table: the probe from inside the pod, what the administrator listed, and last who may only ask whether the node answers. */}}
 {{- define "fairlead.routes" -}}
 {{- $probe := dict "name" "liveness probe" "project" (default "default" .Values.settings.project) "center" (default "local" .Values.settings.center) "calling_ae" (list .Values.node.probeAs) "from_networks" (list "127.0.0.1/32") -}}
-{{- dict "routes" (prepend .Values.routes $probe) "peers" .Values.peers | toYaml -}}
+{{- $routes := prepend .Values.routes $probe -}}
+{{- with .Values.node.testAs -}}
+{{- $routes = append $routes (merge (dict "name" "helm test" "calling_ae" (list .) "from_networks" (list "0.0.0.0/0" "::/0") "sop_classes" (list "1.2.840.10008.1.1")) $probe) -}}
+{{- end -}}
+{{- dict "routes" $routes "peers" .Values.peers | toYaml -}}
 {{- end }}
 
 {{/* Networks that may reach the DICOM port, each once. */}}
