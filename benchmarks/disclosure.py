@@ -3,9 +3,10 @@
 The peers are re-made from their published rules: a threshold alone; Leaf (noise seeded by the phrasing of the question, low
 cells hidden); Samply Focus (Laplace noise kept per true count, rounding to 10).
 
-    python benchmarks/disclosure.py [--index FOLDER/index.sqlite] [--targets 12] [--json]
+    python benchmarks/disclosure.py [--index FOLDER/index.sqlite …] [--targets 12] [--seeds 1] [--only fairlead] [--json]
 
-Without an index a seeded table of one centre is made. The public table of NCI IDC gives the figures of docs/performance.md.
+Each index, and each seed, is a centre with secrets of its own; their cells are counted together, with the exact interval of
+confidence. Without an index seeded tables are made. The public table of NCI IDC gives the figures of docs/performance.md.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from functools import reduce
-from operator import and_, or_
+from operator import add, and_, or_
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,7 @@ from fairlead.cohort.nodes import AllOf, AnyOf, HasWhere, NotOf
 from fairlead.database import open_database, utc_now
 from fairlead.extract import FieldCatalogue, load_catalogue
 from fairlead.federation.dates import widened
-from fairlead.federation.leaks import ATTACKS, Ask, Target, of_patient, question, recovery
+from fairlead.federation.leaks import ATTACKS, Ask, Recovery, Target, of_patient, question, recovery
 from fairlead.federation.policy import Disclosure, Noise, Policy
 from fairlead.federation.releasing import Releases
 from fairlead.federation.secrets import new_keyring
@@ -168,8 +169,8 @@ def targets_of(index: Index, wanted: int) -> list[Target]:
     return found[:wanted]
 
 
-def utility(bench: Bench, ask: Ask, index: Index) -> dict[str, float]:
-    """Return the mean error of cells of 100 patients and more."""
+def utility(bench: Bench, ask: Ask, index: Index) -> list[tuple[int, int]]:
+    """Return error and size of cells of 100 patients and more."""
     errors = []
     for bucket in index.facets(All(), ["center"])["center"]:
         for field in (None, *FIELDS):
@@ -186,6 +187,11 @@ def utility(bench: Bench, ask: Ask, index: Index) -> dict[str, float]:
                 if size >= 100:
                     shown = ask(document)
                     errors.append((abs((shown or 0) - size), size))
+    return errors
+
+
+def accuracy(errors: list[tuple[int, int]]) -> dict[str, float]:
+    """Return the mean error."""
     return {
         "cells": len(errors),
         "mean_error": round(statistics.fmean(error for error, _ in errors), 2),
@@ -193,18 +199,18 @@ def utility(bench: Bench, ask: Ask, index: Index) -> dict[str, float]:
     }
 
 
-def seeded_index(catalogue: FieldCatalogue) -> Index:
+def seeded_index(catalogue: FieldCatalogue, seed: int) -> Index:
     """Return an index of forty seeded groups of some 150 patients, each with a rare model of 1 to 9 patients."""
     sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
     from index.builders import a_series
 
-    index, chance = EmbeddedIndex(Path(tempfile.mkdtemp(prefix="fairlead-bench-")) / "index.sqlite", catalogue), random.Random(3)  # noqa: S311
+    index, chance = EmbeddedIndex(Path(tempfile.mkdtemp(prefix="fairlead-bench-")) / "index.sqlite", catalogue), random.Random(seed)  # noqa: S311
     for group in range(40):
         rare = min(9, 1 + int(chance.expovariate(0.3)))
         index.put(
             a_series(
                 f"{group}.{number}",
-                patient=f"{group}x{number}",
+                patient=f"{seed}x{group}x{number}",
                 center=f"center-{group}",
                 model="Rare" if number < rare else chance.choice(("Alpha", "Beta", "Gamma")),
                 patient__sex=chance.choice("FM"),
@@ -221,62 +227,87 @@ def fresh(bench: Bench) -> None:
     bench.sets = {}
 
 
-def run(index: Index, catalogue: FieldCatalogue, *, wanted: int, noises: list[float], attacks: list[str]) -> dict[str, Any]:
-    """Return the table."""
-    bench, result, targets = Bench(index, catalogue), {}, targets_of(index, wanted)
-    for noise in noises:
-        spent: list[float] = []
-        policy = Policy(version="bench", disclosure=Disclosure(noise=Noise(per_patient=noise)))
-        result[f"fairlead (per patient {noise:g})"] = measure(bench, lambda p=policy, s=spent: ours(bench, p, s), targets, attacks)
-        result[f"fairlead (per patient {noise:g})"]["control_ms"] = round(1000 * statistics.median(spent), 3)
-    peers: dict[str, Callable[[Bench], Ask]] = {"threshold only": threshold_only, "Leaf-style": leaf, "Samply-style": samply}
-    for name, make in peers.items():
-        result[name] = measure(bench, lambda make=make: make(bench), targets, attacks)
-    return {"targets": len(targets), "protections": result}
+def run(indexes: list[Index], catalogue: FieldCatalogue, *, wanted: int, kinds: Kinds, attacks: list[str]) -> dict[str, Any]:
+    """Return the table over all centres."""
+    centers = [(Bench(index, catalogue), targets_of(index, wanted)) for index in indexes]
+    centers = [(bench, targets) for bench, targets in centers if targets]
+    result = {}
+    for name, make in kinds.items():
+        SPENT.clear()
+        result[name] = measure(centers, make, attacks)
+        if SPENT:
+            result[name]["control_ms"] = round(1000 * statistics.median(SPENT), 3)
+    return {"targets": sum(len(targets) for _, targets in centers), "centers": len(centers), "protections": result}
 
 
-def measure(bench: Bench, make: Callable[[], Ask], targets: list[Target], attacks: list[str]) -> dict[str, Any]:
-    """Return recovery by attack and the utility of one protection; every attack meets a gateway without a past."""
-    rows = {}
+def measure(centers: list[tuple[Bench, list[Target]]], make: Callable[[Bench], Ask], attacks: list[str]) -> dict[str, Any]:
+    """Return recovery by attack and the utility of one protection; every attack meets gateways without a past."""
+    rows, errors = {}, []
     for name in attacks:
+        found: list[Recovery] = []
+        for bench, targets in centers:
+            fresh(bench)
+            found.append(recovery(name, make(bench), targets, threshold=THRESHOLD))
+        rows[name] = reduce(add, found).as_json()
+    for bench, _ in centers:
         fresh(bench)
-        found = recovery(name, make(), targets, threshold=THRESHOLD)
-        rows[name] = found.exact / found.cells
-        rows["blind guess"] = found.blind / found.cells
-    fresh(bench)
-    return {"exact": rows, "utility": utility(bench, make(), bench.index)}
+        errors += utility(bench, make(bench), bench.index)
+    return {"attacks": rows, "utility": accuracy(errors)}
+
+
+SPENT: list[float] = []
+type Kinds = dict[str, Callable[[Bench], Ask]]
+
+
+def kinds_of(noises: list[float], only: str) -> Kinds:
+    """Return the protections to compare."""
+
+    def stack(noise: float) -> Callable[[Bench], Ask]:
+        policy = Policy(version="bench", disclosure=Disclosure(noise=Noise(per_patient=noise)))
+        return lambda bench: ours(bench, policy, SPENT)
+
+    found: Kinds = {f"fairlead (per patient {noise:g})": stack(noise) for noise in noises}
+    found |= {"threshold only": threshold_only, "Leaf-style": leaf, "Samply-style": samply}
+    return {name: make for name, make in found.items() if only in name}
 
 
 def main() -> None:
     """Run and print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--index", type=Path)
+    parser.add_argument("--index", type=Path, nargs="*", default=[])
     parser.add_argument("--targets", type=int, default=12)
-    parser.add_argument("--noise", type=float, nargs="*", default=[0.5])
+    parser.add_argument("--seeds", type=int, default=1)
+    parser.add_argument("--noise", type=float, nargs="*", default=[Noise().per_patient])
     parser.add_argument("--attacks", nargs="*", default=list(ATTACKS))
+    parser.add_argument("--only", default="", help="Only protections with this in their name.")
     parser.add_argument("--json", action="store_true")
     given = parser.parse_args()
     catalogue = load_catalogue(configs_folder() / "fields.yaml")
-    index = EmbeddedIndex(given.index, catalogue) if given.index else seeded_index(catalogue)
-    began = time.perf_counter()
-    table = run(index, catalogue, wanted=given.targets, noises=given.noise, attacks=given.attacks)
-    table["seconds"] = round(time.perf_counter() - began, 1)
+    indexes: list[Index] = [EmbeddedIndex(file, catalogue) for file in given.index]
+    indexes = indexes or [seeded_index(catalogue, 3 + seed) for seed in range(given.seeds)]
+    began = time.process_time()
+    table = run(indexes, catalogue, wanted=given.targets, kinds=kinds_of(given.noise, given.only), attacks=given.attacks)
+    table["cpu_seconds"] = round(time.process_time() - began, 1)
     print(json.dumps(table) if given.json else text(table))
 
 
 def text(table: dict[str, Any]) -> str:
     """Return the table for people."""
-    names = list(table["protections"])
-    lines = [f"{table['targets']} small cells; exact recovery in percent", " " * 20 + "  ".join(f"{name:>24}" for name in names)]
-    for attack in next(iter(table["protections"].values()))["exact"]:
-        row = (f"{100 * table['protections'][name]['exact'][attack]:>24.1f}" for name in names)
-        lines.append(f"{attack:<20}" + "  ".join(row))
-    lines += [f"{'error of cells >=100':<20}" + "  ".join(f"{table['protections'][name]['utility']['mean_error']:>24}" for name in names)]
-    lines += [f"{'  in percent':<20}" + "  ".join(f"{table['protections'][name]['utility']['mean_error_percent']:>24}" for name in names)]
-    lines += [
-        f"{name}: disclosure control {row['control_ms']} ms per answer" for name, row in table["protections"].items() if "control_ms" in row
-    ]
-    return "\n".join([*lines, f"{table['seconds']} s"])
+    kinds = table["protections"]
+    lines = [f"{table['targets']} small cells of {table['centers']} centres; exact recovery in percent [95 %], rank correlation"]
+    lines += [" " * 20 + "".join(f"{name:>30}" for name in kinds)]
+    for attack in next(iter(kinds.values()))["attacks"]:
+        lines.append(f"{attack:<20}" + "".join(f"{_cell(kind['attacks'][attack]):>30}" for kind in kinds.values()))
+    blind = next(row["blind"] for kind in kinds.values() for row in kind["attacks"].values())
+    lines += [f"{'blind guess':<20}{100 * blind:>30.1f}"]
+    for label, key in (("error of cells >=100", "mean_error"), ("  in percent", "mean_error_percent"), ("  cells", "cells")):
+        lines.append(f"{label:<20}" + "".join(f"{kind['utility'][key]:>30}" for kind in kinds.values()))
+    lines += [f"{name}: disclosure control {kind['control_ms']} ms per answer" for name, kind in kinds.items() if "control_ms" in kind]
+    return "\n".join([*lines, f"{table['cpu_seconds']} s of processor time"])
+
+
+def _cell(row: dict[str, Any]) -> str:
+    return f"{100 * row['exact']:.1f} [{100 * row['low']:.1f}, {100 * row['high']:.1f}] {row['follows']:+.2f}"
 
 
 if __name__ == "__main__":

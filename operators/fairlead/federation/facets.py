@@ -54,8 +54,9 @@ def table(cells: tuple[Cell, ...], *, release: Callable[[BitMap], Released], cat
 
     A single hidden cell would be the total less the others, so a second one is hidden with it (complementary suppression): the one
     that a tighter policy would hide first, by its first number and its patients, so that no later policy shows it and hides another.
+    The largest cell comes last: where the cells make up the total, its number is computed from theirs, and their noise weighs least in it.
     """
-    released = [(cell, release(cell.members)) for cell in cells]
+    released = [(cell, release(cell.members)) for cell in sorted(cells, key=lambda cell: len(cell.members))]
     rows = [(cell, one) for cell, one in released if one.patients is not None]
     if len(released) - len(rows) == 1 and rows:
         rows.remove(min(rows, key=lambda row: (min(row[1].first or 0, len(row[0].members)), str(row[0].value))))

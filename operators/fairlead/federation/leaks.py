@@ -8,8 +8,11 @@ seeded by phrasing, facet subtraction, shifted bounds, and linear reconstruction
 from __future__ import annotations
 
 import random
+import statistics
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from math import comb
 from typing import Any, Final
 
 import numpy as np
@@ -136,9 +139,30 @@ def mixed_system(ask: Ask, target: Target, *, seed: int = 0) -> float | None:
     """
     if len(target.others) < 2:
         return linear_system(ask, target, seed=seed)
+    with_cell, without = _beside(target)
+    return _solved(ask, target, [with_cell], [without], seed=seed)
+
+
+def _beside(target: Target) -> tuple[JsonObject, JsonObject]:
+    """Return one large value with the cell, and that value alone."""
     own, *rest = target.others
-    with_cell = _both(target.base, {"not": _either(*(_valued(target, value) for value in rest))})
-    return _solved(ask, target, [with_cell], [_both(target.base, _valued(target, own))], seed=seed)
+    with_cell = _both(target.base, {"not": _either(*(_valued(target, value) for value in rest))}) if rest else target.base
+    return with_cell, _both(target.base, _valued(target, own))
+
+
+def cycle(ask: Ask, target: Target) -> float | None:
+    """Join large groups in pairs, in a ring: with the cell one way round, without it the other; the sums differ by the cell many times.
+
+    Until the ring closes, no number follows from the others.
+    """
+    with_cell, without = _beside(target)
+    half = len(target.strata) // 2
+    ones, others = target.strata[:half], target.strata[half : 2 * half]
+    found = [
+        _difference(ask, _either(with_cell, ones[at], others[at]), _either(without, ones[at], others[(at + 1) % half]))
+        for at in range(half)
+    ]
+    return _mean(found)
 
 
 def _valued(target: Target, value: Scalar) -> JsonObject:
@@ -184,21 +208,55 @@ ATTACKS: Final[Mapping[str, Callable[[Ask, Target], float | None]]] = {
     "tracker": tracker,
     "linear system": linear_system,
     "mixed system": mixed_system,
+    "ring": cycle,
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Recovery:
-    """How many cells an attack gave back exactly, against guessing the commonest size every time."""
+    """How many cells an attack gave back exactly, against guessing the commonest size every time.
+
+    ``follows`` is the correlation of the estimates with the true sizes: what is left for whoever guesses better than by rounding.
+    """
 
     attack: str
     cells: int
     exact: int
     blind: int
+    follows: float = 0.0
+
+    def interval(self, confidence: float = 0.95) -> tuple[float, float]:
+        """Return the exact confidence interval of the share of cells given back (Clopper and Pearson 1934)."""
+        tail = (1 - confidence) / 2
+        low = _share(lambda share: 1 - _at_most(self.exact - 1, self.cells, share) < tail) if self.exact else 0.0
+        high = _share(lambda share: _at_most(self.exact, self.cells, share) > tail) if self.exact < self.cells else 1.0
+        return low, high
+
+    def __add__(self, other: Recovery) -> Recovery:
+        """Return both together, the correlation weighed by cells."""
+        cells = self.cells + other.cells
+        follows = (self.follows * self.cells + other.follows * other.cells) / cells
+        return Recovery(self.attack, cells, self.exact + other.exact, self.blind + other.blind, follows)
 
     def as_json(self) -> dict[str, Any]:
         """Return the shares."""
-        return {"attack": self.attack, "cells": self.cells, "exact": self.exact / self.cells, "blind": self.blind / self.cells}
+        low, high = self.interval()
+        shares = {"exact": self.exact / self.cells, "low": round(low, 4), "high": round(high, 4), "blind": self.blind / self.cells}
+        return {"attack": self.attack, "cells": self.cells, **shares, "follows": round(self.follows, 3)}
+
+
+def _at_most(most: int, cells: int, share: float) -> float:
+    """Return the probability of at most so many successes (binomial)."""
+    return sum(comb(cells, number) * share**number * (1 - share) ** (cells - number) for number in range(most + 1))
+
+
+def _share(below: Callable[[float], bool]) -> float:
+    """Return where a condition that holds for small shares ends, by halving."""
+    low, high = 0.0, 1.0
+    for _ in range(40):
+        middle = (low + high) / 2
+        low, high = (middle, high) if below(middle) else (low, middle)
+    return low
 
 
 def guessed(estimate: float | None, *, threshold: int, commonest: int) -> int:
@@ -212,6 +270,22 @@ def recovery(name: str, ask: Ask, targets: Sequence[Target], *, threshold: int =
     """Return how an attack fares on the targets."""
     sizes = [target.size for target in targets]
     commonest = max(sorted(set(sizes)), key=sizes.count)
-    guesses = [guessed(ATTACKS[name](ask, target), threshold=threshold, commonest=commonest) for target in targets]
+    estimates = [ATTACKS[name](ask, target) for target in targets]
+    guesses = [guessed(estimate, threshold=threshold, commonest=commonest) for estimate in estimates]
     exact = sum(guess == size for guess, size in zip(guesses, sizes, strict=True))
-    return Recovery(name, len(targets), exact, sizes.count(commonest))
+    return Recovery(name, len(targets), exact, sizes.count(commonest), _correlation(estimates, sizes))
+
+
+def _correlation(estimates: Sequence[float | None], sizes: Sequence[int]) -> float:
+    """Return the rank correlation of estimates and sizes (Spearman), 0 where the estimates say nothing."""
+    known = [(estimate, size) for estimate, size in zip(estimates, sizes, strict=True) if estimate is not None]
+    if len({estimate for estimate, _ in known}) < 2 or len({size for _, size in known}) < 2:
+        return 0.0
+    ranks = [_ranks(column) for column in zip(*known, strict=True)]
+    return statistics.correlation(*ranks)
+
+
+def _ranks(values: Sequence[float]) -> list[float]:
+    """Return ranks, equal values sharing theirs."""
+    ordered = sorted(values)
+    return [(bisect_left(ordered, value) + bisect_right(ordered, value)) / 2 for value in values]

@@ -18,9 +18,12 @@ from fairlead.federation.noise import rounded, shown, uncertainty
 from fairlead.federation.patients import PatientRegister
 from fairlead.federation.policy import Policy
 from fairlead.federation.secrets import Keyring
+from fairlead.federation.spans import ReleasedSpan
 from fairlead.federation.tables import releases
 
 RELEASE_LOCK = 0x0FA1_41EC
+NOT_DRAWN = ""
+"""Instead of the name of a key: no key drew this number, it is an earlier one or was computed from earlier ones."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +45,7 @@ class Releases:
     def __init__(self, engine: Engine, ring: Keyring) -> None:
         self.register = PatientRegister(ring)
         self._engine, self._ring = engine, ring
-        self._memory = ReleaseMemory()
+        self._memory, self._span = ReleaseMemory(), ReleasedSpan()
         self._highest = 0
         self._lock = threading.Lock()
 
@@ -70,17 +73,19 @@ class Releases:
 
     def _forget(self) -> None:
         self.register = PatientRegister(self._ring)
-        self._memory, self._highest = ReleaseMemory(), 0
+        self._memory, self._span, self._highest = ReleaseMemory(), ReleasedSpan(), 0
 
     def _load(self, connection: Connection) -> None:
         self.register.load(connection)
-        wanted = select(releases.c.id, releases.c.members, releases.c.patients).where(releases.c.id > self._highest)
-        for row in connection.execute(wanted.order_by(releases.c.id)):
-            self._remember(Release(row.id, BitMap.deserialize(row.members), row.patients))
+        columns = (releases.c.id, releases.c.members, releases.c.patients, releases.c.key_id)
+        for row in connection.execute(select(*columns).where(releases.c.id > self._highest).order_by(releases.c.id)):
+            self._remember(Release(row.id, BitMap.deserialize(row.members), row.patients), drawn=row.key_id != NOT_DRAWN)
 
-    def _remember(self, release: Release) -> None:
+    def _remember(self, release: Release, *, drawn: bool) -> None:
         self._memory.add(release)
         self._highest = max(self._highest, release.number)
+        if drawn and release.patients is not None:
+            self._span.add(release.members, release.patients)
 
     def known(self, members: BitMap, policy: Policy) -> Released | None:
         """Return what was said about these patients, or about all but a few of them."""
@@ -95,12 +100,19 @@ class Releases:
         earlier = self.known(members, policy)
         if earlier is not None:
             return earlier
-        rules = policy.disclosure
-        patients = shown(len(members), self.register.noise.of(members, rules), rules)
-        self.remember(connection, members, patients, policy=policy, at=at)
-        return Released(patients, uncertainty(patients, rules), snapped=False, first=patients)
+        rules, computed = policy.disclosure, None
+        if len(members) >= rules.threshold:
+            computed = self._span.computed(members, rules.threshold)
+        if computed is None:
+            patients = shown(len(members), self.register.noise.of(members, rules), rules)
+        else:
+            patients = shown(len(members), computed - len(members), rules)
+        self.remember(connection, members, patients, policy=policy, at=at, drawn=computed is None)
+        return Released(patients, uncertainty(patients, rules), snapped=computed is not None, first=patients)
 
-    def remember(self, connection: Connection, members: BitMap, patients: int | None, *, policy: Policy, at: datetime) -> None:
+    def remember(
+        self, connection: Connection, members: BitMap, patients: int | None, *, policy: Policy, at: datetime, drawn: bool = False
+    ) -> None:
         """Keep what was said about a set, unless something was said about the very same set before."""
         if self._is_known(members):
             return
@@ -111,12 +123,12 @@ class Releases:
             "members": stored,
             "patients": patients,
             "plus_minus": uncertainty(patients, policy.disclosure),
-            "key_id": self._ring.active_id,
+            "key_id": self._ring.active_id if drawn else NOT_DRAWN,
             "policy_sha256": policy.sha256,
             "released_at": at,
         }
         number = connection.execute(insert(releases).values(values)).inserted_primary_key
-        self._remember(Release(int(number[0]) if number else self._highest + 1, members, patients))
+        self._remember(Release(int(number[0]) if number else self._highest + 1, members, patients), drawn=drawn)
 
     def _is_known(self, members: BitMap) -> bool:
         return self._memory.nearest(members, 1) is not None

@@ -46,11 +46,9 @@ def _dropped(definition: Definition, members: BitMap, count: Count, rules: Discl
         raise UnsupportedInput(
             f"The definition has more than {rules.most_parts} parts.", remedy="Ask with fewer criteria, or with fewer values in a list."
         )
-    for candidate in sorted(simpler, key=lambda one: canonical(normal_form(one))):
-        without = count(candidate)
-        if 0 < members.symmetric_difference_cardinality(without) < rules.threshold:
-            return candidate, without
-    return None
+    counted = ((candidate, count(candidate)) for candidate in simpler)
+    near = [one for one in counted if 0 < members.symmetric_difference_cardinality(one[1]) < rules.threshold]
+    return min(near, key=lambda one: canonical(normal_form(one[0])), default=None)
 
 
 def simplified(definition: Definition) -> Iterator[Definition]:
