@@ -15,6 +15,7 @@ import pytest
 import yaml
 
 from charts.conftest import FAIRLEAD, PLATFORM, Refusal, Render, assert_fit, one, pods
+from fairlead.errors import NotPermitted
 
 pytestmark = pytest.mark.charts
 LAPTOP, SINGLE, PRODUCTION = (PLATFORM / "values" / f"{name}.yaml" for name in ("laptop", "single-node", "production"))
@@ -76,6 +77,18 @@ def test_every_secret_of_airflow_is_named_so_that_no_upgrade_rotates_it(render: 
 
 def test_airflow_jobs_are_no_hooks(render: Render, platform: Path) -> None:
     assert airflow_values(render, platform)["migrateDatabaseJob"]["useHelmHooks"] is False
+
+
+def test_the_first_image_of_the_guide_comes_through_a_port_forward_and_from_nowhere_else(
+    render: Render, platform: Path, tmp_path: Path
+) -> None:
+    from fairlead.receive import load_routes
+
+    (tmp_path / "routes.yaml").write_text(one(render(platform, LAPTOP), "ConfigMap", "fairlead-config")["data"]["routes.yaml"])
+    table = load_routes(tmp_path / "routes.yaml")
+    assert table.match(calling_ae="CT_BASEMENT", called_ae="FAIRLEAD", peer="127.0.0.1").project == "default"
+    with pytest.raises(NotPermitted, match="not on the list"):
+        table.match(calling_ae="CT_BASEMENT", called_ae="FAIRLEAD", peer="10.0.0.1")
 
 
 def test_a_restore_runs_alone(render: Render, platform: Path) -> None:
