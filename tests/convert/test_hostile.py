@@ -15,7 +15,7 @@ from PIL import Image
 from pydicom.dataset import Dataset
 
 from convert.builders import a_series, axial_positions, save
-from fairlead.convert import convert, render_preview, validate_store
+from fairlead.convert import ConvertOptions, convert, render_preview, validate_store
 from fairlead.convert import preview as previews
 from fairlead.convert.compact import bare_jpeg
 from fairlead.convert.staging import publish_staged, staged
@@ -152,13 +152,47 @@ def test_absent_strips_in_a_file_of_a_set_are_never_zeros(tmp_path: Path) -> Non
     assert "not read as zeros" in reasons(tmp_path / "set", tmp_path / "out")[0]
 
 
-@pytest.mark.parametrize(("jitter", "deviation"), [(0.0, 0.0), (0.01, 0.01)])
+@pytest.mark.parametrize(("jitter", "deviation"), [(0.0, 0.0), (0.00008, 0.00008)])
 def test_the_store_says_how_far_a_slice_lies_from_the_affine(tmp_path: Path, jitter: float, deviation: float) -> None:
     positions = axial_positions(5)
     positions[2][2] += jitter
     report = convert(save(tmp_path / "in", a_series(positions)), tmp_path / "out")
     attributes = json.loads((tmp_path / "out" / report.stores[0].path / "zarr.json").read_text())["attributes"]
-    assert attributes["dicom"]["geometry"]["largest_deviation_mm"] == pytest.approx(deviation, abs=1e-5)
+    assert attributes["dicom"]["geometry"]["largest_deviation_mm"] == pytest.approx(deviation, abs=1e-6)
+
+
+def geometry_of(store: Path) -> Any:
+    return json.loads((store / "zarr.json").read_text())["attributes"]["dicom"]["geometry"]
+
+
+def test_slices_a_little_beside_the_lattice_are_refused_split_or_kept_with_their_places(tmp_path: Path) -> None:
+    positions = axial_positions(6)
+    positions[2][2] += 0.0005
+    source = save(tmp_path / "in", a_series(positions))
+    assert "up to 0.0005 mm beside an even lattice" in reasons(source, tmp_path / "strict")[0]
+    runs = convert(source, tmp_path / "split", options=ConvertOptions(geometry="split")).stores
+    assert sum(store.shape[0] if len(store.shape) == 3 else 1 for store in runs) == 6
+    assert all(geometry_of(tmp_path / "split" / store.path)["largest_deviation_mm"] <= 1e-4 for store in runs)
+    (store,) = convert(source, tmp_path / "annotate", options=ConvertOptions(geometry="annotate")).stores
+    stated = geometry_of(tmp_path / "annotate" / store.path)
+    assert store.geometry.affine is None
+    assert stated["positions_lps_mm"] == sorted(positions, key=lambda place: place[2])
+
+
+def test_a_time_point_beside_the_others_is_refused_or_kept_with_its_places(tmp_path: Path) -> None:
+    datasets = [
+        dataset
+        for time in range(2)
+        for dataset in a_series([[x, y, z + 0.0004 * time] for x, y, z in axial_positions(3)], TemporalPositionIdentifier=time + 1)
+    ]
+    for number, dataset in enumerate(datasets):
+        dataset.SOPInstanceUID = f"1.2.3.{number + 1}"
+    source = save(tmp_path / "in", datasets)
+    assert "Over time: Slices lie up to 0.0004 mm" in reasons(source, tmp_path / "strict")[0]
+    (store,) = convert(source, tmp_path / "annotate", options=ConvertOptions(geometry="annotate")).stores
+    assert store.shape[:2] == (2, 3)
+    tables = np.asarray(geometry_of(tmp_path / "annotate" / store.path)["positions_lps_mm"])
+    assert np.allclose(tables[1] - tables[0], [0, 0, 0.0004], atol=1e-9)
 
 
 def test_bits_that_are_not_the_lowest_are_refused(tmp_path: Path) -> None:

@@ -48,7 +48,9 @@ def test_the_affine_maps_index_to_patient_by_position_and_orientation():
         pytest.param((0, 1, 1, 2), "irregular", (), (2,), id="duplicate"),
         pytest.param((0, 1.25, 2.5, 7.5, 12.5), "irregular", (), (), id="spacing changes"),
         pytest.param((0, 1.0, 2.016, 3.0), "irregular", (), (), id="jitter of 1.6 percent"),
-        pytest.param((0, 1.0, 2.004, 3.0), "regular", (), (), id="jitter of 0.4 percent"),
+        pytest.param((0, 1.0, 2.004, 3.0), "irregular", (), (), id="jitter of 0.4 percent"),
+        pytest.param((0, 1.0, 2.00011, 3.0), "irregular", (), (), id="a ten-thousandth of a millimetre and a little more"),
+        pytest.param((0, 1.0, 2.00009, 3.0), "regular", (), (), id="a little less"),
         pytest.param((7,), "single", (), (), id="one plane"),
     ],
 )

@@ -13,10 +13,11 @@ from numpy.typing import NDArray
 from fairlead.convert.decode import COLOUR, decode_frame, stored_dtype
 from fairlead.convert.frames import Frame
 from fairlead.convert.grouping import Member
-from fairlead.convert.lattice import axis_directions, direction_name
+from fairlead.convert.lattice import AFFINE_TOLERANCE_MM, axis_directions, deviation_mm, direction_name
 from fairlead.convert.plan import Axis, Channel, ImagePlan, rgb_channels
 from fairlead.convert.values import ValueScale, value_scale
 from fairlead.convert.volumes import PlannedImage
+from fairlead.errors import CheckFailed
 from fairlead.records import GeometryVerdict, JsonObject
 
 MILLIMETER: Final = "millimeter"
@@ -170,10 +171,13 @@ def _geometry(image: PlannedImage) -> JsonObject:
     found["spacing_basis"] = image.members[0].frame.spacing_basis or None
     if verdict.affine is not None:
         found |= {"affine_kji_to_lps_mm": [list(row) for row in verdict.affine], "spacing_mm": list(verdict.spacing_mm or ())}
-        found["largest_deviation_mm"] = _deviation_mm(image, verdict.affine)
+        found["largest_deviation_mm"] = deviation = _deviation_mm(image, verdict.affine)
+        if deviation > AFFINE_TOLERANCE_MM:
+            raise CheckFailed(f"The affine misses a slice by {deviation:g} mm.", remedy="Convert with --geometry annotate.")
     elif verdict.verdict == "irregular":
         found |= {"missing": list(verdict.missing), "duplicates": list(verdict.duplicates)}
-        found["positions_lps_mm"] = [list(member.frame.pose.position) for member in image.points[0] if member.frame.pose]
+        tables = [[list(member.frame.pose.position) for member in point if member.frame.pose] for point in image.points]
+        found["positions_lps_mm"] = tables[0] if len(tables) == 1 else tables  # with a time axis one table a time point
         pose = image.members[0].frame.pose
         found["orientation"] = list(pose.orientation) if pose else None
         found["in_plane_spacing_mm"] = list(pose.spacing_mm) if pose else None
@@ -183,11 +187,8 @@ def _geometry(image: PlannedImage) -> JsonObject:
 def _deviation_mm(image: PlannedImage, affine: tuple[tuple[float, ...], ...]) -> float:
     """Return how far the ImagePositionPatient of a slice lies from where the affine puts it, at most, in steps of 1e-6 mm."""
     matrix = np.asarray(affine, float)
-    found = 0.0
-    for point in image.points:
-        placed = [(number, member.frame.pose.position) for number, member in enumerate(point) if member.frame.pose]
-        found = max([found, *(float(np.linalg.norm(matrix[:3, 3] + number * matrix[:3, 0] - place)) for number, place in placed)])
-    return round(found, 6)
+    places = [np.asarray([member.frame.pose.position for member in point if member.frame.pose], float) for point in image.points]
+    return round(max(deviation_mm(place, matrix[:3, 3], matrix[:3, 0]) for place in places), 6)
 
 
 def _values(image: PlannedImage, scale: ValueScale) -> JsonObject:

@@ -17,8 +17,10 @@ from fairlead.records import GeometryVerdict
 
 type Vectors = NDArray[np.float64]
 
+AFFINE_TOLERANCE_MM: Final = 1e-4
+"""Largest distance of an ImagePositionPatient from where the affine puts it. Real scanners stay within half of it (docs/conversion.md)."""
 POSITION_TOLERANCE: Final = 0.01
-"""Largest distance of a slice from the fitted lattice, as a share of the slice step (highdicom's default is the same)."""
+"""How uneven gaps may be, as a share of the slice step, to be told as missing slices or as slices beside an even lattice."""
 POSITION_TOLERANCE_MM: Final = 1e-3
 """Positions are decimal strings: closer than this is equal."""
 SHEAR_TOLERANCE: Final = 2e-3
@@ -99,8 +101,10 @@ def stack_planes(poses: list[PlanePose]) -> Stack:
     if duplicates:
         return Stack(order, _irregular(f"{len(duplicates)} slices lie where another one lies", duplicates=duplicates))
     step = (positions[-1] - positions[0]) / (len(order) - 1)
-    if _deviation(positions, step) <= _allowed(step):
+    if (deviation := deviation_mm(positions, positions[0], step)) <= AFFINE_TOLERANCE_MM:
         return Stack(order, _lattice(first, step))
+    if deviation <= POSITION_TOLERANCE * float(np.linalg.norm(step)):
+        return Stack(order, _irregular(off_lattice(deviation)))
     return Stack(order, _uneven(gaps))
 
 
@@ -169,13 +173,15 @@ def _layers(poses: list[PlanePose]) -> list[list[int]]:
     return layers
 
 
-def _allowed(step: Vectors) -> float:
-    return max(POSITION_TOLERANCE * float(np.linalg.norm(step)), POSITION_TOLERANCE_MM)
-
-
-def _deviation(positions: Vectors, step: Vectors) -> float:
-    fitted = positions[0] + np.arange(len(positions))[:, None] * step
+def deviation_mm(positions: Vectors, origin: Vectors, step: Vectors) -> float:
+    """Return how far positions, shape (n, 3) in slice order, lie from ``origin + k * step`` at most, in mm."""
+    fitted = origin + np.arange(len(positions))[:, None] * step
     return float(np.linalg.norm(positions - fitted, axis=1).max())
+
+
+def off_lattice(deviation: float) -> str:
+    """Return the words for slices that nearly form a lattice; refused or annotated, never moved to it."""
+    return f"Slices lie up to {deviation:.2g} mm beside an even lattice, and an affine has to reach each within {AFFINE_TOLERANCE_MM:g} mm"
 
 
 def _verdict(kind: str, reason: str, first: PlanePose, step: Vectors) -> GeometryVerdict:

@@ -7,9 +7,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, Literal
 
+import numpy as np
+
 from fairlead.convert.grouping import Member, TimeAxis, split_members, time_axis, what_differs
 from fairlead.convert.headers import Header
-from fairlead.convert.lattice import Stack, regular_runs, stack_planes
+from fairlead.convert.lattice import AFFINE_TOLERANCE_MM, Stack, deviation_mm, off_lattice, regular_runs, stack_planes
 from fairlead.convert.sop_classes import Layout
 from fairlead.errors import UnsupportedInput
 from fairlead.records import GeometryVerdict
@@ -113,9 +115,13 @@ def _group(name: str, group: list[Member], policy: Policy) -> Iterator[PlannedIm
         return
     times = time_axis(group)
     if times is not None:
-        stack = _stack(times.points[0])
-        if stack.is_lattice:
+        stack = _stack_over_time(times)
+        steady = stack.is_lattice or not _stack(times.points[0]).is_lattice
+        if stack.is_lattice or (policy == "annotate" and not steady):
             yield _over_time(name, times, stack)
+            return
+        if policy == "strict" and not steady:
+            yield _refused(group, stack)
             return
     stack = _stack(group)
     if stack.is_lattice or policy == "annotate":
@@ -123,7 +129,26 @@ def _group(name: str, group: list[Member], policy: Policy) -> Iterator[PlannedIm
     elif policy == "split":
         yield from _runs(name, group)
     else:
-        yield RefusedGroup(len({member.header.path for member in group}), stack.verdict)
+        yield _refused(group, stack)
+
+
+def _refused(group: list[Member], stack: Stack) -> RefusedGroup:
+    return RefusedGroup(len({member.header.path for member in group}), stack.verdict)
+
+
+def _stack_over_time(times: TimeAxis) -> Stack:
+    """Return the stack of the first time point; irregular when the affine misses a slice of another one."""
+    stack = _stack(times.points[0])
+    if stack.verdict.affine is None:
+        return stack
+    affine = np.asarray(stack.verdict.affine)
+    found = 0.0
+    for point in times.points[1:]:
+        positions = [point[index].frame.pose.position for index in stack.order]  # type: ignore[union-attr]  # the group has poses
+        found = max(found, deviation_mm(np.asarray(positions, float), affine[:3, 3], affine[:3, 0]))
+    if found <= AFFINE_TOLERANCE_MM:
+        return stack
+    return Stack(stack.order, GeometryVerdict(verdict="irregular", reason=f"Over time: {off_lattice(found)}."))
 
 
 def _over_time(name: str, times: TimeAxis, stack: Stack) -> PlannedImage:
