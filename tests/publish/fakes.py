@@ -136,6 +136,10 @@ class FakeUpstream:
             raise InvalidConfiguration(f"There is no profile {profile!r}.")
         return ("113100",)
 
+    def threshold(self) -> int:
+        """Hide fewer than five patients."""
+        return 5
+
     def is_unchanged(self, record: ImagingRecord) -> bool:
         """Say no for what is broken as "changed"."""
         return self.broken.get(record.id) != "changed"

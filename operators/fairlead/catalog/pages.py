@@ -20,6 +20,7 @@ from fairlead.catalog.entries import Entry
 from fairlead.catalog.viewing import VIEWER_PAGE, viewer_folder
 from fairlead.publish import AccessRights, CatalogNode, DatasetNode, DistributionNode, Node, RootNode, SeriesNode, Site, Tombstone
 from fairlead.publish.citing import citation_bibtex, citation_cff
+from fairlead.publish.counting import how_many
 from fairlead.publish.graph import Child
 from fairlead.publish.schemaorg import schema_org
 from fairlead.publish.vocabulary import LICENCES, NGFF, PREFIXES, concept_iri
@@ -43,7 +44,7 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"size": human_size, "licence": licence_name, "known": known_concepts}
+    environment.filters |= {"size": human_size, "licence": licence_name, "known": known_concepts, "how_many": how_many}
     return environment
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from fairlead.publish.addresses import Site
+from fairlead.publish.counting import shown_counts
 from fairlead.publish.vocabulary import CONCEPTS, concept_iri
 from fairlead.records import Concept, DatasetRecord, JsonObject
 
@@ -45,8 +46,9 @@ def fhir_group(record: DatasetRecord, *, site: Site) -> JsonObject:
         "description": record.description,
         "type": "person" if record.deidentification else "specimen",
         "membership": "definitional",
-        "quantity": record.counts.patients,
     }
+    if "patients" in shown_counts(record):
+        document["quantity"] = record.counts.patients
     if record.contact.email:
         document["contact"] = [{"name": record.contact.name, "telecom": [{"system": "email", "value": record.contact.email}]}]
     return document | ({"characteristic": characteristics} if characteristics else {})
@@ -64,14 +66,17 @@ def beacon_cohort(record: DatasetRecord, *, site: Site) -> JsonObject:
     parts = [{"id": concept.curie, "label": concept.label or concept.raw} for concept in record.body_parts if concept_iri(concept.curie)]
     criteria: dict[str, Any] = {"description": record.sentence or record.description}
     data_types = [{"id": "OGMS:0000020", "label": "imaging finding"}] if record.deidentification else []
-    return {
+    document: dict[str, Any] = {
         "id": record.id,
         "name": record.title,
         "cohortType": "study-defined",
         "cohortDesign": {"id": "OBI:0002471", "label": "data set study design"},
-        "cohortSize": record.counts.patients,
         "inclusionCriteria": criteria,
         "cohortDataTypes": data_types,
-        "collectionEvents": [{"eventNum": 1, "eventSize": record.counts.studies, "eventCases": record.counts.patients}],
         "info": {"dataset": site.dataset(record.id), "modalities": codes, "bodyParts": parts, "series": record.counts.series},
     }
+    if record.counts_below:  # Beacon has no word for "fewer than"
+        document["info"]["fewerThan"] = record.counts_below
+        return document
+    event = {"eventNum": 1, "eventSize": record.counts.studies, "eventCases": record.counts.patients}
+    return document | {"cohortSize": record.counts.patients, "collectionEvents": [event]}

@@ -14,6 +14,7 @@ from typing import Any, Final
 from fairlead.errors import CheckFailed
 from fairlead.files import write_text
 from fairlead.publish.addresses import Site
+from fairlead.publish.counting import shown_counts
 from fairlead.publish.graph import concepts
 from fairlead.publish.vocabulary import concept_iri
 from fairlead.records import Agent, DatasetRecord, JsonObject
@@ -48,7 +49,7 @@ def dataset_crate(record: DatasetRecord, *, site: Site, previews: Iterable[str] 
     root["url"] = site.dataset(record.id)
     root["version"] = str(record.version)
     root["keywords"] = list(record.keywords)
-    root["size"] = [_quantity(crate, unit, getattr(record.counts, unit)) for unit in ("patients", "series", "images")]
+    root["size"] = [_quantity(crate, unit, number) for unit, number in shown_counts(record).items() if unit != "studies"]
     root["about"] = [_term(crate, concept_iri(item.curie) or "", item.label or item.raw) for item in concepts(record)]
     for item in record.distributions:
         kind = Dataset if item.store else File

@@ -10,6 +10,7 @@ from typing import Final
 
 from fairlead.files import atomic_write, write_text
 from fairlead.publish.check import check_shapes, require_valid, shapes_of
+from fairlead.publish.check_documents import require_documents
 from fairlead.publish.crate import write_crate, write_store_crate
 from fairlead.publish.members import PARQUET, TABLE, write_members
 from fairlead.publish.model import Ingredients, build_record
@@ -50,6 +51,7 @@ def write_dataset(folder: Path, given: Ingredients, *, version: int, now: dateti
     made |= {path: below({**content, **crates}, path) for path in made if path not in tables}
     record = build_record(replace(given, made=made), version=version, now=now, issued=issued)
     write_views(folder, record, given=given)
+    require_documents(record, site=given.site)
     write_crate(folder, record, site=given.site)
     write_text(folder / MANIFEST, "\n".join(lines_of({**content, **measure(folder, descriptions=True)})) + "\n")
     return record, digest

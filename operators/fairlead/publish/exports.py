@@ -72,7 +72,7 @@ class Exports:
         NotFound : there is no such cohort version.
         EmptyCohort : it has no members.
         Withdrawn : its dataset was withdrawn.
-        InvalidConfiguration : the profile, or what the settings say of the publisher, does not hold.
+        InvalidConfiguration : the profile, the governance file, or what the settings say of the publisher, does not hold.
         NotPermitted : nobody asks.
         """
         if not is_somebody(requested_by):
@@ -83,6 +83,7 @@ class Exports:
         if not cohort.members:
             raise EmptyCohort(f"Cohort {cohort.ref} has no members, so there is nothing to export.")
         self._upstream.check_profile(parameters.profile)
+        self._upstream.threshold()
         with database_errors(), self._engine.connect() as connection:
             newest_row(connection, dataset_id(cohort.ref))
         named = parameters.model_copy(update={"title": title_of(parameters, cohort)})
@@ -98,6 +99,7 @@ class Exports:
             sentence=self._upstream.sentence(cohort),
             records=self._records(cohort.members),
             codes=self._upstream.check_profile(export.parameters.profile),
+            threshold=self._upstream.threshold(),
         )
 
     def decide(self, identifier: str, approval: Approval) -> Export:
@@ -253,6 +255,7 @@ class Exports:
             refused=made.refused,
             codes=made.codes,
             made={},
+            threshold=self._upstream.threshold(),
         )
         version = newest["version"] + 1 if newest is not None else 1
         issued = DatasetRecord.model_validate_json(newest["record"]).issued if newest is not None else None

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from fairlead.publish.addresses import Site
+from fairlead.publish.counting import how_many
 from fairlead.publish.vocabulary import AccessRights, concept_iri
 from fairlead.records import Agent, Concept, DatasetRecord, Distribution, JsonObject
 
@@ -102,7 +103,7 @@ def methods(record: DatasetRecord, entities: dict[str, JsonObject]) -> list[Json
 
 def _sample_words(record: DatasetRecord) -> str:
     where = ", ".join(concept.label or concept.raw for concept in record.body_parts if concept_iri(concept.curie))
-    return f"{record.counts.patients} subjects" + (f", imaged at: {where}." if where else ".")
+    return f"{how_many(record.counts.patients, record.counts_below)} subjects" + (f", imaged at: {where}." if where else ".")
 
 
 def _taxon(entities: dict[str, JsonObject], concept: Concept) -> JsonObject:

@@ -16,6 +16,7 @@ from urllib.parse import quote
 from rdflib import DCTERMS, FOAF, PROV, RDF, RDFS, XSD, Graph, Literal, URIRef
 
 from fairlead.publish.addresses import Site
+from fairlead.publish.counting import shown_counts
 from fairlead.publish.vocabulary import (
     DCAT,
     FDP,
@@ -197,7 +198,8 @@ def add_dataset_facts(graph: Graph, node: URIRef, site: Site, record: DatasetRec
     graph.add((node, DCTERMS.issued, moment(record.issued)))
     graph.add((node, DCTERMS.modified, moment(record.modified)))
     graph.add((node, HEALTH.numberOfRecords, whole(record.counts.series)))
-    graph.add((node, HEALTH.numberOfUniqueIndividuals, whole(record.counts.patients)))
+    if "patients" in shown_counts(record):
+        graph.add((node, HEALTH.numberOfUniqueIndividuals, whole(record.counts.patients)))
     for theme in record.themes:
         graph.add((node, DCAT.theme, URIRef(theme)))
     for keyword in record.keywords:
@@ -230,11 +232,11 @@ def add_pictures(graph: Graph, node: URIRef, site: Site, record: DatasetRecord) 
 
 def add_counts(graph: Graph, node: URIRef, record: DatasetRecord) -> None:
     """State the counts as ``schema:size`` quantities, as the foundingGIDE profile does."""
-    for unit in ("patients", "studies", "series", "images"):
+    for unit, number in shown_counts(record).items():
         quantity = URIRef(f"{node}#count-{unit}")
         graph.add((node, SCHEMA.size, quantity))
         graph.add((quantity, RDF.type, SCHEMA.QuantitativeValue))
-        graph.add((quantity, SCHEMA.value, whole(getattr(record.counts, unit))))
+        graph.add((quantity, SCHEMA.value, whole(number)))
         graph.add((quantity, SCHEMA.unitText, Literal(unit)))
 
 

@@ -7,6 +7,7 @@ from typing import Final
 from rdflib import RDFS, XSD, Graph, Literal, URIRef
 
 from fairlead.publish.addresses import Site
+from fairlead.publish.counting import shown_counts
 from fairlead.publish.graph import add_concept, dataset_graph, distribution_graph, whole
 from fairlead.publish.graph_series import VERSIONS, add_series, versions_title
 from fairlead.publish.vocabulary import CONCEPTS, DCAT, IMG, concept_iri
@@ -65,5 +66,4 @@ def _add(graph: Graph, node: URIRef, predicate: URIRef, concept: Concept) -> Non
 
 
 def _counts(record: DatasetRecord) -> dict[str, int]:
-    counts = record.counts
-    return {"subjects": counts.patients, "studies": counts.studies, "series": counts.series, "images": counts.images}
+    return {"subjects" if unit == "patients" else unit: number for unit, number in shown_counts(record).items()}

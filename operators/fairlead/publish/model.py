@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Final
 
 from fairlead.publish.addresses import Site
+from fairlead.publish.counting import hidden_below, how_many
 from fairlead.publish.members import PARQUET, TABLE
 from fairlead.publish.parameters import ExportParameters
 from fairlead.publish.reasons import public
@@ -70,6 +71,8 @@ class Ingredients:
     codes: tuple[str, ...]
     made: Mapping[str, tuple[int, str]]
     """Size and sha256 of each distribution by its path."""
+    threshold: int = 0
+    """Patients below which a dataset that is not public does not say how many there are."""
 
 
 def build_record(given: Ingredients, *, version: int, now: datetime, issued: datetime | None = None) -> DatasetRecord:
@@ -81,12 +84,14 @@ def build_record(given: Ingredients, *, version: int, now: datetime, issued: dat
     organisms = distinct(record.core.organism for record in records)
     instances = {item.record_id: item.instances for item in given.stores}
     counts = count(records, images=sum(instances.values()), size_bytes=sum(given.made[item.store.path][0] for item in given.stores))
+    below = hidden_below(counts, rights=given.parameters.access_rights, threshold=given.threshold)
+    words = Selected(given.sentence, members=len(given.cohort.members), below=below)
     return DatasetRecord(
         id=dataset_id(given.cohort.ref),
         version=version,
         cohort=given.cohort.ref,
         title=title_of(given.parameters, given.cohort),
-        description=describe(given.parameters, given.sentence, counts=counts, codes=given.codes, members=len(given.cohort.members)),
+        description=describe(given.parameters, words, counts=counts, codes=given.codes),
         publisher=publisher,
         creators=(publisher,),
         contact=publisher,
@@ -110,6 +115,7 @@ def build_record(given: Ingredients, *, version: int, now: datetime, issued: dat
         distributions=distributions(given),
         refused=public(given.refused),
         series=given.parameters.series or "",
+        counts_below=below,
     )
 
 
@@ -140,15 +146,26 @@ def keywords(concepts: Iterable[Concept]) -> tuple[str, ...]:
     return tuple(sorted({"OME-Zarr", *(concept.label or concept.raw for concept in concepts)}))
 
 
-def describe(parameters: ExportParameters, sentence: str, *, counts: Counts, codes: Sequence[str], members: int) -> str:
+@dataclass(frozen=True, slots=True)
+class Selected:
+    """What a cohort selects: its public sentence, how many members, and below which number of patients nothing is said (0: never)."""
+
+    sentence: str
+    members: int
+    below: int = 0
+
+
+def describe(parameters: ExportParameters, selected: Selected, *, counts: Counts, codes: Sequence[str]) -> str:
     """Return the description in plain sentences, from counts and the public sentence; the steward has read it for all members."""
-    series, subjects = plural(counts.series, "image series", "image series"), plural(counts.patients, "subject")
+    sentence = selected.sentence
+    series = plural(counts.series, "image series", "image series")
+    subjects = f"{how_many(counts.patients, selected.below)} subjects" if selected.below else plural(counts.patients, "subject")
     parts = [f"{series} of {subjects} as OME-Zarr {parameters.ngff}."]
     if sentence:
         parts.append(f"Selection: {public_text(sentence).rstrip('.')}.")
     if codes:
         parts.append("De-identified by DICOM PS3.15 Annex E.")
-    if missing := members - counts.series:
+    if missing := selected.members - counts.series:
         parts.append(f"{plural(missing, 'member')} of the cohort could not be published.")
     return " ".join(parts)
 

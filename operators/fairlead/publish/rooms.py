@@ -14,6 +14,7 @@ from fairlead.convert import ConvertOptions, convert, render_preview, validate_s
 from fairlead.deidentify import Traces, clean_words, deidentify_folder, files_of_set, load_profile, require_no_label
 from fairlead.errors import CheckFailed
 from fairlead.extract import load_catalogue
+from fairlead.federation import load_policy
 from fairlead.files import manifest_lines, manifest_sha256, sha256_file
 from fairlead.index import Index, open_index
 from fairlead.keys import load_project_key, pseudonym
@@ -50,6 +51,10 @@ class Rooms:
     def check_profile(self, profile: str) -> tuple[str, ...]:
         """Return the profile's PS3.15 method codes; raise when there is no such profile."""
         return tuple(sorted(load_profile(profile).codes))
+
+    def threshold(self) -> int:
+        """Return the threshold of the centre's governance policy."""
+        return load_policy(self._settings.governance_file, load_catalogue(self._settings.fields_file)).disclosure.threshold
 
     def is_unchanged(self, record: ImagingRecord) -> bool:
         """Compare the file, or the folder's manifest, with the content hash that was indexed."""

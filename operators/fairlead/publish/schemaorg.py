@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from fairlead.publish.addresses import Site
 from fairlead.publish.citing import citation_bibtex
+from fairlead.publish.counting import shown_counts
 from fairlead.publish.graph import concepts
 from fairlead.publish.members import COLUMNS
 from fairlead.publish.vocabulary import AccessRights, concept_iri
@@ -82,10 +83,7 @@ def schema_org(record: DatasetRecord, *, site: Site) -> JsonObject:
             {"@type": "DefinedTerm", "@id": concept_iri(item.curie), "name": item.label or item.raw, "url": concept_iri(item.curie)}
             for item in concepts(record)
         ],
-        "variableMeasured": [
-            {"@type": "PropertyValue", "name": unit, "value": getattr(record.counts, unit)}
-            for unit in ("patients", "studies", "series", "images")
-        ],
+        "variableMeasured": [{"@type": "PropertyValue", "name": unit, "value": number} for unit, number in shown_counts(record).items()],
     }
     if public:
         document["distribution"] = [_download(record, item, site=site) for item in record.distributions]

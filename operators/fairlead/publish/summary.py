@@ -7,7 +7,8 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Final
 
-from fairlead.publish.model import describe, public_text
+from fairlead.publish.counting import hidden_below
+from fairlead.publish.model import Selected, describe, public_text
 from fairlead.publish.vocabulary import AccessRights
 from fairlead.publish.worklist import Export
 from fairlead.records import CohortVersion, Core, ImagingRecord
@@ -29,15 +30,24 @@ def plain(text: str) -> str:
     return MARKUP.sub(r"\\\1", " ".join(text.split()))
 
 
-def summarise(export: Export, cohort: CohortVersion, *, sentence: str, records: Mapping[str, ImagingRecord], codes: tuple[str, ...]) -> str:
+def summarise(
+    export: Export,
+    cohort: CohortVersion,
+    *,
+    sentence: str,
+    records: Mapping[str, ImagingRecord],
+    codes: tuple[str, ...],
+    threshold: int = 0,
+) -> str:
     """Return the evidence as Markdown; words from headers are escaped, nobody is named.
 
     Title, description and ``sentence`` are those that will be public; the numbers of the description are those of all members,
     and become smaller when some do not pass.
     """
     shown = codes if any(record.core.source.place == "archive" for record in records.values()) else ()
-    description = describe(export.parameters, sentence, counts=cohort.counts, codes=shown, members=cohort.counts.series)
     counts = cohort.counts
+    below = hidden_below(counts, rights=export.parameters.access_rights, threshold=threshold)
+    description = describe(export.parameters, Selected(sentence, members=counts.series, below=below), counts=counts, codes=shown)
     modalities = Counter(concept.raw for core in _cores(records) if (concept := core.modality or core.imaging_method))
     places = Counter(f"{core.center} / {core.project}" for core in _cores(records))
     kinds = Counter(str(core.kind) for core in _cores(records))

@@ -28,6 +28,10 @@ class Upstream(Protocol):
         """Return the method codes of a de-identification profile; raise InvalidConfiguration or NotFound."""
         ...
 
+    def threshold(self) -> int:
+        """Return the number of patients below which a record that is not public says no number; raise InvalidConfiguration."""
+        ...
+
     def is_unchanged(self, record: ImagingRecord) -> bool:
         """Return whether a file that is read in place still has the content that was indexed."""
         ...

@@ -74,3 +74,5 @@ class DatasetRecord(Record):
     refused: tuple[Refusal, ...] = ()
     series: str = ""
     """IRI of a dataset series across centres that this dataset is one part of; empty for none."""
+    counts_below: int = 0
+    """The governance threshold when the numbers of patients and studies are below it and stay in the house; 0 when all counts may be shown."""
