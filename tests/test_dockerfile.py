@@ -131,7 +131,21 @@ def test_the_compose_file_runs_hardened_containers_of_this_version() -> None:
     builds = {service["build"]["target"] for service in services.values() if "build" in service}
     assert builds <= set(stages())
     published = [port for service in services.values() for port in service.get("ports", [])]
-    assert [port for port in published if not port.startswith("127.0.0.1:")] == ["11112:11112"]
+    assert [port for port in published if not port.startswith("127.0.0.1:")] == ["${DICOM_ADDRESS:-127.0.0.1}:11112:11112"]
+    locked = {name for name, service in services.items() if service.get("cap_drop") == ["ALL"]}
+    assert locked == {"migrate", "node", "catalog", "airflow"}
+    assert [name for name, service in services.items() if service.get("security_opt") != ["no-new-privileges:true"]] == ["volume"]
+
+
+def test_only_this_host_may_send_to_the_node_of_the_compose_file_until_a_modality_is_listed() -> None:
+    from fairlead.receive import load_routes
+
+    document = yaml.safe_load((CHECKOUT / "docker-compose.yaml").read_text())
+    (mounted,) = [volume.split(":")[0] for volume in document["services"]["node"]["volumes"] if volume.endswith("routes.yaml:ro")]
+    rules = load_routes(CHECKOUT / mounted).rules
+    (network,) = document["networks"]["default"]["ipam"]["config"]
+    assert [str(each) for rule in rules for each in rule.from_networks] == [f"{network['gateway']}/32"]
+    assert [rule.calling_ae for rule in rules] == [("CT_BASEMENT",)]
 
 
 def test_the_charts_are_released_with_the_version_of_the_package() -> None:
