@@ -59,8 +59,10 @@ class NodeSettings(Section):
     workers: int = Field(default=1, ge=1, le=32)
     max_associations: PositiveInt = 64
     max_associations_per_peer: PositiveInt = 16
+    max_associations_per_title: PositiveInt = 32
     max_pdu_bytes: PositiveInt = 131_072
     max_instance_bytes: PositiveInt = 4 * 1024**3
+    max_bytes_in_flight: PositiveInt = 16 * 1024**3
     acse_timeout_s: PositiveFloat = 5.0
     network_timeout_s: PositiveFloat = 60.0
     low_water_bytes: int = Field(default=512 * 1024**2, ge=0)

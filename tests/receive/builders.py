@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import socket
 import ssl
 import time
@@ -223,6 +224,11 @@ def echoes(port: int) -> bool:
     """Return whether the node lets us in and answers."""
     with association(port, (ECHO, IMPLICIT)) as peer:
         return bool(peer.is_established and peer.send_c_echo().Status == 0)
+
+
+def audit_lines(settings: Settings) -> list[dict]:
+    """Return the lines of the audit trail."""
+    return [json.loads(line) for file in sorted((settings.archive_folder / "audit").glob("*.jsonl")) for line in file.read_text().splitlines()]
 
 
 def archived(settings: Settings) -> list[Path]:

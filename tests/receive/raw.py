@@ -25,9 +25,9 @@ def closed(raw: socket.socket) -> bytes:
     return said
 
 
-def rejection(port: int, **request: bytes) -> tuple[int, int, int]:
+def rejection(port: int, *, source: str = "127.0.0.1", **request: bytes) -> tuple[int, int, int]:
     """Return (result, source, reason) of the A-ASSOCIATE-RJ; pynetdicom's requestor sometimes misses a quick one."""
-    with connect(port) as raw:
+    with connect(port, source=source) as raw:
         raw.sendall(associate_request(**request))
         kind, body = read_pdu(raw)
         assert kind == 3

@@ -18,7 +18,7 @@ from fairlead.receive import DicomNode, node_status
 from fairlead.receive.sink import dataset_sha256
 from fairlead.records import SeriesState
 from needs import missing, program
-from receive.builders import STUDY, a_slice, association, echo, encoded, ledger_of, quick, running, send, wait_for
+from receive.builders import STUDY, a_slice, association, audit_lines, echo, encoded, ledger_of, quick, running, send, wait_for
 from receive.raw import associate_request, closed, command, connect, established, p_data, pdv, read_pdu, rejection, status_in
 
 ROUNDS, SENDERS = 10, 8
@@ -221,6 +221,9 @@ def test_ten_kills_during_eight_transfers_lose_no_acknowledged_object(tmp_path):
                 thread.join(timeout=20)
                 assert not thread.is_alive()
     everything_acknowledged_is_there(home, acknowledged, series=ROUNDS * SENDERS)
+    lost = [line for line in audit_lines(quick(home)) if line["result"] == "lost"]
+    assert ROUNDS <= len({line["association"] for line in lost}) == len(lost) <= ROUNDS * SENDERS
+    assert {(line["calling_ae"], line["peer"], line["stored"]) for line in lost} == {("SCANNER", "127.0.0.1", None)}
 
 
 def everything_acknowledged_is_there(home: Path, acknowledged: dict[str, str], *, series: int) -> None:
@@ -229,7 +232,7 @@ def everything_acknowledged_is_there(home: Path, acknowledged: dict[str, str], *
         wait_for(lambda: ledger.counts()[SeriesState.RECEIVING] == ledger.counts()[SeriesState.SETTLING] == 0, within_s=60)
         claimed = ledger.claim_series(series + 1, claimant="test")
     stored = {instance.sop_instance_uid: instance for found in claimed for instance in found.instances}
-    assert list((settings.archive_folder / ".incoming").iterdir()) == []
+    assert list((settings.archive_folder / ".incoming").glob("*.part")) == []
     for uid, sha256 in acknowledged.items():
         assert stored[uid].sha256 == sha256 == dataset_sha256(settings.archive_folder / stored[uid].path)
     assert len(list((settings.archive_folder / "objects").rglob("*.dcm"))) == len(stored)

@@ -1,7 +1,6 @@
 """The node on loopback: pynetdicom as an independent sender, raw sockets as the attackers of the facts file."""
 
 import hashlib
-import json
 import logging
 import re
 from collections import Counter
@@ -24,6 +23,7 @@ from receive.builders import (
     a_slice,
     archived,
     association,
+    audit_lines,
     echo,
     encoded,
     quick,
@@ -32,7 +32,7 @@ from receive.builders import (
     send_bytes,
     wait_for,
 )
-from receive.raw import command, established, p_data, pdv, raw_store, read_pdu, rejection, status_in
+from receive.raw import associate_request, command, connect, established, p_data, pdv, raw_store, read_pdu, rejection, status_in
 
 
 def state_of(node, number=1):
@@ -171,6 +171,39 @@ def test_an_object_over_the_limit_is_refused_and_the_next_is_not(tmp_path):
         assert send(peer, a_slice(2)) == 0
 
 
+def test_senders_that_together_have_too_much_under_way_are_told_to_come_again(tmp_path):
+    with running(quick(tmp_path, max_bytes_in_flight=100_000)) as (node, port), association(port) as peer:
+        slow = established(port)
+        half = encoded(a_slice(1, pixels=bytes(80_000)))
+        slow.sendall(p_data(pdv(3, command(1, sop_instance=f"{STUDY}.1.1")), pdv(0, half[:60_000])))
+        wait_for(lambda: node._doorway.sink.in_flight.total == 60_000)
+        big = a_slice(2, pixels=bytes(60_000))
+        assert send_bytes(peer, encoded(big), sop_class=CT, sop_instance=big.SOPInstanceUID)[0] == 0xA700
+        assert send(peer, a_slice(3)) == 0  # what fits beside it is taken
+        slow.sendall(p_data(pdv(2, half[60_000:])))
+        assert status_in(read_pdu(slow)[1])[0] == 0
+        slow.close()
+        assert send(peer, big) == 0
+        assert send(peer, a_slice(4, pixels=bytes(200_000))) == 0  # alone, an object is never too much
+        assert node._doorway.sink.in_flight.total == 0
+
+
+def test_one_title_cannot_hold_every_association_wherever_it_calls_from(tmp_path):
+    routes = tmp_path / "routes.yaml"
+    rule = "{{name: {0}, project: p, center: c, calling_ae: [{0}], from_networks: [127.0.0.0/8]{1}}}"
+    routes.write_text(f"routes: [{rule.format('CT1', ', max_associations: 1')}, {rule.format('CT2', '')}]")
+    with running(quick(tmp_path / "home", routes=routes, max_associations_per_title=2)) as (_, port):
+        held = []
+        for calling, most in ((b"CT1", 1), (b"CT2", 2)):
+            for number in range(most):
+                held.append(connect(port, source=f"127.0.0.{number + 1}"))
+                held[-1].sendall(associate_request(calling=calling))
+                assert read_pdu(held[-1])[0] == 2
+            assert rejection(port, source="127.0.0.9", calling=calling) == (2, 3, 2)
+        for raw in held:
+            raw.close()
+
+
 def test_when_the_ledger_is_away_the_sender_is_told_to_keep_the_object(node, settings):
     with association(node.port) as peer:
         with node.ledger.engine.begin() as connection:
@@ -305,10 +338,8 @@ def test_a_route_may_name_the_classes_it_takes(tmp_path):
 def test_the_audit_trail_tells_who_was_refused_and_who_broke_off(node, settings):
     rejection(node.port, called=b"OTHER")
     established(node.port).close()
-    trail = settings.archive_folder / "audit"
-    wait_for(lambda: sum(len(file.read_text().splitlines()) for file in trail.glob("*.jsonl")) == 2)
-    lines = [json.loads(line) for file in trail.glob("*.jsonl") for line in file.read_text().splitlines()]
-    assert [(line["result"], line["calling_ae"], line["called_ae"]) for line in lines] == [
+    wait_for(lambda: len(audit_lines(settings)) == 2)
+    assert [(line["result"], line["calling_ae"], line["called_ae"]) for line in audit_lines(settings)] == [
         ("rejected", "SCANNER", "OTHER"),
         ("aborted", "SCANNER", "FAIRLEAD"),
     ]

@@ -12,7 +12,19 @@ from fairlead.receive import DicomNode
 from fairlead.receive.places import SPARE, Places
 from fairlead.receive.workers import sign_in
 from fairlead.records import SeriesState
-from receive.builders import STUDY, a_slice, archived, association, encoded, quick, running, send, served_within_a_second, wait_for
+from receive.builders import (
+    STUDY,
+    a_slice,
+    archived,
+    association,
+    audit_lines,
+    encoded,
+    quick,
+    running,
+    send,
+    served_within_a_second,
+    wait_for,
+)
 from receive.raw import command, connect, established, p_data, pdv, rejection
 from receive.test_crash import everything_acknowledged_is_there, finish, send_until_it_dies, start_process
 
@@ -58,7 +70,7 @@ def test_workers_share_limits_series_and_numbers_and_one_that_dies_is_replaced(t
             cut.close()
         assert served_within_a_second(port)
         wait_for(lambda: node.ledger.open_associations() == 0 == node.associations())
-        assert list((settings.archive_folder / ".incoming").iterdir()) == []
+        assert list((settings.archive_folder / ".incoming").glob("*.part")) == []
         with association(port) as again:
             assert send(again, a_slice(3)) == 0
         node.ledger.settle(settle_after_s=1e-9, quiet_after_s=1e-9)
@@ -66,6 +78,8 @@ def test_workers_share_limits_series_and_numbers_and_one_that_dies_is_replaced(t
         wait_for(lambda: 'instances_total{calling_ae="SCANNER",result="0000"} 3' in node._doorway.metrics.text(()))
         assert "fairlead_node_workers_lost_total 2" in node._doorway.metrics.text(())
         assert len(archived(settings)) == 3
+        results = sorted(line["result"] for line in audit_lines(settings))
+        assert results == ["lost", "lost", "rejected", "released", "released", "released"]
 
 
 def test_killed_workers_and_a_killed_node_lose_no_acknowledged_object(tmp_path):

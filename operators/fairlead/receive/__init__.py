@@ -1,9 +1,10 @@
-"""The front door: DICOM node, watched folder and imports in; durable objects and a ledger of complete series out.
+"""The front door: DICOM node, watched places and imports in; durable objects and a ledger of complete series out.
 
-What other rooms need is here: the :class:`Ledger` as work list, the doors (:class:`DicomNode`, :class:`FolderWatch`,
+What other rooms need is here: the :class:`Ledger` as work list, the doors (:class:`DicomNode`, :class:`StorageWatch`,
 :func:`import_paths`), the one sink behind them, the routes, and the state of it all.
 """
 
+from fairlead.receive.bucket_watch import StorageWatch
 from fairlead.receive.completion import generation_of
 from fairlead.receive.file_ledger import Recorded
 from fairlead.receive.importing import ImportReport, import_paths
@@ -30,6 +31,7 @@ __all__ = [
     "Recorded",
     "RelationConflict",
     "RouteTable",
+    "StorageWatch",
     "StoreOutcome",
     "Stored",
     "Wish",

@@ -34,8 +34,9 @@ class Doorway:
     sink: InstanceSink
     audit: AuditTrail
     metrics: NodeMetrics
-    admits: Callable[[Association], bool]
-    """Counts a peer in when it asks for an association, not when it connects: a health check that only connects costs no slot."""
+    admits: Callable[[int, str, int], bool]
+    """Counts a connection (its number, calling AE title, how many that title may have) in when it asks for an association, not when
+    it connects: a health check that only connects costs no slot."""
     leaves: Callable[[str, Ending], None]
     health_title: str
     """A secret that this process chose at start: whoever calls itself so is the node's own health check, and gets C-ECHO only."""
@@ -72,8 +73,6 @@ class Admission:
 def admit(request: Request, association: Association) -> Admission:
     """Return where the requestor belongs; raise Rejected with the answer it gets."""
     doorway = association.doorway
-    if not doorway.admits(association):
-        raise Rejected("too many associations", reject(result=2, source=3, reason=2))
     if request.application_context != APPLICATION_CONTEXT:
         raise Rejected("unknown application context", reject(result=1, source=1, reason=2))
     try:
@@ -87,4 +86,7 @@ def admit(request: Request, association: Association) -> Admission:
         raise Rejected(error.message, reject(result=1, source=1, reason=3)) from error
     except StorageFull as error:
         raise Rejected(error.message, reject(result=2, source=3, reason=1)) from error
+    most = rule.max_associations or doorway.settings.max_associations_per_title
+    if not doorway.admits(association.number, request.calling_ae, most):
+        raise Rejected("too many associations", reject(result=2, source=3, reason=2))
     return Admission(rule, route)

@@ -9,14 +9,18 @@ from __future__ import annotations
 import json
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import Any, Final
 
 from fairlead.database import utc_now
+from fairlead.receive.ledger import OpenAssociation
 
 logger = logging.getLogger(__name__)
+LOST: Final = "lost"
+COUNTS: Final = ("stored", "refused", "bytes", "commitments")
 
 
 @dataclass(slots=True)
@@ -53,9 +57,23 @@ class AuditTrail:
         return self.clock().isoformat(timespec="milliseconds")
 
     def write(self, line: AuditLine) -> None:
-        """Append one line to the file of the day (UTC)."""
+        """Append the line of an association that is over."""
+        self._append(asdict(line))
+
+    def lost(self, found: Iterable[OpenAssociation]) -> None:
+        """Append a line for each association that ended with the process that served it; how much it brought is not known any more.
+
+        Called before they are struck out of the ledger: a crash in between repeats a line, and never loses one.
+        """
+        for one in found:
+            line = AuditLine(one.key, one.peer, one.calling_ae, one.called_ae, result=LOST, reason="the process that served it ended")
+            line.opened_at = one.opened_at.isoformat(timespec="milliseconds")
+            self._append(asdict(line) | dict.fromkeys(COUNTS))
+
+    def _append(self, fields: dict[str, Any]) -> None:
+        """Write to the file of the day (UTC)."""
         now = self.clock()
-        text = json.dumps({"at": self.now()} | asdict(line), ensure_ascii=True)
+        text = json.dumps({"at": self.now()} | fields, ensure_ascii=True)
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             handle = os.open(self.folder / f"{now.date()}.jsonl", os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o640)

@@ -157,7 +157,11 @@ class _Door:
             with zipfile.ZipFile(found.path) as archive:
                 for member in members(archive):
                     self._take_member(archive, member, guard, f"{found.name}!{member.filename}")
-        except (zipfile.BadZipFile, ValueError, NotImplementedError) as error:
+        except (
+            zipfile.BadZipFile,
+            ValueError,
+            NotImplementedError,
+        ) as error:  # the last: a version of the format that zipfile does not read
             raise UnreadableImage("The zip file is damaged.") from error
 
     def _take_member(self, archive: zipfile.ZipFile, member: zipfile.ZipInfo, guard: ZipGuard, source: str) -> None:

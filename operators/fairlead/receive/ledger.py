@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
 
 from sqlalchemy import delete, func, insert, select
 
@@ -13,6 +15,17 @@ from fairlead.receive.completion import Ending
 from fairlead.receive.refusals import Quarantined, note_refusal, quarantined_rows
 from fairlead.receive.tables import associations, audits, counters, holds, quarantine
 from fairlead.records import Refusal, Route
+
+
+@dataclass(frozen=True, slots=True)
+class OpenAssociation:
+    """An association that the ledger holds as open."""
+
+    key: str
+    calling_ae: str
+    called_ae: str
+    peer: str
+    opened_at: datetime
 
 
 class Ledger(CommitmentLedger):
@@ -29,6 +42,13 @@ class Ledger(CommitmentLedger):
         with database_errors(), self.engine.begin() as connection:
             connection.execute(delete(associations).where(associations.c.id == key))
         self.sender_left(key, ending)
+
+    def associations(self, prefix: str = "") -> tuple[OpenAssociation, ...]:
+        """Return the associations that are open now, or those whose key begins with ``prefix``, oldest first."""
+        mine = associations.c.id.startswith(prefix, autoescape=True)
+        with database_errors(), self.engine.connect() as connection:
+            rows = connection.execute(select(associations).where(mine).order_by(associations.c.opened_at, associations.c.id)).all()
+        return tuple(OpenAssociation(row.id, row.calling_ae, row.called_ae, row.peer, row.opened_at) for row in rows)
 
     def associations_lost(self, alive: Collection[str] = ()) -> int:
         """At start: strike out what a dead node left open, but not imports that are ``alive``; return how many series lost their sender."""

@@ -14,6 +14,7 @@ from fairlead.database import open_database
 from fairlead.errors import FairleadError
 from fairlead.receive.admission import Doorway
 from fairlead.receive.audit import AuditTrail
+from fairlead.receive.bucket_watch import StorageWatch
 from fairlead.receive.expected import expected_instances
 from fairlead.receive.ledger import Ledger
 from fairlead.receive.listening import Listener, listen
@@ -25,7 +26,6 @@ from fairlead.receive.serving import Serving
 from fairlead.receive.sink import InstanceSink
 from fairlead.receive.sweep import sweep
 from fairlead.receive.tls import client_context, server_context
-from fairlead.receive.watch import FolderWatch
 from fairlead.receive.web import Web
 from fairlead.receive.workers import Workers, wait_for_orphans
 from fairlead.settings import Settings
@@ -45,6 +45,7 @@ class DicomNode:
         self._reload = threading.Event()
         self._places = Places(most=settings.node.max_associations, most_per_peer=settings.node.max_associations_per_peer)
         self._buried: set[str] = set()
+        self._burying = threading.Lock()
         self._workers: Workers | None = None
         self._loops: list[threading.Thread] = []
         self._listeners: list[Listener] = []
@@ -78,14 +79,14 @@ class DicomNode:
     def _build(self, routes: RouteTable, tls: ssl.SSLContext | None) -> None:
         node, sink = self.settings.node, InstanceSink(self.settings, self.ledger)
         wait_for_orphans(sink.archive.root)
-        sweep(sink.archive, self.ledger)
         audit, metrics = AuditTrail(sink.archive.root / "audit"), NodeMetrics()
+        audit.lost(self.ledger.associations())
+        sweep(sink.archive, self.ledger)
         metrics.more = self.more_gauges
         sink.on_durable = metrics.synced
         own = secrets.token_hex(8)
         self._serving = Serving(self.ledger, self._places.leave)
-        admits = lambda association: self._places.admit(association.number)  # noqa: E731
-        self._doorway = Doorway(node, routes, self.ledger, sink, audit, metrics, admits, self._serving.leaves, health_title=own)
+        self._doorway = Doorway(node, routes, self.ledger, sink, audit, metrics, self._admits, self._serving.leaves, health_title=own)
         self._serving.doorway = self._doorway
         if node.workers > 1:
             self._workers = Workers(self.settings, places=self._places, doorway=self._doorway, bury=self._bury)
@@ -105,7 +106,7 @@ class DicomNode:
             self._listeners.append(Listener(listen("127.0.0.1", 0), own_only=True))
 
     def _begin(self) -> tuple[str, int]:
-        watch = FolderWatch(self.settings, self.ledger)
+        watch = StorageWatch(self.settings, self.ledger)
         self._loop("settle", SETTLE_EVERY_S, self._settle)
         self._loop("report", SETTLE_EVERY_S, self._reporter.step)
         self._loop("watch", max(self.settings.watch.stable_after_s / 2, SETTLE_EVERY_S), watch.scan)
@@ -192,6 +193,9 @@ class DicomNode:
         else:
             connection.close()
 
+    def _admits(self, number: int, title: str, most_per_title: int) -> bool:
+        return self._places.admit(number, title=title, most_per_title=most_per_title)
+
     def _drain(self, grace_s: float) -> None:
         if self._workers is not None:
             self._workers.drain(grace_s)
@@ -207,10 +211,12 @@ class DicomNode:
 
     def _strike_out(self) -> None:
         self._serving.settle_gone()
-        for key in list(self._buried):
-            self.ledger.worker_lost(key)
-            self._doorway.sink.archive.clear_incoming()
-            self._buried.discard(key)
+        with self._burying:  # who buries and the settle loop must not both write the audit lines
+            for key in list(self._buried):
+                self._doorway.audit.lost(self.ledger.associations(key))
+                self.ledger.worker_lost(key)
+                self._doorway.sink.archive.clear_incoming()
+                self._buried.discard(key)
 
     # --- loops
 

@@ -16,6 +16,7 @@ class _Visitor:
     peer: str
     server: str
     counted: bool = False
+    title: str = ""
 
 
 class Places:
@@ -37,14 +38,18 @@ class Places:
             self._visitors[number] = _Visitor(peer, server)
             return number
 
-    def admit(self, number: int) -> bool:
-        """Count an association in, unless the node or its peer has all it may have."""
+    def admit(self, number: int, *, title: str = "", most_per_title: int | None = None) -> bool:
+        """Count an association in, unless the node, its peer or its calling AE title has all it may have."""
         with self._lock:
             visitor = self._visitors.get(number)
             if visitor is None:
                 return False
-            counted = [other.peer for other in self._visitors.values() if other.counted]
-            visitor.counted = len(counted) < self._most and counted.count(visitor.peer) < self._most_per_peer
+            counted = [other for other in self._visitors.values() if other.counted]
+            of_peer = sum(other.peer == visitor.peer for other in counted)
+            of_title = sum(other.title == title for other in counted)
+            free = len(counted) < self._most and of_peer < self._most_per_peer
+            visitor.title = title
+            visitor.counted = free and (most_per_title is None or of_title < most_per_title)
             return visitor.counted
 
     def leave(self, number: int) -> None:

@@ -8,7 +8,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection, insert, select, update
 
-from fairlead.receive.series_ledger import increase
+from fairlead.receive.recording import increase
 from fairlead.receive.tables import quarantine
 from fairlead.records import Refusal, Route
 

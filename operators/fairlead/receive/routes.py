@@ -44,6 +44,7 @@ class RouteRule(BaseModel):
     sop_classes: tuple[Uid, ...] = ()
     duplicates: Literal["version", "refuse"] = "version"
     max_instance_bytes: PositiveInt | None = None
+    max_associations: PositiveInt | None = None
 
     def admits(self, *, calling_ae: str, peer: str, tls_subject: str | None) -> bool:
         """Return whether the sender's name, address and certificate are on this line."""

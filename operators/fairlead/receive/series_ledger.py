@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -13,10 +12,11 @@ from typing import Any, Final
 from sqlalchemy import Connection, Engine, Row, and_, bindparam, delete, exists, func, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
-from fairlead.database import WRITES, database_errors, utc_now
+from fairlead.database import database_errors, utc_now
 from fairlead.errors import Conflict
 from fairlead.receive.completion import Ending, SeriesEvent, advance, generation_of, has_all, is_due
-from fairlead.receive.tables import audits, counters, holds, instances, series
+from fairlead.receive.recording import MustFlush, increase, queue, recording
+from fairlead.receive.tables import audits, holds, instances, series
 from fairlead.records import Instance, Route, SeriesState
 
 logger = logging.getLogger(__name__)
@@ -54,7 +54,6 @@ class RelationConflict(Conflict):
     default_remedy = "Compare the quarantined object with the archived one and correct the source."
 
 
-RECORD_LOCK: Final = 0x0FA1_41EB
 TOUCH_EVERY: Final = timedelta(seconds=1)
 _FIND_SERIES: Final = select(series).where(
     series.c.project == bindparam("project"), series.c.center == bindparam("center"), series.c.series_uid == bindparam("series_uid")
@@ -69,44 +68,6 @@ _FIND_VERSIONS: Final = select(
     instances.c.center == bindparam("center"),
     instances.c.sop_instance_uid == bindparam("sop_instance_uid"),
 )
-
-
-def increase(connection: Connection, name: str, by: int = 1) -> None:
-    """Add to a counter of the ledger, making it at first use."""
-    dialect = sqlite if connection.dialect.name == "sqlite" else postgresql
-    statement = dialect.insert(counters).values(name=name, value=by)
-    connection.execute(statement.on_conflict_do_update(index_elements=["name"], set_={"value": counters.c.value + by}))
-
-
-def _queue(connection: Connection) -> None:
-    """Let no other writer of series in before the end of the transaction: on SQLite every writer is the only one anyway."""
-    if connection.dialect.name != "sqlite":
-        connection.execute(select(func.pg_advisory_xact_lock(RECORD_LOCK)))
-
-
-class _MustFlush(Exception):
-    """A row that was taken for derivable is none: the group is written again, flushed."""
-
-
-@contextmanager
-def _recording(engine: Engine, *, flushed: bool) -> Iterator[Connection]:
-    """Yield a transaction for rows of objects that are durable already; writers queue, nobody fails half-way.
-
-    Rows that say more than the archive does (which copy is the present one) must survive a power cut and are flushed. Of the others a
-    cut can only take the last ones, in order: any later flushed transaction keeps them, and the sweep makes them again. PostgreSQL
-    flushes every row: it may die while the node goes on, and then no sweep would follow.
-    """
-    sqlite_file = engine.dialect.name == "sqlite"
-    with engine.connect() as connection:
-        if sqlite_file and not flushed:
-            connection.connection.driver_connection.execute("PRAGMA synchronous=NORMAL")  # type: ignore[union-attr]
-        try:
-            with connection.execution_options(**{WRITES: True}).begin():
-                _queue(connection)
-                yield connection
-        finally:
-            if sqlite_file and not flushed:
-                connection.connection.driver_connection.execute("PRAGMA synchronous=FULL")  # type: ignore[union-attr]
 
 
 class SeriesLedger:
@@ -129,7 +90,7 @@ class SeriesLedger:
         """Record several objects in one transaction, so that one flush serves them all; a conflict refuses only its own object."""
         try:
             outcomes = self._record_all(arrivals, flushed=not all(arrival.derivable for arrival in arrivals))
-        except _MustFlush:
+        except MustFlush:
             outcomes = self._record_all(arrivals, flushed=True)
         written = (Stored.ADDED, Stored.NEW_VERSION)  # an exact resend holds nothing: it must not look as if it did
         for arrival, outcome in zip(arrivals, outcomes, strict=True):
@@ -138,10 +99,10 @@ class SeriesLedger:
         return outcomes
 
     def _record_all(self, arrivals: Sequence[Arrival], *, flushed: bool) -> list[Stored | RelationConflict]:
-        with database_errors(), _recording(self.engine, flushed=flushed) as connection:
+        with database_errors(), recording(self.engine, flushed=flushed) as connection:
             outcomes = [self._record(connection, arrival) for arrival in arrivals]
             if Stored.NEW_VERSION in outcomes and not flushed:  # its first version has a row and no file any more
-                raise _MustFlush
+                raise MustFlush
             return outcomes
 
     def _record(self, connection: Connection, arrival: Arrival) -> Stored | RelationConflict:
@@ -230,7 +191,7 @@ class SeriesLedger:
         """End an association or import: its series begin to settle; return how many."""
         self._held.pop(holder, None)
         with database_errors(), self.engine.begin() as connection:
-            _queue(connection)
+            queue(connection)
             held = list(connection.scalars(select(holds.c.series_id).where(holds.c.holder == holder)))
             connection.execute(delete(holds).where(holds.c.holder == holder))
             self._settle(connection, held, ending)
@@ -267,7 +228,7 @@ class SeriesLedger:
             if connection.scalar(select(series.c.id).where(moving, ~held).limit(1)) is None:
                 return 0
         with database_errors(), self.engine.begin() as connection:
-            _queue(connection)
+            queue(connection)
             rows = connection.execute(select(series, _PRESENT.label("present")).where(and_(moving, ~held))).all()
             due = [
                 row

@@ -7,7 +7,6 @@ checks, link under a name made from hashes (never replacing), fsync of file and 
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import os
 import threading
@@ -21,14 +20,16 @@ from typing import Final
 from sqlalchemy.exc import IntegrityError
 
 from fairlead.errors import Conflict, InvalidInput
-from fairlead.files import sha256_file, storage_errors
+from fairlead.files import storage_errors
 from fairlead.receive.archive import Archive, instance_name, series_folder
 from fairlead.receive.commit_group import CommitGroup
-from fairlead.receive.heads import Head, is_whole
+from fairlead.receive.flight import Flight, InFlight
+from fairlead.receive.heads import Head
 from fairlead.receive.ledger import Ledger
-from fairlead.receive.part10 import build_meta, dataset_offset, read_layout
+from fairlead.receive.part10 import build_meta
 from fairlead.receive.parts import Buffers, PartFile
 from fairlead.receive.series_ledger import Arrival, RelationConflict, Stored
+from fairlead.receive.stored_files import dataset_sha256, whole_file
 from fairlead.receive.turns import Turns
 from fairlead.records import Instance, Refusal, Route, is_uid
 from fairlead.settings import Settings, prepare_home
@@ -131,6 +132,7 @@ class InstanceSink:
         self._rows = CommitGroup(self._record)
         self._turns_to_write = nullcontext if settings.node.workers == 1 else _queued(ledger, self.archive)
         self._buffers = Buffers()
+        self.in_flight = InFlight(settings.node.max_bytes_in_flight // settings.node.workers)
         self._turns = tuple(threading.Lock() for _ in range(TURNS))
         self.on_durable: Callable[[float], None] = lambda _seconds: None
         """Told how long each object took from its last byte to its durable row."""
@@ -150,10 +152,15 @@ class InstanceSink:
         self.archive.require_room(self._low_water_bytes)
         path = self.archive.new_part()
         try:
-            with storage_errors("an object"), self.archive.writing(path) as handle, self._buffers.lent() as buffer:
+            with (
+                storage_errors("an object"),
+                self.archive.writing(path) as handle,
+                self._buffers.lent() as buffer,
+                self.in_flight.one() as flight,
+            ):
                 meta = announced.file_meta or _meta(announced)
                 part = PartFile(path, handle, meta=meta, stamped=announced.file_meta is None, buffer=buffer)
-                received = _written(part, chunks, announced, limit=terms.max_bytes or self._max_bytes)
+                received = _written(part, chunks, announced, flight, limit=terms.max_bytes or self._max_bytes)
                 started = time.perf_counter()
                 outcome = self._keep(received, route, holder, terms)
                 self.on_durable(time.perf_counter() - started)
@@ -265,33 +272,11 @@ def _queued(ledger: Ledger, archive: Archive) -> Callable[[], AbstractContextMan
     return turns.mine
 
 
-def whole_file(path: Path) -> bool:
-    """Return whether an archived file is there and every element of it ends inside it; a truncated copy's does not."""
-    try:
-        with path.open("rb") as file:
-            size = os.fstat(file.fileno()).st_size
-            layout = read_layout(file, size=size)
-            return is_whole(file, offset=layout.offset, size=size, transfer_syntax_uid=layout.transfer_syntax_uid)
-    except (FileNotFoundError, InvalidInput):
-        return False
-
-
-def dataset_sha256(path: Path) -> str:
-    """Return the sha256 of the data set of an archived file, without preamble and file meta."""
-    offset = dataset_offset(path)
-    if offset == 0:
-        return sha256_file(path)
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        file.seek(offset)
-        while block := file.read(1024 * 1024):
-            digest.update(block)
-    return digest.hexdigest()
-
-
-def _written(part: PartFile, chunks: Iterable[Buffer], announced: Announced, *, limit: int) -> _Received:
+def _written(part: PartFile, chunks: Iterable[Buffer], announced: Announced, flight: Flight, *, limit: int) -> _Received:
     for chunk in chunks:
+        before = part.size
         part.add(chunk)
+        flight.add(part.size - before)
         if part.size > limit:
             raise TooLarge(f"The object is larger than {limit} bytes.")
     return _Received(part, announced, part.finish())

@@ -21,7 +21,7 @@ from fairlead.receive.heads import read_head
 from fairlead.receive.ledger import Ledger
 from fairlead.receive.part10 import read_layout
 from fairlead.receive.series_ledger import Arrival, RelationConflict, Stored
-from fairlead.receive.sink import dataset_sha256, whole_file
+from fairlead.receive.stored_files import dataset_sha256, whole_file
 from fairlead.receive.tables import instances
 from fairlead.records import Instance, Refusal
 

@@ -10,7 +10,7 @@ from typing import Final
 
 from sqlalchemy import Connection, Engine
 
-TURN: Final = ".turn"
+TURN: Final = ".incoming/turn.lock"
 
 
 class Turns:

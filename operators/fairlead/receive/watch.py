@@ -30,12 +30,20 @@ class _Sighting:
 
 
 class FolderWatch:
-    """Looks at the watched folder; (size, time) decide when to look closer, sha256 decides whether anything is new."""
+    """Looks at a watched folder; (size, time) decide when to look closer, sha256 decides whether anything is new."""
 
-    def __init__(self, settings: Settings, ledger: Ledger, *, monotonic: Callable[[], float] = time.monotonic) -> None:
-        self.root = settings.watch_folder
+    def __init__(
+        self,
+        settings: Settings,
+        ledger: Ledger,
+        *,
+        root: Path | None = None,
+        route: Route | None = None,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.root = settings.watch_folder if root is None else root
         self.ledger = ledger
-        self.route = Route(project=settings.watch.project, center=settings.watch.center, door="watch")
+        self.route = route or Route(project=settings.watch.project, center=settings.watch.center, door="watch")
         self._stable_after_s = settings.watch.stable_after_s
         self._monotonic = monotonic
         self._sightings: dict[str, _Sighting] = {}

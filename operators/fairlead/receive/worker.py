@@ -20,7 +20,6 @@ from fairlead.database import open_engine
 from fairlead.errors import FairleadError
 from fairlead.logs import configure_logging
 from fairlead.receive.admission import Doorway
-from fairlead.receive.association import Association
 from fairlead.receive.audit import AuditTrail
 from fairlead.receive.ledger import Ledger
 from fairlead.receive.metrics import NodeMetrics
@@ -105,11 +104,11 @@ class Hand:
         logging.shutdown()
         os._exit(status)
 
-    def _admits(self, association: Association) -> bool:
+    def _admits(self, number: int, title: str, most_per_title: int) -> bool:
         """Ask the parent, who counts for all; no answer is a no."""
         told, answer = threading.Event(), list[bool]()
-        self._answers[association.number] = (told, answer)
-        self._tell({"admit": association.number})
+        self._answers[number] = (told, answer)
+        self._tell({"admit": number, "title": title, "most": most_per_title})
         return told.wait(ANSWER_S) and answer[0]
 
     def _left(self, number: int) -> None:

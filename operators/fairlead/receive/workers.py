@@ -36,7 +36,8 @@ SEND_S: Final = 2.0
 ORPHANS_S: Final = 10.0
 REST_S: Final = 1.0
 """Pause before a worker is replaced that did not even live this long."""
-ALIVE: Final = ".workers"
+ALIVE: Final = ".incoming/workers.lock"
+"""Below the folder of what is under way, which no backup copies."""
 
 
 class Worker:
@@ -176,8 +177,8 @@ class Workers:
         match message:
             case {"ready": True}:
                 worker.is_ready.set()
-            case {"admit": number}:
-                worker.tell({"admitted": number, "yes": self.places.admit(number)})
+            case {"admit": number, "title": title, "most": most}:
+                worker.tell({"admitted": number, "yes": self.places.admit(number, title=title, most_per_title=most)})
             case {"left": number}:
                 self.places.leave(number)
             case {"counted": delta}:
@@ -207,7 +208,9 @@ def wait_for_orphans(root: Path) -> None:
     ServiceUnreachable : another node serves this archive.
     """
     deadline = time.monotonic() + ORPHANS_S
-    handle = os.open(root / ALIVE, os.O_RDWR | os.O_CREAT, 0o640)
+    if not (root / ALIVE).exists():  # no worker ever wrote here
+        return
+    handle = os.open(root / ALIVE, os.O_RDWR)
     try:
         while not _is_free(handle):
             if time.monotonic() > deadline:
