@@ -12,6 +12,9 @@ MONTHS: Final = {
     b"jun": 6, b"jul": 7, b"aug": 8, b"sep": 9, b"oct": 10, b"okt": 10, b"nov": 11, b"dec": 12, b"dez": 12,
 }  # fmt: skip
 NAMES: Final = b"(" + b"|".join(sorted(MONTHS, reverse=True)) + rb")[a-z]{0,7}"
+MONTH: Final = re.compile(b"|".join(sorted(MONTHS, reverse=True)))
+BEFORE, AFTER = 16, 32
+"""So far a written day reaches around the name of its month, with a byte to spare for what must not stand beside it."""
 YEAR: Final = rb"((?:18|19|20)[0-9]{2}|[0-9]{2})(?![0-9])"
 SEPARATED: Final = re.compile(rb"([0-9](?<![0-9.].)[0-9]{0,3})([./\-_ ])([0-9]{1,2})\2([0-9]{1,4})(?![0-9]|\.[0-9])", re.DOTALL)
 """It begins with a digit, and then looks what stands before it: patterns that begin with what they must not follow are slow."""
@@ -30,11 +33,22 @@ def days_in(text: bytes, wanted: Collection[str]) -> set[str]:
         return set()
     found = {day for day in wanted if any(form in text and pattern.search(text) for form, pattern in _compact(day))}
     found |= {day for match in SEPARATED.finditer(text) for day in _readings(*(match[group].decode() for group in (1, 2, 3, 4)))}
-    if any(name in text for name in MONTHS):
-        found |= {day for match in DAY_MONTH.finditer(text) for day in _days(match[3], MONTHS[match[2]], match[1])}
-        found |= {day for match in MONTH_DAY.finditer(text) for day in _days(match[3], MONTHS[match[1]], match[2])}
-        found |= {day for match in YEAR_MONTH.finditer(text) for day in _days(match[1], MONTHS[match[2]], match[3])}
+    for near in _around_months(text):
+        found |= {day for match in DAY_MONTH.finditer(near) for day in _days(match[3], MONTHS[match[2]], match[1])}
+        found |= {day for match in MONTH_DAY.finditer(near) for day in _days(match[3], MONTHS[match[1]], match[2])}
+        found |= {day for match in YEAR_MONTH.finditer(near) for day in _days(match[1], MONTHS[match[2]], match[3])}
     return found & set(wanted)
+
+
+def _around_months(text: bytes) -> Iterator[bytes]:
+    """Yield what stands around the names of months, neighbours together, so that many of them cost no more than the text is long."""
+    begin = end = 0
+    for month in MONTH.finditer(text):
+        if month.start() - BEFORE > end:
+            yield text[begin:end]
+            begin = month.start() - BEFORE
+        end = month.end() + AFTER
+    yield text[begin:end]
 
 
 @lru_cache(maxsize=8192)

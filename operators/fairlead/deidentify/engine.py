@@ -58,8 +58,11 @@ class Deidentifier:
         """Return the pseudonyms of the patient; without a Patient ID the study stands for one unknown patient."""
         patient_id = str(dataset.get("PatientID") or "").strip()
         issuer = str(dataset.get("IssuerOfPatientID") or "").strip()
-        study = str(dataset.get("StudyInstanceUID") or dataset.get("SOPInstanceUID") or "")
-        key = keys.patient_key(self.key, patient_id, issuer) if patient_id else keys.patient_key(self.key, study, "\x1fstudy")
+        key = keys.patient_key(self.key, patient_id, issuer) if patient_id else self._unknown(dataset)
         dates = self.profile.dates
         days = keys.day_shift(self.key, key, span_days=dates.span_days, whole_weeks=dates.keep_weekday)
         return Person(key=key, pseudonym=keys.pseudonym_patient(self.key, key), days=days, patient_id=patient_id, issuer=issuer)
+
+    def _unknown(self, dataset: Dataset) -> str:
+        """Return the key of the unknown patient of a study."""
+        return keys.patient_key(self.key, text_of(dataset, "StudyInstanceUID") or text_of(dataset, "SOPInstanceUID"), "\x1fstudy")

@@ -19,7 +19,7 @@ from pydicom.dataelem import RawDataElement
 from fairlead.deidentify.days import days_in
 from fairlead.deidentify.elements import Element, values_of
 from fairlead.deidentify.search import ESCAPES, NOT_UID, SEPARATORS, SHORTEST, Haystack, Probe, abbreviations_of, bounded_pattern, probes_of
-from fairlead.deidentify.words import is_known, words_of
+from fairlead.deidentify.words import is_known, word_set
 
 UID_LETTERS: Final = frozenset("0123456789.")
 WELL_KNOWN_ROOT: Final = "1.2.840.10008"
@@ -113,7 +113,7 @@ class Identity:
             if is_harmless(stripped, personal=personal):
                 continue
             if personal:
-                self.folded.update(word for word in words_of(stripped) if len(word) > 1 and word not in PLACEHOLDERS)
+                self.folded.update(word for word in word_set(stripped) if len(word) > 1 and word not in PLACEHOLDERS)
             if len(stripped.encode()) >= SHORTEST:
                 self._add_line(stripped, personal=personal)
 
@@ -129,7 +129,7 @@ class Identity:
     @property
     def words(self) -> frozenset[str]:
         """Every folded word of the identifying texts and dates, however short: none may stay in a cleaned description."""
-        return frozenset(word for text in self.texts for word in words_of(text)) | self.dates | self.folded
+        return frozenset[str]().union(*map(word_set, self.texts)) | self.dates | self.folded
 
     def found_in(self, haystack: bytes, *, with_dates: bool, at_least: int = 0) -> list[Hit]:
         """Return every value that occurs in the bytes; in many random bytes those of less than ``at_least`` do so by chance.
@@ -203,6 +203,7 @@ def encoded_forms(text: str, encodings: list[str]) -> set[bytes]:
     return forms
 
 
+@lru_cache(maxsize=8192)
 def is_harmless(text: str, *, personal: bool = False) -> bool:
     """Return whether a value that stands in an identifying attribute says nothing: placeholders, zeros, and words such as body parts.
 
@@ -211,6 +212,6 @@ def is_harmless(text: str, *, personal: bool = False) -> bool:
     >>> is_harmless("Head"), is_harmless("Head", personal=True), is_harmless("Unknown", personal=True), is_harmless("045D", personal=True)
     (True, False, True, False)
     """
-    words = words_of(text)
+    words = word_set(text)
     known = all(word in PLACEHOLDERS or (not personal and is_known(word, frozenset()) and not word.isdigit()) for word in words)
     return known or not set(text) - set("0. -:xX")

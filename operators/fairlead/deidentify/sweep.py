@@ -22,6 +22,8 @@ OVERLAP_BYTES: Final = 512
 STEP_BYTES: Final = 48 * 1024
 """What stays in the nearest cache with all that is worked out of it."""
 LAST: Final = SURE_LENGTH - 1
+BEGINS: Final = b"\1"
+"""All six places: no other bit can be left, because no byte stands at a seventh."""
 PLAIN_CODECS: Final = ("utf-8", "latin-1")
 
 
@@ -70,8 +72,7 @@ class Sweep:
         found &= two[:-2]
         found = found[:size]
         found &= two[LAST - 1 :] >> (LAST - 1)
-        found &= 1
-        return np.flatnonzero(found).tolist() if found.any() else []
+        return np.flatnonzero(found).tolist() if BEGINS in found.tobytes() else []
 
     def _is_at(self, block: bytes, positions: list[int]) -> bool:
         if len(positions) > MOST_CANDIDATES:

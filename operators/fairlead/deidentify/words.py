@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from functools import cache
+from functools import cache, lru_cache
 from importlib.resources import files
 from typing import Final
 
@@ -45,6 +45,12 @@ def words_of(text: str) -> list[str]:
     ['t2', 'axial', '5mm', 'müller']
     """
     return [found.group() for found in WORD.finditer(unicodedata.normalize("NFKC", text).casefold())]
+
+
+@lru_cache(maxsize=8192)
+def word_set(text: str) -> frozenset[str]:
+    """Return the different words of a text; what names patients and places comes again in every file of theirs."""
+    return frozenset(words_of(text))
 
 
 def is_known(word: str, allowed: frozenset[str]) -> bool:
