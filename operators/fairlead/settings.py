@@ -73,6 +73,14 @@ class NodeSettings(Section):
     web: NodeWebSettings = NodeWebSettings()
 
 
+class BucketSettings(Section):
+    """One watched prefix in a bucket."""
+
+    url: str = Field(pattern=r"^s3://[^/?#\s]+(/[^?#\s]*)?$")
+    project: Name = "default"
+    center: Name = "local"
+
+
 class WatchSettings(Section):
     """The storage watcher for OME files."""
 
@@ -80,6 +88,8 @@ class WatchSettings(Section):
     project: Name = "default"
     center: Name = "local"
     stable_after_s: PositiveFloat = 2.0
+    buckets: tuple[BucketSettings, ...] = ()
+    bucket_every_s: PositiveFloat = 60.0
 
 
 class IndexSettings(Section):
@@ -252,6 +262,11 @@ class Settings(BaseSettings):
     def watch_folder(self) -> Path:
         """The watched folder for OME files."""
         return (self.watch.folder or self.home_folder / "watch").resolve()
+
+    @cached_property
+    def watched_buckets_folder(self) -> Path:
+        """Copies of what lies in watched buckets."""
+        return self.home_folder / "watched-buckets"
 
     @cached_property
     def index_file(self) -> Path:
