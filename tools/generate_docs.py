@@ -164,6 +164,8 @@ def _property(name: str, declared: dict[str, Any], tree: dict[str, Any]) -> dict
     if "$ref" in declared:
         section = tree["$defs"][declared["$ref"].rpartition("/")[2]]
         return _closed(section, CHART_DECIDES.get(name, frozenset()), tree)
+    if "$ref" in declared.get("items", {}):
+        declared = declared | {"items": _property("", declared["items"], tree)}
     return {key: value for key, value in declared.items() if key not in {"default", "title", "format"}}
 
 
