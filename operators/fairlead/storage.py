@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Final, Protocol
 from urllib.parse import unquote, urlsplit
@@ -91,35 +92,27 @@ class BucketObjects:
 
     def put(self, key: str, source: Path) -> bool:
         """Upload the file if the key is free; see :class:`ObjectStore`."""
-        from obstore.exceptions import AlreadyExistsError, BaseError
+        from obstore.exceptions import AlreadyExistsError
 
         try:
-            self._bucket.put(checked_key(key), source.read_bytes(), mode="create")
+            with bucket_errors():
+                self._bucket.put(checked_key(key), source.read_bytes(), mode="create")
         except AlreadyExistsError:
             return _same_or_conflict(key, hashlib.sha256(self.get(key)).hexdigest(), sha256_file(source))
-        except BaseError as error:
-            raise _unreachable(error) from error
         return True
 
     def get(self, key: str) -> bytes:
         """Download the object."""
-        from obstore.exceptions import BaseError
-
         try:
-            return bytes(self._bucket.get(checked_key(key)).bytes())
+            with bucket_errors():
+                return bytes(self._bucket.get(checked_key(key)).bytes())
         except FileNotFoundError as error:
             raise NotFound("There is no such object.") from error
-        except BaseError as error:
-            raise _unreachable(error) from error
 
     def keys(self, prefix: str = "") -> Iterator[str]:
         """List the keys below the prefix."""
-        from obstore.exceptions import BaseError
-
-        try:
+        with bucket_errors():
             found = sorted(entry["path"] for batch in self._bucket.list() for entry in batch)
-        except BaseError as error:
-            raise _unreachable(error) from error
         yield from (key for key in found if key.startswith(prefix))
 
 
@@ -129,9 +122,19 @@ def _same_or_conflict(key: str, stored: str, given: str) -> bool:
     return False
 
 
-def _unreachable(error: Exception) -> ServiceUnreachable:
-    # The text of the error may repeat a signed address, its type cannot.
-    return ServiceUnreachable(f"The object store answered with {type(error).__name__}.", remedy="Check address, bucket and credentials.")
+@contextmanager
+def bucket_errors() -> Iterator[None]:
+    """Turn what obstore raises into our words; an object that is not there, or there already, is its caller's to understand."""
+    from obstore.exceptions import AlreadyExistsError, BaseError
+
+    try:
+        yield
+    except (AlreadyExistsError, FileNotFoundError):
+        raise
+    except BaseError as error:  # its text may repeat a signed address, its type cannot
+        raise ServiceUnreachable(
+            f"The object store answered with {type(error).__name__}.", remedy="Check address, bucket and credentials."
+        ) from error
 
 
 def open_store(url: str) -> ObjectStore:
@@ -148,8 +151,18 @@ def open_store(url: str) -> ObjectStore:
         raise UnsupportedInput(
             f"{parts.scheme or 'An address without scheme'} is no kind of storage here.", remedy="Use file:///… or s3://…."
         )
+    return BucketObjects(open_bucket(url))
+
+
+def open_bucket(url: str) -> Bucket:
+    """Return the bucket, or the prefix in it, that ``s3://bucket/prefix`` names.
+
+    Raises
+    ------
+    UnsupportedInput : the extra ``s3`` is not installed.
+    """
     try:
         from obstore.store import from_url
     except ImportError as error:
         raise UnsupportedInput("S3 needs a library that is not installed.", remedy="Run: pip install 'fairlead[s3]'") from error
-    return BucketObjects(from_url(url))
+    return from_url(url)

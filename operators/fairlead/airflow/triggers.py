@@ -43,14 +43,14 @@ class LedgerTrigger(BaseEventTrigger):
 
 def _counter(kind: WorkKind) -> Callable[[], int]:
     from fairlead.database import open_database
-    from fairlead.receive import FolderWatch, Ledger
+    from fairlead.receive import Ledger, StorageWatch
     from fairlead.settings import load_settings
 
     settings = load_settings()
     ledger = Ledger(open_database(settings))
     if kind == "series":
         return ledger.waiting_series
-    watch = FolderWatch(settings, ledger)
+    watch = StorageWatch(settings, ledger)
 
     def waiting_files() -> int:
         """Look for new files and count those that wait; where no node runs, this is the only watcher."""
