@@ -6,7 +6,8 @@ from io import BytesIO
 
 import pytest
 from pydicom import dcmread
-from pydicom.dataset import FileDataset
+from pydicom.dataelem import DataElement
+from pydicom.dataset import Dataset, FileDataset
 from pydicom.uid import UID
 
 from deidentify.ct_builders import KEY, SHARED_GROUPS, a_ct, encode, harness, reread, table_rows
@@ -62,6 +63,34 @@ def test_the_table_has_the_rows_of_the_2024b_edition() -> None:
     assert len(table_rows()) == 613
     count = {action: sum(row["basicProfile"] == action for row in rows) for action in ALLOWED}
     assert count == {"X": 384, "D": 92, "U": 54, "Z": 42, "X/D": 22, "X/Z": 11, "X/Z/D": 8, "Z/D": 6, "X/Z/U*": 2}
+
+
+NEW_IN_2026C = {
+    "SQ": (0x00081301, 0x00081302, 0x00081303, 0x00081304, 0x00100011, 0x00100014, 0x00100015, 0x00100041, 0x00100043, 0x00100044,
+           0x00100046, 0x00102161, 0x0040B020),
+    "LO": (0x00181010, 0x00181011, 0x003A0203, 0x003A020C, 0x0040B03B, 0x0040B03F), "SH": (0x003A0020,),
+    "LT": (0x00100012,), "UT": (0x00100013, 0x00100016, 0x00100042, 0x00100045), "UC": (0x00102162,), "ST": (0x00400556,),
+    "UR": (0x00100047, 0x0040E012), "DT": (0x0040A034, 0x0040A035, 0x0040B034, 0x0040B036),
+}  # fmt: skip
+"""The rows that are X in the basic profile; of the 35, (0070,0006) is D and (300A,0054) is U."""
+
+
+def test_the_rows_that_edition_2026c_adds_are_removed_at_every_level() -> None:
+    file = a_ct()
+    group = Dataset()
+    for place in (file, group):
+        for vr, tags in NEW_IN_2026C.items():
+            for tag in tags:
+                inner = Dataset()
+                inner.CodeMeaning = "Planted"
+                place.add(DataElement(tag, vr, [inner] if vr == "SQ" else "20240101" if vr == "DT" else "Planted"))
+    file[0x00100012].value = "Mustermann, Liesl"
+    file.add(DataElement(SHARED_GROUPS, "SQ", [group]))
+    result = Deidentifier(PROFILES["basic"], KEY).process(reread(file))
+    left = {int(element.tag) for element in result.dataset.iterall()}
+    assert sum(map(len, NEW_IN_2026C.values())) == 33
+    assert left & {tag for tags in NEW_IN_2026C.values() for tag in tags} == set()
+    assert "Liesl" in result.identity.names, "whoever uses a name is known by it elsewhere too"
 
 
 def with_extras() -> FileDataset:

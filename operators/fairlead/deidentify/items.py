@@ -25,8 +25,14 @@ ITEM_TAGS: Final = (b"\xfe\xff\x00\xe0", b"\xff\xfe\xe0\x00")
 DELIMITER: Final = (0xFFFE, 0xE0DD)
 UNDEFINED_LENGTH: Final = 0xFFFFFFFF
 DEEPEST: Final = 64
-UNREAD: Final = (ValueError, TypeError, KeyError, AttributeError, EOFError, OSError, NotImplementedError, LookupError, struct.error)
-"""What pydicom raises on sequences that cannot be read."""
+UNREAD: Final = (
+    ValueError,  # a length or a tag that cannot be, text that its character set has not (UnicodeError), a value of the wrong size
+    TypeError, AttributeError,  # an element without the value that its length promises
+    LookupError,  # a character set that Python does not know (also KeyError and IndexError)
+    EOFError, OSError, struct.error,  # the bytes end too early; pydicom says so in three ways
+    NotImplementedError,  # a value representation that DICOM does not have
+)  # fmt: skip
+"""What pydicom raises on sequences that cannot be read; a mistake of our own is an error of the file here, which only refuses it."""
 OVERRUN: Final = "An element is longer than the item or the sequence that holds it."
 TOO_DEEP: Final = f"The data set is nested more than {DEEPEST} levels deep."
 

@@ -17,7 +17,7 @@ from pydicom import dcmread
 from pydicom._uid_dict import UID_dictionary
 from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset, FileDataset
-from pydicom.errors import BytesLengthException, InvalidDicomError
+from pydicom.errors import InvalidDicomError
 from pydicom.tag import Tag
 from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
@@ -38,10 +38,16 @@ LONG_VRS: Final = frozenset({"OB", "OD", "OF", "OL", "OV", "OW", "UN"})
 CUT_OFF: Final = "The file ends in the middle of an element."
 ITEM, DELIMITER = (0xFFFE, 0xE000), (0xFFFE, 0xE0DD)
 DAMAGE: Final = (
-    ValueError, TypeError, KeyError, AttributeError, IndexError, EOFError, NotImplementedError, OverflowError, LookupError,
-    RecursionError, MemoryError, struct.error, InvalidDicomError, BytesLengthException, UnicodeError,
+    ValueError,  # a value that is none of its kind; also UnicodeError and pydicom's BytesLengthException
+    TypeError, AttributeError,  # an element without the value that its length promises
+    LookupError,  # a character set that Python does not know; also KeyError and IndexError
+    EOFError, struct.error, InvalidDicomError,  # the bytes end too early, or are no DICOM
+    OverflowError,  # a number that does not fit into its field
+    NotImplementedError,  # a value representation that DICOM does not have
+    RecursionError, MemoryError,  # nested too deeply, or a length that no memory holds
 )  # fmt: skip
-"""What pydicom raises on damaged files; each becomes a quarantine reason that names the step, never the value."""
+"""What pydicom raises on damaged files; each becomes a quarantine reason that names the step, never the value. It ends one file, never a
+run, and nothing is written: so wide a list cannot hide that a file was not de-identified."""
 
 
 @dataclass(frozen=True, slots=True)

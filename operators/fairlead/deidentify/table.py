@@ -97,7 +97,7 @@ def vr_of(tag: int) -> str:
 def _row(raw: Mapping[str, Any]) -> Row:
     tag = int(raw["id"], 16)
     options = {option: raw[column] for column, option in COLUMNS.items() if raw.get(column)}
-    return Row(tag=tag, name=raw["name"], vr=vr_of(tag), basic=raw["basicProfile"], options=options)
+    return Row(tag=tag, name=raw["name"], vr=raw.get("vr") or vr_of(tag), basic=raw["basicProfile"], options=options)
 
 
 def load_rows(file: str = TABLE_FILE) -> tuple[dict[str, Any], ...]:
@@ -149,7 +149,7 @@ def identity_kinds() -> Mapping[int, str]:
     """
     kinds: dict[int, str] = {}
     for tag, row in attribute_rows().items():
-        if row.vr == "PN":
+        if row.vr == "PN" or tag == NAME_TO_USE:
             kinds[tag] = "name"
         elif row.vr == "UI":
             kinds[tag] = "uid"
@@ -160,6 +160,8 @@ def identity_kinds() -> Mapping[int, str]:
     return kinds
 
 
+NAME_TO_USE: Final = 0x00100012
+"""A name of the patient as text (edition 2026c)."""
 OF_THINGS: Final = frozenset({Option.RETAIN_DEVICE_IDENTITY, Option.RETAIN_INSTITUTION_IDENTITY})
 LABELS: Final = frozenset({
     0x30060026,  # ROI Name
