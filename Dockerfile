@@ -24,7 +24,7 @@ RUN uv build --wheel --out-dir /wheels
 FROM wheel AS environment
 RUN uv venv /opt/fairlead \
     && uv pip install --python /opt/fairlead/bin/python --constraint constraints.txt --compile-bytecode --no-cache \
-        "fairlead[postgres] @ file://$(ls /wheels/fairlead-*.whl)"
+        "fairlead[postgres,opensearch,s3,slides,parquet] @ file://$(ls /wheels/fairlead-*.whl)"
 # What is inside, for scanners and for people: docker run --rm --entrypoint cat fairlead/fairlead:0.1.0 /opt/fairlead/sbom.cdx.json
 COPY tools/sbom.py ./tools/sbom.py
 RUN /opt/fairlead/bin/python tools/sbom.py > /opt/fairlead/sbom.cdx.json \
@@ -62,7 +62,7 @@ COPY --from=wheel /wheels /wheels
 COPY constraints.txt /wheels/constraints.txt
 # apache-airflow is named so that pip can't move it; the versions around it are the ones that our tests ran with.
 RUN pip install --no-cache-dir --constraint /wheels/constraints.txt \
-        "apache-airflow==${AIRFLOW_VERSION}" "fairlead[airflow,postgres] @ file://$(ls /wheels/fairlead-*.whl)"
+        "apache-airflow==${AIRFLOW_VERSION}" "fairlead[airflow,postgres,opensearch,s3,slides,parquet] @ file://$(ls /wheels/fairlead-*.whl)"
 COPY --chown=airflow:0 dags /opt/airflow/dags
 ENV FAIRLEAD_HOME=/var/lib/fairlead
 USER 50000:0

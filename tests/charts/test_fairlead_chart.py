@@ -144,6 +144,18 @@ def test_the_web_door_has_a_service_of_its_own_and_its_token_from_a_secret(rende
     assert (node.web.port, node.tls.mutual, str(node.tls.ca_file)) == (8042, True, "/etc/fairlead-tls/ca.crt")
 
 
+def test_the_node_reaches_an_s3_server_and_the_public_catalog_has_no_part_in_it(render: Render) -> None:
+    objects = render(FAIRLEAD, FAIRLEAD / "ci" / "production-values.yaml")
+
+    def given(container: dict[str, Any]) -> dict[str, Any]:
+        return {each["name"]: each.get("value", each.get("valueFrom")) for each in container["env"] if each["name"].startswith("AWS_")}
+
+    secret = {name: {"secretKeyRef": {"name": "fairlead-s3", "key": name}} for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")}
+    address = {"AWS_ENDPOINT_URL": "http://s3.storage.svc:9000", "AWS_ALLOW_HTTP": "true", "AWS_REGION": "eu-central-1"}
+    assert given(one(objects, "StatefulSet", "x-fairlead-node")["spec"]["template"]["spec"]["containers"][0]) == address | secret
+    assert given(catalog_of(objects)["containers"][0]) == {}
+
+
 def test_without_the_web_door_nothing_of_it_is_there(render: Render) -> None:
     rendered = render()
     assert not [document for document in rendered if document["metadata"]["name"].endswith("-web")]

@@ -133,6 +133,8 @@ REFUSED: list[tuple[str, dict[str, Any], str]] = [
     ("a backup that nobody could restore", {"backup": {"enabled": True, "existingClaim": "b"}}, "without them nothing can be restored"),
     ("keys beside the backup", {"backup": {"enabled": True, "existingClaim": "b", "keysClaim": "b"}}, "Name another claim"),
     ("a restore under a running node", {"backup": {"existingClaim": "b", "restore": {"enabled": True}}}, "nothing else may use the volume"),
+    ("an S3 server with a bucket in its address", {"s3": {"endpoint": "https://s3.example.org/bucket"}}, "without a path"),
+    ("an S3 password in the values", {"s3": {"secretKey": "x"}}, "secretKey is not allowed"),
     ("a schedule that is none", {"backup": {"schedule": "daily at two"}}, "five fields of cron"),
     ("a snapshot that is none", {"backup": {"restore": {"snapshot": "../x"}}}, "the name of a folder below snapshots"),
     ("a resource that does not exist", {"node": {"resources": {"limits": {"gpu": 1}}}}, "gpu is not allowed"),

@@ -140,6 +140,22 @@ env:
   {{- with .Values.node.web }}{{- if .enabled }}
   {{- include "fairlead.secretVariable" (list "FAIRLEAD_NODE__WEB__TOKEN" .existingSecret .key) | nindent 2 }}
   {{- end }}{{- end }}
+  {{- with .Values.s3 }}
+  {{- with .endpoint }}
+  - {name: AWS_ENDPOINT_URL, value: {{ . | quote }}}
+  {{- if hasPrefix "http://" . }}
+  - {name: AWS_ALLOW_HTTP, value: "true"}
+  {{- end }}
+  {{- end }}
+  {{- with .region }}
+  - {name: AWS_REGION, value: {{ . | quote }}}
+  {{- end }}
+  {{- with .existingSecret }}
+  {{- range list "AWS_ACCESS_KEY_ID" "AWS_SECRET_ACCESS_KEY" }}
+  {{- include "fairlead.secretVariable" (list . $.Values.s3.existingSecret .) | nindent 2 }}
+  {{- end }}
+  {{- end }}
+  {{- end }}
 volumeMounts:
   - {name: home, mountPath: /var/lib/fairlead}
   - {name: config, mountPath: /etc/fairlead, readOnly: true}
