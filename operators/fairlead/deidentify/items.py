@@ -26,7 +26,7 @@ DELIMITER: Final = (0xFFFE, 0xE0DD)
 UNDEFINED_LENGTH: Final = 0xFFFFFFFF
 DEEPEST: Final = 64
 UNREAD: Final = (
-    ValueError,  # a length or a tag that cannot be, text that its character set has not (UnicodeError), a value of the wrong size
+    ValueError,  # a length or a tag that cannot be, text that its character set has not (UnicodeError)
     TypeError, AttributeError,  # an element without the value that its length promises
     LookupError,  # a character set that Python does not know (also KeyError and IndexError)
     EOFError, OSError, struct.error,  # the bytes end too early; pydicom says so in three ways

@@ -17,7 +17,7 @@ from pydicom import dcmread
 from pydicom._uid_dict import UID_dictionary
 from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset, FileDataset
-from pydicom.errors import InvalidDicomError
+from pydicom.errors import BytesLengthException, InvalidDicomError
 from pydicom.tag import Tag
 from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
@@ -38,7 +38,8 @@ LONG_VRS: Final = frozenset({"OB", "OD", "OF", "OL", "OV", "OW", "UN"})
 CUT_OFF: Final = "The file ends in the middle of an element."
 ITEM, DELIMITER = (0xFFFE, 0xE000), (0xFFFE, 0xE0DD)
 DAMAGE: Final = (
-    ValueError,  # a value that is none of its kind; also UnicodeError and pydicom's BytesLengthException
+    ValueError,  # a value that is none of its kind; also UnicodeError
+    BytesLengthException,  # a number of another size than its kind has
     TypeError, AttributeError,  # an element without the value that its length promises
     LookupError,  # a character set that Python does not know; also KeyError and IndexError
     EOFError, struct.error, InvalidDicomError,  # the bytes end too early, or are no DICOM
