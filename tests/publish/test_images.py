@@ -16,7 +16,8 @@ from fairlead.errors import CheckFailed
 from fairlead.publish.making import by_sources, stores_of
 from fairlead.publish.rooms import Rooms
 from fairlead.publish.staging import SafeMember
-from fairlead.records import ConvertReport, GeometryVerdict, StoreReport, Validity
+from fairlead.receive import Ledger
+from fairlead.records import ConvertReport, GeometryVerdict, Instance, Route, StoreReport, Validity
 from publish.fakes import a_cohort, an_imaging_record
 
 IDENTITIES = ("Erika", "Mustermann", "19570314", "PID-4711", "Krankenhaus")
@@ -188,6 +189,17 @@ def test_the_tiffs_of_a_companion_are_compared_too(tmp_path: Path, settings, eng
     monkeypatch.setattr(module, "deidentify_folder", meanwhile)
     record = an_imaging_record(1, kind="ome-image", path=str(companion))
     with pytest.raises(CheckFailed, match="changed while"):
+        Rooms(settings, engine).deidentify(a_cohort([record]), record, tmp_path / "out", profile="basic")
+
+
+def test_a_series_whose_route_demands_another_profile_stays_behind(settings, engine, tmp_path):
+    record = an_imaging_record(1)
+    route = Route(project=record.core.project, center=record.core.center, deidentify_profile="strictest")
+    instance = Instance(
+        sop_instance_uid="1.2.3.1", sop_class_uid="1.2", transfer_syntax_uid="1.2.840.10008.1.2.1", sha256="a" * 64, size_bytes=1, path="x"
+    )
+    Ledger(engine).record_instance(instance, study_uid=record.core.study_uid, series_uid=record.core.series_uid, route=route)
+    with pytest.raises(CheckFailed, match="demands the de-identification profile strictest"):
         Rooms(settings, engine).deidentify(a_cohort([record]), record, tmp_path / "out", profile="basic")
 
 

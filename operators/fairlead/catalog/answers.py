@@ -18,7 +18,8 @@ from fairlead.catalog.negotiation import HTML, OFFERED, choose, is_fresh
 from fairlead.catalog.pages import POLICY, Pages
 from fairlead.catalog.problems import NotAcceptable
 from fairlead.errors import NotFound
-from fairlead.publish import DOCUMENTS, CatalogNode, DatasetNode, DistributionNode, Node, RootNode, Site, Tombstone
+from fairlead.publish import DOCUMENTS, CatalogNode, DatasetNode, DistributionNode, Node, RootNode, Site, Tombstone, datasheet_graph
+from fairlead.records import DatasetRecord
 
 ADMS: Final = Namespace("http://www.w3.org/ns/adms#")
 VARY: Final = {"Vary": "Accept"}
@@ -81,6 +82,14 @@ class Answers:
         if media_type is None:
             raise _not_acceptable(RDF_ONLY)
         return self._respond(request, (represent(graph, media_type), list(links)), media_type)
+
+    def datasheet(self, request: Request, record: DatasetRecord) -> Response:
+        """Answer with a dataset's datasheet."""
+        media_type = choose(request.headers.get("accept"), request.query_params.get("format"))
+        if media_type is None:
+            raise _not_acceptable(OFFERED)
+        body = self._pages.datasheet(record) if media_type == HTML else represent(datasheet_graph(record, site=self.site), media_type)
+        return self._respond(request, (body, [f'<{self.site.dataset(record.id)}>; rel="describes"']), media_type)
 
     def entry(
         self, request: Request, entry: Entry, *, status: int = 200, headers: Mapping[str, str] | None = None, stored: Graph | None = None

@@ -65,6 +65,7 @@ def create_app(settings: Settings, engine: Engine) -> FastAPI:
     answers = Answers(documents)
     accounts = Accounts(settings, engine)
     _add_records(app, documents, answers, accounts)
+    _add_datasheets(app, documents, answers)
     _add_containers(app, documents, answers)
     _add_pages(app, documents, answers)
     _add_profiles(app, documents, answers)
@@ -123,6 +124,17 @@ def _add_records(app: FastAPI, documents: Documents, answers: Answers, accounts:
 
     for kind in find:
         add(kind)
+
+
+def _add_datasheets(app: FastAPI, documents: Documents, answers: Answers) -> None:
+    @app.api_route("/dataset/{identifier}/datasheet", methods=READ)
+    def sheet(request: Request, identifier: str) -> Response:
+        """Return a dataset's AI-readiness datasheet, as a page or as quality measurements (DQV)."""
+        try:
+            record = documents.dataset(identifier).record
+        except Withdrawn:
+            return _tombstone(request, documents, answers, identifier)
+        return answers.datasheet(request, record)
 
 
 def _tombstone(request: Request, documents: Documents, answers: Answers, dataset: str) -> Response:

@@ -18,7 +18,18 @@ from rdflib.term import Node as Term
 from fairlead.catalog.corpus import Hit
 from fairlead.catalog.entries import Entry
 from fairlead.catalog.viewing import VIEWER_PAGE, viewer_folder
-from fairlead.publish import AccessRights, CatalogNode, DatasetNode, DistributionNode, Node, RootNode, SeriesNode, Site, Tombstone
+from fairlead.publish import (
+    AccessRights,
+    CatalogNode,
+    DatasetNode,
+    DistributionNode,
+    Node,
+    RootNode,
+    SeriesNode,
+    Site,
+    Tombstone,
+    datasheet,
+)
 from fairlead.publish.citing import citation_bibtex, citation_cff
 from fairlead.publish.counting import how_many
 from fairlead.publish.graph import Child
@@ -138,6 +149,10 @@ class Pages:
     def tombstone(self, stone: Tombstone, iri: str) -> bytes:
         """Return the page that stands where a dataset was withdrawn."""
         return self._render("tombstone.html", here=iri, stone=stone)
+
+    def datasheet(self, record: DatasetRecord) -> bytes:
+        """Return the page of a dataset's datasheet, with its plots drawn here."""
+        return self._render("datasheet.html", here=self.site.datasheet(record.id), record=record, sheet=datasheet(record, site=self.site))
 
     def search(self, query: str, hits: Sequence[Hit], *, total: int) -> bytes:
         """Return the page of a search."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 from fairlead.publish.addresses import Site
 from fairlead.publish.check import ShapeReport, ShapeResult, check_shapes, shapes_graph
 from fairlead.publish.crate import write_crate
+from fairlead.publish.datasheet import datasheet, datasheet_graph
 from fairlead.publish.describing import RECORD_FILES
 from fairlead.publish.documents import DOCUMENTS, document_of
 from fairlead.publish.exports import Exports
@@ -57,6 +58,8 @@ __all__ = [
     "Tombstone",
     "build_record",
     "check_shapes",
+    "datasheet",
+    "datasheet_graph",
     "document_of",
     "export_id",
     "mirror_folder",

@@ -69,6 +69,10 @@ class Site:
         """IRI of a dataset; it stays the same for every version."""
         return f"{self.base}/dataset/{quote(dataset)}"
 
+    def datasheet(self, dataset: str) -> str:
+        """IRI of a dataset's AI-readiness datasheet."""
+        return f"{self.dataset(dataset)}/datasheet"
+
     def series(self, record: DatasetRecord) -> str:
         """IRI of the series of a cohort's versions; like a dataset's, it opens no way back to the cohort."""
         cohort = record.cohort.partition("@")[0]

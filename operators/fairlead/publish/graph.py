@@ -180,6 +180,7 @@ def dataset_graph(site: Site, record: DatasetRecord) -> Graph:
     add_dataset_facts(graph, node, site, record)
     graph.add((node, DCTERMS.isPartOf, URIRef(site.catalog)))
     graph.add((node, DCAT.landingPage, node))
+    graph.add((node, FOAF.page, URIRef(site.datasheet(record.id))))
     graph.add((node, DCAT.inSeries, URIRef(record.series or site.series(record))))  # of centres, else of versions (DCAT 3 section 6.7)
     graph.add((node, DCAT.contactPoint, URIRef(f"mailto:{record.contact.email}")))
     add_pictures(graph, node, site, record)

@@ -15,6 +15,7 @@ from fairlead.publish.members import PARQUET, TABLE
 from fairlead.publish.parameters import ExportParameters
 from fairlead.publish.reasons import public
 from fairlead.publish.staging import StagedStore
+from fairlead.publish.tallies import tallies
 from fairlead.publish.vocabulary import HEALTH_THEME, NGFF, ZARR_MEDIA_TYPE, concept_iri
 from fairlead.records import Approval, CohortVersion, Concept, Counts, DatasetRecord, Distribution, ImagingRecord, Refusal
 
@@ -116,6 +117,7 @@ def build_record(given: Ingredients, *, version: int, now: datetime, issued: dat
         refused=public(given.refused),
         series=given.parameters.series or "",
         counts_below=below,
+        tallies=tallies(records, threshold=given.threshold),
     )
 
 

@@ -22,6 +22,7 @@ from fairlead.progress import Silent
 from fairlead.publish.model import without_keys
 from fairlead.publish.parameters import ExportParameters
 from fairlead.publish.vocabulary import CHANNEL_TERMS
+from fairlead.receive import Ledger
 from fairlead.records import CohortVersion, ConvertReport, DeidentifyReport, ImagingRecord
 from fairlead.settings import Settings
 
@@ -35,6 +36,7 @@ class Rooms:
     def __init__(self, settings: Settings, engine: Engine) -> None:
         self._settings = settings
         self._cohorts = CohortStore(engine)
+        self._ledger = Ledger(engine)
 
     @cached_property
     def _index(self) -> Index:
@@ -76,6 +78,7 @@ class Rooms:
 
         So identifiers and shifted dates of one dataset are not those of another one.
         """
+        self._require_demanded(record, profile)
         sources = [self._settings.archive_folder / path for path in record.core.source.paths]
         if record.core.source.place == "file":
             sources = list(files_of_set(sources[0]))
@@ -85,6 +88,12 @@ class Rooms:
         if before and before != [sha256_file(path) for path in sources]:
             raise CheckFailed("A file of the set changed while it was de-identified.")
         return report
+
+    def _require_demanded(self, record: ImagingRecord, profile: str) -> None:
+        core = record.core
+        demanded = self._ledger.demanded_profile(core.project, core.center, core.series_uid) if core.source.place == "archive" else None
+        if demanded not in (None, profile):
+            raise CheckFailed(f"The route of this series demands the de-identification profile {demanded}.")
 
     def convert(self, record: ImagingRecord, sources: Sequence[Path], *, out: Path, parameters: ExportParameters) -> ConvertReport:
         """Convert one series, or every image of the OME file that the record is from."""

@@ -6,7 +6,7 @@ Coordinates are DICOM patient coordinates (LPS, mm, centre of the first pixel). 
 
 from fairlead.records.base import NAME_PATTERN, UID_PATTERN, JsonObject, Name, Record, Scalar, Sha256, Uid, Value, is_uid
 from fairlead.records.cohorts import CohortSummary, CohortVersion, Counts, Grain
-from fairlead.records.datasets import Agent, Approval, DatasetRecord, Distribution
+from fairlead.records.datasets import Agent, Approval, DatasetRecord, Distribution, Tally
 from fairlead.records.imaging import Community, Concept, Core, DicomMetadata, Finding, Geometry, ImagingRecord, OmeMetadata, Refusal, Source
 from fairlead.records.received import Instance, ReceivedFile, ReceivedSeries, Route, SeriesState
 from fairlead.records.stores import ConvertReport, DeidentifyReport, GeometryVerdict, Quarantined, StoreReport, Validity
@@ -47,6 +47,7 @@ __all__ = [
     "Sha256",
     "Source",
     "StoreReport",
+    "Tally",
     "Uid",
     "Validity",
     "Value",

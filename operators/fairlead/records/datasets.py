@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Literal
 
 from fairlead.records.base import Record, Sha256
 from fairlead.records.cohorts import Counts
@@ -42,6 +43,18 @@ class Distribution(Record):
     store: StoreReport | None = None
 
 
+class Tally(Record):
+    """How the subjects or the series of a dataset are distributed: labels and whole percents.
+
+    ``hidden_below`` is the governance threshold when there are too few people to show any cell.
+    """
+
+    name: str
+    unit: Literal["subjects", "series"]
+    cells: tuple[tuple[str, int], ...] = ()
+    hidden_below: int = 0
+
+
 class DatasetRecord(Record):
     """The one internal model that every FAIR view is rendered from. It holds no original UID and no patient-level row."""
 
@@ -74,5 +87,7 @@ class DatasetRecord(Record):
     refused: tuple[Refusal, ...] = ()
     series: str = ""
     """IRI of a dataset series across centres that this dataset is one part of; empty for none."""
+    tallies: tuple[Tally, ...] = ()
+    """Distributions that single nobody out, for the datasheet."""
     counts_below: int = 0
-    """The governance threshold when the numbers of patients and studies are below it and stay in the house; 0 when all counts may be shown."""
+    """The governance threshold when numbers of patients and studies are below it and stay in the house; 0 when all may be shown."""

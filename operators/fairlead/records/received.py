@@ -18,6 +18,8 @@ class Route(Record):
     called_ae: str = ""
     peer: str = ""
     tls_subject: str | None = None
+    deidentify_profile: str | None = None
+    """The only profile that objects of this route may be published under, where the route names one."""
     door: Literal["dimse", "stow", "ingest", "watch"] = "ingest"
 
 
