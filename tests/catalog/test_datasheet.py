@@ -43,7 +43,7 @@ def test_the_page_draws_every_distribution_without_script(client: TestClient, pu
     assert [name for name in SEVEN if f'<h2 id="{name}">' in shown] == SEVEN
     assert "<script" not in shown
     assert shown.count('<svg class="plot" role="img" aria-label=') == sum(bool(tally.cells) for tally in record.tallies) == 5
-    assert "there are fewer than 5 subjects" in shown
+    assert "the groups have fewer than 5 subjects" in shown
 
 
 def test_the_requirements_are_measured_and_not_stated():

@@ -33,6 +33,7 @@ from fairlead.publish import (
 from fairlead.publish.citing import citation_bibtex, citation_cff
 from fairlead.publish.counting import how_many
 from fairlead.publish.graph import Child
+from fairlead.publish.model import plural
 from fairlead.publish.schemaorg import schema_org
 from fairlead.publish.vocabulary import LICENCES, NGFF, PREFIXES, concept_iri
 from fairlead.records import Concept, DatasetRecord, Distribution, JsonObject
@@ -99,7 +100,7 @@ def as_script(document: JsonObject) -> Markup:
 def steps_of(record: DatasetRecord) -> list[tuple[str, str]]:
     """Return the boxes of the picture of a dataset's way: what happened, and the one thing to know of it."""
     version = next((item.conforms_to or "" for item in record.distributions if item.store), "").rstrip("/").rpartition("/")[2]
-    deidentified = ("De-identified", f"PS3.15, {len(record.deidentification)} methods") if record.deidentification else None
+    deidentified = ("De-identified", f"PS3.15, {plural(len(record.deidentification), 'method')}") if record.deidentification else None
     selected = ("Selected", f"cohort, {record.counts.series} series")
     converted = ("Converted", f"OME-Zarr {version}")
     approved = ("Approved", f"{record.approval.decided_at:%Y-%m-%d}")
