@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -22,6 +23,7 @@ from receive.builders import a_slice, part10
 
 CHECKOUT = Path(__file__).parents[1]
 GUIDE = (CHECKOUT / "docs" / "admin" / "index.md").read_text()
+PAGES = "\n".join(page.read_text() for page in sorted(ADMIN.glob("*.md")))
 BLOCKS = "\n".join(re.findall(r"```\w+\n(.*?)```", GUIDE, re.DOTALL))
 VALUES = yaml.safe_load((CHECKOUT / "charts" / "platform" / "values.yaml").read_text())
 
@@ -51,13 +53,35 @@ def test_an_image_is_built_from_a_target_that_exists_and_named_as_the_charts_nam
 
 
 @pytest.mark.parametrize(
-    "command", sorted(set(re.findall(r"\bfairlead ((?:node|db|index|config|ingest|catalog|cohort)(?: [a-z]+)?)\b", GUIDE)))
+    "command", sorted(set(re.findall(r"(?:^|[`-] )fairlead ((?:[a-z]+(?:-[a-z]+)* ?)+)|`fairlead ((?:[a-z]+(?:-[a-z]+)* ?)+)", PAGES)))
 )
-def test_a_command_in_the_guide_exists(command: str) -> None:
+def test_a_command_in_the_guides_exists(command: tuple[str, str]) -> None:
     found: Any = typer.main.get_command(build_app())
-    for word in command.split():
-        assert word in getattr(found, "commands", {}), f"{word} of: fairlead {command}"
+    for word in "".join(command).split():
+        if not hasattr(found, "commands"):
+            break  # an argument
+        assert word in found.commands, f"{word} of: fairlead {''.join(command)}"
         found = found.commands[word]
+
+
+def names_of_values() -> set[str]:
+    """Return the dotted name of every value of the chart, of blocks and of leaves, ``settings`` included."""
+
+    def below(schema: dict[str, Any], prefix: str) -> set[str]:
+        found = {f"{prefix}{name}" for name in schema.get("properties", {})}
+        return found.union(*(below(part, f"{prefix}{name}.") for name, part in schema.get("properties", {}).items()))
+
+    return below(json.loads((CHECKOUT / "charts" / "fairlead" / "values.schema.json").read_text()), "")
+
+
+def test_a_value_that_a_guide_names_is_one_of_the_charts() -> None:
+    known = names_of_values()
+    blocks_of_values = {name for name in known if "." not in name}
+    named = {
+        name for name in re.findall(r"`(?:fairlead\.)?(\w+\.[\w.]*\w)(?:[ =:][^`]*)?`", PAGES) if name.split(".")[0] in blocks_of_values
+    }
+    assert len(named) > 30
+    assert {name for name in named if name not in known and name != "image.dcm"} == set()
 
 
 def test_the_secret_of_the_guide_has_the_keys_that_the_charts_read() -> None:

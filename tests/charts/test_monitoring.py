@@ -14,7 +14,8 @@ from charts.test_probes import Pod, container_of, free_port
 
 pytestmark = [pytest.mark.charts, pytest.mark.slow]
 GATEWAY = FAIRLEAD / "ci" / "gateway-values.yaml"
-RUNBOOKS = Path(__file__).parents[2] / "docs" / "admin" / "runbooks.md"
+CHECKOUT = Path(__file__).parents[2]
+RUNBOOKS = CHECKOUT / "docs" / "admin" / "runbooks.md"
 ONLY_WHEN_THERE_IS_ONE = {"fairlead_exports_oldest_seconds"}
 
 
@@ -60,6 +61,15 @@ def test_every_alert_has_its_runbook_and_every_runbook_its_alert(watched: Render
     assert len(sections) >= 10
     for rule in rules(watched):
         assert rule["annotations"]["runbook"] == f"docs/admin/runbooks.md#{rule['alert'].lower()}"  # type: ignore[index]
+
+
+def test_the_page_lists_the_metrics_that_the_programs_have_and_no_other() -> None:
+    sources = "".join(file.read_text() for file in (CHECKOUT / "operators" / "fairlead").rglob("*.py"))
+    shown_by_programs = set(re.findall(r"\bfairlead_(?:node|exports|catalog|gateway)(?:_[a-z]+)*", sources)) - {"fairlead_node"}
+    page = (CHECKOUT / "docs" / "admin" / "observability.md").read_text()
+    rows = dict(re.findall(r"^\| `(fairlead_\w+)` \| (counter|gauge|histogram) \|", page, re.MULTILINE))
+    assert set(rows) == shown_by_programs
+    assert {name for name, kind in rows.items() if kind == "counter"} == {name for name in rows if name.endswith("_total")}
 
 
 def test_alerts_speak_of_their_own_namespace_and_their_brackets_close(watched: Rendered) -> None:
