@@ -228,7 +228,9 @@ def echoes(port: int) -> bool:
 
 def audit_lines(settings: Settings) -> list[dict]:
     """Return the lines of the audit trail."""
-    return [json.loads(line) for file in sorted((settings.archive_folder / "audit").glob("*.jsonl")) for line in file.read_text().splitlines()]
+    return [
+        json.loads(line) for file in sorted((settings.archive_folder / "audit").glob("*.jsonl")) for line in file.read_text().splitlines()
+    ]
 
 
 def archived(settings: Settings) -> list[Path]:

@@ -1,9 +1,10 @@
 import pytest
 
 from fairlead.errors import InvalidConfiguration, NotPermitted
-from fairlead.receive import load_routes
+from fairlead.receive import Ledger, load_routes
 from fairlead.receive.routes import CalledAeUnknown, printable
 from fairlead.resources import configs_folder
+from receive.builders import ROUTE, a_row
 
 TABLE = """
 routes:
@@ -41,6 +42,20 @@ def test_a_called_title_that_the_rule_does_not_allow_is_refused(table, called):
 def test_whoever_is_not_listed_is_refused(table, calling, peer, subject):
     with pytest.raises(NotPermitted, match="not on the list"):
         table.match(calling_ae=calling, called_ae="FAIRLEAD", peer=peer, tls_subject=subject)
+
+
+def test_a_rule_names_the_profile_that_its_objects_must_be_published_under(tmp_path, engine):
+    file = tmp_path / "routes.yaml"
+    file.write_text("routes: [{name: a, project: p, center: c, from_networks: [10.0.0.0/8], deidentify_profile: research-longitudinal}]")
+    route = load_routes(file).match(calling_ae="CT1", called_ae="FAIRLEAD", peer="10.0.0.1")
+    ledger = Ledger(engine)
+    ledger.record_instance(a_row(1), study_uid="1.2", series_uid="1.2.3", route=route)
+    ledger.record_instance(a_row(2), study_uid="1.2", series_uid="1.2.4", route=ROUTE)
+    assert ledger.demanded_profile("p", "c", "1.2.3") == "research-longitudinal"
+    assert ledger.demanded_profile(ROUTE.project, ROUTE.center, "1.2.4") is ledger.demanded_profile("p", "c", "9") is None
+    file.write_text(file.read_text().replace("research-longitudinal", "../other"))
+    with pytest.raises(InvalidConfiguration, match="deidentify_profile"):
+        load_routes(file)
 
 
 def test_a_certificate_on_the_list_admits(table):

@@ -53,8 +53,11 @@ def check_config(context: typer.Context, as_json: JsonFlag = False) -> None:
 
     settings = settings_of(context)
     _require_sound(settings)
+    rules = load_routes(settings.routes_file).rules
+    for demanded in sorted({rule.deidentify_profile for rule in rules if rule.deidentify_profile}):
+        load_profile(demanded)
     checked = {
-        "routes": len(load_routes(settings.routes_file).rules),
+        "routes": len(rules),
         "fields": len(load_catalogue(settings.fields_file).fields),
         "profile": load_profile(settings.export.profile).name,
     }

@@ -120,6 +120,13 @@ class SeriesClaims(SeriesLedger):
             state = advance(SeriesState(row.state), SeriesEvent.RETRIED)
             connection.execute(update(series).where(series.c.id == row.id), {"state": state.value})
 
+    def demanded_profile(self, project: str, center: str, series_uid: str) -> str | None:
+        """Return the de-identification profile that the route of a series demands, None when it demands none or no such series is here."""
+        here = and_(series.c.project == project, series.c.center == center, series.c.series_uid == series_uid)
+        with database_errors(), self.engine.connect() as connection:
+            route = connection.scalar(select(series.c.route).where(here))
+        return None if route is None else Route.model_validate(route).deidentify_profile
+
     def series_of(self, project: str, center: str, series_uid: str) -> ReceivedSeries:
         """Return the newest complete generation of a series; raise NotFound when there is none."""
         with database_errors(), self.engine.connect() as connection:

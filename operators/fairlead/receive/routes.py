@@ -45,6 +45,7 @@ class RouteRule(BaseModel):
     duplicates: Literal["version", "refuse"] = "version"
     max_instance_bytes: PositiveInt | None = None
     max_associations: PositiveInt | None = None
+    deidentify_profile: Name | None = None
 
     def admits(self, *, calling_ae: str, peer: str, tls_subject: str | None) -> bool:
         """Return whether the sender's name, address and certificate are on this line."""
@@ -116,6 +117,7 @@ class RouteTable(BaseModel):
                     called_ae=called_ae,
                     peer=peer,
                     tls_subject=tls_subject,
+                    deidentify_profile=rule.deidentify_profile,
                     door="dimse",
                 )
         if admitted:
