@@ -92,6 +92,7 @@ def _leaf(draw: st.DrawFn) -> Criterion:
         kinds += [Range(field, gte=value, lt=other, or_missing=keep), Range(field, gt=value, lte=other), Range(field, lte=value)]
     kinds += [Text("series.description", (draw(st.sampled_from(("chest", "CT", "b30f", "ches"))),), keep)]
     kinds += [Tail("dicom/00181030", "Thorax=1 (Adult)"), Tail("dicom/00081140/00081155", draw(st.sampled_from(("1.2.4", "1.2"))))]
+    kinds += [MembersOf(frozenset({"local:default:1.2.3"}), patients=frozenset({"local:default:p1", "nowhere:x:p1"}))]
     kinds += [All(), MembersOf(frozenset({"local:default:1.2.1", "other:default:1.2.2", "nowhere:x:1"}))]
     return draw(st.sampled_from(kinds))
 

@@ -48,8 +48,8 @@ def truth(node: Criterion, row: Row, rows: Sequence[Row]) -> Truth:  # noqa: C90
             assert row.record is not None
             values = long_tail(row.record).get(path)
             return None if values is None else value in values
-        case MembersOf(ids):
-            return row.id in ids
+        case MembersOf(ids, patients):
+            return row.id in ids or row.patient in patients
         case And(of):
             return conjunction([truth(part, row, rows) for part in of])
         case Or(of):

@@ -166,6 +166,10 @@ class IndexContract:
             pytest.param(
                 AtLeast(2, (Term("modality", "CT"), Term("patient.sex", "M"), Term("body_part", "CHEST"))), ["1", "2"], id="2 of 3"
             ),
+            pytest.param(MembersOf(frozenset(), patients=frozenset({"local:default:p1"})), ["1", "2", "3"], id="everything of a patient"),
+            pytest.param(
+                MembersOf(frozenset({"local:default:1.2.3"}), frozenset({"other:default:p1", "p1"})), ["3"], id="by id or patient"
+            ),
             pytest.param(And(()), ["1", "2", "3"], id="all of nothing"),
             pytest.param(Or(()), [], id="any of nothing"),
             pytest.param(Term("no.such.field", 1), [], id="field nobody states"),
@@ -314,6 +318,23 @@ class IndexContract:
         assert all(one in found[1::2] for one in drawn)
         assert [one.id.rpartition(".")[2] for one in drawn] == SAMPLED  # every engine draws the same
         assert index.sample(Term("modality", "CT"), 5, seed=8) != drawn
+
+    def test_pages_go_through_the_members_by_patient_study_and_id(self, make_index: MakeIndex) -> None:
+        made = [
+            a_series("41", patient="b"),
+            *(a_series(one, patient="a", study="9") for one in ("30", "12")),
+            a_series("50", patient="a", study="1"),
+        ]
+        index = filled(make_index, *made)
+        order = [record.core.id for page in range(3) for record in index.page(All(), offset=2 * page, limit=2)]
+        rows = [row_of(one, CATALOGUE) for one in made]
+        assert order == [row.id for row in sorted(rows, key=lambda row: (row.patient, row.study, row.id))]
+        assert [one.core.id for one in index.page(MembersOf(frozenset(order[1:3])), offset=1, limit=5)] == order[2:3]
+
+    @pytest.mark.parametrize(("offset", "limit"), [(-1, 2), (0, 0), (9_999, 2)])
+    def test_a_page_that_no_engine_can_give_is_refused(self, make_index: MakeIndex, offset: int, limit: int) -> None:
+        with pytest.raises(InvalidInput, match="first 10000 records"):
+            make_index().page(All(), offset=offset, limit=limit)
 
     def test_a_sample_of_fewer_members_is_all_of_them(self, make_index: MakeIndex) -> None:
         index = filled(make_index, a_series("1"), a_series("2"))

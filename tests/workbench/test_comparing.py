@@ -81,12 +81,6 @@ def test_words_become_values_with_counts_and_one_link_for_all_of_them(client: Cl
     assert "No value here begins with spaceship." in Page(client.get("suggest?q=ct spaceship").text).text
 
 
-def test_what_a_value_would_make_of_the_whole_stands_beside_it(client: Client) -> None:
-    html = client.get("?in.modality=DCM:CT").text
-    assert "with it 20 patients" in html  # MR
-    assert "without it 24 patients" in html  # CT taken away again
-
-
 def test_the_sample_is_drawn_by_its_seed(client: Client) -> None:
     drawn = [re.findall(r'class="caption">([^<]+)|Patient (p\w+)', client.get(f"?tab=samples&seed={seed}").text) for seed in (1, 1, 2)]
     assert len([caption for caption, _ in drawn[0] if caption]) == 24

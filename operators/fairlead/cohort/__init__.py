@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fairlead.cohort.audit import AuditEntry, AuditTrail
 from fairlead.cohort.compile import compile_definition
-from fairlead.cohort.counting import Attrition, CohortCount, CohortFacets, count_definition, facet_definition
+from fairlead.cohort.counting import Attrition, CohortCount, CohortFacets, attrition, count_definition, facet_definition, narrowed
 from fairlead.cohort.diff import CohortDiff, changes_in_words, diff_versions
 from fairlead.cohort.drafts import Draft, DraftChanged, DraftStore
 from fairlead.cohort.export import export_members, members_parquet
@@ -14,6 +14,7 @@ from fairlead.cohort.operations import Drift, Region, SetOperation, combine, dri
 from fairlead.cohort.parse import parse_definition
 from fairlead.cohort.reading import read_definition
 from fairlead.cohort.sentence import public_sentence
+from fairlead.cohort.sentence import sentence as sentence_of
 from fairlead.cohort.store import CohortStore
 from fairlead.cohort.withdrawing import Withdrawn, withdraw_consent
 
@@ -33,6 +34,7 @@ __all__ = [
     "Region",
     "SetOperation",
     "Withdrawn",
+    "attrition",
     "changes_in_words",
     "combine",
     "compile_definition",
@@ -43,11 +45,13 @@ __all__ = [
     "export_members",
     "facet_definition",
     "members_parquet",
+    "narrowed",
     "normal_form",
     "parse_definition",
     "public_sentence",
     "read_definition",
     "rerun",
+    "sentence_of",
     "venn",
     "withdraw_consent",
 ]

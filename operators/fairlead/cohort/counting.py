@@ -5,13 +5,16 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from fairlead.cohort.compile import Resolve, compile_definition, no_cohorts, scope_of, steps
 from fairlead.cohort.nodes import Definition, fields_used
 from fairlead.cohort.sentence import sentence
 from fairlead.extract import FieldCatalogue
-from fairlead.index import And, Criterion, Facets, Index
+from fairlead.index import All, And, Criterion, Facets, Index
 from fairlead.records import Counts, JsonObject
+
+EVERYBODY: Final = All()
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,20 +70,27 @@ class CohortFacets:
         }
 
 
-def count_definition(definition: Definition, *, index: Index, catalogue: FieldCatalogue, cohorts: Resolve = no_cohorts) -> CohortCount:
-    """Return exact numbers, the attrition of every named step, and how much the fields in use leave open."""
-    table, counts = attrition(definition, index, cohorts)
+def count_definition(
+    definition: Definition, *, index: Index, catalogue: FieldCatalogue, cohorts: Resolve = no_cohorts, within: Criterion = EVERYBODY
+) -> CohortCount:
+    """Return exact numbers, the attrition of every named step, and how much the fields in use leave open.
+
+    ``within`` is who may be counted at all: :meth:`CohortStore.consenting` leaves out who was withdrawn.
+    """
+    table, counts = attrition(definition, index, cohorts, within=within)
     return CohortCount(
         counts=counts,
-        unknown=dict(index.missing(scope_of(definition), fields_used(definition))),
+        unknown=dict(index.missing(And((scope_of(definition), within)), fields_used(definition))),
         attrition=table,
         sentence=sentence(definition, catalogue),
     )
 
 
-def attrition(definition: Definition, index: Index, cohorts: Resolve = no_cohorts) -> tuple[tuple[Attrition, ...], Counts]:
+def attrition(
+    definition: Definition, index: Index, cohorts: Resolve = no_cohorts, *, within: Criterion = EVERYBODY
+) -> tuple[tuple[Attrition, ...], Counts]:
     """Return what is left after each step, and the counts after the last."""
-    held: tuple[Criterion, ...] = ()
+    held: tuple[Criterion, ...] = () if within == EVERYBODY else (within,)
     table: list[Attrition] = []
     for step in steps(definition, cohorts):
         held = (*held, step.criterion)
@@ -90,13 +100,24 @@ def attrition(definition: Definition, index: Index, cohorts: Resolve = no_cohort
 
 
 def facet_definition(
-    definition: Definition, *, index: Index, catalogue: FieldCatalogue, fields: Sequence[str] = (), cohorts: Resolve = no_cohorts
+    definition: Definition,
+    *,
+    index: Index,
+    catalogue: FieldCatalogue,
+    fields: Sequence[str] = (),
+    cohorts: Resolve = no_cohorts,
+    within: Criterion = EVERYBODY,
 ) -> CohortFacets:
     """Return multi-select facets of the named fields, or of all that the catalogue offers as facets."""
     named = [catalogue.get(name).id for name in fields] or [field.id for field in catalogue.fields.values() if field.facetable]
     began = time.monotonic()
-    found = index.facets(compile_definition(definition, cohorts), named)
+    found = index.facets(narrowed(compile_definition(definition, cohorts), within), named)
     return CohortFacets(found, round((time.monotonic() - began) * 1000, 1))
+
+
+def narrowed(criterion: Criterion, within: Criterion) -> Criterion:
+    """Return the criterion among those who may be counted."""
+    return criterion if within == EVERYBODY else And((criterion, within))
 
 
 def last_step_before_nothing(table: Sequence[Attrition]) -> str:

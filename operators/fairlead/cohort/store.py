@@ -27,7 +27,7 @@ from fairlead.cohort.tables import cohort_versions, cohorts, withdrawals, withdr
 from fairlead.database import database_errors, utc_now
 from fairlead.errors import Conflict, EmptyCohort, InvalidDefinition, NotFound, NotPermitted
 from fairlead.extract import FieldCatalogue
-from fairlead.index import And, Index, Members, MembersOf, Not
+from fairlead.index import All, And, Criterion, Index, Members, MembersOf, Not
 from fairlead.records import CohortSummary, CohortVersion, Counts, Grain, JsonObject
 
 REFERENCE: Final = re.compile(r"([0-9a-fA-F-]{36})(?:@([1-9][0-9]{0,8}|latest))?")
@@ -134,6 +134,13 @@ class CohortStore:
             for row in connection.execute(select(withdrawals.c.kind, withdrawals.c.subject)):
                 subjects[row.kind].add(row.subject)
         return subjects
+
+    def consenting(self) -> Criterion:
+        """Return who may be counted and shown: everybody but the withdrawn, who stay in the index until they leave the archive."""
+        subjects = self.withdrawn_subjects()
+        if not any(subjects.values()):
+            return All()
+        return Not(MembersOf(frozenset(subjects["series"]), patients=frozenset(subjects["patient"])))
 
     def withdrawn_of(self, members: Members) -> frozenset[str]:
         """Return those records whose consent, or whose patient's, was withdrawn."""

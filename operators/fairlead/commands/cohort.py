@@ -29,6 +29,11 @@ class _Opened:
     catalogue: FieldCatalogue
     store: CohortStore
 
+    @property
+    def asked(self) -> dict[str, Any]:
+        """What every question about a definition needs."""
+        return {"index": self.index, "catalogue": self.catalogue, "cohorts": self.store.resolve}
+
     def parse(self, source: str) -> Definition:
         from fairlead.cohort import parse_definition, read_definition
 
@@ -56,7 +61,7 @@ def count(context: typer.Context, definition: DefinitionArgument, as_json: JsonF
 
     opened = _open(context)
     parsed = opened.parse(definition)
-    found = count_definition(parsed, index=opened.index, catalogue=opened.catalogue, cohorts=opened.store.resolve)
+    found = count_definition(parsed, within=opened.store.consenting(), **opened.asked)
     document = found.as_json()
     emit(document, as_json=as_json, text=lambda: _counted(document))
 
@@ -85,7 +90,7 @@ def facets(
     opened = _open(context)
     names = [name.strip() for name in fields.split(",") if name.strip()]
     parsed = opened.parse(definition)
-    found = facet_definition(parsed, index=opened.index, catalogue=opened.catalogue, fields=names, cohorts=opened.store.resolve)
+    found = facet_definition(parsed, fields=names, within=opened.store.consenting(), **opened.asked)
     document = found.as_json()
     emit(document, as_json=as_json, text=lambda: _faceted(document))
 

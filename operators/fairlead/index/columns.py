@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pyroaring import BitMap
 
-from fairlead.index.criteria import Leaf, OneOf, Range, Tail, Term
+from fairlead.index.criteria import Criterion, Leaf, OneOf, Range, Tail, Term, leaves
 from fairlead.index.rows import Row
 from fairlead.records import Counts, Scalar
 
@@ -27,6 +27,9 @@ AMOUNTS: Final = {"images": "images", "bytes": "sizes", "draws": "draws"}
 
 REMEMBERED: Final = 64
 """Comparisons whose answers are kept until the next change."""
+
+ANSWERS: Final = 2_000
+"""Counts and facets that are kept until the next change: a page of 20 cards asks for some 50."""
 
 type Ints = NDArray[np.int64]
 
@@ -65,6 +68,10 @@ class Key:
             self.names.append(name)
         self.of.extend([0] * (ordinal + 1 - len(self.of)))
         self.of[ordinal] = code
+
+    def code(self, name: str) -> int | None:
+        """Return the code of a name, None where nobody has it."""
+        return self._codes.get(name)
 
     def codes(self) -> Ints:
         """Return the code by ordinal, shape (highest ordinal + 1,); a copy, because the array may grow meanwhile."""
@@ -113,6 +120,7 @@ class Columns:
         self._derived: dict[tuple[str, str], Any] = {}
         self._selected: dict[tuple[Leaf, tuple[type, ...]], BitMap] = {}
         self._tails: dict[Tail, tuple[BitMap, BitMap]] = {}
+        self._answers: dict[tuple[str, Criterion, tuple[type, ...]], Any] = {}
 
     def add(self, ordinal: int, row: Row) -> None:
         """Add one row under an ordinal higher than all before."""
@@ -140,6 +148,7 @@ class Columns:
         self._derived.clear()
         self._selected.clear()
         self._tails.clear()
+        self._answers.clear()
 
     def keep(self, here: BitMap) -> None:
         """Forget everybody who is not here any more."""
@@ -156,13 +165,21 @@ class Columns:
 
     def selected(self, node: Leaf, make: Callable[[], BitMap]) -> BitMap:
         """Return what one comparison finds; a page asks it once for each of its facets. Nobody may change the bitmap."""
-        values = node.values if isinstance(node, OneOf) else (node.value,) if isinstance(node, Term) else ()
-        key = node, tuple(map(type, values))  # 1 and True are equal for Python, not for a search
+        key = node, tuple(map(type, _values(node)))  # 1 and True are equal for Python, not for a search
         if key not in self._selected:
             if len(self._selected) >= REMEMBERED:
                 self._selected.clear()
             self._selected[key] = make()
         return self._selected[key]
+
+    def answered[T](self, what: str, criterion: Criterion, make: Callable[[], T]) -> T:
+        """Return an answer that was given since the last change: going back, or to another tab of a page, asks the same again."""
+        key = what, criterion, tuple(type(value) for leaf in leaves(criterion) for value in _values(leaf))
+        if key not in self._answers:
+            if len(self._answers) >= ANSWERS:
+                self._answers.clear()
+            self._answers[key] = make()
+        return cast("T", self._answers[key])
 
     # --- selection ---------------------------------------------------------------------------------------------------
 
@@ -219,6 +236,11 @@ class Columns:
         """Return those of the ids that exist."""
         return BitMap(self._listed(ids)) & self.alive
 
+    def of_patients(self, names: Iterable[str]) -> BitMap:
+        """Return everybody of the named patients."""
+        codes = [code for name in names if (code := self.patient.code(name)) is not None]
+        return BitMap(np.flatnonzero(np.isin(self.codes("patient"), codes)).astype(np.uint32)) & self.alive if codes else BitMap()
+
     def tail(self, node: Tail) -> tuple[BitMap, BitMap]:
         """Return who has the value in the long tail, and who states the path."""
         if node not in self._tails:
@@ -266,6 +288,10 @@ class Columns:
         seen = np.zeros(len((self.patient if group == "patient" else self.study).names), dtype=np.bool_)
         seen[self.codes(group)[ordinals]] = True
         return int(np.count_nonzero(seen))
+
+
+def _values(node: Leaf) -> tuple[Scalar, ...]:
+    return node.values if isinstance(node, OneOf) else (node.value,) if isinstance(node, Term) else ()
 
 
 def _places(texts: list[Scalar]) -> dict[str, set[Scalar]]:

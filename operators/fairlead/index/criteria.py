@@ -132,9 +132,10 @@ class Latest:
 
 @dataclass(frozen=True, slots=True)
 class MembersOf:
-    """The record is one of these ids: a frozen cohort, or an explicit list."""
+    """The record is one of these ids (a frozen cohort, or an explicit list), or of one of these patients, as ``center:project:key``."""
 
     ids: frozenset[str]
+    patients: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

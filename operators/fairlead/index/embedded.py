@@ -26,7 +26,8 @@ from fairlead.index.buckets import facet
 from fairlead.index.columns import Columns, Ints, positions
 from fairlead.index.criteria import Criterion, Tail, without_field
 from fairlead.index.embedded_file import PAGE, IndexFile, delete, insert, known, named, ordinals_of, with_tail
-from fairlead.index.port import Facets, IndexStatus, Members, PutReport, Values
+from fairlead.index.paging import checked_page, near, places
+from fairlead.index.port import Facets, FacetValue, IndexStatus, Members, PutReport, Values
 from fairlead.index.rows import ROW_LAYOUT, Row, countable, generation_of, row_of, rows_of
 from fairlead.index.sampling import checked_size, draw_of, shuffled, smallest
 from fairlead.index.select import select
@@ -149,19 +150,21 @@ class EmbeddedIndex:
     def count(self, criterion: Criterion) -> Counts:
         """Return exact numbers at the four grains."""
         with self._current() as columns:
-            return columns.counts(positions(select(criterion, columns).sure))
+            return columns.answered("count", criterion, lambda: columns.counts(positions(select(criterion, columns).sure)))
 
     def facets(self, criterion: Criterion, fields: Sequence[str]) -> Facets:
         """Return the buckets per field, each counted without the field's own conditions; dates by year."""
         with self._current() as columns:
             chosen: dict[Criterion, Ints] = {}  # most fields leave the criterion as it is
-            found = {}
-            for field in fields:
-                others = without_field(criterion, field)
-                if others not in chosen:
-                    chosen[others] = positions(select(others, columns).sure)
-                found[field] = facet(self._catalogue.get(field), columns, chosen[others])
-            return found
+            return {field: self._facet(field, without_field(criterion, field), columns, chosen) for field in fields}
+
+    def _facet(self, field: str, others: Criterion, columns: Columns, chosen: dict[Criterion, Ints]) -> tuple[FacetValue, ...]:
+        def counted() -> tuple[FacetValue, ...]:
+            if others not in chosen:
+                chosen[others] = positions(select(others, columns).sure)
+            return facet(self._catalogue.get(field), columns, chosen[others])
+
+        return columns.answered(f"facet {field}", others, counted)
 
     def missing(self, criterion: Criterion, fields: Sequence[str]) -> Mapping[str, int]:
         """Return how many matching records do not state each field."""
@@ -171,11 +174,22 @@ class EmbeddedIndex:
 
     def sample(self, criterion: Criterion, size: int, *, seed: int = 0) -> tuple[ImagingRecord, ...]:
         """Return some of the matching records, drawn evenly."""
-        asked = "SELECT document FROM contents WHERE ord = ?"
         with self._current() as columns:
             chosen = positions(select(criterion, columns).sure)
             drawn = chosen[smallest(shuffled(columns.amounts("draws")[chosen], seed), checked_size(size))]
-            documents = [self._reading.execute(asked, (int(ordinal),)).fetchone()[0] for ordinal in drawn]
+            documents = [self._document(int(ordinal)) for ordinal in drawn]
+        return tuple(ImagingRecord.model_validate_json(document) for document in documents)
+
+    def page(self, criterion: Criterion, *, offset: int, limit: int) -> tuple[ImagingRecord, ...]:
+        """Return one page of the matching records, in the order of patient, study and id."""
+        end = checked_page(offset, limit)
+        with self._current() as columns:
+            chosen = positions(select(criterion, columns).sure)
+            place = places(columns)
+            around, begin = near(place[chosen], offset, end)
+            named_ = self._ids(BitMap(chosen[around].astype(np.uint32)))
+            ordered = sorted((int(place[ordinal]), record_id, ordinal) for record_id, _, ordinal in named_)
+            documents = [self._document(ordinal) for _, _, ordinal in ordered[begin : begin + limit]]
         return tuple(ImagingRecord.model_validate_json(document) for document in documents)
 
     def generation(self) -> str:
@@ -221,6 +235,9 @@ class EmbeddedIndex:
 
     def _ids(self, chosen: BitMap) -> list[tuple[str, str, int]]:
         return named(self._reading, chosen, of=len(self._columns.alive))
+
+    def _document(self, ordinal: int) -> str:
+        return str(self._reading.execute("SELECT document FROM contents WHERE ord = ?", (ordinal,)).fetchone()[0])
 
     def _catch_up(self, connection: sqlite3.Connection) -> None:
         highest = connection.execute("SELECT coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'records'), 0)").fetchone()[0]

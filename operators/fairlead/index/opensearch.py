@@ -37,6 +37,7 @@ from fairlead.index.opensearch_mapping import path_of
 from fairlead.index.opensearch_mirror import Mirror, numbers
 from fairlead.index.opensearch_query import Compiler, Query, none_of, stated
 from fairlead.index.opensearch_writing import Writing, together
+from fairlead.index.paging import ORDER, checked_page
 from fairlead.index.port import Facets, FacetValue, IndexStatus, Members, PutReport, Values
 from fairlead.index.rows import countable, generation_of
 from fairlead.index.sampling import checked_size, script_sort
@@ -196,6 +197,13 @@ class OpenSearchIndex:
         """Return some of the matching records, drawn evenly."""
         asked = {"query": self._sure(criterion), "_source": ["document"], "sort": [script_sort(seed), {"ord": "asc"}]}
         hits = self._search({**asked, "size": checked_size(size), "track_total_hits": False})["hits"]["hits"]
+        return tuple(ImagingRecord.model_validate_json(hit["_source"]["document"]) for hit in hits)
+
+    def page(self, criterion: Criterion, *, offset: int, limit: int) -> tuple[ImagingRecord, ...]:
+        """Return one page of the matching records, in the order of patient, study and id."""
+        checked_page(offset, limit)
+        asked = {"query": self._sure(criterion), "_source": ["document"], "sort": ORDER, "from": offset, "size": limit}
+        hits = self._search({**asked, "track_total_hits": False})["hits"]["hits"]
         return tuple(ImagingRecord.model_validate_json(hit["_source"]["document"]) for hit in hits)
 
     def generation(self) -> str:

@@ -141,7 +141,8 @@ class Compiler:
 
     @filters.register
     def _(self, node: MembersOf) -> Filters:
-        return both(some([{"terms": {"id": list(ids)}} for ids in batched(sorted(node.ids), MAX_TERMS)]))
+        named = [("id", node.ids), ("patient.key", node.patients)]
+        return both(some([{"terms": {path: list(part)}} for path, names in named for part in batched(sorted(names), MAX_TERMS)]))
 
     @filters.register
     def _(self, node: Tail) -> Filters:

@@ -112,6 +112,15 @@ class Index(Protocol):
         """
         ...
 
+    def page(self, criterion: Criterion, *, offset: int, limit: int) -> tuple[ImagingRecord, ...]:
+        """Return ``limit`` of the matching records from ``offset`` on, in the order of patient, study and id.
+
+        Raises
+        ------
+        InvalidInput : the page does not lie within the first 10,000 records.
+        """
+        ...
+
     def generation(self) -> str:
         """Return the sha256 over the sorted (id, content hash) pairs: equal content, equal generation, also after a rebuild."""
         ...

@@ -95,7 +95,7 @@ def _(node: Missing, columns: Columns) -> Answer:
 
 @select.register
 def _(node: MembersOf, columns: Columns) -> Answer:
-    return exactly(columns.listed(node.ids))
+    return exactly(columns.listed(node.ids) | columns.of_patients(node.patients))
 
 
 @select.register

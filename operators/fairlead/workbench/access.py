@@ -95,8 +95,12 @@ class OwnData:
         return {**definition, "scope": {**definition.get("scope", {}), "projects": sorted(self.user.projects or ())}}
 
     def answer(self, definition: JsonObject) -> Answer:
-        """Count, word and break down a definition."""
+        """Count and break down a definition."""
         return self.data.answer(self._own(definition))
+
+    def sentence(self, definition: JsonObject) -> str:
+        """Word a definition, with the projects that the user sees."""
+        return self.data.sentence(self._own(definition))
 
     def facets(self, definition: JsonObject, fields: Sequence[str]) -> Mapping[str, tuple[Bucket, ...]]:
         """Count the values of each field; of projects only the user's own."""

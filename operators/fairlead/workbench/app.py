@@ -34,7 +34,7 @@ from fairlead.workbench.search import suggest
 from fairlead.workbench.security import SecureHeaders, check_origin, check_token, form_token
 from fairlead.workbench.services import ExportState, User, Workbench
 from fairlead.workbench.state import MAX_PARAMETERS, InvalidQuery, PageState, read_state
-from fairlead.workbench.view import page_view
+from fairlead.workbench.view import becoming, card_view, page_view
 
 type Dependency = Callable[..., Any]
 
@@ -82,10 +82,11 @@ def _add_pages(app: FastAPI, services: Workbench, *, templates: Environment, cur
     def page(request: Request, user: Annotated[User, Depends(current_user)]) -> HTMLResponse:
         """Return the page, or its body when htmx asks; the address bar gets the canonical link."""
         state = read_state(request.query_params.multi_items(), services.catalogue)
-        values = page_values(state, narrowed(services, user), user)
+        fragment = wants_fragment(request)
+        values = page_values(state, narrowed(services, user), user, whole=not fragment)
         if state.tab in RECORD_TABS and user.sees_records:
             services.audit.note(user.name, f"look-{state.tab}", state.version, query=state.query()[:MAX_NOTED])
-        if not wants_fragment(request):
+        if not fragment:
             return HTMLResponse(templates.get_template("page.html").render(values), headers={"Vary": "HX-Request"})
         body = templates.get_template("body.html").render(values)
         return HTMLResponse(body, headers={"Vary": "HX-Request", "HX-Push-Url": state.link(page=state.page)})
@@ -99,6 +100,7 @@ def _add_pages(app: FastAPI, services: Workbench, *, templates: Environment, cur
         found = suggest(state, facets, cards)
         return HTMLResponse(templates.get_template("suggestions.html").render(suggestions=found, query=state.q))
 
+    _add_later(app, services, templates, current_user=current_user)
     tickets = Tickets(services.form_key)
 
     @app.get("/picture")
@@ -116,9 +118,26 @@ def _add_pages(app: FastAPI, services: Workbench, *, templates: Environment, cur
         return Response(text, media_type="application/json", headers={"Content-Disposition": 'attachment; filename="cohort.json"'})
 
 
-def page_values(state: PageState, services: Workbench, user: User) -> dict[str, Any]:
+def _add_later(app: FastAPI, services: Workbench, templates: Environment, *, current_user: Dependency) -> None:
+    """Add what a page asks for after its numbers are on the screen."""
+
+    @app.get("/becoming", response_class=HTMLResponse)
+    def become(request: Request, user: Annotated[User, Depends(current_user)]) -> HTMLResponse:
+        """Return what each value of the cards in use would make of the whole."""
+        state = read_state(request.query_params.multi_items(), services.catalogue)
+        return HTMLResponse(templates.get_template("becoming.html").render(cards=becoming(state, narrowed(services, user))))
+
+    @app.get("/values", response_class=HTMLResponse)
+    def values(request: Request, card: Annotated[str, Query(max_length=200)], user: Annotated[User, Depends(current_user)]) -> HTMLResponse:
+        """Return the values of one card that are folded away."""
+        asked = (pair for pair in request.query_params.multi_items() if pair[0] != "card")
+        facet = card_view(card, read_state(asked, services.catalogue), narrowed(services, user))
+        return HTMLResponse(templates.get_template("values.html").render(facet=facet))
+
+
+def page_values(state: PageState, services: Workbench, user: User, *, whole: bool = True) -> dict[str, Any]:
     """Return everything that the templates of the page name."""
-    view = page_view(state, services, user)
+    view = page_view(state, services, user, whole=whole)
     return {
         "view": view,
         "charts": charts(state, services) if state.tab == "charts" else (),

@@ -63,10 +63,9 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The numbers, the plain sentence and the attrition of one definition."""
+    """The numbers and the attrition of one definition."""
 
     counts: Counts
-    sentence: str
     attrition: tuple[Step, ...]
 
 
@@ -103,7 +102,11 @@ class DataSource(Protocol):
     """Questions about the data; each takes a cohort definition document."""
 
     def answer(self, definition: JsonObject) -> Answer:
-        """Count, word and break down a definition."""
+        """Count and break down a definition."""
+        ...
+
+    def sentence(self, definition: JsonObject) -> str:
+        """Word a definition without counting."""
         ...
 
     def facets(self, definition: JsonObject, fields: Sequence[str]) -> Mapping[str, tuple[Bucket, ...]]:
@@ -111,7 +114,7 @@ class DataSource(Protocol):
         ...
 
     def records(self, definition: JsonObject, *, offset: int, limit: int) -> tuple[ImagingRecord, ...]:
-        """Return one page of members in the order of their ids."""
+        """Return one page of members, patient by patient."""
         ...
 
     def sample(self, definition: JsonObject, *, size: int, seed: int) -> tuple[ImagingRecord, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -12,10 +12,12 @@ from fairlead.cohort import (
     CohortStore,
     DraftStore,
     Region,
+    attrition,
     compile_definition,
-    count_definition,
     facet_definition,
+    narrowed,
     parse_definition,
+    sentence_of,
     venn,
 )
 from fairlead.database import open_database
@@ -47,28 +49,36 @@ class IndexedData:
     cohorts: CohortStore
 
     def answer(self, definition: JsonObject) -> Answer:
-        """Count, word and break down a definition."""
+        """Count and break down a definition."""
         parsed = parse_definition(definition, self.catalogue)
-        found = count_definition(parsed, index=self.index, catalogue=self.catalogue, cohorts=self.cohorts.resolve)
-        steps = (step for step in found.attrition if step.rule != EVERY_RECORD)
-        return Answer(
-            found.counts, found.sentence, tuple(Step(STEP_WORDS.get(step.rule, step.rule), step.patients, step.series) for step in steps)
-        )
+        found, counts = attrition(parsed, self.index, self.cohorts.resolve, within=self.cohorts.consenting())
+        steps = (step for step in found if step.rule != EVERY_RECORD)
+        return Answer(counts, tuple(Step(STEP_WORDS.get(step.rule, step.rule), step.patients, step.series) for step in steps))
+
+    def sentence(self, definition: JsonObject) -> str:
+        """Word a definition without counting."""
+        return sentence_of(parse_definition(definition, self.catalogue), self.catalogue)
 
     def facets(self, definition: JsonObject, fields: Sequence[str]) -> Mapping[str, tuple[Bucket, ...]]:
         """Count the values of each field, its own filter left out."""
         parsed = parse_definition(definition, self.catalogue)
-        found = facet_definition(parsed, index=self.index, catalogue=self.catalogue, fields=fields, cohorts=self.cohorts.resolve)
+        found = facet_definition(
+            parsed,
+            index=self.index,
+            catalogue=self.catalogue,
+            fields=fields,
+            cohorts=self.cohorts.resolve,
+            within=self.cohorts.consenting(),
+        )
         return {name: tuple(Bucket(one.value, one.label, one.patients, one.series) for one in hit) for name, hit in found.facets.items()}
 
     def records(self, definition: JsonObject, *, offset: int, limit: int) -> tuple[ImagingRecord, ...]:
-        """Return one page of members in the order of their ids."""
-        found = self.index.members(self._criterion(definition)).ids[offset : offset + limit]
-        return self._shown(self.index.get(record_id) for record_id in found)
+        """Return one page of members, patient by patient."""
+        return self.index.page(self._criterion(definition), offset=offset, limit=limit)
 
     def sample(self, definition: JsonObject, *, size: int, seed: int) -> tuple[ImagingRecord, ...]:
         """Return members drawn evenly; the same seed gives the same."""
-        return self._shown(self.index.sample(self._criterion(definition), size, seed=seed))
+        return self.index.sample(self._criterion(definition), size, seed=seed)
 
     def count(self, definition: JsonObject) -> Counts:
         """Count only."""
@@ -76,17 +86,13 @@ class IndexedData:
 
     def record(self, record_id: str) -> ImagingRecord:
         """Return one record; NotFound also for one whose consent was withdrawn."""
-        for found in self._shown([self.index.get(record_id)]):
-            return found
-        raise NotFound("There is no such record in the index.")
-
-    def _shown(self, records: Iterable[ImagingRecord]) -> tuple[ImagingRecord, ...]:
-        """Return the records without those whose consent was withdrawn: they are counted until they leave the index, never shown."""
-        gone = self.cohorts.withdrawn_subjects()
-        return tuple(record for record in records if record.id not in gone["series"] and _patient(record) not in gone["patient"])
+        found, gone = self.index.get(record_id), self.cohorts.withdrawn_subjects()
+        if found.id in gone["series"] or _patient(found) in gone["patient"]:
+            raise NotFound("There is no such record in the index.")
+        return found
 
     def _criterion(self, definition: JsonObject) -> Criterion:
-        return compile_definition(parse_definition(definition, self.catalogue), self.cohorts.resolve)
+        return narrowed(compile_definition(parse_definition(definition, self.catalogue), self.cohorts.resolve), self.cohorts.consenting())
 
 
 def _patient(record: ImagingRecord) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
+from fairlead.errors import NotFound
 from fairlead.extract import FieldCatalogue
 from fairlead.index import label_of
 from fairlead.records import CohortSummary, ImagingRecord, JsonObject, Scalar
@@ -45,11 +46,7 @@ class Row:
     excluded: bool
     hidden: bool
     after: int | None = None
-
-    @property
-    def becomes(self) -> int:
-        """How many patients there would be with this value chosen (or taken away again)."""
-        return self.patients if self.after is None else self.after
+    """How many patients there would be with this value chosen (or taken away again); None where nobody asked yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +70,11 @@ class CardView:
     def high(self) -> str:
         """The upper bound as the form shows it."""
         return "" if self.filter.high is None else parameter_text(self.filter.high)
+
+    @property
+    def counts_after(self) -> bool:
+        """Whether its values get a number of what they would make of the whole."""
+        return self.card.kind is CardKind.VALUES and bool(self.filter.include or self.filter.exclude)
 
     @property
     def more(self) -> int:
@@ -137,22 +139,24 @@ class PageView:
     draft: DraftView | None
     user: User
     suggestions: Suggestions
+    whole: bool = True
 
 
-def page_view(state: PageState, workbench: Workbench, user: User) -> PageView:
-    """Ask the rooms and return the page."""
+def page_view(state: PageState, workbench: Workbench, user: User, *, whole: bool = True) -> PageView:
+    """Ask the rooms and return the page; what can come a moment later (``becoming``) is left out unless it is asked for as a ``whole``."""
     definition = definition_of(state)
-    answer = workbench.data.answer(definition)
-    steps = workbench.data.answer(funnel_of(state, workbench.catalogue)).attrition
+    answer = workbench.data.answer(funnel_of(state, workbench.catalogue))  # the same members, rule by rule
+    steps = answer.attrition
     cards = cards_for(workbench.catalogue.fields)
     facets = workbench.data.facets(definition, [card.field for card in cards])
-    shown = [_after(_card(card, facets.get(card.field, ()), state, catalogue=workbench.catalogue), state, workbench) for card in cards]
+    shown = [_card(card, facets.get(card.field, ()), state, catalogue=workbench.catalogue) for card in cards]
+    shown = [_after(view, state, workbench) for view in shown] if whole else shown
     versions = workbench.versions.newest()[:SHOWN_VERSIONS]
     drafts = draft_views(own_drafts(workbench, user), workbench.catalogue)
     return PageView(
         state=state,
         answer=answer,
-        sentence=titled(answer.sentence, state, workbench) if state.narrows else NO_FILTER,
+        sentence=titled(workbench.data.sentence(definition), state, workbench) if state.narrows else NO_FILTER,
         size=human_bytes(answer.counts.size_bytes),
         definition=json.dumps(definition, indent=2, ensure_ascii=False),
         cards=tuple(view for view in shown if view.card.always or view.filter or any(row.patients for row in view.rows)),
@@ -166,7 +170,23 @@ def page_view(state: PageState, workbench: Workbench, user: User) -> PageView:
         draft=next((draft for draft in drafts if draft.draft.id == state.draft), None),
         user=user,
         suggestions=suggest(state, facets, cards),
+        whole=whole,
     )
+
+
+def becoming(state: PageState, workbench: Workbench) -> tuple[CardView, ...]:
+    """Return the cards in use with what every shown value would make of the whole."""
+    used = [card for card in cards_for(workbench.catalogue.fields) if card.field in state.filters and card.kind is CardKind.VALUES]
+    facets = workbench.data.facets(definition_of(state), [card.field for card in used])
+    return tuple(_after(_card(card, facets[card.field], state, catalogue=workbench.catalogue), state, workbench) for card in used)
+
+
+def card_view(name: str, state: PageState, workbench: Workbench) -> CardView:
+    """Return one card; NotFound for a field without one."""
+    for card in cards_for(workbench.catalogue.fields):
+        if card.field == name:
+            return _card(card, workbench.data.facets(definition_of(state), [name])[name], state, catalogue=workbench.catalogue)
+    raise NotFound("There is no such card.")
 
 
 def titled(sentence: str, state: PageState, workbench: Workbench) -> str:
@@ -191,7 +211,7 @@ def selected_version(workbench: Workbench, ref: str, newest: Sequence[CohortSumm
 def _after(card: CardView, state: PageState, workbench: Workbench) -> CardView:
     """Work out what every shown value of a card in use would make of the whole; an unused card's own numbers say it already."""
     asked, name = card.filter, card.card.field
-    if not (asked.include or asked.exclude) or card.card.kind is not CardKind.VALUES:
+    if not card.counts_after:
         return card
     counted = []
     for row in card.rows:

@@ -4,6 +4,7 @@
 
 const POLL_MS = 2000;
 const RETRIES = 3;
+const PATIENCE = 30; // lost replies in a row, a minute, before the follow-up says so; it goes on asking
 const AIRFLOW = "../api/v2/dags/";
 const VEGA = ["vega", "vega-lite", "vega-embed"];
 const watched = new Set();
@@ -25,7 +26,7 @@ document.addEventListener("change", (event) => {
 
 let sent = new Map();
 let kept = new Map();
-let open_ = [];
+let open_ = []; // lists that were folded out, with their old values until the new ones are there
 const filters = () => [...document.querySelectorAll("#filters input[id]")];
 const drafts = () => [...document.querySelectorAll("#freeze input[id], #freeze textarea[id]")];
 const valueOf = (control) => (control.type === "checkbox" ? control.checked : control.value);
@@ -50,6 +51,8 @@ document.addEventListener("htmx:afterRequest", (event) => { if (event.detail.req
 document.addEventListener("htmx:beforeSwap", (event) => {
   const answer = event.detail;
   if (answer.xhr.status < 400) {
+    if (!answer.requestConfig.elt.isConnected) answer.shouldSwap = answer.target.id === "page"; // numbers of a page that is gone
+    if (answer.target.closest?.("details")?.querySelector(":checked")) answer.shouldSwap = false; // chosen, and not sent yet
     if (answer.target.id !== "page") return;
     if (turn.get(answer.xhr) < shown) { answer.shouldSwap = false; return; }
     shown = turn.get(answer.xhr);
@@ -69,7 +72,9 @@ document.addEventListener("htmx:beforeSwap", (event) => {
 document.addEventListener("htmx:sendError", () => alertUser("The server does not answer. The numbers shown are old."));
 document.addEventListener("htmx:afterSwap", giveBack);
 document.addEventListener("htmx:afterSettle", () => {
-  document.getElementById("announcer").textContent = document.getElementById("headline")?.textContent.replace(/\s+/g, " ").trim() ?? "";
+  const said = document.getElementById("headline")?.textContent.replace(/\s+/g, " ").trim() ?? "";
+  const announcer = document.getElementById("announcer");
+  if (announcer.textContent !== said) announcer.textContent = said;
   prepare();
 });
 
@@ -77,11 +82,29 @@ function keep(frozen) {
   document.getElementById("alerts").replaceChildren();
   const changed = filters().filter((control) => sent.has(control.id) && sent.get(control.id) !== valueOf(control));
   kept = new Map([...changed, ...(frozen ? [] : drafts())].map((control) => [control.id, valueOf(control)]));
-  open_ = [...document.querySelectorAll("#page details[id][open]")].map((details) => details.id);
+  open_ = [...document.querySelectorAll("#page details[id][open]")].map((details) => [details.id, details.querySelector(":scope > ul")]);
 }
 
+function foldOut(details, old) {
+  if (details === null) return;
+  if (details.dataset.values && old) {
+    old.querySelectorAll("li").forEach((row) => { if (document.getElementById(row.querySelector("input").id)) row.remove(); });
+    old.querySelectorAll("input").forEach((box) => { box.checked = false; });
+    details.querySelector(":scope > ul").replaceWith(old);
+  }
+  details.setAttribute("open", "");
+}
+
+document.addEventListener("toggle", (event) => {
+  const address = event.target.dataset?.values;
+  if (!address || !event.target.open) return;
+  delete event.target.dataset.values;
+  htmx.ajax("GET", address, { source: event.target, target: event.target.querySelector(":scope > ul"), swap: "innerHTML" });
+}, true);
+
 function giveBack() {
-  for (const id of open_) document.getElementById(id)?.setAttribute("open", "");
+  for (const [id, old] of open_) foldOut(document.getElementById(id), old);
+  open_ = [];
   const late = [...kept].map(([id, value]) => [document.getElementById(id), value]).filter(([control, value]) => control && valueOf(control) !== value);
   for (const [control, value] of late) {
     if (control.type === "checkbox") control.checked = value;
@@ -233,17 +256,30 @@ async function watch(dag, run, place) {
   watched.add(run);
   try {
     const address = `${AIRFLOW}${encodeURIComponent(dag)}/dagRuns/${encodeURIComponent(run)}`;
-    for (let done = false; !done && place.isConnected; ) {
-      // Airflow first: our own state, read after a run has ended, is the last one
-      const airflow = await fetch(address, { headers: { Accept: "application/json" } });
-      const ours = await fetch(`exports?run=${encodeURIComponent(run)}`, { headers: { Accept: "text/html", "HX-Request": "true" } });
-      const state = airflow.ok ? (await airflow.json()).state : `not visible to you (${airflow.status})`;
-      done = show(place, { state, registered: ours.ok, fragment: ours.ok ? await ours.text() : "" }) || state === "success" || state === "failed";
+    for (let done = false, lost = 0; !done && place.isConnected; ) {
+      try {
+        done = await look(address, run, place);
+        lost = 0;
+      } catch (error) {
+        if (!(error instanceof TypeError)) throw error; // what fetch throws when no reply came: the run goes on, so do we
+        lost += 1;
+        if (lost === PATIENCE) alertUser("Airflow does not answer; the export goes on without this page.");
+      }
       if (!done) await pause(POLL_MS);
     }
   } finally {
     watched.delete(run);
   }
+}
+
+async function look(address, run, place) {
+  // Airflow first: our own state, read after a run has ended, is the last one
+  const airflow = await fetch(address, { headers: { Accept: "application/json" } });
+  const ours = await fetch(`exports?run=${encodeURIComponent(run)}`, { headers: { Accept: "text/html", "HX-Request": "true" } });
+  const passing = [airflow, ours].some((answer) => answer.status >= 500 || answer.status === 429);
+  if (passing) throw new TypeError("no answer yet"); // a server that restarts is a lost reply too
+  const state = airflow.ok ? (await airflow.json()).state : `not visible to you (${airflow.status})`;
+  return show(place, { state, registered: ours.ok, fragment: ours.ok ? await ours.text() : "" }) || state === "success" || state === "failed";
 }
 
 function show(place, { state, registered, fragment }) {
