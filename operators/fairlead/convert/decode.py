@@ -17,6 +17,7 @@ from pydicom.encaps import get_frame
 from pydicom.pixels.decoders.base import get_decoder
 from pydicom.pixels.processing import apply_color_lut
 
+from fairlead.convert.bounded import require_image
 from fairlead.convert.frames import PixelFormat
 from fairlead.convert.sop_classes import decoders_of
 from fairlead.errors import InvalidInput, UnreadableImage, UnsupportedInput
@@ -86,6 +87,8 @@ def _plane(dataset: Dataset, pixels: PixelFormat, index: int) -> Pixels:
     plugins = decoders_of(pixels.transfer_syntax_uid)
     if not plugins:
         return np.asarray(get_decoder(pixels.transfer_syntax_uid).as_array(dataset, index=which)[0])
+    frame = get_frame(dataset.PixelData, which, number_of_frames=pixels.frames)
+    require_image(frame, pixels.rows * pixels.columns * pixels.samples)
     for plugin in plugins[:-1]:
         try:
             return _by_plugin(dataset, pixels, which, plugin=plugin)

@@ -17,6 +17,7 @@ import zarr
 from numpy.typing import NDArray
 
 from fairlead.convert.allowed import label_metadata, label_names, plate_metadata, well_metadata
+from fairlead.convert.bounded import require_bounded
 from fairlead.convert.keep import kept_arrays
 from fairlead.convert.ngff_read import NgffImage, channels_of, read_image
 from fairlead.convert.plan import Axis, CollectionPlan, ImagePlan, StorePlan
@@ -85,6 +86,8 @@ def _image(source: Source, folder: Path, name: str, policy: Policy, *, number: i
         raise UnreadableImage(f"The metadata name {len(image.names)} axes, the array has {arrays[0].ndim}.")
     _alike(image, arrays)
     dropped = _absent(arrays, policy)
+    for array in arrays:
+        require_bounded(array)
     listed = labels_of(folder)
     labels = tuple(_label(source, folder, label, called, policy) for label, called in zip(listed, label_names(listed), strict=True))
     axes = _axis_list(image, arrays[0])

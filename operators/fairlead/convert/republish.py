@@ -19,6 +19,7 @@ import zarr
 from zarr.core.buffer import default_buffer_prototype
 
 from fairlead.convert.allowed import image_metadata, label_names, plate_metadata, well_metadata
+from fairlead.convert.bounded import require_bounded
 from fairlead.convert.plan import AXIS_TYPES, CopyPlan
 from fairlead.convert.sources import Source
 from fairlead.convert.staging import write_root
@@ -57,6 +58,8 @@ def copied(source: Source, stem: str) -> CopyPlan | None:
     opened = [array for group in groups for array in _arrays(source.path, group)]
     if not images or not all(_is_plain(array) for array in opened):
         return None
+    for array in opened:
+        require_bounded(array)
     arrays = _arrays(source.path, images[0])
     return CopyPlan(
         name=stem,

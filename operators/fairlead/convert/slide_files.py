@@ -6,6 +6,7 @@ A slide has gigabytes, so the file is never read whole: frames are found by the 
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from pydicom.dataset import Dataset, FileDataset
 from pydicom.encaps import encapsulate
 from pydicom.pixels.decoders.base import get_decoder
 
+from fairlead.convert.bounded import require_image
 from fairlead.convert.headers import Header, pixel_offset
 from fairlead.convert.sop_classes import decoders_of
 from fairlead.convert.tiles import Tile, slide_tile
@@ -132,6 +134,7 @@ def decode_tile(source: SlideFile, frame: int) -> NDArray[Any]:
     UnreadableImage : the frame is cut short or cannot be decoded.
     """
     data = encoded_tile(source, frame)
+    require_image(data, math.prod(source.tile) * source.samples)
     try:
         found = _decoded(source, data)
     except Exception as error:  # decoders raise their own kinds

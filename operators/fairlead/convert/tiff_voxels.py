@@ -11,12 +11,18 @@ import tifffile
 import zarr
 from numpy.typing import NDArray
 
+from fairlead.convert.bounded import require_image
 from fairlead.convert.ome_xml import OmeImage
 from fairlead.convert.plan import AXIS_ORDER
 from fairlead.errors import UnreadableImage, UnsupportedInput
 
 COLOUR_PICTURE: Final = "YXS"
 MAX_TILE_BYTES: Final = 2 * 1024**3
+HEAD_BYTES: Final = 4096
+BYTES: Final = frozenset({1, 5, 8, 32773, 32946, 34925, 34926, 50000})
+"""Compressions of bytes, whose decoders get the size of a tile: none, LZW, deflate, PackBits, LZMA, zstd (TIFF tag 259)."""
+PICTURES: Final = frozenset({6, 7, 33003, 33004, 33005, 34712})
+"""JPEG and JPEG 2000, whose decoders believe the picture's own header."""
 DAMAGED: Final = (tifffile.TiffFileError, ValueError, IndexError, KeyError, TypeError, RuntimeError, OSError, AttributeError)
 """What tifffile and imagecodecs raise for damaged files; ``imagecodecs`` errors are RuntimeErrors."""
 
@@ -37,8 +43,23 @@ def require_complete(page: Any) -> None:
     whole = len(spans) >= math.prod(keyframe.chunked) or keyframe.is_contiguous
     if not whole or any(count == 0 or offset + count > size for offset, count in spans):
         raise UnreadableImage("Some tiles or strips are absent or cut short; they are not read as zeros.")
+    if int(keyframe.compression) in PICTURES:
+        for offset, count in spans:
+            _require_picture(page.parent.filehandle, offset, count, math.prod(keyframe.chunks))
+    elif int(keyframe.compression) not in BYTES:
+        raise UnsupportedInput(
+            f"TIFF compression {int(keyframe.compression)} is not converted.", remedy="Write the TIFF with deflate, zstd, LZW or JPEG 2000."
+        )
     if (decoded := math.prod(keyframe.chunks) * np.dtype(keyframe.dtype).itemsize) > MAX_TILE_BYTES:
         raise UnsupportedInput(f"A tile or strip of {decoded / 1e9:.1f} GB is not converted.", remedy="Write the TIFF in tiles.")
+
+
+def _require_picture(handle: Any, offset: int, count: int, samples: int) -> None:
+    """Refuse a JPEG or JPEG 2000 tile that claims to be larger than the TIFF says; its header is at its begin, or anywhere."""
+    for length in (min(count, HEAD_BYTES), count):
+        handle.seek(offset)
+        if require_image(handle.read(length), samples):
+            return
 
 
 class TiffVoxels:
