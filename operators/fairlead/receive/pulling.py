@@ -19,6 +19,7 @@ from uuid import uuid4
 
 from fairlead.errors import FairleadError, InvalidInput, NotFound, ServiceUnreachable
 from fairlead.progress import Progress
+from fairlead.receive.completion import Ending
 from fairlead.receive.dimse import SUCCESS, status_of
 from fairlead.receive.heads import EXPLICIT_LE, IMPLICIT_LE
 from fairlead.receive.ledger import Ledger
@@ -91,15 +92,15 @@ def pull(settings: Settings, ledger: Ledger, peer: Peer, *, wish: Wish, route: R
         wanted = [one for study in puller.studies(association, wish.keys) for one in puller.series(association, study)]
     if not wanted:
         raise NotFound(f"The peer {peer.ae_title} has no study that matches.", remedy="Check the query, and what the peer lets us see.")
-    with ledger.importing(uuid4().hex) as puller.holder:
-        progress.start("fetching", len(wanted))
-        try:
-            for one, classes in wanted:
+    progress.start("fetching", len(wanted))
+    try:
+        for one, classes in wanted:
+            with puller.holding(one):
                 puller.fetch(one, classes, fetch)
-                report.series.append(one)
-                progress.step()
-        finally:
-            progress.finish()
+            report.series.append(one)
+            progress.step()
+    finally:
+        progress.finish()
     return report
 
 
@@ -178,6 +179,18 @@ class _Puller:
         return found
 
     # --- fetching
+
+    @contextmanager
+    def holding(self, one: SeriesPull) -> Iterator[None]:
+        """Keep a series open while it is fetched; it is complete at once only with everything that the peer names, and else waits."""
+        self.holder, ending = uuid4().hex, Ending.ABORTED
+        with self.sink.archive.importing(self.holder):
+            try:
+                yield
+                ending = Ending.ABORTED if one.missing else Ending.FINISHED
+            finally:
+                self.ledger.expect_of(self.route, one.series_uid, one.expected)
+                self.ledger.sender_left(self.holder, ending)
 
     def fetch(self, one: SeriesPull, classes: Mapping[str, str], how: Callable[[SeriesPull, Sequence[str], Sequence[str]], None]) -> None:
         """Fetch what is not here of one series; a peer that breaks off leaves the rest as missing."""

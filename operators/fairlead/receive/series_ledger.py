@@ -256,6 +256,12 @@ class SeriesLedger:
                 connection.execute(update(series).where(series.c.id == series_id), {"expected": number})
         return len(found)
 
+    def expect_of(self, route: Route, series_uid: str, number: int) -> None:
+        """Note how many instances a peer says that a series has (Number of Series Related Instances); it overrules the headers."""
+        here = and_(series.c.project == route.project, series.c.center == route.center, series.c.series_uid == series_uid)
+        with database_errors(), self.engine.begin() as connection:
+            connection.execute(update(series).where(here), {"expected": number})
+
     def _complete(self, connection: Connection, row: Row[Any], now: datetime) -> str:
         """Close the generation and return it."""
         number = row.generation_number + 1
