@@ -133,7 +133,7 @@ def platform_page() -> str:
     files = sorted((PLATFORM.parent / "values").glob("*.yaml"))
     rows = [f"| `{file.name}` | {_first_comment(file)} |\n" for file in files]
     table = [f"| `{name}` | `{default}` | {meaning} |\n" for name, default, meaning in own_values()]
-    below = "\nBelow `fairlead` go [its values](../fairlead/README.md), below `airflow` and `opensearch` those of the public charts (`values.yaml`).\n"
+    below = "\nBelow `fairlead` go [its values](../fairlead/README.md), below `airflow` and `opensearch` those of the public charts.\n"
     head = "\n| value | default | meaning |\n|---|---|---|\n"
     return GENERATED + PLATFORM_INTRODUCTION + "".join(rows) + head + "".join(table) + below
 
