@@ -411,3 +411,8 @@ def test_dates_of_the_bundle_are_plausible(dicom: list[ImagingRecord | Refusal])
     dates = [record.core.acquired_on for record in records(dicom) if record.core.acquired_on]
     assert dates
     assert all(date(1990, 1, 1) <= found <= date(2026, 12, 31) for found in dates)
+
+
+def test_a_real_report_gives_its_number_with_its_unit(data: Path, catalogue: FieldCatalogue) -> None:
+    other = the_record(data / "dicom/sr/highdicom_tid1500.dcm", catalogue).community.dicom.other
+    assert other["measurements"] == {"SRT:G-A16A": {"cm2": [1.7]}}

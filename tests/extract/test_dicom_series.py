@@ -23,9 +23,10 @@ from extract.builders import (
     write,
     write_series,
 )  # fmt: skip
-from fairlead.errors import UnreadableImage
-from fairlead.extract import FieldCatalogue, load_catalogue, read_series
+from fairlead.errors import InvalidConfiguration, UnreadableImage
+from fairlead.extract import FieldCatalogue, load_catalogue, read_paths, read_series
 from fairlead.files import sha256_file
+from fairlead.index.tail import long_tail
 from fairlead.keys import patient_key
 from fairlead.records import ImagingRecord, Instance, ReceivedSeries
 
@@ -348,17 +349,49 @@ def test_a_stated_spacing_that_is_not_the_measured_one_is_told(tmp_path: Path, c
         assert codes(the_record(write_series(tmp_path / str(stated), series), catalogue)) == expected
 
 
-def test_a_report_says_what_it_measures_at_any_depth_and_no_number(tmp_path: Path, catalogue: FieldCatalogue) -> None:
-    def measured(*name: str) -> Dataset:
-        value = an_item(NumericValue="12.5")
-        return an_item(ValueType="NUM", ConceptNameCodeSequence=items(a_code(*name)), MeasuredValueSequence=items(value))
+def measured(name: tuple[str, str, str], value: str | None, unit: str = "mm3", scheme: str = "UCUM") -> Dataset:
+    told = an_item(MeasurementUnitsCodeSequence=items(a_code(unit, scheme, "unit")), **({"NumericValue": value} if value else {}))
+    return an_item(ValueType="NUM", ConceptNameCodeSequence=items(a_code(*name)), MeasuredValueSequence=items(told))
 
-    volume, told = measured("118565006", "SCT", "Volume"), measured("1", "99ME", "Zelda's size")
-    group = an_item(ValueType="CONTAINER", ContentSequence=items(volume, told, an_item(ValueType="NUM")))
-    report = an_instance(Modality="SR", Rows=None, PixelData=None, ContentSequence=items(an_item(ContentSequence=items(group)), group))
+
+VOLUME, DIAMETER, LOCAL = ("118565006", "SCT", "Volume"), ("81827009", "SCT", "Diameter"), ("1", "99ME", "Zelda's size")
+
+
+def a_report(*measures: Dataset) -> Dataset:
+    group = an_item(ValueType="CONTAINER", ContentSequence=items(*measures, an_item(ValueType="NUM")))
+    return an_instance(Modality="SR", Rows=None, PixelData=None, ContentSequence=items(an_item(ContentSequence=items(group)), group))
+
+
+def test_a_report_says_what_it_measures_at_any_depth_with_numbers_and_units(tmp_path: Path, catalogue: FieldCatalogue) -> None:
+    many = [measured(VOLUME, value) for value in ("12.50", "3.0", "12.5", "", None)]
+    report = a_report(*many, measured(DIAMETER, "7", "mm"), measured(DIAMETER, "99", "inch", "99ME"), measured(LOCAL, "41.5"))
     record = the_record(write(report, tmp_path / "a.dcm"), catalogue)
-    assert attributes(record)["sr.measurement"] == "SCT:118565006"
-    assert "12.5" not in record.model_dump_json()
+    assert attributes(record)["sr.measurement"] == ("SCT:118565006", "SCT:81827009")
+    assert record.community.dicom.other["measurements"] == {"SCT:118565006": {"mm3": [3, 12.5]}, "SCT:81827009": {"mm": [7]}}
+    assert "41.5" not in record.model_dump_json()
+    assert long_tail(record)["dicom/measurements/SCT:118565006/mm3"] == ["3", "12.5"]
+
+
+def test_a_number_that_is_the_patients_id_is_no_measurement(tmp_path: Path, catalogue: FieldCatalogue) -> None:
+    report = a_report(measured(VOLUME, "4711"))
+    report.PatientID = "4711"
+    record = the_record(write(report, tmp_path / "a.dcm"), catalogue)
+    assert "measurements" not in record.community.dicom.other
+    assert "4711" not in record.model_dump_json()
+
+
+def test_a_field_of_the_catalogue_takes_its_numbers_from_reports_in_its_unit_only(tmp_path: Path) -> None:
+    field = "title: V, help: h, grain: series, missing: m, source: {measurement: [SCT:118565006]}"
+    lines = [f"  - {{id: lung.v_{unit}, {field}, type: float, unit: {unit}, module: 'custom:lung'}}\n" for unit in ("mm3", "cm3")]
+    (tmp_path / "fields.yaml").write_text("include: [default]\nfields:\n" + "".join(lines))
+    catalogue = load_catalogue(tmp_path / "fields.yaml")
+    file = write(a_report(measured(VOLUME, "12.5"), measured(VOLUME, "9")), tmp_path / "a.dcm")
+    (record,) = read_paths([file], catalogue=catalogue, key=b"k" * 32, project="lung", center="local")
+    assert record.custom == {"lung.v_mm3": (9, 12.5)}
+    assert catalogue.values(record)["lung.v_mm3"] == (9, 12.5)
+    (tmp_path / "fields.yaml").write_text(f"fields:\n  - {{id: v, {field}, type: keyword, module: community}}\n")
+    with pytest.raises(InvalidConfiguration, match="a float with a UCUM unit"):
+        load_catalogue(tmp_path / "fields.yaml")
 
 
 ODD_BYTES = {"Rows": 3, "Columns": 3, "BitsAllocated": 8, "PixelData": bytes(10)}

@@ -12,6 +12,8 @@ FIELD_ID: Final = r"^[a-z][a-z0-9_]*(\.[a-z0-9_]+)*$"
 MODULE: Final = r"^(core|community|community:dicom|community:rembi|custom:[a-z0-9][a-z0-9_-]{0,62})$"
 NO_UNIT: Final = frozenset({"keyword", "text", "date", "boolean"})
 
+CURIE: Final = r"^[A-Za-z][A-Za-z0-9.]*:[^\s:/]+$"
+
 FieldType = Literal["keyword", "integer", "float", "date", "boolean", "text"]
 Derived = Literal[
     "age", "count", "findings", "format", "frames", "kind", "measurements", "mixed", "patient", "plane", "positions", "rembi", "route",
@@ -29,6 +31,7 @@ class FieldSource(BaseModel):
     dicom: tuple[str, ...] = ()
     ome: tuple[str, ...] = ()
     ngff: tuple[str, ...] = ()
+    measurement: tuple[Annotated[str, StringConstraints(pattern=CURIE)], ...] = ()
     derived: Derived | None = None
 
 
@@ -56,6 +59,8 @@ class FieldDeclaration(BaseModel):
     def _complete(self) -> FieldDeclaration:
         if self.unit is not None and self.type in NO_UNIT:
             raise ValueError(f"a {self.type} has no unit")
+        if self.source.measurement and (self.type != "float" or self.unit is None):
+            raise ValueError("what a report measures is a float with a UCUM unit")
         if not self.path:
             object.__setattr__(self, "path", _default_path(self))  # frozen for everybody else
         return self

@@ -18,6 +18,7 @@ from fairlead.extract.headers import Header, quiet_readers
 from fairlead.extract.identity import Scrubber
 from fairlead.extract.lattice import Lattice
 from fairlead.extract.readings import as_date, as_text
+from fairlead.extract.reports import by_concept
 from fairlead.extract.series_reader import SeriesReader
 from fairlead.extract.stream import HeaderStream
 from fairlead.extract.tagpaths import Coded
@@ -71,7 +72,7 @@ def build_record(reader: SeriesReader, series: ReceivedSeries, *, source: Source
     return ImagingRecord(
         core=_core(reader, series, geometry=geometry, source=source, key=key),
         community=Community(dicom=_metadata(reader, findings)),
-        custom=reader.consolidation.promoted("custom.", reader.scrubber),
+        custom=reader.consolidation.promoted("custom.", reader.scrubber) | numbers_of(reader, "custom."),
         vendor=reader.tail.vendor(reader.scrubber),
         findings=findings,
     )
@@ -145,17 +146,30 @@ def _metadata(reader: SeriesReader, findings: tuple[Finding, ...]) -> DicomMetad
         "patient.age_years": max(reader.ages, key=lambda age: reader.ages[age]) if reader.ages else None,
         "series.frames": reader.frame_total or None,
         "transfer_syntax": _one_or_all(reader.syntaxes),
-        "sr.measurement": _one_or_all({name for concept in reader.measured if (name := _measured(concept, reader.scrubber))}),
+        "sr.measurement": _one_or_all({name for one in reader.measured if (name := _measured(one.concept, reader.scrubber))}),
         "quality.verdict": _one_or_all(set(verdict_of(finding.code for finding in findings))),
     }
-    attributes = gathered.promoted("community.", reader.scrubber) | {name: value for name, value in derived.items() if value is not None}
+    measured = by_concept(reader.measured, reader.scrubber)
+    attributes = gathered.promoted("community.", reader.scrubber) | numbers_of(reader, "community.")
+    attributes |= {name: value for name, value in derived.items() if value is not None}
     promoted = {path.first for one in gathered.fields.values() for path in one.paths if len(path.steps) == 1}
     mixed = {*gathered.mixed, *(["transfer_syntax"] if len(reader.syntaxes) > 1 else []), *(["size"] if len(reader.planes) > 1 else [])}
     return DicomMetadata(
         attributes=dict(sorted(attributes.items())),
         mixed=tuple(sorted(mixed)),
-        other=reader.tail.other(reader.scrubber, promoted=promoted),
+        other=reader.tail.other(reader.scrubber, promoted=promoted) | ({"measurements": measured} if measured else {}),
     )
+
+
+def numbers_of(reader: SeriesReader, prefix: str) -> dict[str, Value]:
+    """Return the fields below ``prefix`` of a record that name a measured concept as their source; numbers in another unit are no value."""
+    measured, found = by_concept(reader.measured, reader.scrubber), dict[str, Value]()
+    for one in reader.catalogue.of_project(reader.project):
+        name = next((name for name in one.source.measurement if name in measured), None)
+        numbers = measured[name].get(one.unit or "", ()) if name is not None and one.path.startswith(prefix) else ()
+        if numbers:
+            found[one.id] = numbers[0] if len(numbers) == 1 else tuple(numbers)
+    return found
 
 
 def _one_or_all(texts: set[str]) -> Value | None:

@@ -35,7 +35,7 @@ PARSE_ERRORS: Final = (
     AttributeError,
     LookupError,
     MemoryError,
-    NotImplementedError,
+    NotImplementedError,  # pydicom decodes no VR that PS3.5 section 6.2 does not have
     OSError,
     RecursionError,
     TypeError,

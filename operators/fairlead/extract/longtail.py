@@ -15,7 +15,7 @@ from pydicom.tag import BaseTag, Tag
 
 from fairlead.extract.headers import decoded, raw_bytes, values_of
 from fairlead.extract.identity import Scrubber, is_identifying
-from fairlead.extract.readings import as_text
+from fairlead.extract.readings import as_number, as_text
 from fairlead.extract.tagpaths import FRAME_GROUPS, coded
 from fairlead.records import JsonObject
 
@@ -166,7 +166,7 @@ def _value(value: Any, element: DataElement, scrubber: Scrubber, *, private: boo
     if scrubber.equals(value):
         return None
     if vr in NUMERIC_VRS:
-        return _number(value)
+        return as_number(value)
     if vr in WORD_VRS:
         text = as_text(value)
         return text if text and len(text) <= MAX_TEXT and not (private and scrubber.repeats(text)) else None
@@ -176,13 +176,3 @@ def _value(value: Any, element: DataElement, scrubber: Scrubber, *, private: boo
         text = as_text(value)
         return text[:MAX_TEXT] if text and not scrubber.repeats(text) else None
     return None
-
-
-def _number(value: Any) -> int | float | None:
-    try:
-        number = float(value)
-    except (TypeError, ValueError, OverflowError):
-        return None
-    if number != number or number in (float("inf"), float("-inf")):
-        return None
-    return int(number) if number.is_integer() and abs(number) < 2**53 else number

@@ -46,6 +46,16 @@ def as_float(value: Any) -> float | None:
     return number if math.isfinite(number) else None
 
 
+def as_number(value: Any) -> int | float | None:
+    """Return a finite number as JSON has it: whole ones without a point.
+
+    >>> as_number("12.50"), as_number("3.0"), as_number("NaN")
+    (12.5, 3, None)
+    """
+    number = as_float(value)
+    return int(number) if number is not None and number.is_integer() and abs(number) < 2**53 else number
+
+
 def as_integer(value: Any) -> int | None:
     """Return a whole number that fits 64 bits, or None."""
     number = as_float(value)

@@ -72,7 +72,7 @@ def _source(field: FieldDeclaration) -> str:
 
 
 def _paths(field: FieldDeclaration) -> tuple[tuple[str, tuple[str, ...]], ...]:
-    return ("DICOM", field.source.dicom), ("OME", field.source.ome), ("NGFF", field.source.ngff)
+    return tuple((kind, getattr(field.source, kind.lower())) for kind in ("DICOM", "OME", "NGFF", "measurement"))
 
 
 def _findings() -> Iterator[str]:

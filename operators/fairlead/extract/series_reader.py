@@ -31,8 +31,7 @@ from fairlead.extract.lattice import Lattice, lattice_of
 from fairlead.extract.longtail import LongTail
 from fairlead.extract.modalities import contradicts
 from fairlead.extract.readings import age_between, as_age_years, as_date
-from fairlead.extract.reports import CONTENT_TREE, MAX_MEASURED, measured_concepts
-from fairlead.extract.tagpaths import Coded
+from fairlead.extract.reports import CONTENT_TREE, MAX_KEPT, MAX_MEASURED, Measurement, measurements
 
 PATIENT_TAGS: Final = frozenset({0x00100020, 0x00100021, 0x00101010, 0x00100030, 0x00080020, 0x00080060, 0x00080016})
 """PatientID and its issuer, age, birth date, study date, modality, SOP class: what :meth:`SeriesReader.observe` asks once."""
@@ -46,7 +45,7 @@ class SeriesReader:
     """Takes the headers of one series, one at a time, and holds only what the record needs."""
 
     def __init__(self, catalogue: FieldCatalogue, *, project: str) -> None:
-        self.catalogue = catalogue
+        self.catalogue, self.project = catalogue, project
         self.consolidation = Consolidation(catalogue, project)
         self.tail = LongTail()
         self.scrubber = Scrubber()
@@ -56,7 +55,7 @@ class SeriesReader:
         self.ages: Counter[float] = Counter()
         self.syntaxes: set[str] = set()
         self.modalities: Counter[str] = Counter()
-        self.measured: set[Coded] = set()
+        self.measured: set[Measurement] = set()
         self.notes: dict[str, int] = {}
         self.seen = self.frame_total = self.timed = 0
         self.stated_times: int | None = None
@@ -85,7 +84,7 @@ class SeriesReader:
         self.frame_total += frames
         self.syntaxes |= {uid for uid in (header.transfer_syntax_uid or transfer_syntax_uid,) if uid}
         if changed is None or CONTENT_TREE in changed:
-            self.measured.update(islice(measured_concepts(dataset), MAX_MEASURED))
+            self._measure(dataset)
         if changed is None or changed & PATIENT_TAGS:
             self._last_patient = self._patient(header)
         self._count_patient(*self._last_patient)
@@ -93,6 +92,12 @@ class SeriesReader:
         self._note("mosaic", mosaic)
         self._note("pixels-contradict", _differs(header.pixel_bytes, pixel_bytes))
         self.seen += 1
+
+    def _measure(self, dataset: Dataset) -> None:
+        for one in islice(measurements(dataset), MAX_MEASURED):
+            if len(self.measured) >= MAX_KEPT:
+                return
+            self.measured.add(one)
 
     def _learn(self, dataset: Dataset, changed: frozenset[int] | None) -> None:
         """Learn whom the header names; what is the same as in the header before was learnt with that one."""
