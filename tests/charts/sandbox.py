@@ -60,11 +60,13 @@ def closed_folders(paths: list[Path]) -> list[Path]:
 class SandboxedPod:
     """One volume and one ConfigMap for all containers of a release, as processes on this machine."""
 
-    def __init__(self, folder: Path, config: dict[str, str], *, program: Path = Path(sys.prefix)) -> None:
+    def __init__(self, folder: Path, config: dict[str, str], *, program: Path = Path(sys.prefix), backups: Path | None = None) -> None:
         self.volume, self.config, self.tmp, self.program = folder / "volume", folder / "config", folder / "tmp", program
-        for made in (self.volume, self.config, self.tmp):
-            made.mkdir()
-        for made in (self.volume, self.tmp):
+        claims = backups or folder / "claims"
+        self.claims = {name: claims / name for name in ("backup", "backup-keys")}
+        for made in (self.volume, self.config, self.tmp, *self.claims.values()):
+            made.mkdir(parents=True, exist_ok=True)
+        for made in (self.volume, self.tmp, *self.claims.values()):
             made.chmod(0o2775)  # what fsGroup gives: the group is the pod's, and is inherited
         for name, text in config.items():
             (self.config / name).write_text(text)
@@ -84,7 +86,7 @@ class SandboxedPod:
         return ["unshare", "--mount", "bash", "-c", arrays + SCRIPT, "pod", str(user), *variables, *words]
 
     def _mount(self, mount: dict[str, Any]) -> str:
-        source = {"home": self.volume, "config": self.config, "tmp": self.tmp}[mount["name"]] / mount.get("subPath", "")
+        source = {"home": self.volume, "config": self.config, "tmp": self.tmp, **self.claims}[mount["name"]] / mount.get("subPath", "")
         if not source.exists():  # the kubelet makes a subPath with the mode of the volume
             source.mkdir()
             source.chmod(0o2775)

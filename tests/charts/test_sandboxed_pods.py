@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import httpx
 import pytest
 
-from charts.conftest import Render, Rendered, one
+from charts.conftest import Render, Rendered, one, pods
 from charts.sandbox import ANY_USER, SandboxedPod, needs_namespaces
 from charts.test_probes import container_of, free_port
+from receive.builders import a_slice, part10
 
 pytestmark = [pytest.mark.charts, pytest.mark.slow]
 LOOPBACK = {"FAIRLEAD_NODE__HOST": "127.0.0.1", "FAIRLEAD_CATALOG__HOST": "127.0.0.1"}
@@ -63,6 +65,33 @@ def test_the_catalog_runs_issues_tokens_and_never_sees_what_is_not_published(pod
     assert sorted(seen) == ["database", "published", "secrets"]
     assert pod.run(catalog, "ls", "/var/lib/fairlead/secrets").stdout.split() == ["catalog-tokens.key"]
     assert pod.run(catalog, "touch", "/var/lib/fairlead/published/x").returncode != 0
+
+
+def test_what_the_cron_job_backs_up_the_restore_job_brings_back_with_its_keys_and_not_without(render: Render, tmp_path: Path) -> None:
+    needs_namespaces()
+    claims = {"existingClaim": "backups", "keysClaim": "keys"}
+    off = {"enabled": False}
+    objects = render(values={"backup": {"enabled": True, **claims}})
+    ((_, backup),) = [found for found in pods(objects) if found[0].startswith("CronJob/")]
+    alone = {"node": off, "catalog": off, "migrations": off}
+    jobs = [
+        next(
+            pod for name, pod in pods(render(values=alone | {"backup": given | {"restore": {"enabled": True}}})) if name.startswith("Job/")
+        )
+        for given in ({"existingClaim": "backups"}, claims)
+    ]
+    config = one(objects, "ConfigMap", "x-fairlead-config")["data"]
+    old = SandboxedPod(tmp_path / "old", config, backups=tmp_path / "claims")
+    (old.volume / "image.dcm").write_bytes(part10(a_slice()))
+    taking, without, bringing = (pod["containers"][0] for pod in (backup, *jobs))
+    assert old.run(taking, "fairlead", "ingest", "/var/lib/fairlead/image.dcm").returncode == 0
+    done = old.run(taking, "fairlead", *taking["args"])
+    assert (done.returncode, json.loads(done.stdout)["keys"]) == (0, 1), done.stderr
+    new = SandboxedPod(tmp_path / "new", config, backups=tmp_path / "claims")
+    refused = new.run(without, "fairlead", *without["args"])
+    assert (refused.returncode, "are missing: default" in refused.stderr) == (1, True), refused.stderr
+    done = new.run(bringing, "fairlead", *bringing["args"])
+    assert (done.returncode, done.stdout and json.loads(done.stdout)["indexed"]) == (0, 1), done.stderr
 
 
 @pytest.mark.parametrize("path", ["/etc/x", "/var/lib/x", "/usr/x", "/etc/fairlead/x"])
