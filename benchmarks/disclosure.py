@@ -3,10 +3,10 @@
 The peers are re-made from their published rules: a threshold alone; Leaf (noise seeded by the phrasing of the question, low
 cells hidden); Samply Focus (Laplace noise kept per true count, rounding to 10).
 
-    python benchmarks/disclosure.py [--index FOLDER/index.sqlite …] [--targets 12] [--seeds 1] [--only fairlead] [--json]
+    python benchmarks/disclosure.py [--index FOLDER/index.sqlite …] [--targets 12] [--seeds 1] [--only fairlead] [--idc] [--json]
 
 Each index, and each seed, is a centre with secrets of its own; their cells are counted together, with the exact interval of
-confidence. Without an index seeded tables are made. The public table of NCI IDC gives the figures of docs/performance.md.
+confidence. Without an index seeded tables are made; `--idc` takes the part of the public IDC table that the tests bring along.
 """
 
 from __future__ import annotations
@@ -158,13 +158,13 @@ def targets_of(index: Index, wanted: int) -> list[Target]:
             held = {value: index.patients(And((within, Term(field, value)))) for value in values}  # type: ignore[attr-defined]
             everybody = index.patients(within)  # type: ignore[attr-defined]
             rows = [(value, len(patients)) for value, patients in held.items()]
-            small = [row for row in rows if 0 < row[1] < THRESHOLD]
+            small = tuple(value for value, size in rows if 0 < size < THRESHOLD)
             others = tuple(value for value, size in rows if size >= THRESHOLD)
             rest = frozenset[str]().union(*(held[value] for value in others))
-            small = [row for row in small if len(everybody) - len(rest) == row[1]]  # else "all but the others" is not the cell
-            if others:
+            cell = frozenset[str]().union(*(held[value] for value in small))
+            if others and 0 < len(cell) < THRESHOLD and everybody - rest == cell:  # else "all but the others" is not the cell
                 document = of_patient({"field": "center", "op": "=", "value": base.value})
-                found += [Target(document, field, value, others, strata, size) for value, size in small]
+                found.append(Target(document, field, small, others, strata, len(cell)))
     random.Random(5).shuffle(found)  # noqa: S311
     return found[:wanted]
 
@@ -201,7 +201,6 @@ def accuracy(errors: list[tuple[int, int]]) -> dict[str, float]:
 
 def seeded_index(catalogue: FieldCatalogue, seed: int) -> Index:
     """Return an index of forty seeded groups of some 150 patients, each with a rare model of 1 to 9 patients."""
-    sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
     from index.builders import a_series
 
     index, chance = EmbeddedIndex(Path(tempfile.mkdtemp(prefix="fairlead-bench-")) / "index.sqlite", catalogue), random.Random(seed)  # noqa: S311
@@ -220,6 +219,15 @@ def seeded_index(catalogue: FieldCatalogue, seed: int) -> Index:
     return index
 
 
+def idc_split(catalogue: FieldCatalogue) -> tuple[Index, list[Target]]:
+    """Return an index of sixteen public collections, and small cells in them."""
+    from federation.idc_split import records, targets
+
+    index = EmbeddedIndex(Path(tempfile.mkdtemp(prefix="fairlead-bench-")) / "index.sqlite", catalogue)
+    index.put(records())
+    return index, list(targets())
+
+
 def fresh(bench: Bench) -> None:
     """Forget every answer, and draw new secrets."""
     home = Path(tempfile.mkdtemp(prefix="fairlead-bench-"))
@@ -227,10 +235,8 @@ def fresh(bench: Bench) -> None:
     bench.sets = {}
 
 
-def run(indexes: list[Index], catalogue: FieldCatalogue, *, wanted: int, kinds: Kinds, attacks: list[str]) -> dict[str, Any]:
+def run(centers: list[tuple[Bench, list[Target]]], kinds: Kinds, attacks: list[str]) -> dict[str, Any]:
     """Return the table over all centres."""
-    centers = [(Bench(index, catalogue), targets_of(index, wanted)) for index in indexes]
-    centers = [(bench, targets) for bench, targets in centers if targets]
     result = {}
     for name, make in kinds.items():
         SPENT.clear()
@@ -280,13 +286,20 @@ def main() -> None:
     parser.add_argument("--noise", type=float, nargs="*", default=[Noise().per_patient])
     parser.add_argument("--attacks", nargs="*", default=list(ATTACKS))
     parser.add_argument("--only", default="", help="Only protections with this in their name.")
+    parser.add_argument("--idc", action="store_true", help="Attack the IDC table of the tests.")
     parser.add_argument("--json", action="store_true")
     given = parser.parse_args()
+    sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
     catalogue = load_catalogue(configs_folder() / "fields.yaml")
-    indexes: list[Index] = [EmbeddedIndex(file, catalogue) for file in given.index]
-    indexes = indexes or [seeded_index(catalogue, 3 + seed) for seed in range(given.seeds)]
+    if given.idc:
+        index, targets = idc_split(catalogue)
+        centers = [(Bench(index, catalogue), targets[: given.targets])] * given.seeds
+    else:
+        indexes: list[Index] = [EmbeddedIndex(file, catalogue) for file in given.index]
+        indexes = indexes or [seeded_index(catalogue, 3 + seed) for seed in range(given.seeds)]
+        centers = [(Bench(index, catalogue), targets_of(index, given.targets)) for index in indexes]
     began = time.process_time()
-    table = run(indexes, catalogue, wanted=given.targets, kinds=kinds_of(given.noise, given.only), attacks=given.attacks)
+    table = run([one for one in centers if one[1]], kinds_of(given.noise, given.only), given.attacks)
     table["cpu_seconds"] = round(time.process_time() - began, 1)
     print(json.dumps(table) if given.json else text(table))
 

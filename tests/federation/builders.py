@@ -70,7 +70,9 @@ def small_cells() -> list[Target]:
 
     groups = [of_maker(number) for number in range(MAKERS)]
     return [
-        Target(groups[at], "model", "Rare", ("Alpha", "Beta"), tuple(one for other, one in enumerate(groups) if other != at)[:6], SMALL[at])
+        Target(
+            groups[at], "model", ("Rare",), ("Alpha", "Beta"), tuple(one for other, one in enumerate(groups) if other != at)[:6], SMALL[at]
+        )
         for at in range(MAKERS)
     ]
 

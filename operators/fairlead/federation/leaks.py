@@ -28,11 +28,14 @@ SYSTEM: Final = 100
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A small cell: patients of ``base`` with this value; ``others`` are the other values there, ``strata`` large unrelated groups."""
+    """A small cell: the patients of ``base`` with one of ``values``, or, without values, those with none of the ``others``.
+
+    ``others`` are large values of the field there, ``strata`` large unrelated groups.
+    """
 
     base: JsonObject
     field: str
-    value: Scalar
+    values: tuple[Scalar, ...]
     others: tuple[Scalar, ...]
     strata: tuple[JsonObject, ...]
     size: int
@@ -40,7 +43,9 @@ class Target:
     @property
     def cell(self) -> JsonObject:
         """The cell's own criterion."""
-        return of_patient({"field": self.field, "op": "=", "value": self.value})
+        if not self.values:
+            return {"not": _either(*(_valued(self, value) for value in self.others))}
+        return of_patient({"field": self.field, "op": "in", "value": list(self.values)})
 
 
 def of_patient(where: JsonObject) -> JsonObject:

@@ -15,7 +15,7 @@ from sqlalchemy import Connection, insert, select
 from fairlead.federation.noise import PatientNoise
 from fairlead.federation.secrets import Keyring
 from fairlead.federation.tables import patients
-from fairlead.index import Criterion, Index
+from fairlead.index import All, And, AtLeast, Criterion, Has, Index, Not, Or
 
 BATCH: Final = 5_000
 MOST_SETS: Final = 2_000
@@ -95,9 +95,39 @@ class PatientSets:
             self._found, self._generation = {}, generation
 
     def of(self, criterion: Criterion) -> BitMap:
-        """Return the patients who have a matching record."""
+        """Return the patients who have a matching record.
+
+        Parts that hold for patients as a whole are counted one by one: they come again in other combinations, and sets of patients
+        are joined faster than an index is asked.
+        """
+        match criterion:
+            case And((only,)):
+                return self.of(only)
+            case Or(of) if of:
+                return BitMap.union(*map(self.of, of))
+            case And(of) if any(map(_of_patients, of)):
+                rest = tuple(part for part in of if not _of_patients(part))
+                whole = [self.of(part) for part in of if _of_patients(part)]
+                return BitMap.intersection(*whole, *([self.of(And(rest))] if rest else []))
+            case _:
+                return self._asked(criterion)
+
+    def _asked(self, criterion: Criterion) -> BitMap:
         kept = self._found  # of this state of the index: another question may forget it while we count
         found = kept.get(criterion)
         if found is None:
             found = kept[criterion] = self._numbers.bitmap(patient_keys(self._index, criterion))
         return found
+
+
+def _of_patients(criterion: Criterion) -> bool:
+    """Return whether a criterion holds for all records of a patient or for none."""
+    match criterion:
+        case All() | Has(same="patient"):
+            return True
+        case And(of) | Or(of) | AtLeast(of=of):
+            return all(map(_of_patients, of))
+        case Not(of=inner):
+            return _of_patients(inner)
+        case _:
+            return False
