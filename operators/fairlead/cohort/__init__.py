@@ -16,6 +16,9 @@ from fairlead.cohort.reading import read_definition
 from fairlead.cohort.sentence import public_sentence
 from fairlead.cohort.sentence import sentence as sentence_of
 from fairlead.cohort.store import CohortStore
+from fairlead.cohort.to_beacon import beacon_request
+from fairlead.cohort.to_fhir import fhir_group, fhir_members
+from fairlead.cohort.to_lens import lens_tree
 from fairlead.cohort.withdrawing import Withdrawn, withdraw_consent
 
 __all__ = [
@@ -35,6 +38,7 @@ __all__ = [
     "SetOperation",
     "Withdrawn",
     "attrition",
+    "beacon_request",
     "changes_in_words",
     "combine",
     "compile_definition",
@@ -44,6 +48,9 @@ __all__ = [
     "drift",
     "export_members",
     "facet_definition",
+    "fhir_group",
+    "fhir_members",
+    "lens_tree",
     "members_parquet",
     "narrowed",
     "normal_form",
