@@ -69,6 +69,7 @@ class NodeSettings(Section):
     drain_grace_s: PositiveFloat = 30.0
     report_retry_s: PositiveFloat = 5.0
     report_for_s: PositiveFloat = 86_400.0
+    audit_messages: bool = False
     tls: NodeTlsSettings = NodeTlsSettings()
     web: NodeWebSettings = NodeWebSettings()
 

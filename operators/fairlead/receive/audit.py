@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from fairlead.database import utc_now
+from fairlead.receive.audit_message import audit_message
 from fairlead.receive.ledger import OpenAssociation
 
 logger = logging.getLogger(__name__)
@@ -48,8 +49,10 @@ class AuditLine:
 class AuditTrail:
     """Appends lines; a trail that cannot be written is reported, and stops nothing."""
 
-    def __init__(self, folder: Path, clock: Callable[[], datetime] = utc_now) -> None:
+    def __init__(self, folder: Path, clock: Callable[[], datetime] = utc_now, *, messages: bool = False) -> None:
         self.folder = folder
+        self.messages = messages
+        """Whether each line is written as a DICOM audit message too."""
         self.clock = clock
 
     def now(self) -> str:
@@ -72,14 +75,20 @@ class AuditTrail:
 
     def _append(self, fields: dict[str, Any]) -> None:
         """Write to the file of the day (UTC)."""
-        now = self.clock()
-        text = json.dumps({"at": self.now()} | fields, ensure_ascii=True)
+        line = {"at": self.now()} | fields
+        texts = {"jsonl": json.dumps(line, ensure_ascii=True), "dicom-audit.xml": audit_message(line) if self.messages else None}
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            handle = os.open(self.folder / f"{now.date()}.jsonl", os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o640)
-            try:
-                os.write(handle, text.encode() + b"\n")
-            finally:
-                os.close(handle)
+            for ending, text in texts.items():
+                if text is not None:
+                    _append(self.folder / f"{line['at'][:10]}.{ending}", text)
         except OSError as error:
             logger.error("the audit trail cannot be written: %s", error.strerror)
+
+
+def _append(path: Path, text: str) -> None:
+    handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o640)
+    try:
+        os.write(handle, text.encode() + b"\n")
+    finally:
+        os.close(handle)

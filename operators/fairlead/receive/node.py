@@ -79,7 +79,7 @@ class DicomNode:
     def _build(self, routes: RouteTable, tls: ssl.SSLContext | None) -> None:
         node, sink = self.settings.node, InstanceSink(self.settings, self.ledger)
         wait_for_orphans(sink.archive.root)
-        audit, metrics = AuditTrail(sink.archive.root / "audit"), NodeMetrics()
+        audit, metrics = AuditTrail(sink.archive.root / "audit", messages=node.audit_messages), NodeMetrics()
         audit.lost(self.ledger.associations())
         sweep(sink.archive, self.ledger)
         metrics.more = self.more_gauges

@@ -47,7 +47,7 @@ class Hand:
         self.metrics = NodeMetrics()
         sink.on_durable = self.metrics.synced
         self.serving = Serving(ledger, self._left)
-        audit = AuditTrail(sink.archive.root / "audit")
+        audit = AuditTrail(sink.archive.root / "audit", messages=settings.node.audit_messages)
         self.doorway = Doorway(
             settings.node, routes, ledger, sink, audit, self.metrics, self._admits, self.serving.leaves, health_title, key_prefix=key
         )
