@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Final
 
 from pydicom.charset import convert_encodings, decode_bytes
@@ -37,6 +38,24 @@ def text_of(source: Dataset, keyword: str) -> str:
     return "\\".join(values_of(element_of(source, tag), encodings_of(source)))
 
 
+def number_of(source: Dataset, keyword: str) -> int:
+    """Return a whole number (US or IS) at the top of a data set, 0 when it is absent or empty.
+
+    Raises
+    ------
+    ValueError : it is none, or several.
+    """
+    tag = tag_for_keyword(keyword)
+    if tag is None or tag not in source._dict:
+        return 0
+    raw = element_of(source, tag)
+    if isinstance(raw, RawDataElement) and isinstance(raw.value, bytes) and (raw.VR or vr_of(tag)) == "US":
+        if len(raw.value) not in (0, 2):
+            raise ValueError("not one number")
+        return int.from_bytes(raw.value, "little" if raw.is_little_endian else "big")
+    return int(text_of(source, keyword) or 0)
+
+
 def plain_tags(source: Dataset) -> list[int]:
     """Return the tags as plain numbers: pydicom's compare in Python, at every look into a table."""
     return [int(tag) for tag in source._dict]
@@ -59,9 +78,14 @@ def like(source: Dataset, elements: dict[BaseTag, Element]) -> Dataset:
 def encodings_of(source: Dataset) -> list[str]:
     """Return the Python codecs of a data set's Specific Character Set."""
     stated = source.original_character_set or source.get("SpecificCharacterSet") or "iso8859"
-    if isinstance(stated, str) and not stated.upper().startswith("ISO"):
-        return [stated]
+    if isinstance(stated, str):
+        return list(_codecs(stated))
     return list(convert_encodings(stated)) if not isinstance(stated, list) else list(stated)
+
+
+@lru_cache(maxsize=64)
+def _codecs(stated: str) -> tuple[str, ...]:
+    return tuple(convert_encodings(stated)) if stated.upper().startswith("ISO") else (stated,)
 
 
 def values_of(element: Element, encodings: list[str]) -> list[str]:

@@ -15,10 +15,9 @@ from pydicom.dataset import Dataset
 from pydicom.filebase import DicomBytesIO
 from pydicom.filewriter import write_data_element, write_sequence_item
 from pydicom.multival import MultiValue
-from pydicom.tag import BaseTag
 from pydicom.valuerep import EXPLICIT_VR_LENGTH_32, PersonName
 
-from fairlead.deidentify.elements import Element, element_of, encodings_of, values_of
+from fairlead.deidentify.elements import Element, element_of, encodings_of, plain_tags, values_of
 from fairlead.deidentify.stamp import IMPLEMENTATION_NAME, IMPLEMENTATION_UID, PREAMBLE
 
 SHORT_LENGTH: Final = 0xFFFF
@@ -40,13 +39,13 @@ def head_of(dataset: Dataset, *, syntax: str) -> bytes:
     return PREAMBLE + b"DICM" + _explicit(0x00020000, "UL", struct.pack("<L", len(meta))) + meta
 
 
-def encoded(dataset: Dataset, tags: Iterable[BaseTag] | None = None) -> bytes:
+def encoded(dataset: Dataset, tags: Iterable[int] | None = None) -> bytes:
     """Return a data set, or the elements of these tags, in the encoding it was read in."""
     implicit, little = bool(dataset.original_encoding[0]), bool(dataset.original_encoding[1])
-    return _elements(dataset, dataset.keys() if tags is None else tags, encodings_of(dataset), implicit=implicit, little=little)
+    return _elements(dataset, plain_tags(dataset) if tags is None else tags, encodings_of(dataset), implicit=implicit, little=little)
 
 
-def _elements(dataset: Dataset, tags: Iterable[BaseTag], encodings: list[str], *, implicit: bool, little: bool) -> bytes:
+def _elements(dataset: Dataset, tags: Iterable[int], encodings: list[str], *, implicit: bool, little: bool) -> bytes:
     pieces = []
     for tag in sorted(tags):
         element = element_of(dataset, tag)
@@ -117,7 +116,7 @@ def _item(item: Dataset, encodings: list[str], *, implicit: bool) -> bytes:
         buffer = _buffer(implicit=implicit, little=True)
         write_sequence_item(buffer, item, encodings)
         return buffer.getvalue()
-    content = _elements(item, [tag for tag in item._dict if tag & 0xFFFF], encodings, implicit=implicit, little=True)
+    content = _elements(item, [tag for tag in plain_tags(item) if tag & 0xFFFF], encodings, implicit=implicit, little=True)
     return ITEM + struct.pack("<L", len(content)) + content
 
 

@@ -18,7 +18,7 @@ from fairlead.deidentify.elements import PIXEL_TAGS, Element, element_of, plain_
 from fairlead.deidentify.identity import Hit, Identity, is_harmless, is_well_known
 from fairlead.deidentify.plain import is_plain
 from fairlead.deidentify.profile import Profile
-from fairlead.deidentify.rules import Action, rules_of
+from fairlead.deidentify.rules import Action, Rules, rules_of
 from fairlead.deidentify.search import Haystack
 from fairlead.deidentify.table import Option, is_private, is_repeating, vr_of
 from fairlead.deidentify.values import REMOVED
@@ -157,11 +157,11 @@ def breaches(output: Dataset, identity: Identity, profile: Profile) -> list[Find
     if text_of(output.file_meta, "MediaStorageSOPInstanceUID") != text_of(output, "SOPInstanceUID"):
         found.append(Finding(0x00020003, "differs from the instance"))
     sop_class = text_of(output, "SOPClassUID")
-    return found + _breaches(output, identity, profile, sop_class=sop_class, nested=False)
+    rules, inner = (rules_of(profile, sop_class=sop_class, nested=nested) for nested in (False, True))
+    return found + _breaches(output, identity, profile, rules=rules, inner=inner)
 
 
-def _breaches(dataset: Dataset, identity: Identity, profile: Profile, *, sop_class: str, nested: bool) -> list[Finding]:
-    rules = rules_of(profile, sop_class=sop_class, nested=nested)
+def _breaches(dataset: Dataset, identity: Identity, profile: Profile, *, rules: Rules, inner: Rules) -> list[Finding]:
     found: list[Finding] = []
     for tag in plain_tags(dataset):
         raw = element_of(dataset, tag)
@@ -169,7 +169,7 @@ def _breaches(dataset: Dataset, identity: Identity, profile: Profile, *, sop_cla
             found.append(Finding(tag, what))
         elif raw.VR == "SQ" or (raw.VR is None and vr_of(tag) == "SQ"):
             for item in dataset[tag].value or []:
-                found += _breaches(item, identity, profile, sop_class=sop_class, nested=True)
+                found += _breaches(item, identity, profile, rules=inner, inner=inner)
         elif rules.get(tag) is Action.MAP_UID and set(str(as_bytes(raw.value), "latin-1").split("\\")) & identity.uids:
             found.append(Finding(tag, "holds an original uid"))
     return found

@@ -11,7 +11,7 @@ from typing import BinaryIO, Final
 
 from pydicom.dataset import Dataset
 
-from fairlead.deidentify.elements import PIXEL_TAGS, element_of
+from fairlead.deidentify.elements import PIXEL_TAGS, element_of, number_of
 from fairlead.deidentify.identity import Identity
 from fairlead.deidentify.part10 import Source
 from fairlead.deidentify.parts import Parts, Span, blocks_of, size_of
@@ -70,9 +70,9 @@ def _of_value(value: bytes, stated: int | None) -> Iterator[bytes]:
 def native_size(dataset: Dataset, tag: int) -> int | None:
     """Return how many bytes uncompressed pixel data have by their description (PS3.5 section 8), None when it does not say."""
     try:
-        counts = [int(dataset.get(name) or 1) for name in ("Rows", "Columns", "NumberOfFrames", "SamplesPerPixel")]
-        bits = FLOAT_BITS.get(tag) or int(dataset.get("BitsAllocated") or 0)
-    except (ValueError, TypeError):
+        counts = [number_of(dataset, name) or 1 for name in ("Rows", "Columns", "NumberOfFrames", "SamplesPerPixel")]
+        bits = FLOAT_BITS.get(tag) or number_of(dataset, "BitsAllocated")
+    except ValueError:
         return None
     total = counts[0] * counts[1] * counts[2] * counts[3] * bits
     return (total + 7) // 8 or None

@@ -21,7 +21,7 @@ from pydicom.errors import BytesLengthException, InvalidDicomError
 from pydicom.tag import Tag
 from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
-from fairlead.deidentify.elements import PIXEL_TAGS, element_of, text_of
+from fairlead.deidentify.elements import PIXEL_TAGS, element_of, plain_tags, text_of
 from fairlead.deidentify.encoding import encoded, head_of
 from fairlead.deidentify.inflating import require_bounded
 from fairlead.deidentify.items import open_sequences
@@ -202,7 +202,7 @@ def write_parts(dataset: Dataset, *, syntax: str, pixels: Mapping[int, Parts]) -
     if syntax == DeflatedExplicitVRLittleEndian:
         whole = _deflated(dataset)
         return Written(whole, (whole,))
-    tags = sorted(dataset.keys())
+    tags = plain_tags(dataset)
     large = [tag for tag in tags if tag in PIXEL_TAGS]
     begin = head_of(dataset, syntax=syntax)
     if not large:
