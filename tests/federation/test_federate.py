@@ -112,13 +112,18 @@ def test_an_answer_signed_by_another_key_than_the_accepted_one_counts_for_nothin
 
     hub = Hub.open(network.settings, open_database(network.settings))
     known = hub.centers.get("near")
-    impostor = Center("near", known.address, a_hub().public_key)
-    assert hub.centers.found(impostor).state == "changed"  # and is not asked until somebody accepts the new fingerprint
+    impostor = Center("near", "http://127.0.0.1:9", a_hub().public_key, source="http://catalogue.invalid")
+    told = hub.centers.found(impostor)
+    assert (told.state, told.address, told.public_key) == ("accepted", known.address, known.public_key)
 
     async def ask():
-        return [answer.center async for answer in hub.ask(EVERYBODY, asking=hub.asking(person="u-1", wait_s=2), only=("near", "far"))]
+        return {answer.center: answer.state async for answer in hub.ask(EVERYBODY, asking=asking, only=("near", "far"))}
 
-    assert asyncio.run(ask()) == ["far"]
+    asking = hub.asking(person="u-1", wait_s=5)
+    assert asyncio.run(ask()) == {"near": "answered", "far": "answered"}  # what a catalogue says changes no trust
+    hub.centers.found(known)
+    assert hub.centers.get("near").proposed is None
+    hub.centers.found(Center("near", known.address, impostor.public_key))
     hub.centers.accept("near", fingerprint(impostor.public_key), by="careless")
 
     async def ask_again():

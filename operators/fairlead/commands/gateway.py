@@ -11,7 +11,7 @@ import typer
 from fairlead.commands.shared import JsonFlag, complain, emit, settings_of
 
 if TYPE_CHECKING:
-    from fairlead.federation import CenterAnswer, Hub
+    from fairlead.federation import Center, CenterAnswer, Hub
     from fairlead.settings import Settings
 
 gateway = typer.Typer(invoke_without_command=True)
@@ -318,10 +318,8 @@ def list_centers(context: typer.Context, as_json: JsonFlag = False) -> None:
     Example: fairlead federate centers
     """
     found = _hub(context).centers.list()
-    rows = [
-        {"center": one.name, "state": one.state, "address": one.address, "mode": one.mode, "fingerprint": one.fingerprint} for one in found
-    ]
-    lines = [f"{row['center']:<20} {row['state']:<9} {row['address']}\n  {row['fingerprint']}" for row in rows]
+    rows = [_row(one) for one in found]
+    lines = [_shown(row) for row in rows]
     emit({"centers": rows}, as_json=as_json, text=lambda: "\n".join(lines) or "no centre was found yet")
 
 
@@ -340,9 +338,28 @@ def discover_centers(
 
     hub = _hub(context)
     found = [hub.centers.found(one) for url in urls for one in discover(url, private=hub.settings.federation.private, pull=pull)]
-    rows = [{"center": one.name, "state": one.state, "address": one.address, "fingerprint": one.fingerprint} for one in found]
-    lines = [f"{row['center']} ({row['state']}) {row['address']}\n  {row['fingerprint']}" for row in rows]
+    rows = [_row(one) for one in found]
+    lines = [_shown(row) for row in rows]
     emit({"centers": rows}, as_json=as_json, text=lambda: "\n".join(lines) or "no gateway was found there")
+
+
+def _row(center: Center) -> dict[str, Any]:
+    """Return a centre, and what a catalogue said of it since it was decided about."""
+    row = {"center": center.name, "state": center.state, "address": center.address, "mode": center.mode, "fingerprint": center.fingerprint}
+    if center.proposed is None:
+        return row
+    from fairlead.federation.signing import fingerprint
+
+    told = {name: str(center.proposed[name]) for name in ("address", "source")}
+    return row | {"proposed": told | {"fingerprint": fingerprint(str(center.proposed["public_key"]))}}
+
+
+def _shown(row: dict[str, Any]) -> str:
+    text = f"{row['center']:<20} {row['state']:<9} {row['address']}\n  {row['fingerprint']}"
+    if "proposed" not in row:
+        return text
+    other = row["proposed"]
+    return f"{text}\n  {other['source']} names another key or address, which is not used: {other['address']}\n  {other['fingerprint']}"
 
 
 @federate.command("accept")

@@ -6,9 +6,9 @@ import hmac
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Literal, cast
+from typing import Any, Final, Literal, cast
 
-from sqlalchemy import Engine, Row, insert, select, update
+from sqlalchemy import Connection, Engine, Row, insert, select, update
 
 from fairlead.database import database_errors, utc_now
 from fairlead.errors import Conflict, NotFound
@@ -18,10 +18,17 @@ from fairlead.records import JsonObject
 
 type Mode = Literal["push", "pull"]
 
+DECIDED: Final = ("accepted", "refused")
+PROPOSED: Final = "proposed"
+"""Where in the summary a later finding is kept."""
+
 
 @dataclass(frozen=True, slots=True)
 class Center:
-    """One centre as the hub knows it; in ``pull`` mode it fetches its questions from the hub's mailbox."""
+    """One centre as the hub knows it; in ``pull`` mode it fetches its questions from the hub's mailbox.
+
+    ``proposed`` is what a catalogue said later about a centre that was decided about: it changes nothing until it is accepted.
+    """
 
     name: str
     address: str
@@ -30,6 +37,7 @@ class Center:
     state: str = "found"
     source: str = ""
     summary: JsonObject | None = None
+    proposed: JsonObject | None = None
 
     @property
     def fingerprint(self) -> str:
@@ -59,35 +67,44 @@ class Centers:
         return _center(row)
 
     def found(self, center: Center) -> Center:
-        """Note a centre that was discovered. A known one with another key must be accepted anew: that is what an impostor looks like."""
-        now = self._clock()
-        values: dict[str, Any] = {"address": center.address, "public_key": center.public_key, "mode": center.mode, "source": center.source}
-        values |= {"summary": center.summary or {}, "found_at": now}
+        """Note a centre that was discovered.
+
+        Whoever writes a catalogue can say anything about anybody. One that was accepted or refused stays what it is, and is asked
+        where and under the key that was accepted; another key or address is kept beside it as a proposal.
+        """
         with database_errors(), self._engine.begin() as connection:
             known = connection.execute(select(centers).where(centers.c.name == center.name)).first()
+            values = _values(center) | {"found_at": self._clock()}
             if known is None:
                 connection.execute(insert(centers), {"name": center.name, "state": "found", "decided_by": "", **values})
-            elif known.public_key != center.public_key or known.address != center.address:
-                state = {"state": "changed", "decided_by": "", "decided_at": None}
-                connection.execute(update(centers).where(centers.c.name == center.name).values(**values, **state))
+            elif known.state in DECIDED:
+                proposed = _values(center) if (known.public_key, known.address) != (center.public_key, center.address) else None
+                self._propose(connection, known, proposed)
             else:
                 connection.execute(update(centers).where(centers.c.name == center.name).values(**values))
         return self.get(center.name)
 
+    def _propose(self, connection: Connection, known: Row[tuple[object, ...]], proposed: JsonObject | None) -> None:
+        kept = {name: value for name, value in known.summary.items() if name != PROPOSED}
+        summary = kept | ({PROPOSED: proposed} if proposed else {})
+        connection.execute(update(centers).where(centers.c.name == known.name).values(summary=summary))
+
     def accept(self, name: str, given: str, *, by: str) -> Center:
-        """Accept a centre under the fingerprint that the administrator got by another way.
+        """Accept a centre, or what was proposed for it, under the fingerprint that the administrator got by another way.
 
         Raises
         ------
-        Conflict : it is not the fingerprint of the key that was found.
+        Conflict : it is the fingerprint of no key that was found.
         """
         center = self.get(name)
-        if not hmac.compare_digest(center.fingerprint, given.strip().casefold()):
+        offered = [one for one in (center.proposed, _values(center)) if one is not None]
+        chosen = next((one for one in offered if _is_of(one["public_key"], given)), None)
+        if chosen is None:
             raise Conflict(
                 "The fingerprint is not that of the key that was found; the centre was not accepted.",
                 remedy="Ask the centre's administrator, by telephone, for what `fairlead gateway identity` prints there.",
             )
-        self._decide(name, "accepted", by)
+        self._decide(name, "accepted", by, **chosen)
         return self.get(name)
 
     def refuse(self, name: str, *, by: str) -> Center:
@@ -96,11 +113,22 @@ class Centers:
         self._decide(name, "refused", by)
         return self.get(name)
 
-    def _decide(self, name: str, state: str, by: str) -> None:
-        values = {"state": state, "decided_by": by, "decided_at": self._clock()}
+    def _decide(self, name: str, state: str, by: str, **changed: Any) -> None:
+        values = {"state": state, "decided_by": by, "decided_at": self._clock(), **changed}
         with database_errors(), self._engine.begin() as connection:
             connection.execute(update(centers).where(centers.c.name == name).values(values))
 
 
+def _is_of(public_key: str, given: str) -> bool:
+    return hmac.compare_digest(fingerprint(public_key).encode(), given.strip().casefold().encode())
+
+
+def _values(center: Center) -> JsonObject:
+    values: JsonObject = {"address": center.address, "public_key": center.public_key, "mode": center.mode, "source": center.source}
+    return values | {"summary": center.summary or {}}
+
+
 def _center(row: Row[tuple[object, ...]]) -> Center:
-    return Center(row.name, row.address, row.public_key, cast("Mode", row.mode), row.state, row.source, row.summary)
+    summary: JsonObject = dict(cast("JsonObject", row.summary))
+    proposed = cast("JsonObject | None", summary.pop(PROPOSED, None))
+    return Center(row.name, row.address, row.public_key, cast("Mode", row.mode), row.state, row.source, summary, proposed)
