@@ -52,6 +52,17 @@ def create(client: Any, headers: dict[str, str], numbers: range) -> float:
     return time.process_time() - begun
 
 
+def create_in_bulk(client: Any, headers: dict[str, str], numbers: range) -> float:
+    """Create and publish datasets, 200 in a request and a transaction; return seconds of processor time."""
+    begun = time.process_time()
+    for first in range(numbers.start, numbers.stop, 200):
+        bodies = [a_dataset(number) for number in range(first, min(first + 200, numbers.stop))]
+        bundle = {"publish": True, "records": [{"kind": "dataset", "body": body} for body in bodies]}
+        made = client.post("/bulk", json=bundle, headers=headers)
+        assert made.status_code == 201, made.text
+    return time.process_time() - begun
+
+
 def harvested(client: Any, home: Path) -> dict[str, float]:
     """Harvest the catalogue into another one, twice; return records per second."""
     settings = Settings(home=home)
@@ -91,6 +102,7 @@ def run(number: int) -> dict[str, float]:
             speeds = {"create and publish": number / (first + rest)}
             exponent = math.log((first + rest) / first) / math.log(4)
             speeds |= harvested(client, Path(folder) / "b")
+            speeds["create and publish, in bulk"] = number / create_in_bulk(client, headers, range(number + 10, 2 * number + 10))
         engine.dispose()
     return {name: round(value, 1) for name, value in speeds.items()} | {"growth exponent": round(exponent, 2)}
 
@@ -107,7 +119,7 @@ def main() -> None:
         return
     for name, value in found.items():
         peer = PEER.get(name)
-        print(f"{name:22} {value:8} {f'peer {peer}, {value / peer:.1f} ×' if peer else ''}")
+        print(f"{name:28} {value:8} {f'peer {peer}, {value / peer:.1f} ×' if peer else ''}")
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from rdflib import RDF, Graph, Literal, URIRef
 from rdflib.compare import isomorphic
 
 from fairlead.errors import NotFound, ShapeViolation
-from fairlead.publish import CatalogNode, DatasetNode, DistributionNode, Node, RootNode, Site, check_shapes, render, serialise
+from fairlead.publish import CatalogNode, DatasetNode, DistributionNode, Node, RootNode, Site, check_shapes, render, serialise, shapes_graph
 from fairlead.publish.check import require_valid
 from fairlead.publish.vocabulary import DCAT, FDP, LDP
 from fairlead.settings import CatalogSettings, Settings
@@ -189,3 +189,16 @@ def test_a_distribution_of_another_kind_has_no_standard():
     item = a_distribution(9, conforms_to=None, media_type="text/csv")
     graph = render(DistributionNode(RECORD, item), "dcat-ap", site=SITE)
     assert check_shapes(graph, "health-ri").valid
+
+
+@pytest.mark.parametrize("profile", ["fdp", "dcat-ap", "healthdcat-ap-public", "imaging"])
+def test_shapes_that_are_kept_find_what_pyshacl_finds(profile: str):
+    import pyshacl
+
+    for removed in sorted({str(predicate) for predicate in render(RECORD, profile.removesuffix("-public"), site=SITE).predicates()})[::4]:
+        graph = render(RECORD, profile.removesuffix("-public"), site=SITE)
+        graph.remove((None, URIRef(removed), None))
+        conforms, report, _ = pyshacl.validate(graph, shacl_graph=shapes_graph(profile), advanced=True, allow_warnings=True)
+        ours = check_shapes(graph, profile)
+        found = len(list(report.subjects(RDF.type, URIRef("http://www.w3.org/ns/shacl#ValidationResult"))))
+        assert (ours.valid, len(ours.results)) == (conforms, found)

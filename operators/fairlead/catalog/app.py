@@ -19,6 +19,7 @@ from sqlalchemy import Engine
 from fairlead import __version__
 from fairlead.catalog.accounts import Accounts, User
 from fairlead.catalog.answers import Answers, dataset_of
+from fairlead.catalog.bulk_api import add_bulk_routes
 from fairlead.catalog.bytes import serve_file
 from fairlead.catalog.corpus import Corpus
 from fairlead.catalog.documents import MAX_PAGE_SIZE, PAGE_SIZE, Documents, Page, page_of
@@ -73,7 +74,9 @@ def create_app(settings: Settings, engine: Engine) -> FastAPI:
     _add_service(app, documents.store, metrics)
     add_viewer_routes(app)
     add_find_routes(app, documents, Corpus(documents, engine))
-    add_write_routes(app, Writer(documents, answers, accounts))
+    writer = Writer(documents, answers, accounts)
+    add_write_routes(app, writer)
+    add_bulk_routes(app, writer)
     _add_later(app)
     _split_heads(app)
     return app

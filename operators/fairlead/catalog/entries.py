@@ -129,10 +129,19 @@ class Entries:
 
     def add(self, entry: Entry, *, words: str) -> None:
         """Store a new record."""
-        values = {name: getattr(entry, name) for name in ("id", "parent", "owner", "title", "body", "revision", "created_at", "changed_at")}
-        values |= {"kind": entry.kind.name, "state": entry.state.value, "words": words}
+        self.add_all([(entry, words)])
+
+    def add_all(self, new: Sequence[tuple[Entry, str]]) -> None:
+        """Store new records with the words of each, all or none."""
+        names = ("id", "parent", "owner", "title", "body", "revision", "created_at", "changed_at")
+        rows = [
+            {name: getattr(entry, name) for name in names}
+            | {"kind": entry.kind.name, "state": entry.state.value, "words": words}
+            | {"published_at": entry.changed_at if entry.state == EntryState.PUBLISHED else None}
+            for entry, words in new
+        ]
         with store_errors(), self._engine.begin() as connection:
-            connection.execute(insert(entries).values(values))
+            connection.execute(insert(entries), rows)
 
     def replace(self, entry: Entry, *, title: str, words: str, body: str) -> Entry:
         """Store another content of the same record.

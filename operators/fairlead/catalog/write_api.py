@@ -46,6 +46,15 @@ Body = Annotated[bytes, Depends(body_of)]
 
 
 @dataclass(frozen=True, slots=True)
+class Sent:
+    """What somebody sent: the bytes, how they are to be read, and who it was."""
+
+    body: bytes
+    content_type: str
+    user: User
+
+
+@dataclass(frozen=True, slots=True)
 class Writer:
     """What the routes do, with everything they need."""
 
@@ -63,21 +72,26 @@ class Writer:
 
     def create(self, request: Request, name: str, body: bytes) -> Response:
         """Store a new draft and answer with it."""
-        user, kind = self.user(request), kind_of(name)
-        identifier = str(uuid.uuid4())
-        graph, parent = self._record(request, body, kind, identifier)
-        now = self.clock()
-        iri = iri_of(self.documents.site, name, identifier)
-        content = graph.serialize(format="nt")
-        entry = Entry(identifier, kind, parent, EntryState.DRAFT, user.email, title_of(graph, iri), content, 1, now, now)
+        sent = Sent(body, request.headers.get("content-type", ""), self.user(request))
+        entry, graph = self.drafted(sent, kind_of(name))
+        iri = iri_of(self.documents.site, name, entry.id)
         self.documents.entries.add(entry, words=words_of(graph, iri))
         return self.answers.entry(request, entry, status=201, headers={"Location": iri}, stored=graph)
+
+    def drafted(self, sent: Sent, kind: Kind) -> tuple[Entry, Graph]:
+        """Return a new draft that may be stored, and its statements; raise what says why it may not."""
+        identifier, now = str(uuid.uuid4()), self.clock()
+        graph, parent = self._record(sent, kind, identifier)
+        title = title_of(graph, iri_of(self.documents.site, kind.name, identifier))
+        content = graph.serialize(format="nt")
+        return Entry(identifier, kind, parent, EntryState.DRAFT, sent.user.email, title, content, 1, now, now), graph
 
     def replace(self, request: Request, name: str, identifier: str, body: bytes) -> Response:
         """Replace a record's content; its place in the catalogue and its children stay."""
         entry = self._mine(request, name, identifier)
         self._check_match(request, entry)
-        graph, parent = self._record(request, body, entry.kind, identifier, known_parent=entry.parent)
+        sent = Sent(body, request.headers.get("content-type", ""), self.user(request))
+        graph, parent = self._record(sent, entry.kind, identifier, known_parent=entry.parent)
         if parent != entry.parent:
             raise InvalidInput("A record stays part of what it is part of.", remedy="Delete it and create it in the other place.")
         iri = iri_of(self.documents.site, name, identifier)
@@ -148,17 +162,17 @@ class Writer:
         if not {tag.strip() for tag in wanted.split(",")} & self.answers.etags_of(entry):
             raise PreconditionFailed("The record has changed since you read it.")
 
-    def _record(self, request: Request, body: bytes, kind: Kind, identifier: str, *, known_parent: str | None = None) -> tuple[Graph, str]:
+    def _record(self, given: Sent, kind: Kind, identifier: str, *, known_parent: str | None = None) -> tuple[Graph, str]:
         """Return the completed record and its parent; raise what says why it cannot be stored."""
-        media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower() or "text/turtle"
+        media_type = given.content_type.partition(";")[0].strip().lower() or "text/turtle"
         if media_type not in PARSERS:
             raise UnsupportedMediaType(f"Records are not read as {media_type!r}.", remedy=f"Send {', '.join(sorted(PARSERS))}.")
         site = self.documents.site
         iri = iri_of(site, kind.name, identifier)
-        sent = read_rdf(body, media_type, base=iri, limit=MAX_BODY)
+        sent = read_rdf(given.body, media_type, base=iri, limit=MAX_BODY)
         node = described(sent, kind, base=iri)
         parent = known_parent if known_parent and sent.value(node, DCTERMS.isPartOf) is None else part_of(sent, node)
-        parent_graph = self._parent(request, parent, kind)
+        parent_graph = self._parent(given.user, parent, kind)
         graph = rewritten(sent, node, iri, site=site)
         graph.set((URIRef(iri), DCTERMS.isPartOf, URIRef(self._normal(parent))))
         complete(graph, iri, kind, site=site, parent=parent_graph)
@@ -169,7 +183,7 @@ class Writer:
         site = self.documents.site
         return site.root if parent.rstrip("/") == site.base else parent
 
-    def _parent(self, request: Request, parent: str, kind: Kind) -> Graph:
+    def _parent(self, user: User, parent: str, kind: Kind) -> Graph:
         """Return the parent's statements; raise InvalidInput when it is absent, of the wrong type, or somebody else's draft."""
         site, wrong = self.documents.site, InvalidInput("The parent is absent or not of the correct type.", remedy="Correct dct:isPartOf.")
         if kind.name == "catalog":
@@ -183,7 +197,7 @@ class Writer:
         if not parent.startswith(stem):
             raise wrong
         try:
-            return self.documents.entries.get(wanted, parent.removeprefix(stem), self.user(request)).graph()
+            return self.documents.entries.get(wanted, parent.removeprefix(stem), user).graph()
         except NotFound as error:
             raise wrong from error
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
+from threading import Lock
 from typing import Final
 
 from rdflib import RDF, Graph, Namespace, URIRef
@@ -13,6 +15,7 @@ from rdflib import RDF, Graph, Namespace, URIRef
 from fairlead.errors import NotFound, ShapeViolation
 from fairlead.records import DatasetRecord
 
+logger = logging.getLogger(__name__)
 SH: Final = Namespace("http://www.w3.org/ns/shacl#")
 SHAPES_FOLDER: Final = Path(__file__).parent / "shapes"
 SHAPE_FILES: Final[Mapping[str, tuple[str, ...]]] = {
@@ -74,19 +77,46 @@ def shapes_graph(profile: str) -> Graph:
     return graph
 
 
-def check_shapes(graph: Graph, profile: str = "fdp", *, shapes: Graph | None = None) -> ShapeReport:
-    """Validate a graph against the profile's shapes (or other ones) without inference and without the network."""
+ADVANCED: Final = (SH.rule, SH.target, SH.expression, SH.returnType)
+"""Predicates of SHACL Advanced Features; shapes without them are read alike with and without, and faster without."""
+
+
+class _Prepared:
+    """Shapes that pySHACL has taken apart once: that costs as much as a small record's validation."""
+
+    def __init__(self, shapes: Graph) -> None:
+        from pyshacl.shapes_graph import ShapesGraph
+
+        self.graph = shapes
+        self.advanced = any((None, predicate, None) in shapes for predicate in ADVANCED)
+        self.shapes = ShapesGraph(shapes, False, logger)
+        self._lock = Lock()
+
+    def validate(self, graph: Graph) -> tuple[bool, Graph]:
+        """Return whether a graph conforms, and the report; one validation at a time, the shapes are shared."""
+        from pyshacl import validator
+        from pyshacl.graph_abstraction import DataGraph
+
+        options = {"inference": "none", "advanced": self.advanced, "allow_warnings": True, "inplace": True, "logger": logger}
+        with self._lock:
+            run = validator.Validator(DataGraph.from_rdflib(graph), shacl_graph=self.graph, options=options)
+            run.shacl_graph = self.shapes
+            conforms, report, _ = run.run()  # type: ignore[no-untyped-call]  # pySHACL annotates it in part
+        return bool(conforms), report
+
+
+@lru_cache(maxsize=32)
+def _prepared(shapes: Graph) -> _Prepared:
     from pyshacl import validate
 
-    conforms, report, _ = validate(
-        graph,
-        shacl_graph=shapes if shapes is not None else shapes_graph(profile),
-        inference="none",
-        advanced=True,
-        allow_warnings=True,
-        inplace=True,
-    )
-    return ShapeReport(profile, bool(conforms), _results(report), report)
+    validate(Graph(), shacl_graph=shapes)  # what pySHACL patches in rdflib it patches here
+    return _Prepared(shapes)
+
+
+def check_shapes(graph: Graph, profile: str = "fdp", *, shapes: Graph | None = None) -> ShapeReport:
+    """Validate a graph against the profile's shapes (or other ones, which nobody changes) without inference and without the network."""
+    conforms, report = _prepared(shapes if shapes is not None else shapes_graph(profile)).validate(graph)
+    return ShapeReport(profile, conforms, _results(report), report)
 
 
 def _results(report: Graph) -> tuple[ShapeResult, ...]:
