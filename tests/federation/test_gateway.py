@@ -89,6 +89,7 @@ def test_a_hubs_own_words_are_translated_and_unknown_ones_are_named(north):
     [
         ({"field": "series.description", "op": "match", "value": "Smith"}, "field-closed"),
         ({"cohort": "6f0c7cb6-6c4b-5d0e-9c0d-0d6f6e2b7a51@1"}, "field-closed"),
+        ({"tail": "dicom/00181030", "value": "Smith"}, "field-closed"),
         ({"field": "modality", "op": "in", "value": [f"X{number}" for number in range(50)]}, "unsupported"),
         ({"nonsense": 1}, "invalid-definition"),
     ],
@@ -149,6 +150,21 @@ def test_a_threshold_that_is_raised_later_holds_for_numbers_released_before(open
     assert asker.count(maker) is not None
     _, strict = open_center(threshold=60)
     assert strict.count(maker) is None
+
+
+def test_a_number_that_follows_from_others_is_computed_from_them_and_stays_so_after_a_restart(open_center):
+    gateway, asker = open_center()
+
+    def of(*makers):
+        return definition({"field": "manufacturer", "op": "in", "value": [f"Maker {maker}" for maker in makers]})
+
+    first, second, other = (asker.count(of(*makers)) for makers in ((0, 1), (2, 3), (3, 4, 5)))
+    both = asker.count(of(0, 1, 2, 3))
+    assert both == first + second
+    assert [row["snapped"] for row in entries(gateway.engine)] == [0, 0, 0, 1]
+    _, again = open_center()
+    assert (again.count(of(0, 1, 2, 3)), again.count(of(0, 1)), again.count(of(3, 4, 5))) == (both, first, other)
+    assert again.count(of(0, 1, 3, 4, 5)) == first + other
 
 
 # --- audit -----------------------------------------------------------------------------------------------------------
@@ -264,10 +280,14 @@ QUESTIONS = [EVERYBODY, definition(CT), definition(FEMALE), definition(RARE)] + 
 @given(
     threshold=st.integers(5, 30), more=st.integers(0, 30), rounding=st.sampled_from((1, 5, 10)), coarser=st.integers(1, 4),
     questions=st.lists(st.sampled_from(QUESTIONS), min_size=1, max_size=4), left=st.integers(0, 3),
+    largest=st.integers(0, 10), louder=st.integers(0, 10), carried=st.sampled_from((0, 0.5, 1)),
 )  # fmt: skip
-def test_a_policy_that_is_tightened_never_tells_more_in_any_answer(rulable, threshold, more, rounding, coarser, questions, left):
-    ask, loose = rulable, Disclosure(threshold=threshold, rounding=rounding, reveal_zero=True)
-    tight = loose.model_copy(update={"threshold": threshold + more, "rounding": rounding * coarser, "reveal_zero": False})
+def test_a_policy_that_is_tightened_never_tells_more_in_any_answer(
+    rulable, threshold, more, rounding, coarser, questions, left, largest, louder, carried
+):
+    ask, loose = rulable, Disclosure(threshold=threshold, rounding=rounding, reveal_zero=True, noise=Noise(largest=largest, per_patient=0))
+    noise = Noise(largest=largest + louder, per_patient=carried)
+    tight = loose.model_copy(update={"threshold": threshold + more, "rounding": rounding * coarser, "reveal_zero": False, "noise": noise})
     before = [ask(one, loose) for one in questions]
     after = [ask(one, tight, most=left) for one in questions]
     for wide, narrow in zip(before, after, strict=True):

@@ -6,9 +6,22 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final, assert_never
 
-from fairlead.cohort.nodes import AllOf, AnyOf, AtLeastOf, CohortRef, Compare, Definition, HasWhere, LatestWhere, Node, NotOf
+from fairlead.cohort.nodes import (
+    AllOf,
+    AnyOf,
+    AtLeastOf,
+    CohortRef,
+    Compare,
+    Definition,
+    HasWhere,
+    LatestWhere,
+    Listed,
+    Node,
+    NotOf,
+    TailIs,
+)
 from fairlead.errors import UnsupportedInput
-from fairlead.index import All, And, AtLeast, Criterion, Exists, Has, Latest, MembersOf, Missing, Not, OneOf, Or, Range, Term, Text
+from fairlead.index import All, And, AtLeast, Criterion, Exists, Has, Latest, MembersOf, Missing, Not, OneOf, Or, Range, Tail, Term, Text
 from fairlead.records import Scalar
 
 type Resolve = Callable[[str], frozenset[str]]
@@ -66,8 +79,13 @@ def compile_node(node: Node, resolve: Resolve) -> Criterion:
             return Has(node.grain, compile_node(node.where, resolve), node.minimum, node.maximum, node.same)
         case LatestWhere(where):
             return Latest(compile_node(where, resolve))
+        case Listed(ids):
+            return MembersOf(frozenset(ids))
         case CohortRef(ref):
             return MembersOf(resolve(ref))
+        case TailIs(path, values):
+            tails = tuple(Tail(path, value) for value in values)
+            return tails[0] if len(tails) == 1 else Or(tails)
         case Compare():
             return _compare(node)
         case _:

@@ -77,7 +77,23 @@ class CohortRef:
     ref: str
 
 
-type Node = AllOf | AnyOf | NotOf | AtLeastOf | HasWhere | LatestWhere | Compare | CohortRef
+@dataclass(frozen=True, slots=True)
+class TailIs:
+    """The record's long tail, what no field holds, has one of these values under a path; ``values`` are sorted and once."""
+
+    path: str
+    values: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """The record is one of these ids, which somebody chose for a stated reason; ``ids`` are sorted and once."""
+
+    ids: tuple[str, ...]
+    reason: str
+
+
+type Node = AllOf | AnyOf | NotOf | AtLeastOf | HasWhere | LatestWhere | Compare | CohortRef | TailIs | Listed
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,3 +153,8 @@ def fields_used(definition: Definition) -> tuple[str, ...]:
 def cohorts_used(definition: Definition) -> tuple[str, ...]:
     """Return the references to other cohorts, sorted."""
     return tuple(sorted({node.ref for tree in definition.trees for node in walk(tree) if isinstance(node, CohortRef)}))
+
+
+def tails_used(definition: Definition) -> tuple[str, ...]:
+    """Return the paths of the long tail that the definition compares, sorted."""
+    return tuple(sorted({node.path for tree in definition.trees for node in walk(tree) if isinstance(node, TailIs)}))

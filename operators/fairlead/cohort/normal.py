@@ -11,7 +11,21 @@ from typing import Any, assert_never
 
 import rfc8785
 
-from fairlead.cohort.nodes import AllOf, AnyOf, AtLeastOf, CohortRef, Compare, Definition, HasWhere, LatestWhere, Node, NotOf, Rule
+from fairlead.cohort.nodes import (
+    AllOf,
+    AnyOf,
+    AtLeastOf,
+    CohortRef,
+    Compare,
+    Definition,
+    HasWhere,
+    LatestWhere,
+    Listed,
+    Node,
+    NotOf,
+    Rule,
+    TailIs,
+)
 from fairlead.records import JsonObject
 
 
@@ -53,8 +67,12 @@ def normal_node(node: Node) -> JsonObject:
             return {"has": node.grain, "same": node.same, "count": amount, "where": normal_node(node.where)}
         case LatestWhere(where):
             return {"latest": "study", "where": normal_node(where)}
+        case TailIs(path, values):
+            return {"tail": path, "value": list(values)}
         case Compare():
             return _compare(node)
+        case Listed(ids, reason):
+            return {"ids": list(ids), "reason": reason}
         case CohortRef(ref):
             return {"cohort": ref}
         case _:

@@ -7,7 +7,21 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Final, assert_never
 
-from fairlead.cohort.nodes import AllOf, AnyOf, AtLeastOf, CohortRef, Compare, Definition, HasWhere, LatestWhere, Node, NotOf, Rule
+from fairlead.cohort.nodes import (
+    AllOf,
+    AnyOf,
+    AtLeastOf,
+    CohortRef,
+    Compare,
+    Definition,
+    HasWhere,
+    LatestWhere,
+    Listed,
+    Node,
+    NotOf,
+    Rule,
+    TailIs,
+)
 from fairlead.cohort.units import WORDS
 from fairlead.extract import FieldCatalogue, vocabulary
 from fairlead.index import label_of
@@ -65,8 +79,12 @@ def _without_words(node: Node, catalogue: FieldCatalogue) -> Node:
             return replace(node, of=_without_words(part, catalogue))
         case HasWhere() | LatestWhere():
             return replace(node, where=_without_words(node.where, catalogue))
+        case Listed():
+            return replace(node, reason="a given reason")
         case CohortRef():
             return CohortRef("of this installation")
+        case TailIs():
+            return TailIs("a given place", ("a given text",))
         case Compare(op="match"):
             return Compare(node.field, "in", ("a text match",), node.or_missing)
         case Compare():
@@ -110,12 +128,20 @@ def phrase(node: Node, catalogue: FieldCatalogue, *, inner: bool = False) -> str
             return f"({text})" if inner else text
         case LatestWhere(where):
             return f"it is of the patient's last day of studies where {phrase(where, catalogue, inner=True)}"
-        case CohortRef(ref):
-            return f"it is in cohort {ref}"
+        case Listed(ids, reason):
+            return f"it is one of {len(ids)} listed series ({reason})"
+        case CohortRef() | TailIs():
+            return _beyond_fields(node)
         case Compare():
             return _compare(node, catalogue, verb="is")
         case _:
             assert_never(node)
+
+
+def _beyond_fields(node: CohortRef | TailIs) -> str:
+    if isinstance(node, CohortRef):
+        return f"it is in cohort {node.ref}"
+    return f"its header states {_either(node.values)} under {node.path}"
 
 
 def _amount(node: HasWhere) -> str:

@@ -9,7 +9,22 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, cast
 
-from fairlead.cohort.nodes import AllOf, AnyOf, AtLeastOf, CohortRef, Compare, Counted, Group, HasWhere, LatestWhere, Node, NotOf, Op
+from fairlead.cohort.nodes import (
+    AllOf,
+    AnyOf,
+    AtLeastOf,
+    CohortRef,
+    Compare,
+    Counted,
+    Group,
+    HasWhere,
+    LatestWhere,
+    Listed,
+    Node,
+    NotOf,
+    Op,
+    TailIs,
+)
 from fairlead.cohort.values import ACCEPTED, period, scalar, spelling
 from fairlead.errors import InvalidDefinition, UnsupportedInput
 from fairlead.extract import FieldCatalogue, FieldDeclaration, vocabulary
@@ -18,9 +33,15 @@ from fairlead.records import Grain, Scalar
 MAX_DEPTH: Final = 8
 MAX_LEAVES: Final = 200
 MAX_VALUES: Final = 65_536
+MAX_TAILS: Final = 10
+"""Values of the long tail in one criterion: the embedded engine looks through documents for each."""
 CURIE: Final = re.compile(r"[A-Za-z][A-Za-z0-9.]+:[^\s:]\S*")
+RECORD: Final = re.compile(r"[^:\s]{1,64}:[^:\s]{1,64}:[^:\s]{1,128}")
+MAX_REASON: Final = 500
 COHORT: Final = re.compile(r"([0-9a-f-]{36})@([1-9][0-9]{0,8}|latest)")
-NODE_KEYS: Final = ("all", "any", "not", "atLeast", "has", "latest", "concept", "set", "field", "cohort")
+NODE_KEYS: Final = ("all", "any", "not", "atLeast", "has", "latest", "concept", "set", "field", "cohort", "ids", "tail")
+LEAVES: Final = frozenset({"concept", "set", "field", "cohort", "ids", "tail"})
+TAIL: Final = re.compile(r"(?:dicom|rembi|vendor)/[^*]{1,400}")
 CONCEPT_FIELDS: Final = ("modality", "body_part", "organism", "imaging_method")
 ANNOTATIONS: Final = ("ANN", "AU", "KO", "PR", "RTSTRUCT", "SEG", "SR")
 """Modalities whose series annotate other series (PS3.16 CID 33)."""
@@ -60,7 +81,7 @@ def read_node(given: Any, reading: Reading, *, where: str, depth: int = 1) -> No
             raise InvalidDefinition(
                 f"At {where}: {str(key)[:60]!r} does not go with {kind!r}.", remedy=f"Known here: {', '.join(allowed)}."
             )
-    if kind in ("concept", "set", "field", "cohort"):
+    if kind in LEAVES:
         reading.leaves += 1
         if reading.leaves > MAX_LEAVES:
             raise InvalidDefinition(f"The definition has more than {MAX_LEAVES} criteria.", remedy="Use `in` with a list of values.")
@@ -135,7 +156,7 @@ def _same(given: Any, reading: Reading, where: str) -> Group:
         return "study" if reading.unit is Grain.STUDY else "patient"
     if given == "frameOfReference":
         raise UnsupportedInput(
-            f"At {where}.same: frames of reference are not indexed yet; patient and study are.", remedy="Use `same: study`."
+            f"At {where}.same: groups by frame of reference are not counted; patient and study are.", remedy="Use `same: study`."
         )
     if given not in ("patient", "study"):
         raise InvalidDefinition(f"At {where}.same: {str(given)[:40]!r} is no group.", remedy="Use patient or study.")
@@ -155,6 +176,17 @@ def _count(given: Any, where: str) -> tuple[int, int | None]:
     return minimum, maximum
 
 
+def _listed(given: Mapping[str, Any], reading: Reading, where: str, depth: int) -> Node:
+    ids, reason = given["ids"], given.get("reason")
+    if not isinstance(ids, list) or not ids or not all(isinstance(one, str) and RECORD.fullmatch(one) for one in ids):
+        raise InvalidDefinition(f"At {where}.ids: a list of record ids is expected.", remedy="`fairlead cohort import` makes one of UIDs.")
+    if len(ids) > MAX_VALUES:
+        raise InvalidDefinition(f"At {where}.ids: more than {MAX_VALUES} ids.", remedy="Freeze parts of the list, and unite them.")
+    if not isinstance(reason, str) or not reason.strip() or len(reason) > MAX_REASON:
+        raise InvalidDefinition(f"At {where}.reason: a list of ids says why it was chosen, in up to {MAX_REASON} characters.")
+    return Listed(tuple(sorted(set(ids))), reason.strip())
+
+
 def _cohort(given: Mapping[str, Any], reading: Reading, where: str, depth: int) -> Node:
     found = COHORT.fullmatch(str(given["cohort"]))
     try:
@@ -162,6 +194,17 @@ def _cohort(given: Mapping[str, Any], reading: Reading, where: str, depth: int) 
     except ValueError as error:
         raise InvalidDefinition(f"At {where}.cohort: ID@N is expected.", remedy="`fairlead cohort list` shows ids and versions.") from error
     return CohortRef(str(given["cohort"]))
+
+
+def _tail(given: Mapping[str, Any], reading: Reading, where: str, depth: int) -> Node:
+    path = given["tail"]
+    if not isinstance(path, str) or not TAIL.fullmatch(path):
+        raise InvalidDefinition(f"At {where}.tail: an exact path of the long tail is expected.", remedy="E.g. dicom/00181030.")
+    values = given.get("value")
+    wanted = _values(values, "in" if isinstance(values, list) else "=", f"{where}.value")
+    if len(wanted) > MAX_TAILS or not all(isinstance(value, str | int | float) and value != "" for value in wanted):
+        raise InvalidDefinition(f"At {where}.value: a text, a number, true or false, or a list of at most {MAX_TAILS} is expected.")
+    return TailIs(path, tuple(sorted({str(value).lower() if isinstance(value, bool) else str(value) for value in wanted})))
 
 
 # --- leaves ----------------------------------------------------------------------------------------------------------
@@ -320,4 +363,6 @@ KINDS: Final[Mapping[str, tuple[tuple[str, ...], Reader]]] = {
     "set": (("set", "field"), _concept),
     "field": (("field", "op", "value", "unit", "orMissing"), _field),
     "cohort": (("cohort",), _cohort),
+    "ids": (("ids", "reason"), _listed),
+    "tail": (("tail", "value"), _tail),
 }
