@@ -178,3 +178,8 @@ def one(objects: Rendered, kind: str, name: str) -> dict[str, Any]:
     found = [document for document in objects if document["kind"] == kind and document["metadata"]["name"] == name]
     assert len(found) == 1, f"{kind} {name}: {[(d['kind'], d['metadata']['name']) for d in objects]}"
     return found[0]
+
+
+def metrics_named(text: str) -> set[str]:
+    """Return the metrics that a text names, without the endings of histograms."""
+    return {re.sub(r"_(bucket|sum|count)$", "", name) for name in re.findall(r"\bfairlead_\w+", text)}

@@ -4,24 +4,16 @@ from __future__ import annotations
 
 import json
 import re
-import urllib.request
 from pathlib import Path
 
 import pytest
 
-from charts.conftest import FAIRLEAD, Render, Rendered, one
-from charts.test_probes import Pod, container_of, free_port
+from charts.conftest import FAIRLEAD, Render, Rendered, metrics_named, one
 
-pytestmark = [pytest.mark.charts, pytest.mark.slow]
+pytestmark = pytest.mark.charts
 GATEWAY = FAIRLEAD / "ci" / "gateway-values.yaml"
 CHECKOUT = Path(__file__).parents[2]
 RUNBOOKS = CHECKOUT / "docs" / "admin" / "runbooks.md"
-ONLY_WHEN_THERE_IS_ONE = {"fairlead_exports_oldest_seconds"}
-
-
-def named(text: str) -> set[str]:
-    """Return the metrics that a text names, without the endings of histograms."""
-    return {re.sub(r"_(bucket|sum|count)$", "", name) for name in re.findall(r"\bfairlead_\w+", text)}
 
 
 @pytest.fixture(scope="module")
@@ -32,27 +24,6 @@ def watched(render: Render) -> Rendered:
 def rules(objects: Rendered) -> list[dict[str, str]]:
     found: list[dict[str, str]] = one(objects, "PrometheusRule", "x-fairlead")["spec"]["groups"][0]["rules"]
     return found
-
-
-def shown(address: str) -> set[str]:
-    with urllib.request.urlopen(address, timeout=20) as answer:
-        return named(answer.read().decode())
-
-
-def test_every_metric_of_alerts_and_dashboard_is_shown_by_the_programs(render: Render, watched: Rendered, tmp_path: Path) -> None:
-    ports = {"node": free_port(), "web": free_port(), "catalog": free_port()}
-    values = {"node": {"port": ports["node"], "web": {"enabled": True, "existingSecret": "t", "port": ports["web"]}}}
-    objects = render(values={**values, "catalog": {"port": ports["catalog"]}})
-    pod = Pod(tmp_path, objects)
-    pod.environment |= {"FAIRLEAD_NODE__WEB__TOKEN": "t", "FAIRLEAD_NODE__WEB__HOST": "127.0.0.1"}
-    with pod.started(container_of(objects, "StatefulSet", "x-fairlead-node")):
-        here = shown(f"http://127.0.0.1:{ports['web']}/metrics")
-    with pod.started(container_of(objects, "Deployment", "x-fairlead-catalog")):
-        here |= shown(f"http://127.0.0.1:{ports['catalog']}/metrics")
-    dashboard = one(watched, "ConfigMap", "x-fairlead-dashboard")["data"]["fairlead.json"]
-    asked = named(dashboard) | {name for rule in rules(watched) for name in named(rule["expr"])}
-    assert len(asked) > 10
-    assert asked - here == ONLY_WHEN_THERE_IS_ONE
 
 
 def test_every_alert_has_its_runbook_and_every_runbook_its_alert(watched: Rendered) -> None:
@@ -82,10 +53,10 @@ def test_alerts_speak_of_their_own_namespace_and_their_brackets_close(watched: R
 def test_no_alert_waits_for_what_nobody_shows(render: Render) -> None:
     """absent() of a metric that is never shown is an alarm that never ends."""
     on = {"prometheusRule": {"enabled": True}}
-    without_web = {name for rule in rules(render(values=on)) for name in named(rule["expr"])}
+    without_web = {name for rule in rules(render(values=on)) for name in metrics_named(rule["expr"])}
     assert {name.split("_")[1] for name in without_web} == {"catalog"}
     web = {"node": {"web": {"enabled": True, "existingSecret": "t"}}, "catalog": {"enabled": False}}
-    assert {name.split("_")[1] for rule in rules(render(values=on | web)) for name in named(rule["expr"])} == {"node", "exports"}
+    assert {name.split("_")[1] for rule in rules(render(values=on | web)) for name in metrics_named(rule["expr"])} == {"node", "exports"}
 
 
 def test_the_gateway_is_scraped_unless_only_hubs_with_certificates_may_ask(render: Render) -> None:

@@ -12,16 +12,17 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import httpx
 import pytest
 
-from charts.conftest import FAIRLEAD, Render, Rendered, one
+from charts.conftest import FAIRLEAD, Render, Rendered, metrics_named, one
 from receive.builders import a_slice, part10
 
 pytestmark = [pytest.mark.charts, pytest.mark.slow]
 DEADLINE_S = 60
+ONLY_WHEN_THERE_IS_ONE = {"fairlead_exports_oldest_seconds"}
 
 
 def free_port() -> int:
@@ -101,39 +102,67 @@ def test_the_migration_job_does_its_work_and_may_be_repeated(render: Render, tmp
     assert [pod.run("fairlead", *arguments).returncode for _ in range(2)] == [0, 0]
 
 
-def test_the_node_of_the_chart_passes_its_own_probes_and_refuses_a_title_that_no_route_names(render: Render, tmp_path: Path) -> None:
-    port, image = free_port(), tmp_path / "image.dcm"
+class Running(NamedTuple):
+    """A node and a catalog of the chart, started once for all that is asked of them."""
+
+    pod: Pod
+    objects: Rendered
+    ports: dict[str, int]
+
+
+@pytest.fixture(scope="module")
+def running(render: Render, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    folder = tmp_path_factory.mktemp("running")
+    ports = {"node": free_port(), "web": free_port(), "catalog": free_port()}
+    web = {"enabled": True, "existingSecret": "t", "port": ports["web"]}
+    given = {"node": {"port": ports["node"], "aeTitle": "CENTRE NORTH", "web": web}, "catalog": {"port": ports["catalog"]}}
+    objects = render(values={**given, "serviceMonitor": {"enabled": True}})
+    pod = Pod(folder, objects)
+    pod.environment |= {"FAIRLEAD_NODE__WEB__TOKEN": "t", "FAIRLEAD_NODE__WEB__HOST": "127.0.0.1"}
+    node, catalog = container_of(objects, "StatefulSet", "x-fairlead-node"), container_of(objects, "Deployment", "x-fairlead-catalog")
+    with pod.started(node), pod.started(catalog):
+        yield Running(pod, objects, ports)
+
+
+def test_the_node_of_the_chart_passes_its_own_probes_and_refuses_a_title_that_no_route_names(running: Running, tmp_path: Path) -> None:
+    pod, objects, ports = running
+    node, image = container_of(objects, "StatefulSet", "x-fairlead-node"), tmp_path / "image.dcm"
     image.write_bytes(part10(a_slice()))
-    objects = render(values={"node": {"port": port, "aeTitle": "CENTRE NORTH"}})
-    node = container_of(objects, "StatefulSet", "x-fairlead-node")
-    pod = Pod(tmp_path, objects)
-    with pod.started(node):
-        for probe in ("livenessProbe", "readinessProbe"):
-            done = pod.run(*node[probe]["exec"]["command"])
-            assert done.returncode == 0, f"{probe}: {done.stdout}{done.stderr}"
-        (test,) = [each["command"] for each in one(objects, "Pod", "x-fairlead-test")["spec"]["containers"] if each["name"] == "node"]
-        echo = [{"x-fairlead-node": "127.0.0.1"}.get(part, part) for part in test[:-1]] + [str(port)]
-        assert pod.run(*echo).returncode == 0, "helm test"
-        assert pod.run(*[{"FAIRLEAD_TEST": "STRANGER"}.get(part, part) for part in echo]).returncode != 0
-        assert pod.run(*[{"echoscu": "storescu"}.get(part, part) for part in echo if part != "-q"], str(image)).returncode != 0
+    for probe in ("livenessProbe", "readinessProbe"):
+        done = pod.run(*node[probe]["exec"]["command"])
+        assert done.returncode == 0, f"{probe}: {done.stdout}{done.stderr}"
+    (test,) = [each["command"] for each in one(objects, "Pod", "x-fairlead-test")["spec"]["containers"] if each["name"] == "node"]
+    echo = [{"x-fairlead-node": "127.0.0.1"}.get(part, part) for part in test[:-1]] + [str(ports["node"])]
+    assert pod.run(*echo).returncode == 0, "helm test"
+    assert pod.run(*[{"FAIRLEAD_TEST": "STRANGER"}.get(part, part) for part in echo]).returncode != 0
+    assert pod.run(*[{"echoscu": "storescu"}.get(part, part) for part in echo if part != "-q"], str(image)).returncode != 0
+
+
+def test_the_catalog_of_the_chart_passes_its_own_probes_and_shows_the_metrics_that_the_monitor_scrapes(running: Running) -> None:
+    path = one(running.objects, "ServiceMonitor", "x-fairlead-catalog")["spec"]["endpoints"][0]["path"]
+    catalog = container_of(running.objects, "Deployment", "x-fairlead-catalog")
+    for asked in (catalog["readinessProbe"]["httpGet"]["path"], "/", path):
+        assert answers(f"http://127.0.0.1:{running.ports['catalog']}{asked}") == 200, asked
+
+
+def test_every_metric_of_alerts_and_dashboard_is_shown_by_the_programs(render: Render, running: Running) -> None:
+    here = shown(f"http://127.0.0.1:{running.ports['web']}/metrics") | shown(f"http://127.0.0.1:{running.ports['catalog']}/metrics")
+    watched = render(FAIRLEAD, FAIRLEAD / "ci" / "gateway-values.yaml")
+    rules = one(watched, "PrometheusRule", "x-fairlead")["spec"]["groups"][0]["rules"]
+    dashboard = one(watched, "ConfigMap", "x-fairlead-dashboard")["data"]["fairlead.json"]
+    asked = metrics_named(dashboard) | {name for rule in rules for name in metrics_named(rule["expr"])}
+    assert len(asked) > 10
+    assert asked - here == ONLY_WHEN_THERE_IS_ONE
+
+
+def shown(address: str) -> set[str]:
+    return metrics_named(httpx.get(address, timeout=20, trust_env=False).raise_for_status().text)
 
 
 def test_the_liveness_probe_fails_when_nobody_listens(render: Render, tmp_path: Path) -> None:
     objects = render(values={"node": {"port": free_port()}})
     command = container_of(objects, "StatefulSet", "x-fairlead-node")["livenessProbe"]["exec"]["command"]
     assert Pod(tmp_path, objects).run(*command).returncode != 0
-
-
-def test_the_catalog_of_the_chart_passes_its_own_probes_and_shows_the_metrics_that_the_monitor_scrapes(
-    render: Render, tmp_path: Path
-) -> None:
-    port = free_port()
-    objects = render(values={"catalog": {"port": port}, "serviceMonitor": {"enabled": True}})
-    path = one(objects, "ServiceMonitor", "x-fairlead-catalog")["spec"]["endpoints"][0]["path"]
-    catalog = container_of(objects, "Deployment", "x-fairlead-catalog")
-    with Pod(tmp_path, objects).started(catalog):
-        for asked in (catalog["readinessProbe"]["httpGet"]["path"], "/", path):
-            assert answers(f"http://127.0.0.1:{port}{asked}") == 200, asked
 
 
 def test_the_gateway_of_the_chart_passes_its_own_probes_under_the_policy_of_the_values(render: Render, tmp_path: Path) -> None:
