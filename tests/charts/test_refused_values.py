@@ -106,6 +106,7 @@ REFUSED: list[tuple[str, dict[str, Any], str]] = [
     ("a service account without a name", {"serviceAccount": {"create": False}}, "serviceAccount.name is empty"),
     ("a setting that the chart decides", {"settings": {"home": "/data"}}, "home is not allowed"),
     ("a misspelt setting", {"settings": {"node": {"settle_s": 5}}}, "settle_s is not allowed"),
+    ("a project with a space", {"settings": {"project": "Big Project"}}, "at most 63, beginning with a letter or digit"),
     ("a setting outside its range", {"settings": {"node": {"settle_after_s": 0}}}, "settle_after_s"),
     ("fewest above most", {"catalog": {"autoscaling": {"minReplicas": 9}}}, "minReplicas is above maxReplicas"),
     ("a name that begins with a digit", {"fullnameOverride": "1st"}, "beginning with a letter: Services are named by it"),
