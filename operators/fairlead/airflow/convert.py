@@ -69,6 +69,7 @@ class ConvertFolderOperator(BaseOperator):
                     part=(self.part, self.parts),
                     resume=True,
                     whole_plates=True,
+                    described=True,
                 ),
                 progress=Logged(),
             )

@@ -90,6 +90,7 @@ def convert_command(
                 keep_names=keep_names,
                 compact=compact,
                 scene=objects is None,
+                described=True,
                 rtstruct=str(rtstruct),
             ),
             progress=default_progress(),

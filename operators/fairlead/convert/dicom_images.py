@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import warnings
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -28,30 +29,41 @@ class DicomVoxels:
     """Voxels of planned frames, decoded in two threads, one slab at a time."""
 
     def __init__(self, image: PlannedImage, scale: ValueScale, *, colour: bool) -> None:
-        self._image = image
+        self.image = image
+        self.digests: dict[tuple[int, int], str] | None = None
         self._scale = scale
         self._colour = colour
         self._last: tuple[Member, NDArray[Any]] | None = None
 
     def read(self, level: int, lead: tuple[int, ...], start: int, stop: int) -> NDArray[Any]:
         """Return slices (or rows of a single plane) ``start:stop`` of level 0; rows of a colour picture with all channels."""
-        point = self._image.points[lead[0] if len(self._image.points) > 1 else 0]
-        if self._colour and not self._image.has_slices:
+        time = lead[0] if len(self.image.points) > 1 else 0
+        point = self.image.points[time]
+        if self._colour and not self.image.has_slices:
             return self._whole(point[0])[:, start:stop].transpose(1, 0, 2)
         channel = lead[-1] if self._colour else None
-        if not self._image.has_slices:
-            return np.ascontiguousarray(self._scale.apply(self._whole(point[0]), point[0].frame)[start:stop])
+        if not self.image.has_slices:
+            plane = self._scale.apply(self._whole(point[0]), point[0].frame)
+            if start == 0:
+                self._note(time, 0, plane)
+            return np.ascontiguousarray(plane[start:stop])
         first = point[0].header.format
         slab = np.empty((stop - start, first.rows, first.columns), self._scale.dtype)
 
         def fill(place: int) -> None:
             slab[place] = self._plane(point[start + place], channel)
+            self._note(time, start + place, slab[place])
 
         with warnings.catch_warnings(), ThreadPoolExecutor(DECODING_THREADS) as pool:
             warnings.simplefilter("ignore")  # pydicom comments on odd but decodable pixels; the shape check is ours
             for _ in pool.map(fill, range(stop - start)):
                 pass
         return slab
+
+    def _note(self, time: int, place: int, plane: NDArray[Any]) -> None:
+        """Keep the sha256 of a grey plane, when somebody wants it."""
+        if self.digests is not None and not self._colour:
+            self.digests[time, place] = hashlib.sha256(np.ascontiguousarray(plane, plane.dtype.newbyteorder("<"))).hexdigest()
 
     def _whole(self, member: Member) -> NDArray[Any]:
         """Return one picture as it is stored, kept until another is asked for: its bands come one after the other."""

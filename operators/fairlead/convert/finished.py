@@ -17,7 +17,8 @@ from pydantic import ValidationError
 
 from fairlead import __version__
 from fairlead.convert.sources import digest_of
-from fairlead.files import manifest_lines, manifest_sha256, write_text
+from fairlead.convert.staging import store_manifest
+from fairlead.files import manifest_sha256, write_text
 from fairlead.records import ConvertReport, Refusal, StoreReport
 
 FOLDER: Final = ".finished"
@@ -52,4 +53,4 @@ class Finished:
 
     def _intact(self, store: StoreReport) -> bool:
         folder = self.out / store.path
-        return folder.is_dir() and manifest_sha256(manifest_lines(folder)) == store.manifest_sha256
+        return folder.is_dir() and manifest_sha256(store_manifest(folder)) == store.manifest_sha256

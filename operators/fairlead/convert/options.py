@@ -29,6 +29,8 @@ class ConvertOptions:
     keep_names : stores of OME files are called after the files; otherwise after the hash of their content.
     compact : JPEG tiles of colour slides become chunks as they are, in a codec that few programs read; others are as without it.
     scene : with NGFF 0.6, the output folder becomes a scene that joins the images of each frame of reference, those of earlier runs too.
+    described : documents lie beside the pixels: an RO-Crate, a manifest, the header as DICOM JSON with a table of planes, or OME-XML, all
+        de-identified. Exports describe a whole dataset and go without.
     rtstruct : "labels" draws the contours of structure sets as labels of their images; "keep" refuses them, so that they stay DICOM.
 
     Raises
@@ -45,6 +47,7 @@ class ConvertOptions:
     keep_names: bool = False
     compact: bool = False
     scene: bool = False
+    described: bool = False
     rtstruct: str = "keep"
 
     def __post_init__(self) -> None:
@@ -71,5 +74,5 @@ class ConvertOptions:
     @property
     def marks(self) -> tuple[str, ...]:
         """What a finished store depends on besides its source bytes."""
-        compact = "compact" if self.compact else ""
-        return self.ngff, self.geometry, f"{self.max_expansion:g}", str(self.whole_plates), compact, self.rtstruct
+        flags = " ".join(name for name in ("compact", "described") if getattr(self, name))
+        return self.ngff, self.geometry, f"{self.max_expansion:g}", str(self.whole_plates), flags, self.rtstruct

@@ -88,7 +88,7 @@ class ImagePlan:
     ``level_steps`` and ``level_shifts`` are the space scales and translations that such levels state; ``level_count`` is
     how many levels to compute otherwise. ``bands`` reads a plane in bands of rows with all channels at once, as slides
     are stored. With ``image_label`` the values are labels; ``labels`` are written into the store beside the image, and
-    ``files`` go into it as they are. With ``tiles`` or ``kept`` the chunks are
+    ``files`` go into it as they are, ``late`` once every voxel is written. With ``tiles`` or ``kept`` the chunks are
     those of the source.
     """
 
@@ -113,6 +113,7 @@ class ImagePlan:
     labels: tuple[ImagePlan, ...] = ()
     image_index: int | None = None
     files: Mapping[str, bytes] = field(default_factory=dict)
+    late: Mapping[str, Callable[[], bytes]] = field(default_factory=dict)
     tiles: tuple[TileLevel, ...] = ()
     kept: tuple[KeptArray, ...] = ()
 

@@ -12,14 +12,16 @@ from typing import Final
 
 from fairlead.convert.claims import in_share, read_headers
 from fairlead.convert.decode import forget_files
+from fairlead.convert.dicom_documents import with_documents
 from fairlead.convert.finished import Finished
 from fairlead.convert.grids import Grid
 from fairlead.convert.jobs import FRACTIONS, Job, dicom_jobs, segmentation_job
 from fairlead.convert.memory import peak_rss_mb
 from fairlead.convert.naming import files_of, names_by_content, names_by_file
+from fairlead.convert.ome_document import with_xml
 from fairlead.convert.ome_files import ome_plans, set_members
 from fairlead.convert.options import ConvertOptions
-from fairlead.convert.plan import StorePlan
+from fairlead.convert.plan import ImagePlan, StorePlan
 from fairlead.convert.scene import write_scene
 from fairlead.convert.segmentation import Segmentation
 from fairlead.convert.sources import Source, SourceKind, content_stem, find_sources, kind_of
@@ -44,7 +46,7 @@ class _Run:
     refused: list[Refusal] = field(default_factory=list)
 
     def write(self, plan: StorePlan) -> None:
-        self.stores.append(write_store(plan, self.out, ngff=self.options.ngff, progress=self.progress))
+        self.stores.append(write_store(plan, self.out, ngff=self.options.ngff, progress=self.progress, described=self.options.described))
 
     def once(self, name: str, files: Iterable[Path], work: Callable[[], None], *, source: str = "") -> None:
         """Do the work, or take over what an earlier run made of the same bytes; ``source`` is a file's name, not for the note."""
@@ -141,18 +143,22 @@ def _convert_job(run: _Run, job: Job) -> None:
     with _refusing(run, job.source):
         plan, others = job.labelled(exact=True, refuse=run.refuse)
         try:
-            run.write(plan)
+            run.write(_dressed(run, job, plan))
         except DoesNotFit:
-            run.write(replace(job.plan(False), labels=plan.labels))
+            run.write(_dressed(run, job, replace(job.plan(False), labels=plan.labels)))
     for source, grid in others:
         _convert_job(run, segmentation_job(source, grid, FRACTIONS))
+
+
+def _dressed(run: _Run, job: Job, plan: ImagePlan) -> ImagePlan:
+    return with_documents(plan, job.own_files[0]) if run.options.described else plan
 
 
 def _convert_ome(run: _Run, source: Source, stem: str) -> None:
     options = run.options
     with _refusing(run, source.name):
         for plan in ome_plans(source, stem, options.policy, options.ngff, whole_plates=options.whole_plates):
-            run.write(plan)
+            run.write(with_xml(plan, source) if options.described else plan)
 
 
 @contextmanager

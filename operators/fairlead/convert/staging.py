@@ -24,6 +24,7 @@ type Digests = dict[Path, str]
 """The sha256 of files, by path, taken while they were written and read back."""
 
 SUFFIX: Final = ".staging"
+MANIFEST: Final = "manifest-sha256.txt"
 
 
 @contextmanager
@@ -85,15 +86,21 @@ def write_root(folder: Path, attributes: JsonObject) -> None:
     write_text(folder / "zarr.json", json.dumps(document, indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n")
 
 
+def store_manifest(folder: Path, digests: Digests | None = None) -> list[str]:
+    """Return the manifest lines of a store: every file but the manifest that may lie in it."""
+    return manifest_lines(folder, skip=frozenset({MANIFEST}), known=digests)
+
+
 def publish_staged(folder: Path, target: Path, digests: Digests | None = None) -> tuple[str, int]:
     """Flush ``folder`` and move it to ``target``; an equal store there stays untouched, another one is replaced.
 
     Returns the manifest's sha256 and the size in bytes; ``digests`` are those that the writers took.
     """
-    digest = manifest_sha256(manifest_lines(folder, known=digests))
+    digest = manifest_sha256(store_manifest(folder, digests))
     files = relative_files(folder)
     size = sum((folder / file).stat().st_size for file in files)
-    if target.is_dir() and manifest_sha256(manifest_lines(target)) == digest:
+    described = (folder / MANIFEST).is_file()
+    if target.is_dir() and described == (target / MANIFEST).is_file() and manifest_sha256(store_manifest(target)) == digest:
         return digest, size
     _flush(folder, files)
     _replace(folder, target)

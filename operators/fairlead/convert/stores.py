@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
+from fairlead.convert.beside import describe
 from fairlead.convert.compact import write_tiles
 from fairlead.convert.keep import write_kept
 from fairlead.convert.multiscale import labels_attributes, ome_attributes
@@ -25,8 +26,10 @@ EIGHT_BITS: Final = (0.0, 255.0)
 AS_STATED: Final = GeometryVerdict(verdict="none", reason="OME-Zarr: sampling as the source states it.")
 
 
-def write_store(plan: StorePlan, out: Path, *, ngff: str, progress: Progress) -> StoreReport:
+def write_store(plan: StorePlan, out: Path, *, ngff: str, progress: Progress, described: bool = False) -> StoreReport:
     """Write ``<out>/<plan.name>.ome.zarr``: arrays, verification, root metadata last, validation, rename.
+
+    With ``described`` a crate and a manifest lie in it.
 
     Raises
     ------
@@ -35,11 +38,11 @@ def write_store(plan: StorePlan, out: Path, *, ngff: str, progress: Progress) ->
     """
     match plan:
         case ImagePlan():
-            return _write_image(plan, out, ngff, progress)
+            return _write_image(plan, out, progress, ngff=ngff, described=described)
         case CollectionPlan():
-            return _write_collection(plan, out, ngff, progress)
+            return _write_collection(plan, out, progress, ngff=ngff, described=described)
         case CopyPlan():
-            return _write_copy(plan, out)
+            return _write_copy(plan, out, described=described)
 
 
 def write_group(plan: ImagePlan, folder: Path, digests: Digests, *, ngff: str, progress: Progress) -> int:
@@ -65,16 +68,16 @@ def _write_beside(plan: ImagePlan, folder: Path, digests: Digests, *, ngff: str,
         write_group(label, folder / LABELS / label.name, digests, ngff=ngff, progress=progress)
     if plan.labels:
         write_root(folder / LABELS, {"ome": labels_attributes([label.name for label in plan.labels], ngff)})
-    for name, data in plan.files.items():
+    for name, data in [*plan.files.items(), *((name, made()) for name, made in plan.late.items())]:
         with atomic_write(folder / name) as handle:
             handle.write(data)
 
 
-def _write_image(plan: ImagePlan, out: Path, ngff: str, progress: Progress) -> StoreReport:
+def _write_image(plan: ImagePlan, out: Path, progress: Progress, *, ngff: str, described: bool) -> StoreReport:
     def fill(folder: Path, digests: Digests) -> int:
         return write_group(plan, folder, digests, ngff=ngff, progress=progress)
 
-    levels, result, digest, size = _published(out / f"{plan.name}{SUFFIX}", fill)
+    levels, result, digest, size = _published(plan, out, fill, ngff=ngff if described else "")
     return StoreReport(
         path=f"{plan.name}{SUFFIX}",
         source=plan.source,
@@ -95,7 +98,7 @@ def _write_image(plan: ImagePlan, out: Path, ngff: str, progress: Progress) -> S
     )
 
 
-def _write_collection(plan: CollectionPlan, out: Path, ngff: str, progress: Progress) -> StoreReport:
+def _write_collection(plan: CollectionPlan, out: Path, progress: Progress, *, ngff: str, described: bool) -> StoreReport:
     def fill(folder: Path, digests: Digests) -> list[int]:
         written = [write_group(image, folder / path, digests, ngff=ngff, progress=progress) for path, image in plan.images.items()]
         for row in sorted({path.rpartition("/")[0] for path in plan.groups} - {""} - set(plan.groups)):
@@ -107,11 +110,11 @@ def _write_collection(plan: CollectionPlan, out: Path, ngff: str, progress: Prog
             with atomic_write(folder / name) as handle:
                 handle.write(data)
         root = plan.groups[""]
-        stated = {"plate": root["plate"] | {"version": ngff}} if "plate" in root else root  # ome-zarr-models asks for it there too
+        stated = root | {"plate": root["plate"] | {"version": ngff}} if "plate" in root else root  # ome-zarr-models asks for it there too
         write_root(folder, {"ome": {"version": ngff, **stated}})
         return written
 
-    written, result, digest, size = _published(out / f"{plan.name}{SUFFIX}", fill)
+    written, result, digest, size = _published(plan, out, fill, ngff=ngff if described else "")
     first = next(iter(plan.images.values()))
     return StoreReport(
         path=f"{plan.name}{SUFFIX}",
@@ -131,8 +134,8 @@ def _write_collection(plan: CollectionPlan, out: Path, ngff: str, progress: Prog
     )
 
 
-def _write_copy(plan: CopyPlan, out: Path) -> StoreReport:
-    _, result, digest, size = _published(out / f"{plan.name}{SUFFIX}", lambda folder, digests: copy_store(plan, folder))
+def _write_copy(plan: CopyPlan, out: Path, *, described: bool) -> StoreReport:
+    _, result, digest, size = _published(plan, out, lambda folder, digests: copy_store(plan, folder), ngff="0.5" if described else "")
     return StoreReport(
         path=f"{plan.name}{SUFFIX}",
         source=plan.source,
@@ -153,8 +156,9 @@ def _write_copy(plan: CopyPlan, out: Path) -> StoreReport:
     )
 
 
-def _published[T](target: Path, fill: Callable[[Path, Digests], T]) -> tuple[T, ValidationResult, str, int]:
-    """Fill a staging folder, validate it and move it to ``target``; return manifest digest and size with the rest."""
+def _published[T](plan: StorePlan, out: Path, fill: Callable[[Path, Digests], T], *, ngff: str) -> tuple[T, ValidationResult, str, int]:
+    """Fill a staging folder, validate it and move it to its name; return manifest digest and size. Described when ``ngff`` is given."""
+    target = out / f"{plan.name}{SUFFIX}"
     with staged(target) as folder:
         digests: Digests = {}
         filled = fill(folder, digests)
@@ -162,6 +166,8 @@ def _published[T](target: Path, fill: Callable[[Path, Digests], T]) -> tuple[T, 
         if not result.valid:
             first = next(finding for finding in result.findings if finding.severity == "error")
             raise CheckFailed(f"The new store does not pass {first.validator} at {first.path or '/'}: {first.message}")
+        if ngff:
+            describe(folder, plan, digests, ngff=ngff)
         digest, size = publish_staged(folder, target, digests)
     return filled, result, digest, size
 

@@ -1,0 +1,115 @@
+"""Documents beside the pixels: crate, manifest, DICOM JSON with a table of planes, OME-XML; and nobody's name in any of them."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tifffile
+import zarr
+
+from convert.builders import SECRETS, STUDY, a_series, axial_positions, save
+from convert.test_plates import a_plate
+from fairlead.convert import ConvertOptions, convert, validate_store
+
+described = partial(convert, options=ConvertOptions(described=True, whole_plates=True))
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, Path]:
+    """A series that was never de-identified, with its report."""
+    folder = tmp_path_factory.mktemp("described")
+    changes = {"SeriesDescription": f"Thorax {SECRETS[0]}", "ProtocolName": SECRETS[1], "StationName": "CTROOM7", "KVP": 120}
+    report = described(save(folder / "in", a_series(axial_positions(4), **changes)), folder / "out")
+    return report.stores[0], folder / "out" / report.stores[0].path
+
+
+def test_no_identity_reaches_any_document(store: tuple[Any, Path]) -> None:
+    words = [word for secret in SECRETS for word in secret.split("^")] + ["CTROOM7"]
+    for file in store[1].rglob("*"):
+        if file.is_file() and file.suffix in {".json", ".csv", ".txt", ".xml"}:
+            text = file.read_text()
+            assert not [word for word in words if word in text], file.name
+
+
+def test_the_manifest_holds_for_sha256sum_and_its_digest_is_the_reports(store: tuple[Any, Path]) -> None:
+    report, folder = store
+    manifest = (folder / "manifest-sha256.txt").read_bytes()
+    listed = dict(reversed(line.split("  ")) for line in manifest.decode().splitlines())  # type: ignore[misc]
+    files = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()} - {"manifest-sha256.txt"}
+    assert listed.keys() == files
+    assert all(hashlib.sha256((folder / name).read_bytes()).hexdigest() == digest for name, digest in listed.items())
+    assert hashlib.sha256(manifest).hexdigest() == report.manifest_sha256
+
+
+def test_each_plane_is_named_placed_and_hashed_as_the_store_has_it(store: tuple[Any, Path]) -> None:
+    rows = list(csv.DictReader((store[1] / "dicom/planes.csv").read_text().splitlines()))
+    values: Any = zarr.open_array(str(store[1] / "0"), mode="r")
+    digests = [hashlib.sha256(np.asarray(values[place]).astype("<i2").tobytes()).hexdigest() for place in range(4)]
+    assert [row["sha256"] for row in rows] == digests
+    assert [float(row["z_mm"]) for row in rows] == sorted(place[2] for place in axial_positions(4))
+    assert len({row["sop_instance"] for row in rows}) == 4
+    assert rows[0]["intercept"] == "-1024.0"
+
+
+def test_the_header_is_dicom_json_with_facts_and_persistent_ids_and_no_pixels(store: tuple[Any, Path]) -> None:
+    (header,) = json.loads((store[1] / "dicom/metadata.json").read_text())
+    assert header["00180060"] == {"vr": "DS", "Value": [120.0]}
+    assert header["0020000D"]["Value"] == [STUDY]
+    assert not [tag for tag in header if tag.startswith(("0010", "0012")) or tag == "7FE00010"]
+
+
+def test_the_crate_names_the_series_the_standard_and_the_documents(store: tuple[Any, Path]) -> None:
+    graph = {entity["@id"]: entity for entity in json.loads((store[1] / "ro-crate-metadata.json").read_text())["@graph"]}
+    root = graph["./"]
+    assert graph["ro-crate-metadata.json"]["about"] == {"@id": "./"}
+    assert root["conformsTo"] == {"@id": "https://ngff.openmicroscopy.org/0.5/"}
+    assert root["isBasedOn"] == {"@id": store[0].source}
+    assert [part["@id"] for part in root["hasPart"]] == ["dicom/metadata.json", "dicom/planes.csv"]
+    assert validate_store(store[1]).valid
+
+
+def test_a_second_run_and_a_resumed_one_touch_nothing(tmp_path: Path) -> None:
+    source = save(tmp_path / "in", a_series(axial_positions(3)))
+    resumed = ConvertOptions(described=True, resume=True)
+    first = convert(source, tmp_path / "out", options=resumed)
+    before = {path: path.stat().st_mtime_ns for path in (tmp_path / "out" / first.stores[0].path).rglob("*")}
+    assert convert(source, tmp_path / "out", options=resumed).stores == first.stores
+    assert described(source, tmp_path / "out").stores == first.stores
+    assert {path: path.stat().st_mtime_ns for path in (tmp_path / "out" / first.stores[0].path).rglob("*")} == before
+    bare = convert(source, tmp_path / "out").stores[0]  # without documents it is another store
+    assert not (tmp_path / "out" / bare.path / "manifest-sha256.txt").exists()
+
+
+def test_ome_xml_is_kept_without_its_people(tmp_path: Path) -> None:
+    file = tmp_path / "in/Zqmiller.ome.tif"
+    file.parent.mkdir()
+    tifffile.imwrite(file, np.zeros((2, 16, 16), np.uint8), metadata={"axes": "CYX", "Channel": {"Name": ["DAPI", "GFP"]}})
+    with tifffile.TiffFile(file) as tiff:
+        xml = (tiff.ome_metadata or "").replace("<Image ", '<Experimenter ID="Experimenter:0" LastName="Zqmiller"/><Image ', 1)
+    tifffile.tiffcomment(file, xml.encode())
+    (store,) = described(file, tmp_path / "out").stores
+    kept = (tmp_path / "out" / store.path / "OME/METADATA.ome.xml").read_text()
+    assert "DAPI" in kept
+    assert "MetadataOnly" in kept
+    texts = [path.read_text() for path in (tmp_path / "out").rglob("*.*") if path.suffix in {".json", ".xml", ".txt"}]
+    assert "Zqmiller" not in "".join(texts)
+
+
+def test_a_plate_keeps_its_xml_in_the_layout_of_bioformats2raw(tmp_path: Path) -> None:
+    wells = [(0, 1, ["Image:2", "Image:0"]), (1, 0, ["Image:1"])]
+    (store,) = described(a_plate(tmp_path / "a.ome.tif", wells, images=3), tmp_path / "out").stores
+    folder = tmp_path / "out" / store.path
+    root = json.loads((folder / "zarr.json").read_text())["attributes"]["ome"]
+    order = json.loads((folder / "OME/zarr.json").read_text())["attributes"]["ome"]["series"]
+    assert root["bioformats2raw.layout"] == 3
+    assert len(order) == 3
+    assert all((folder / path / "zarr.json").is_file() for path in order)
+    assert (folder / "OME/METADATA.ome.xml").is_file()
+    assert validate_store(folder).valid
