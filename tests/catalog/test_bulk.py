@@ -40,7 +40,7 @@ def test_drafts_of_a_bundle_are_nobody_elses(client: TestClient, bearer: Bearer)
 
 
 def test_one_record_that_breaks_the_shapes_stops_all_and_is_named(client: TestClient, bearer: Bearer):
-    bad = a_dataset().replace("dcat:theme <http://example.org/theme>", 'dcat:theme "bees"')
+    bad = a_dataset().replace("dcat:theme <http://example.org/bee>", 'dcat:theme "bees"')
     assert bad != a_dataset()
     answer = client.post("/bulk", json=bundle(a_dataset(), bad, "no turtle", a_dataset(), publish=True), headers=bearer())
     assert (answer.status_code, answer.headers["content-type"]) == (422, "application/problem+json")

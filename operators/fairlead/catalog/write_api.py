@@ -11,6 +11,7 @@ import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from typing import Annotated, Any
 
 from fastapi import Depends, FastAPI, Request
@@ -40,6 +41,7 @@ from fairlead.catalog.writing import (
 )
 from fairlead.database import utc_now
 from fairlead.errors import InvalidInput, NotFound, NotPermitted, Withdrawn
+from fairlead.publish import Site
 from fairlead.publish.graph import add_agent, new_graph
 
 Body = Annotated[bytes, Depends(body_of)]
@@ -189,9 +191,9 @@ class Writer:
         if kind.name == "catalog":
             if parent.rstrip("/") != site.base:
                 raise wrong
-            return self._site_graph()
+            return _site_graph(site)
         if kind.name == "dataset" and parent == site.catalog:
-            return self._site_graph()
+            return _site_graph(site)
         wanted = "catalog" if kind.name == "dataset" else "dataset"
         stem = f"{site.base}/{wanted}/"
         if not parent.startswith(stem):
@@ -201,10 +203,13 @@ class Writer:
         except NotFound as error:
             raise wrong from error
 
-    def _site_graph(self) -> Graph:
-        graph = new_graph()
-        graph.add((URIRef(self.documents.site.root), DCTERMS.publisher, add_agent(graph, self.documents.site.publisher)))
-        return graph
+
+@lru_cache(maxsize=4)
+def _site_graph(site: Site) -> Graph:
+    """Return what a record inherits from the FAIR Data Point itself; it is read and never changed."""
+    graph = new_graph()
+    graph.add((URIRef(site.root), DCTERMS.publisher, add_agent(graph, site.publisher)))
+    return graph
 
 
 def json_of(body: bytes) -> Any:
