@@ -55,19 +55,22 @@ class RelationConflict(Conflict):
 
 
 TOUCH_EVERY: Final = timedelta(seconds=1)
-_FIND_SERIES: Final = select(series).where(
-    series.c.project == bindparam("project"), series.c.center == bindparam("center"), series.c.series_uid == bindparam("series_uid")
+_SAME_INSTANCE: Final = and_(
+    instances.c.project == bindparam("project"),
+    instances.c.center == bindparam("center"),
+    instances.c.sop_instance_uid == bindparam("sop_instance_uid"),
 )
+_FIND_SERIES: Final = select(
+    series.c.id, series.c.study_uid, series.c.state, series.c.last_received_at, exists().where(_SAME_INSTANCE).label("has_instance")
+).where(series.c.project == bindparam("project"), series.c.center == bindparam("center"), series.c.series_uid == bindparam("series_uid"))
+"""Built once, and no more columns than are looked at: this runs for every object."""
 _PRESENT: Final = (
     select(func.count()).select_from(instances).where(instances.c.series_id == series.c.id, instances.c.current).scalar_subquery()
 )
 _FIND_VERSIONS: Final = select(
     instances.c.id, instances.c.series_id, instances.c.sha256, instances.c.version, instances.c.current, instances.c.path
-).where(
-    instances.c.project == bindparam("project"),
-    instances.c.center == bindparam("center"),
-    instances.c.sop_instance_uid == bindparam("sop_instance_uid"),
-)
+).where(_SAME_INSTANCE)
+_ADD_INSTANCE: Final = insert(instances).inline()
 
 
 class SeriesLedger:
@@ -106,10 +109,11 @@ class SeriesLedger:
             return outcomes
 
     def _record(self, connection: Connection, arrival: Arrival) -> Stored | RelationConflict:
-        where = {"project": arrival.route.project, "center": arrival.route.center}
-        row = connection.execute(_FIND_SERIES, where | {"series_uid": arrival.series_uid}).one_or_none()
-        uid = arrival.instance.sop_instance_uid
-        known = connection.execute(_FIND_VERSIONS, where | {"sop_instance_uid": uid}).all()
+        uids = {"sop_instance_uid": arrival.instance.sop_instance_uid, "series_uid": arrival.series_uid}
+        where = {"project": arrival.route.project, "center": arrival.route.center} | uids
+        row = connection.execute(_FIND_SERIES, where).one_or_none()
+        is_new = row is not None and not row.has_instance
+        known = () if is_new else connection.execute(_FIND_VERSIONS, where).all()
         if row is not None and row.study_uid != arrival.study_uid:
             return RelationConflict("The series is known under another study.")
         if known and (row is None or known[0].series_id != row.id):
@@ -169,7 +173,7 @@ class SeriesLedger:
             "center": arrival.route.center,
         }
         values |= {"series_id": series_id, "version": len(known) + 1, "current": current, "received_at": now}
-        connection.execute(insert(instances), values)
+        connection.execute(_ADD_INSTANCE, values)
 
     def _hold(self, connection: Connection, holder: str, series_id: int) -> None:
         dialect = sqlite if connection.dialect.name == "sqlite" else postgresql
