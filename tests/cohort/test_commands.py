@@ -159,6 +159,21 @@ def test_a_withdrawn_series_is_named_with_the_versions_that_hold_it(shell: Shell
     assert "names one patient or one series" in shell("cohort", "withdraw", "study", member, "--reason", "a test", status=1)
 
 
+def test_a_list_becomes_a_cohort_and_a_cohort_a_manifest(shell: Shell, tmp_path: Path) -> None:
+    frozen = shell.json("cohort", "freeze", shell.definition(), "--title", "To be listed")
+    reference = f"{frozen['id']}@1"
+    uids = [json.loads(line)["series_uid"] for line in shell("cohort", "members", reference, "--format", "ndjson").splitlines()]
+    (tmp_path / "list.tcia").write_text("\n".join(["ListOfSeriesToDownload=", *uids, "1.2.3.4.5"]))
+    definition = tmp_path / "list.json"
+    definition.write_text(shell("cohort", "import", tmp_path / "list.tcia", "--reason", "chosen by hand"))
+    listed = shell.json("cohort", "freeze", definition)
+    assert listed["members_sha256"] == frozen["members_sha256"]
+    lines = shell("cohort", "manifest", reference, "--base", "https://pacs.example.org/dicom-web").splitlines()
+    assert sorted(line.rpartition("/")[2] for line in lines) == sorted(uids)
+    assert shell.json("cohort", "translate", shell.definition(), "--to", "beacon")["query"]["filters"][0]["id"] == "DCM:CT"
+    assert "There is no target" in shell("cohort", "translate", shell.definition(), "--to", "sql", status=1)
+
+
 ELSEWHERE = ("ct-and-pet-in-one-study", "two-time-points", "mouse-nuclei", "ct-and-slide", "recent-unannotated")
 """Definitions that these files have nobody for; tests/live/test_cohorts_on_both_engines.py runs them on records that do."""
 

@@ -171,7 +171,7 @@ def test_an_unknown_field_is_refused_with_the_nearest_names(define: Define) -> N
 @pytest.mark.parametrize(
     ("include", "message"),
     [
-        ({"has": "series", "same": "frameOfReference", "where": KIND}, "frames of reference are not indexed yet"),
+        ({"has": "series", "same": "frameOfReference", "where": KIND}, "groups by frame of reference are not counted"),
         ({"concept": "SCT:99999999", "includeDescendantTerms": True}, "descendants of SCT:99999999 are not known"),
     ],
 )

@@ -8,6 +8,8 @@ from fairlead.cohort.counting import Attrition, CohortCount, CohortFacets, attri
 from fairlead.cohort.diff import CohortDiff, changes_in_words, diff_versions
 from fairlead.cohort.drafts import Draft, DraftChanged, DraftStore
 from fairlead.cohort.export import export_members, members_parquet
+from fairlead.cohort.importing import Imported, import_series, listed_uids
+from fairlead.cohort.manifest import dicomweb_manifest, present_members, s5cmd_manifest
 from fairlead.cohort.nodes import Definition
 from fairlead.cohort.normal import definition_sha256, normal_form
 from fairlead.cohort.operations import Drift, Region, SetOperation, combine, drift, rerun, venn
@@ -34,6 +36,7 @@ __all__ = [
     "DraftChanged",
     "DraftStore",
     "Drift",
+    "Imported",
     "Region",
     "SetOperation",
     "Withdrawn",
@@ -44,20 +47,25 @@ __all__ = [
     "compile_definition",
     "count_definition",
     "definition_sha256",
+    "dicomweb_manifest",
     "diff_versions",
     "drift",
     "export_members",
     "facet_definition",
     "fhir_group",
     "fhir_members",
+    "import_series",
     "lens_tree",
+    "listed_uids",
     "members_parquet",
     "narrowed",
     "normal_form",
     "parse_definition",
+    "present_members",
     "public_sentence",
     "read_definition",
     "rerun",
+    "s5cmd_manifest",
     "sentence_of",
     "venn",
     "withdraw_consent",

@@ -79,10 +79,8 @@ def compile_node(node: Node, resolve: Resolve) -> Criterion:
             return Has(node.grain, compile_node(node.where, resolve), node.minimum, node.maximum, node.same)
         case LatestWhere(where):
             return Latest(compile_node(where, resolve))
-        case Listed(ids):
-            return MembersOf(frozenset(ids))
-        case CohortRef(ref):
-            return MembersOf(resolve(ref))
+        case Listed() | CohortRef():
+            return MembersOf(frozenset(node.ids) if isinstance(node, Listed) else resolve(node.ref))
         case TailIs(path, values):
             tails = tuple(Tail(path, value) for value in values)
             return tails[0] if len(tails) == 1 else Or(tails)

@@ -71,10 +71,8 @@ def normal_node(node: Node) -> JsonObject:
             return {"tail": path, "value": list(values)}
         case Compare():
             return _compare(node)
-        case Listed(ids, reason):
-            return {"ids": list(ids), "reason": reason}
-        case CohortRef(ref):
-            return {"cohort": ref}
+        case Listed() | CohortRef():
+            return {"cohort": node.ref} if isinstance(node, CohortRef) else {"ids": list(node.ids), "reason": node.reason}
         case _:
             assert_never(node)
 

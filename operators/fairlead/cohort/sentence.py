@@ -128,9 +128,7 @@ def phrase(node: Node, catalogue: FieldCatalogue, *, inner: bool = False) -> str
             return f"({text})" if inner else text
         case LatestWhere(where):
             return f"it is of the patient's last day of studies where {phrase(where, catalogue, inner=True)}"
-        case Listed(ids, reason):
-            return f"it is one of {len(ids)} listed series ({reason})"
-        case CohortRef() | TailIs():
+        case CohortRef() | TailIs() | Listed():
             return _beyond_fields(node)
         case Compare():
             return _compare(node, catalogue, verb="is")
@@ -138,7 +136,9 @@ def phrase(node: Node, catalogue: FieldCatalogue, *, inner: bool = False) -> str
             assert_never(node)
 
 
-def _beyond_fields(node: CohortRef | TailIs) -> str:
+def _beyond_fields(node: CohortRef | TailIs | Listed) -> str:
+    if isinstance(node, Listed):
+        return f"it is one of {len(node.ids)} listed series ({node.reason})"
     if isinstance(node, CohortRef):
         return f"it is in cohort {node.ref}"
     return f"its header states {_either(node.values)} under {node.path}"

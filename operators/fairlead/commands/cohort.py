@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
+from fairlead.commands import cohort_exchange
 from fairlead.commands.shared import JsonFlag, complain, emit, settings_of
 
 if TYPE_CHECKING:
@@ -24,7 +25,9 @@ TitleOption = Annotated[str | None, typer.Option(help="Title of the cohort (defa
 
 
 @dataclass(frozen=True, slots=True)
-class _Opened:
+class OpenedCohorts:
+    """Index, catalogue and store of one installation."""
+
     index: Index
     catalogue: FieldCatalogue
     store: CohortStore
@@ -35,12 +38,14 @@ class _Opened:
         return {"index": self.index, "catalogue": self.catalogue, "cohorts": self.store.resolve}
 
     def parse(self, source: str) -> Definition:
+        """Read and check a definition."""
         from fairlead.cohort import parse_definition, read_definition
 
         return parse_definition(read_definition(source), self.catalogue)
 
 
-def _open(context: typer.Context) -> _Opened:
+def open_cohorts(context: typer.Context) -> OpenedCohorts:
+    """Open what the settings name."""
     from fairlead.cohort import CohortStore
     from fairlead.database import open_database
     from fairlead.extract import load_catalogue
@@ -48,7 +53,7 @@ def _open(context: typer.Context) -> _Opened:
 
     settings = settings_of(context)
     catalogue = load_catalogue(settings.fields_file)
-    return _Opened(open_index(settings, catalogue), catalogue, CohortStore(open_database(settings)))
+    return OpenedCohorts(open_index(settings, catalogue), catalogue, CohortStore(open_database(settings)))
 
 
 @cohort.command("count")
@@ -59,7 +64,7 @@ def count(context: typer.Context, definition: DefinitionArgument, as_json: JsonF
     """
     from fairlead.cohort import count_definition
 
-    opened = _open(context)
+    opened = open_cohorts(context)
     parsed = opened.parse(definition)
     found = count_definition(parsed, within=opened.store.consenting(), **opened.asked)
     document = found.as_json()
@@ -87,7 +92,7 @@ def facets(
     """
     from fairlead.cohort import facet_definition
 
-    opened = _open(context)
+    opened = open_cohorts(context)
     names = [name.strip() for name in fields.split(",") if name.strip()]
     parsed = opened.parse(definition)
     found = facet_definition(parsed, fields=names, within=opened.store.consenting(), **opened.asked)
@@ -115,11 +120,11 @@ def freeze(
 
     Example: fairlead cohort freeze chest-ct.yaml
     """
-    opened = _open(context)
-    _freeze(opened, opened.parse(definition), title=title, author=author or _user(), purpose=purpose, as_json=as_json)
+    opened = open_cohorts(context)
+    _freeze(opened, opened.parse(definition), title=title, author=author or user_of_process(), purpose=purpose, as_json=as_json)
 
 
-def _freeze(opened: _Opened, definition: Definition, *, title: str | None, author: str, purpose: str = "", as_json: bool) -> None:
+def _freeze(opened: OpenedCohorts, definition: Definition, *, title: str | None, author: str, purpose: str = "", as_json: bool) -> None:
     before = {version.ref for version in opened.store.list()}
     version = opened.store.freeze(definition, index=opened.index, catalogue=opened.catalogue, author=author, title=title, purpose=purpose)
     if version.ref in before:
@@ -145,7 +150,8 @@ def _frozen(version: CohortSummary) -> JsonObject:
     }
 
 
-def _user() -> str:
+def user_of_process() -> str:
+    """Return the name that the system gives the user."""
     try:
         return getpass.getuser()
     except (OSError, KeyError):  # a container may run a user without a name
@@ -158,7 +164,7 @@ def list_cohorts(context: typer.Context, as_json: JsonFlag = False) -> None:
 
     Example: fairlead cohort list
     """
-    versions = _open(context).store.list()
+    versions = open_cohorts(context).store.list()
     document = [_frozen(version) for version in versions]
     emit(document, as_json=as_json, text=lambda: "\n".join(_line(version) for version in versions) or "no cohort is frozen yet")
 
@@ -175,7 +181,7 @@ def show(context: typer.Context, reference: ReferenceArgument, as_json: JsonFlag
     """
     import yaml
 
-    opened = _open(context)
+    opened = open_cohorts(context)
     version = opened.store.get(reference)
     steps = [{"rule": step.rule, "patients": step.patients, "series": step.series} for step in opened.store.attrition(version.ref)]
     counts = version.counts
@@ -200,9 +206,9 @@ def members(
     """
     from fairlead.cohort import AuditTrail, export_members, members_parquet
 
-    opened = _open(context)
+    opened = open_cohorts(context)
     version = opened.store.get(reference)
-    AuditTrail(opened.store.engine).note(_user(), "list-members", version.ref, format=format_)
+    AuditTrail(opened.store.engine).note(user_of_process(), "list-members", version.ref, format=format_)
     if format_ == "parquet" and not as_json:
         typer.echo(members_parquet(version, opened.index), nl=False)
         return
@@ -216,7 +222,7 @@ def diff(context: typer.Context, older: ReferenceArgument, newer: ReferenceArgum
 
     Example: fairlead cohort diff ID@1 ID@2
     """
-    opened = _open(context)
+    opened = open_cohorts(context)
     found = opened.store.diff(older, newer, index=opened.index, catalogue=opened.catalogue)
     emit(found.as_json(), as_json=as_json, text=lambda: _differing(found))
 
@@ -243,8 +249,8 @@ def rerun_cohort(
     """
     from fairlead.cohort import rerun
 
-    opened = _open(context)
-    before, after, found = rerun(opened.store, identity, index=opened.index, catalogue=opened.catalogue, author=author or _user())
+    opened = open_cohorts(context)
+    before, after, found = rerun(opened.store, identity, index=opened.index, catalogue=opened.catalogue, author=author or user_of_process())
     document: dict[str, Any] = {**_frozen(after), "before": before.ref, "diff": found.as_json()}
     news = f"{after.ref} (was {before.ref})" if after.ref != before.ref else f"{after.ref}: nothing changed, no new version"
     emit(document, as_json=as_json, text=lambda: f"{news}\n{_differing(found)}")
@@ -253,10 +259,10 @@ def rerun_cohort(
 def _combine(context: typer.Context, operation: SetOperation, pair: tuple[str, str], *, title: str, as_json: bool) -> None:
     from fairlead.cohort import combine, parse_definition
 
-    opened = _open(context)
+    opened = open_cohorts(context)
     a, b = (opened.store.get(ref) for ref in pair)
     definition = parse_definition(combine(operation, a, b, title=title), opened.catalogue)
-    _freeze(opened, definition, title=title, author=_user(), as_json=as_json)
+    _freeze(opened, definition, title=title, author=user_of_process(), as_json=as_json)
 
 
 @cohort.command("union")
@@ -315,8 +321,8 @@ def withdraw(
     from fairlead.cohort import withdraw_consent
     from fairlead.publish import DatasetStore
 
-    store = _open(context).store
-    done = withdraw_consent(store, cast("Any", kind), subject, reason=reason, by=_user())
+    store = open_cohorts(context).store
+    done = withdraw_consent(store, cast("Any", kind), subject, reason=reason, by=user_of_process())
     published = DatasetStore(settings_of(context), store.engine).published()
     datasets = sorted(record.id for record in published if record.cohort in done.versions)
     document = {"kind": kind, "versions": {ref: len(found) for ref, found in done.versions.items()}, "datasets": datasets}
@@ -327,4 +333,5 @@ def withdraw(
 
 def register(app: typer.Typer) -> None:
     """Add the group to the tree."""
+    cohort_exchange.register(cohort)
     app.add_typer(cohort, name="cohort")

@@ -1,0 +1,57 @@
+"""Where the members of a frozen version are: DICOMweb addresses, or the copies to make from a public bucket with ``s5cmd``."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Final
+from urllib.parse import urlsplit
+
+from fairlead.errors import InvalidInput
+from fairlead.index import Index, Members, MembersOf
+from fairlead.records import CohortVersion, ImagingRecord
+
+BUCKET: Final = re.compile(r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]/[A-Za-z0-9/_.-]+(/\*)?")
+UID: Final = re.compile(r"[0-9.]{1,64}")
+
+
+def present_members(version: CohortVersion, index: Index) -> Members:
+    """Return the members that the index still holds, with their patients and studies."""
+    return index.members(MembersOf(frozenset(version.members)))
+
+
+def dicomweb_manifest(version: CohortVersion, index: Index, base: str) -> Iterator[str]:
+    """Yield the WADO-RS address of each DICOM series (PS3.18, 10.4.1.1.2).
+
+    Raises
+    ------
+    InvalidInput : the base is no http(s) address.
+    """
+    parts = urlsplit(base)
+    if parts.scheme not in ("http", "https") or not parts.netloc or parts.query or parts.fragment:
+        raise InvalidInput("The address of a DICOMweb service is expected.", remedy="Give --base https://HOST/dicom-web.")
+    found = present_members(version, index)
+    for record_id, study in zip(found.ids, found.studies, strict=True):
+        names = study.rpartition(":")[2], record_id.split(":", 2)[2]
+        if all(UID.fullmatch(name) for name in names):  # an OME image has no such address
+            yield f"{base.rstrip('/')}/studies/{names[0]}/series/{names[1]}"
+
+
+def s5cmd_manifest(version: CohortVersion, index: Index) -> Iterator[str]:
+    """Yield one ``cp`` a member whose record tells a bucket, into a folder a series; the others are counted in a last comment."""
+    elsewhere = 0
+    for record_id in present_members(version, index).ids:
+        address = _bucket_of(index.get(record_id))
+        if address is None:
+            elsewhere += 1
+        else:
+            yield f"cp {address} ./{record_id.split(':', 2)[2]}/"
+    if elsewhere:
+        yield f"# {elsewhere} members are in no public bucket"
+
+
+def _bucket_of(record: ImagingRecord) -> str | None:
+    dicom = record.community.dicom
+    told = dicom.other.get("idc") if dicom is not None else None
+    address = told.get("series_aws_url") if isinstance(told, dict) else None
+    return address if isinstance(address, str) and BUCKET.fullmatch(address) else None

@@ -1,0 +1,119 @@
+"""Lists from other tools become definitions that say who and why; manifests say where members are."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from fairlead.cohort import (
+    CohortStore,
+    compile_definition,
+    definition_sha256,
+    dicomweb_manifest,
+    fhir_members,
+    import_series,
+    listed_uids,
+    normal_form,
+    parse_definition,
+    present_members,
+    public_sentence,
+    s5cmd_manifest,
+    sentence_of,
+)
+from fairlead.errors import InvalidDefinition, InvalidInput, UnsupportedInput
+from fairlead.extract import FieldCatalogue
+from fairlead.index import Index, MembersOf
+from index.builders import a_series, an_image
+
+TCIA = "downloadServerUrl=https://x.example.org/\nincludeAnnotation=true\nmanifestVersion=3.0\nListOfSeriesToDownload=\n1.2.3\n1.2.4\n"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param(TCIA, id="tcia"),
+        pytest.param("PatientID,Series Instance UID,x\np,1.2.4,1.9.9\nq,1.2.3,\n", id="csv"),
+        pytest.param("\ufeff# made by a portal\nStudy;SeriesInstanceUID\n1.1;1.2.3\n1.1;1.2.4\n", id="semicolons"),
+        pytest.param('{"name": "lung", "identifiers": ["1.2.4", "1.2.3", "1.2.3", 7]}', id="kaapana"),
+        pytest.param("1.2.3\n1.2.4\nno uid\n", id="plain"),
+    ],
+)
+def test_a_list_of_another_tool_gives_its_series(text: str) -> None:
+    assert listed_uids(text) == ("1.2.3", "1.2.4")
+
+
+@pytest.mark.parametrize("text", ["", "a,b\n1,2\n", "[" * 100_000, '{"identifiers": 3}', "ListOfSeriesToDownload=\n"])
+def test_what_names_no_series_is_refused(text: str) -> None:
+    with pytest.raises(InvalidInput):
+        listed_uids(text)
+
+
+def test_a_manifest_of_objects_is_refused_by_name() -> None:
+    with pytest.raises(UnsupportedInput, match="names objects, not series"):
+        listed_uids("# To download\ncp s3://idc-open-data/0f0e/* .\n")
+
+
+def test_listed_series_are_found_at_every_centre_and_the_absent_are_told(index: Index, catalogue: FieldCatalogue) -> None:
+    index.put([a_series("901"), a_series("901", center="other"), a_series("902")])
+    found = import_series(["1.2.901", "1.2.999"], index)
+    assert (found.ids, found.absent) == (("local:default:1.2.901", "other:default:1.2.901"), ("1.2.999",))
+    definition = parse_definition(found.definition(title="T", reason="the tumour board"), catalogue)
+    assert compile_definition(definition) is not None
+    assert index.members(compile_definition(definition)).ids == found.ids
+    assert sentence_of(definition, catalogue) == "Series where it is one of 2 listed series (the tumour board)."
+    assert "tumour" not in public_sentence(definition, catalogue)
+    assert definition_sha256(parse_definition(normal_form(definition) | {"title": "U"}, catalogue)) == definition_sha256(definition)
+
+
+def test_a_list_needs_a_reason_and_somebody_in_it(index: Index) -> None:
+    index.put([a_series("901")])
+    with pytest.raises(InvalidInput, match="needs a reason"):
+        import_series(["1.2.901"], index).definition(title="T", reason=" ")
+    with pytest.raises(InvalidInput, match="none of the listed"):
+        import_series(["1.2.999"], index).definition(title="T", reason="why")
+
+
+@pytest.mark.parametrize(
+    ("node", "words"),
+    [
+        ({"ids": [], "reason": "r"}, "a list of record ids"),
+        ({"ids": ["1.2.3"], "reason": "r"}, "a list of record ids"),
+        ({"ids": ["a:b:1"]}, "says why it was chosen"),
+        ({"ids": ["a:b:1"], "reason": "x" * 501}, "says why it was chosen"),
+    ],
+)
+def test_a_list_that_cannot_be_is_refused_at_its_place(node: dict[str, Any], words: str, catalogue: FieldCatalogue) -> None:
+    with pytest.raises(InvalidDefinition, match=rf"At include\..*{words}"):
+        parse_definition({"schemaVersion": "1", "title": "T", "unit": "series", "include": node}, catalogue)
+
+
+@pytest.fixture
+def version(index: Index, store: CohortStore, catalogue: FieldCatalogue) -> Any:
+    address = {"idc": {"series_aws_url": "s3://idc-open-data/0f0e/*"}}
+    hostile = {"idc": {"series_aws_url": "s3://x/$(rm -rf ~)"}}
+    index.put([a_series("901", study="7", tail=address), a_series("902", study="8", patient="p2", tail=hostile), an_image("slide")])
+    document = {"schemaVersion": "1", "title": "T", "unit": "series", "include": {"field": "kind", "op": "exists"}}
+    return store.freeze(parse_definition(document, catalogue), index=index, catalogue=catalogue, author="ada")
+
+
+def test_a_manifest_gives_dicomweb_addresses_of_dicom_series_only(version: Any, index: Index) -> None:
+    lines = list(dicomweb_manifest(version, index, "https://pacs.example.org/dicom-web/"))
+    assert "https://pacs.example.org/dicom-web/studies/1.1.7/series/1.2.901" in lines
+    assert len(lines) == len(present_members(version, index).ids) - 2  # two images
+    with pytest.raises(InvalidInput, match="address of a DICOMweb service"):
+        list(dicomweb_manifest(version, index, "file:///etc"))
+
+
+def test_a_copy_is_written_for_public_buckets_only_and_never_a_command_of_others(version: Any, index: Index) -> None:
+    *copies, rest = list(s5cmd_manifest(version, index))
+    assert copies == ["cp s3://idc-open-data/0f0e/* ./1.2.901/"]
+    assert rest == f"# {len(version.members) - 1} members are in no public bucket"
+
+
+def test_an_enumerated_group_lists_each_patient_once(version: Any, index: Index) -> None:
+    group = fhir_members(version, index.members(MembersOf(frozenset(version.members))).patients)
+    named = [one["entity"]["identifier"]["value"] for one in group["member"]]
+    assert "local:default:p2" in named
+    assert len(named) == len(set(named)) == group["quantity"]
+    assert group["membership"] == "enumerated"
