@@ -25,6 +25,7 @@ from fairlead.catalog.corpus import Corpus
 from fairlead.catalog.documents import MAX_PAGE_SIZE, PAGE_SIZE, Documents, Page, page_of
 from fairlead.catalog.entries import Entries, iri_of
 from fairlead.catalog.find_api import add_find_routes
+from fairlead.catalog.history_api import add_history_routes
 from fairlead.catalog.metrics import Metrics
 from fairlead.catalog.pages import HERE
 from fairlead.catalog.problems import add_handlers
@@ -77,6 +78,7 @@ def create_app(settings: Settings, engine: Engine) -> FastAPI:
     writer = Writer(documents, answers, accounts)
     add_write_routes(app, writer)
     add_bulk_routes(app, writer)
+    add_history_routes(app, writer)
     _add_later(app)
     _split_heads(app)
     return app

@@ -12,7 +12,7 @@ from rdflib import DCTERMS, Graph, URIRef
 from sqlalchemy import Engine, func, insert, or_, select, update
 
 from fairlead.catalog.accounts import User
-from fairlead.catalog.tables import entries
+from fairlead.catalog.tables import entries, revisions
 from fairlead.catalog.writing import Kind, kind_of
 from fairlead.database import utc_now
 from fairlead.errors import FairleadError, NotFound, NotPermitted, Withdrawn
@@ -21,6 +21,8 @@ from fairlead.publish.graph import Child, add_container, add_metadata_record, ne
 from fairlead.publish.store import store_errors
 
 MAX_DEPTH: Final = 8
+MAX_REVISIONS: Final = 100
+"""Revisions back from the present one that are kept of a record."""
 
 
 class PreconditionFailed(FairleadError):
@@ -62,6 +64,16 @@ class Entry:
     def may_change(self, user: User) -> bool:
         """Return whether a user may see the draft, change it and delete it."""
         return user.is_admin or user.email == self.owner
+
+
+@dataclass(frozen=True, slots=True)
+class Revision:
+    """What a record said before it was changed; ``body`` is N-Triples as in :class:`Entry`."""
+
+    revision: int
+    title: str
+    body: str
+    changed_at: datetime
 
 
 class Entries:
@@ -150,8 +162,13 @@ class Entries:
         ------
         PreconditionFailed : somebody else changed it in the meantime.
         """
-        self._change(entry, title=title, words=words, body=body)
+        self._change(entry, keep=True, title=title, words=words, body=body)
         return self._again(entry)
+
+    def history(self, entry: Entry) -> list[Revision]:
+        """Return what a record said before, the newest first."""
+        query = select(revisions).where(revisions.c.id == entry.id).order_by(revisions.c.revision.desc())
+        return [Revision(row["revision"], row["title"], row["body"], row["changed_at"]) for row in self._rows(query)]
 
     def publish(self, entry: Entry) -> Entry:
         """Make a draft visible; again is no change."""
@@ -175,16 +192,23 @@ class Entries:
         with store_errors(), self._engine.begin() as connection:
             once_seen = or_(entries.c.state == "published", entries.c.published_at.is_not(None))
             connection.execute(entries.delete().where(entries.c.id.in_(doomed), ~once_seen))
+            connection.execute(revisions.delete().where(revisions.c.id.in_(doomed)))
             values = {"state": "deleted", "body": "", "words": "", "changed_at": self._clock(), "revision": entries.c.revision + 1}
             connection.execute(update(entries).where(entries.c.id.in_(doomed)).values(values))
         return len(doomed)
 
-    def _change(self, entry: Entry, **values: Any) -> None:
+    def _change(self, entry: Entry, *, keep: bool = False, **values: Any) -> None:
+        """Change a row that is still what it was; ``keep`` its content as a revision, in the same transaction."""
         stays = (entries.c.id == entry.id, entries.c.revision == entry.revision, entries.c.state != "deleted")
         values |= {"changed_at": self._clock(), "revision": entry.revision + 1}
         with store_errors(), self._engine.begin() as connection:
             if not connection.execute(update(entries).where(*stays).values(values)).rowcount:
                 raise PreconditionFailed("Somebody else changed the record in the meantime.")
+            if keep:
+                names = ("id", "revision", "title", "body", "changed_at")
+                connection.execute(insert(revisions).values({name: getattr(entry, name) for name in names}))
+                oldest = revisions.c.revision <= entry.revision - MAX_REVISIONS
+                connection.execute(revisions.delete().where(revisions.c.id == entry.id, oldest))
 
     def _again(self, entry: Entry) -> Entry:
         return _entry(self._rows(select(entries).where(entries.c.id == entry.id))[0])

@@ -39,6 +39,17 @@ entries: Final = Table(
 )
 """One row a record that a client wrote: ``body`` is its N-Triples without the links that the server owns; ``words`` are for search."""
 
+revisions: Final = Table(
+    "catalog_revisions",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("revision", Integer, primary_key=True, autoincrement=False),
+    Column("title", Text, nullable=False),
+    Column("body", Text, nullable=False),
+    Column("changed_at", UtcDateTime, nullable=False),
+)
+"""Earlier contents of written records; they go when the record is deleted."""
+
 harvested: Final = Table(
     "catalog_harvested",
     metadata,

@@ -90,13 +90,16 @@ class Writer:
 
     def replace(self, request: Request, name: str, identifier: str, body: bytes) -> Response:
         """Replace a record's content; its place in the catalogue and its children stay."""
-        entry = self._mine(request, name, identifier)
+        entry = self.mine(request, name, identifier)
+        return self.replaced(request, entry, Sent(body, request.headers.get("content-type", ""), self.user(request)))
+
+    def replaced(self, request: Request, entry: Entry, sent: Sent) -> Response:
+        """Give a record another content and answer with it."""
         self._check_match(request, entry)
-        sent = Sent(body, request.headers.get("content-type", ""), self.user(request))
-        graph, parent = self._record(sent, entry.kind, identifier, known_parent=entry.parent)
+        graph, parent = self._record(sent, entry.kind, entry.id, known_parent=entry.parent)
         if parent != entry.parent:
             raise InvalidInput("A record stays part of what it is part of.", remedy="Delete it and create it in the other place.")
-        iri = iri_of(self.documents.site, name, identifier)
+        iri = iri_of(self.documents.site, entry.kind.name, entry.id)
         changed = self.documents.entries.replace(
             entry, title=title_of(graph, iri), words=words_of(graph, iri), body=graph.serialize(format="nt")
         )
@@ -104,7 +107,7 @@ class Writer:
 
     def change_state(self, request: Request, name: str, identifier: str, body: bytes) -> Response:
         """Publish a draft; there is no way back."""
-        entry = self._mine(request, name, identifier)
+        entry = self.mine(request, name, identifier)
         wanted = text_field(json_of(body), "current")
         if wanted != "PUBLISHED":
             raise InvalidInput(
@@ -115,7 +118,7 @@ class Writer:
 
     def delete(self, request: Request, name: str, identifier: str) -> Response:
         """Delete a record and what is below it."""
-        entry = self._mine(request, name, identifier)
+        entry = self.mine(request, name, identifier)
         self._check_match(request, entry)
         self.documents.entries.delete(entry, iri=lambda kind, child: iri_of(self.documents.site, kind, child))
         return Response(status_code=204)
@@ -133,7 +136,8 @@ class Writer:
         member = {"user": {"email": user.email}, "membership": {"name": "Owner" if mine else "None"}} if user else {}
         return JSONResponse({"member": member, "state": {"current": state.value.upper(), "children": {}}, "path": {}})
 
-    def _mine(self, request: Request, name: str, identifier: str) -> Entry:
+    def mine(self, request: Request, name: str, identifier: str) -> Entry:
+        """Return a record that who asks may change; raise what says why not."""
         user, kind = self.user(request), kind_of(name)
         try:
             entry = self.documents.entries.get(kind.name, identifier, user)
