@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import os
+import shutil
 import signal
 import subprocess
 from collections.abc import Callable, Iterator
@@ -50,11 +51,18 @@ def opened() -> Iterator[Opened]:
         engine.dispose()
 
 
+@pytest.fixture(scope="module")
+def furnished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with a home in it, filled once; its microscopy file is watched where it lies."""
+    folder = tmp_path_factory.mktemp("furnished")
+    furnish(Settings(home=folder / "old"), folder)
+    return folder
+
+
 @pytest.fixture
-def old(homes: Homes, tmp_path: Path) -> Settings:
-    settings = homes("old")
-    furnish(settings, tmp_path)
-    return settings
+def old(homes: Homes, furnished: Path, tmp_path: Path) -> Settings:
+    shutil.copytree(furnished, tmp_path, dirs_exist_ok=True)
+    return homes("old")
 
 
 def test_what_is_restored_into_an_empty_home_is_what_was_backed_up(old: Settings, tmp_path: Path) -> None:
