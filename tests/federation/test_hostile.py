@@ -8,13 +8,14 @@ import pytest
 import schemathesis
 from fastapi.testclient import TestClient
 from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from fairlead.database import utc_now
 from fairlead.federation import open_gateway, verify_audit
 from fairlead.federation.app import create_app
 from fairlead.federation.audit import entries
 from fairlead.federation.messages import SIGNATURE, sign_question, signed_lines
-from federation.builders import EVERYBODY, Asker, a_center, a_hub
+from federation.builders import EVERYBODY, Asker, a_center, a_hub, definition
 
 
 def _post(asker, body, signature=""):
@@ -195,3 +196,40 @@ def test_any_request_the_description_allows_or_forbids_is_answered_without_a_fai
             assert case.call().status_code < 500
 
         send()
+
+
+def test_no_definition_that_a_known_hub_signs_makes_a_question_fail_on_our_side(open_center):
+    gateway, asker = open_center()
+    policy = gateway.policy()
+    studies = tuple(one.model_copy(update={"freeze": True}) for one in policy.projects)
+    gateway.policy = lambda: policy.model_copy(update={"projects": studies})
+    leaf = st.fixed_dictionaries({"field": FIELD, "op": st.sampled_from(OPERATORS)}, optional={"value": VALUE, "orMissing": st.booleans()})
+    node = st.recursive(leaf | st.dictionaries(WORD, VALUE, max_size=3), _grown, max_leaves=5)
+
+    @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck), database=None)
+    @given(include=node, path=st.sampled_from(("/v1/count", "/v1/facets", "/v1/freeze")), fields=st.lists(FIELD, max_size=3))
+    def send(include, path, fields):
+        response = asker.send(definition(include), path, tuple(fields))
+        assert response.status_code < 500, response.text
+        assert response.json()["answer"]["state"] in ("answered", "refused", "cannot-map")
+
+    send()
+
+
+WORD = st.text(max_size=12).filter(lambda word: not any("\ud800" <= letter <= "\udfff" for letter in word))
+FIELD = st.sampled_from(("modality", "patient.age_years", "study_date", "model", "series.instances", "no.such", "kind"))
+OPERATORS = ("=", "!=", "in", "<", "<=", ">", ">=", "between", "exists", "missing", "match", "nonsense")
+VALUE = st.one_of(WORD, st.integers(-(2**53) + 1, 2**53 - 1), st.floats(allow_nan=False, allow_infinity=False), st.booleans(), st.none())
+VALUE = VALUE | st.lists(VALUE, max_size=3) | st.sampled_from(("CT", "2004-02-30", "2004", ["2004-01-01", "2003-01-01"]))
+
+
+def _grown(parts):
+    return st.one_of(
+        st.builds(lambda name, of: {name: of}, st.sampled_from(("all", "any")), st.lists(parts, max_size=3)),
+        st.builds(lambda of: {"not": of}, parts),
+        st.builds(lambda of, count: {"atLeast": count, "of": of}, st.lists(parts, max_size=3), st.integers(-1, 4)),
+        st.builds(lambda where, grain, same: {"has": grain, "same": same, "where": where}, parts, GRAIN, GRAIN),
+    )
+
+
+GRAIN = st.sampled_from(("series", "study", "patient", "image", "moon"))

@@ -35,7 +35,7 @@ def test_a_new_set_is_not_computed():
 )
 def test_a_combination_of_released_sets_gets_the_combination_of_their_numbers(asked, number):
     span = span_of((A, 155), (A | B, 300), (C, 155))
-    assert span.computed(asked, K) == pytest.approx(number, abs=2.5)
+    assert span.computed(asked, K) == pytest.approx(number, abs=0.1)
 
 
 def test_a_few_patients_more_or_less_change_nothing_and_tell_nothing_of_how_few():
@@ -58,7 +58,7 @@ def test_the_older_half_is_let_go_when_too_many_are_held():
     for at in range(30):
         span.add(BitMap(range(1000 * at, 1000 * at + 100)), 100)
         assert len(span) <= 6
-    assert span.computed(BitMap(range(29_000, 29_100)), K) == pytest.approx(100, abs=2.5)
+    assert span.computed(BitMap(range(29_000, 29_100)), K) == pytest.approx(100, abs=0.1)
     assert span.computed(BitMap(range(100)), K) is None
 
 
@@ -78,14 +78,14 @@ def test_however_many_unions_are_asked_no_more_numbers_are_drawn_than_there_are_
 
 @settings(max_examples=10, deadline=None)
 @given(seed=st.integers(0, 10_000), few=st.integers(1, 6), half=st.integers(4, 20))
-def test_a_ring_that_closes_on_a_small_cell_is_closed_without_it(seed, few, half):
+def test_a_ring_that_closes_on_a_small_cell_never_has_all_its_numbers_drawn(seed, few, half):
     chance = random.Random(seed)  # noqa: S311
     large = [BitMap(range(1000 * at, 1000 * at + chance.randint(100, 200))) for at in range(1, 2 * half + 1)]
     own, cell, span = BitMap(range(60)), BitMap(range(500, 500 + few)), ReleasedSpan()
     ring = []
     for at in range(half):
         ring += [own | cell | large[at] | large[half + at], own | large[at] | large[half + (at + 1) % half]]
-    for asked in ring[:-1]:
+    for asked in ring:
         if span.computed(asked, K) is None:
             span.add(asked, len(asked))  # even without any noise
-    assert span.computed(ring[-1], K) is not None
+    assert len(span) < len(ring)  # the ring has one relation, which is the cell many times over; one of its numbers is computed

@@ -88,12 +88,15 @@ class ReleasedSpan:
         if not self._held:
             return None
         _, fit = self._fit(members)
-        if fit.squares > INDEPENDENT:
+        if fit.squares <= INDEPENDENT:
+            fit = self._refined(fit, np.zeros(0, dtype=np.int64))
+        else:
             leverage = self._leverage_with(fit)
             few = _highest(leverage, fit.counts, above=1 / (2 * threshold), most=3 * threshold)
             if not few.size:
                 return None
-            fit = self._without(fit, few)
+            fits = self._without(fit, few), self._refined(self._without(fit, few), few)
+            fit = min(fits, key=Fit.speaks_of)
             if fit.speaks_of() >= threshold:
                 return None
         return float(fit.coefficients @ np.array([patients for _, patients in self._held], dtype=np.float64))
@@ -122,6 +125,14 @@ class ReleasedSpan:
         shares = np.eye(len(few)) - (rows @ reach) * fit.counts[few]
         weights = np.linalg.lstsq(shares, fit.missed[few], rcond=None)[0]
         return self._combined(fit.coefficients - reach @ (fit.counts[few] * weights), fit.counts)
+
+    def _refined(self, fit: Fit, few: Places) -> Fit:
+        """Return the fit without most of what the ridge took from it (a step of iterated Tikhonov regularisation)."""
+        left = fit.counts * fit.missed
+        left[few] = 0
+        inside, outside = np.split(left, 2)
+        step = self._inverse @ (self._in.T @ (inside + outside).astype(np.float32))
+        return self._combined(fit.coefficients + step, fit.counts)
 
     # --- remembering -------------------------------------------------------------------------------------------------
 
