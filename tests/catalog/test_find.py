@@ -122,6 +122,21 @@ def test_search_finds_by_every_word(client: TestClient, publish: Publish, bearer
     assert (len(answer.json()), answer.headers["x-total-count"]) == (1, "1")
 
 
+def test_search_narrows_by_facets_and_counts_them(client: TestClient, publish: Publish, bearer: Bearer):
+    record, me = publish(title="Chest CT"), bearer()
+    publish_entry(client, me, create(client, me, body=a_dataset(title="Chest of bees")))
+    assert len(client.get("/search", params={"q": "chest"}).json()) == 2
+    narrowed = client.get("/search", params={"q": "chest", "facet": ["modality:Computed Tomography", "type:dataset"]}).json()
+    assert [hit["uri"] for hit in narrowed] == [f"{BASE}/dataset/{record.id}"]
+    assert client.get("/search/facets", params={"q": "chest"}).json()["type"] == [{"value": "dataset", "count": 2}]
+    assert client.get("/search/facets", params={"q": "chest"}).json()["access"] == [{"value": "public", "count": 1}]
+    assert client.get("/search", params={"facet": "modality:<b>"}).json() == []
+    page = client.get("/search", params={"q": "chest", "facet": "type:dataset"}, headers={"Accept": "text/html"}).text
+    assert 'href="?q=chest"' in page
+    for wrong in ("planet:x", "type", ""):
+        assert client.get("/search", params={"facet": wrong}).status_code == 400
+
+
 def test_search_is_a_page_too(client: TestClient, publish: Publish):
     publish(title="Chest <i>CT</i>")
     page = client.get("/search", params={"q": "<i>ct"}, headers={"Accept": "text/html"})

@@ -71,6 +71,7 @@ def test_a_dataset_page_says_what_a_researcher_asks(client: TestClient, publish:
         assert words in text
     assert f"http://127.0.0.1:8000/data/{record.id}/v1/{record.distributions[0].path}" in text
     assert len(outline.images) == 2
+    assert re.search(r'<dt>Access tier, A0 to A5</dt><dd><span class="chip">A[0-5]</span>', text)
 
 
 def test_an_empty_catalogue_says_why_it_is_empty(client: TestClient):

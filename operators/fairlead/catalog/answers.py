@@ -17,6 +17,7 @@ from fairlead.catalog.entries import Entry, EntryState, iri_of
 from fairlead.catalog.negotiation import HTML, OFFERED, choose, is_fresh
 from fairlead.catalog.pages import POLICY, Pages
 from fairlead.catalog.problems import NotAcceptable
+from fairlead.catalog.tier import evaluate
 from fairlead.errors import NotFound
 from fairlead.publish import DOCUMENTS, CatalogNode, DatasetNode, DistributionNode, Node, RootNode, Site, Tombstone, datasheet_graph
 from fairlead.records import DatasetRecord
@@ -151,6 +152,9 @@ class Answers:
         return made
 
     def _page(self, node: Node) -> bytes:
+        if isinstance(node, DatasetNode):
+            folder = self._documents.store.folder(node.record.id, node.record.version)
+            return self._pages.dataset(node.record, tier=str(evaluate(str(folder))["record_tier"]))
         if not isinstance(node, RootNode | CatalogNode):
             return self._pages.page(node)
         parent = self.site.root if isinstance(node, RootNode) else self.site.catalog

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from threading import Lock
@@ -16,8 +17,10 @@ from fairlead.catalog.tables import harvested
 from fairlead.publish import DatasetNode, DistributionNode, RootNode, SeriesNode
 from fairlead.publish.graph import concepts
 from fairlead.publish.store import store_errors
+from fairlead.publish.vocabulary import concept_iri
 from fairlead.records import DatasetRecord
 
+FACETS: Final = ("type", "modality", "body part", "organism", "access", "licence", "origin")
 TYPES: Final = {
     "service": "https://w3id.org/fdp/fdp-o#FAIRDataPoint",
     "catalog": "http://www.w3.org/ns/dcat#Catalog",
@@ -36,6 +39,8 @@ class Hit:
     description: str
     words: str
     origin: str = ""
+    facets: tuple[tuple[str, str], ...] = ()
+    """Names and values to narrow a search by."""
 
     def document(self) -> dict[str, Any]:
         """Return the hit as the reference implementation answers it."""
@@ -84,10 +89,11 @@ class Corpus:
         """Return every public statement as N-Triples."""
         return self._keep("ntriples", lambda: "".join(self._statements()).encode())
 
-    def search(self, query: str) -> list[Hit]:
-        """Return what holds every word of the query; titles that hold them come first."""
+    def search(self, query: str, chosen: Sequence[tuple[str, str]] = ()) -> list[Hit]:
+        """Return what holds every word of the query and has every chosen facet; titles that hold the words come first."""
         words = [word.casefold() for word in query.split()[:20]]
-        found = [hit for hit in self.hits() if words and all(word in hit.words for word in words)]
+        asked = bool(words or chosen)
+        found = [hit for hit in self.hits() if asked and all(word in hit.words for word in words) and set(chosen) <= set(hit.facets)]
         return sorted(found, key=lambda hit: (not all(word in hit.title.casefold() for word in words), hit.kind != "dataset", hit.uri))
 
     def _keep[T](self, name: str, make: Callable[[], T]) -> T:
@@ -104,12 +110,14 @@ class Corpus:
         for record in self._documents.store.published():
             labels = [concept.label or concept.raw for concept in concepts(record)]
             words = "\n".join([record.title, record.description, *record.keywords, *labels, record.id]).casefold()
-            yield Hit(site.dataset(record.id), "dataset", record.title, record.description, words)
+            yield Hit(site.dataset(record.id), "dataset", record.title, record.description, words, facets=_facets(record))
         words_of = self._documents.entries.words()
         for entry in self._documents.entries.published():
-            yield Hit(iri_of(site, entry.kind.name, entry.id), entry.kind.name, entry.title, "", words_of.get(entry.id, ""))
+            kind = entry.kind.name
+            yield Hit(iri_of(site, kind, entry.id), kind, entry.title, "", words_of.get(entry.id, ""), facets=(("type", kind),))
         for row in self._harvested():
-            yield Hit(row["iri"], row["kind"], row["title"], "", row["words"], row["source"])
+            facets = (("type", row["kind"]), ("origin", row["source"]))
+            yield Hit(row["iri"], row["kind"], row["title"], "", row["words"], row["source"], facets)
 
     def _harvested(self) -> list[Any]:
         columns = (harvested.c.iri, harvested.c.kind, harvested.c.title, harvested.c.words, harvested.c.source)
@@ -140,3 +148,18 @@ class Corpus:
             yield documents.entry(entry).serialize(format="nt")
         with store_errors(), self._engine.connect() as connection:
             yield from connection.scalars(select(harvested.c.body)).all()
+
+
+def _facets(record: DatasetRecord) -> tuple[tuple[str, str], ...]:
+    named = (("modality", record.modalities), ("body part", record.body_parts), ("organism", record.organisms))
+    concepts_of = [(name, item.label or item.raw) for name, found in named for item in found if concept_iri(item.curie)]
+    return (("type", "dataset"), ("access", record.access_rights), ("licence", record.license), *concepts_of)
+
+
+def facet_counts(hits: Sequence[Hit]) -> Mapping[str, list[tuple[str, int]]]:
+    """Return how many of the hits have each value of each facet, the commonest first."""
+    counted = Counter(facet for hit in hits for facet in dict.fromkeys(hit.facets))
+    found: dict[str, list[tuple[str, int]]] = {name: [] for name in FACETS}
+    for (name, value), number in sorted(counted.items(), key=lambda item: (-item[1], item[0])):
+        found[name].append((value, number))
+    return {name: values for name, values in found.items() if values}

@@ -10,12 +10,12 @@ from fastapi import Depends, FastAPI, Query, Request
 from fastapi.responses import JSONResponse, PlainTextResponse, Response
 
 from fairlead.catalog.bodies import body_of
-from fairlead.catalog.corpus import Corpus
+from fairlead.catalog.corpus import FACETS, Corpus, facet_counts
 from fairlead.catalog.documents import Documents
 from fairlead.catalog.linkset import linkset_json, linkset_text
 from fairlead.catalog.negotiation import HTML, choose
 from fairlead.catalog.oai import Repository
-from fairlead.catalog.pages import POLICY, Pages
+from fairlead.catalog.pages import POLICY, Pages, Search
 from fairlead.catalog.problems import NotAcceptable
 from fairlead.catalog.sparql import RESULTS, Queries
 from fairlead.catalog.write_api import json_of, text_field
@@ -27,6 +27,7 @@ MAX_TEXT: Final = 500
 JSON: Final = "application/json"
 Body = Annotated[bytes, Depends(body_of)]
 Size = Annotated[int, Query(ge=1, le=MAX_PAGE)]
+Facet = Annotated[list[str] | None, Query(max_length=20)]
 Number = Annotated[int, Query(ge=0, le=100_000)]
 LINKSET: Final = ("application/linkset+json", "application/linkset")
 
@@ -44,24 +45,42 @@ def _add_search(app: FastAPI, documents: Documents, corpus: Corpus) -> None:
     pages = Pages(documents.site)
 
     @app.api_route("/search", methods=["GET", "HEAD"])
-    def search(request: Request, q: Annotated[str, Query(max_length=MAX_TEXT)] = "", page: Number = 0, size: Size = PAGE) -> Response:
-        """Return what holds every word, as JSON for programs and as a page for people."""
-        found = corpus.search(q)
+    def search(
+        request: Request, q: Annotated[str, Query(max_length=MAX_TEXT)] = "", facet: Facet = None, page: Number = 0, size: Size = PAGE
+    ) -> Response:
+        """Return what holds every word and every ``facet=name:value``, as JSON for programs and as a page for people."""
+        chosen = [_facet(text) for text in facet or ()]
+        found = corpus.search(q, chosen)
         part = found[page * size : (page + 1) * size]
         headers = {"Vary": "Accept", "X-Total-Count": str(len(found)), "Cache-Control": "no-cache"}
         media_type = choose(request.headers.get("accept"), offered=(JSON, HTML))
         if media_type == HTML:
             security = {"Content-Security-Policy": POLICY, "Referrer-Policy": "no-referrer"}
-            return Response(pages.search(q, part, total=len(found)), headers=headers | security, media_type=HTML)
+            return Response(
+                pages.search(Search(q, tuple(chosen), part, len(found), facet_counts(found))), headers=headers | security, media_type=HTML
+            )
         if media_type is None:
             raise NotAcceptable("Search answers as JSON or as a page.", remedy=f"Accept {JSON} or {HTML}.")
         return JSONResponse([hit.document() for hit in part], headers=headers)
+
+    @app.get("/search/facets")
+    def facets(q: Annotated[str, Query(max_length=MAX_TEXT)] = "", facet: Facet = None) -> JSONResponse:
+        """Return how many hits of a search have each value of each facet."""
+        counted = facet_counts(corpus.search(q, [_facet(text) for text in facet or ()]))
+        return JSONResponse({name: [{"value": value, "count": number} for value, number in found] for name, found in counted.items()})
 
     @app.post("/search")
     def search_post(body: Body) -> Response:
         """Search as clients of the reference implementation do."""
         found = corpus.search(text_field(json_of(body), "query")[:MAX_TEXT])
         return JSONResponse([hit.document() for hit in found[:MAX_PAGE]], headers={"X-Total-Count": str(len(found))})
+
+
+def _facet(text: str) -> tuple[str, str]:
+    name, separator, value = text.partition(":")
+    if name not in FACETS or not separator:
+        raise InvalidInput("There is no such facet.", remedy=f"Use facet=NAME:VALUE with one of {', '.join(FACETS)}.")
+    return name, value
 
 
 def _add_sparql(app: FastAPI, queries: Queries) -> None:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote, urlencode, urlsplit
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 from markupsafe import Markup
@@ -127,6 +127,22 @@ def _shown(value: Term) -> tuple[str, bool]:
 
 
 @dataclass(frozen=True, slots=True)
+class Search:
+    """What was asked and what was found: words, chosen facets, the hits of this page, how many there are, and what to narrow by."""
+
+    query: str
+    chosen: tuple[tuple[str, str], ...]
+    hits: Sequence[Hit]
+    total: int
+    facets: Mapping[str, list[tuple[str, int]]]
+
+    def address(self, *, more: tuple[str, str] | None = None, less: tuple[str, str] | None = None) -> str:
+        """Return the query of the same search with one facet more, or less."""
+        chosen = [facet for facet in self.chosen if facet != less] + ([more] if more else [])
+        return "?" + urlencode([("q", self.query), *(("facet", f"{name}:{value}") for name, value in chosen)])
+
+
+@dataclass(frozen=True, slots=True)
 class Pages:
     """Renders every page of one site."""
 
@@ -142,10 +158,14 @@ class Pages:
             case SeriesNode():
                 return self._render("series.html", here=node.iri, node=node)
             case DatasetNode():
-                return self._render("dataset.html", here=self.site.dataset(node.record.id), **self._dataset(node.record))
+                return self.dataset(node.record)
             case DistributionNode():
                 here = self.site.distribution(node.record, node.distribution)
                 return self._render("distribution.html", here=here, record=node.record, item=self._item(node.record, node.distribution))
+
+    def dataset(self, record: DatasetRecord, *, tier: str = "") -> bytes:
+        """Return the page of a dataset; ``tier`` is the access-labour tier that its record allows, when it was computed."""
+        return self._render("dataset.html", here=self.site.dataset(record.id), tier=tier, **self._dataset(record))
 
     def tombstone(self, stone: Tombstone, iri: str) -> bytes:
         """Return the page that stands where a dataset was withdrawn."""
@@ -155,9 +175,9 @@ class Pages:
         """Return the page of a dataset's datasheet, with its plots drawn here."""
         return self._render("datasheet.html", here=self.site.datasheet(record.id), record=record, sheet=datasheet(record, site=self.site))
 
-    def search(self, query: str, hits: Sequence[Hit], *, total: int) -> bytes:
+    def search(self, found: Search) -> bytes:
         """Return the page of a search."""
-        return self._render("search.html", here=f"{self.site.base}/search", query=query, hits=hits, total=total)
+        return self._render("search.html", here=f"{self.site.base}/search", found=found, query=found.query, hits=found.hits)
 
     def entry(self, entry: Entry, graph: Graph, iri: str) -> bytes:
         """Return the page of a written record: what it says, property by property."""
