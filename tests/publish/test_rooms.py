@@ -15,8 +15,10 @@ from sqlalchemy import Engine
 
 from fairlead.cli import run
 from fairlead.database import open_database
+from fairlead.errors import CheckFailed
 from fairlead.files import manifest_lines, manifest_sha256
 from fairlead.publish import DatasetStore, Exports
+from fairlead.publish.parameters import ExportParameters
 from fairlead.publish.rooms import Rooms
 from fairlead.settings import Settings
 from publish.fakes import a_cohort, an_imaging_record
@@ -206,6 +208,37 @@ def test_a_folder_read_in_place_is_compared_as_a_whole(settings: Settings, engin
     assert rooms.is_unchanged(indexed)
     (store / "zarr.json").write_text("{ }")
     assert not rooms.is_unchanged(indexed)
+
+
+NAMED = """<OME xmlns="http://www.openmicroscopy.org/Schemas/OME/2016-06"><Experimenter ID="Experimenter:0" LastName="Zqmiller"/>
+<Image ID="Image:0"><Pixels ID="Pixels:0" DimensionOrder="XYZCT" Type="uint8" SizeX="16" SizeY="16" SizeZ="1" SizeC="1" SizeT="1">
+<MetadataOnly/></Pixels></Image></OME>"""
+
+
+def a_store(folder: Path, *, name: str, values: np.ndarray) -> Path:
+    """Write a valid NGFF 0.5 image without compression, so that what lies in its chunks is legible."""
+    zarr.create_array(str(folder / "0"), data=values, chunks=values.shape, compressors=None, dimension_names=["y", "x"])
+    axes = [{"name": name, "type": "space"} for name in "yx"]
+    datasets = [{"path": "0", "coordinateTransformations": [{"type": "scale", "scale": [1.0, 1.0]}]}]
+    ome = {"version": "0.5", "multiscales": [{"name": name, "axes": axes, "datasets": datasets}]}
+    (folder / "zarr.json").write_text(json.dumps({"zarr_format": 3, "node_type": "group", "attributes": {"ome": ome}}))
+    return folder
+
+
+def test_an_ome_zarr_is_deidentified_before_it_is_converted(settings: Settings, engine: Engine, tmp_path: Path):
+    values = np.arange(256, dtype=np.uint8).reshape(16, 16)
+    record = an_imaging_record(1, kind="ome-image")
+    parameters = ExportParameters(cohort="cells@1")
+    clean = a_store(tmp_path / "cells.ome.zarr", name="cells", values=values)
+    (report,) = Rooms(settings, engine).convert(record, [clean], out=tmp_path / "out", parameters=parameters).stores
+    assert np.array_equal(zarr.open_array(str(tmp_path / "out" / report.path / "0"), mode="r")[:], values)
+    assert not list(tmp_path.glob(".safe-*"))
+    said = np.frombuffer(b"operator: Zqmiller".ljust(256, b"\0"), np.uint8).reshape(16, 16)
+    planted = a_store(tmp_path / "other.ome.zarr", name="cells", values=said)
+    (planted / "OME").mkdir()
+    (planted / "OME/METADATA.ome.xml").write_text(NAMED)
+    with pytest.raises(CheckFailed, match="a chunk of the store holds it as text"):
+        Rooms(settings, engine).convert(record, [planted], out=tmp_path / "second", parameters=parameters)
 
 
 def test_pseudonyms_are_stable_over_versions_and_not_linkable_between_cohorts(settings: Settings, engine: Engine):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from functools import cached_property
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Final
 
 from sqlalchemy import Engine
@@ -96,9 +97,27 @@ class Rooms:
             raise CheckFailed(f"The route of this series demands the de-identification profile {demanded}.")
 
     def convert(self, record: ImagingRecord, sources: Sequence[Path], *, out: Path, parameters: ExportParameters) -> ConvertReport:
-        """Convert one series, or every image of the OME file that the record is from."""
-        del record
-        return convert(list(sources), out, options=ConvertOptions(ngff=parameters.ngff, geometry=parameters.geometry), progress=Silent())
+        """Convert one series, or every image of the OME file that the record is from; an OME-Zarr is de-identified on the way.
+
+        Raises
+        ------
+        CheckFailed : the OME-Zarr cannot be de-identified: a chunk holds identity, or its metadata are none that can be cleaned.
+        """
+        options = ConvertOptions(ngff=parameters.ngff, geometry=parameters.geometry)
+        if not any(source.is_dir() for source in sources):
+            return convert(list(sources), out, options=options, progress=Silent())
+        with TemporaryDirectory(dir=out.parent, prefix=".safe-") as folder:
+            return convert(self._safe_stores(record, sources, Path(folder), parameters), out, options=options, progress=Silent())
+
+    def _safe_stores(self, record: ImagingRecord, sources: Sequence[Path], out: Path, parameters: ExportParameters) -> list[Path]:
+        """De-identify an OME-Zarr under a key of this cohort alone, as :meth:`deidentify` does for files; what is no part of it stays."""
+        key = pseudonym(self._key(record.core.project), "published-dataset", parameters.cohort.partition("@")[0])
+        report = deidentify_folder(list(sources), out, profile=load_profile(parameters.profile), key=key, progress=Silent())
+        stores = sorted((out / "ome").glob("*.ome.zarr"))
+        if report.residue or not stores:
+            reasons = sorted({item.reason for item in report.quarantined}) or ["it would still hold identity"]
+            raise CheckFailed(f"The OME-Zarr was not de-identified: {'; '.join(reasons)}.")
+        return stores
 
     def validate(self, store: Path) -> str:
         """Return the first error that a validator finds in the store."""
