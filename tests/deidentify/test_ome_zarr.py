@@ -251,6 +251,14 @@ def test_a_stray_metadata_file_makes_no_store_of_a_folder(tmp_path: Path) -> Non
         )
 
 
+def test_tables_of_a_store_are_told_with_the_number_of_their_first_file(tmp_path: Path) -> None:
+    zarr.open_group(str(a_store(tmp_path / "in")), mode="a").create_group("tables")
+    report = run(tmp_path / "in", tmp_path / "out")
+    files = sorted(os.fsencode(name.as_posix()) for name in relative_files(tmp_path / "in"))
+    number = files.index(b"Mustermann_Erika.ome.zarr/tables/zarr.json") + 1
+    assert f"#{number} *.ome.zarr/tables" in [entry.path for entry in report.quarantined]
+
+
 def test_dicom_files_below_a_store_are_files_of_their_own(tmp_path: Path) -> None:
     store = a_plain_store(tmp_path / "in" / "a.zarr")
     (store / "0" / "7").write_bytes(as_file(a_ct()))

@@ -53,6 +53,7 @@ def test_a_profile_is_its_file_or_its_name(tmp_path: Path) -> None:
         ("name: x\ntitle: t\noverrides: {PatientName: K}", "PatientName always becomes the pseudonym"),
         ("name: x\ntitle: t\noverrides: {'(0010,0020)': X}", "always becomes the pseudonym"),
         ("name: x\ntitle: t\nconditions: [{where: {Modality: [CT]}, overrides: {PatientID: K}}]", "always becomes the pseudonym"),
+        ("name: x\ntitle: t\noverrides: {Rows: X, PixelData: X}", "overrides.Rows: .*; overrides.PixelData: PixelData holds pixels"),
         ("name: x\ntitle: t\noverrides: {SOPInstanceUID: K}", "SOPInstanceUID is referred to .* retain_uids"),
         ("name: x\ntitle: t\noverrides: {StudyInstanceUID: X}", "StudyInstanceUID names the file"),
         ("name: x\ntitle: t\noverrides: {PixelData: X}", "PixelData holds pixels"),

@@ -27,6 +27,7 @@ logger = logging.getLogger(__name__)
 TAG_PATTERN: Final = re.compile(r"\(([0-9A-Fa-f]{4}),([0-9A-Fa-f]{4})\)")
 OF_PIXELS: Final = frozenset({Option.CLEAN_PIXEL_DATA, Option.CLEAN_VISUAL_FEATURES})
 DEFACE_GROUP: Final = "fairlead.deface"
+CORRECT: Final = "Correct the file; docs/deidentification.md explains every key."
 Coordinate = Annotated[int, Field(ge=0, le=65535)]
 Creator = Annotated[str, StringConstraints(min_length=1, max_length=64, strip_whitespace=True)]
 
@@ -158,9 +159,9 @@ class Profile(Part):
             raise ValueError(f"clean_visual_features needs a defacing plug-in (entry point {DEFACE_GROUP}), and none is installed")
         for key in self.terms:
             tag_of(key)
-        for key, letter in self._stated:
-            if problem := problem_of(tag_of(key), letter, self.options):
-                raise ValueError(f"override {key}: {letter}: {key} {problem}")
+        problems = {key: problem_of(tag_of(key), letter, self.options) for key, letter in self._stated}
+        if any(problems.values()):
+            raise ValueError("; ".join(f"overrides.{key}: {key} {problem}" for key, problem in problems.items() if problem))
         tags = [tag_of(key) for key in self.overrides]
         if len(set(tags)) < len(tags):
             raise ValueError("an attribute has two overrides, one by its keyword and one by its tag")
@@ -256,15 +257,20 @@ def load_profile(name_or_path: str | Path) -> Profile:
     try:
         profile = Profile.model_validate(yaml.load(file.read_text("utf-8"), _Loader))  # noqa: S506  # a SafeLoader
     except ValidationError as error:
-        problems = "; ".join(f"{'.'.join(map(str, item['loc'])) or 'profile'}: {item['msg']}" for item in error.errors(include_url=False))
-        raise InvalidConfiguration(f"The de-identification profile {file.name} does not hold: {problems}.") from error
+        problems = "; ".join(map(_told, error.errors(include_url=False)))
+        raise InvalidConfiguration(f"The de-identification profile {file.name} does not hold: {problems}.", remedy=CORRECT) from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         mark, what = getattr(error, "problem_mark", None), str(getattr(error, "problem", None) or "it cannot be parsed")[:100]
         at = f" line {mark.line + 1}" if mark is not None else ""
-        raise InvalidConfiguration(f"The de-identification profile {file.name}{at} is not YAML: {what}.") from error
+        raise InvalidConfiguration(f"The de-identification profile {file.name}{at} is not YAML: {what}.", remedy=CORRECT) from error
     if profile.keeps:
         logger.warning("The de-identification profile %s keeps what identifies people: %s.", profile.name, ", ".join(profile.keeps))
     return profile
+
+
+def _told(problem: Mapping[str, Any]) -> str:
+    place, what = ".".join(map(str, problem["loc"])), str(problem["msg"]).removeprefix("Value error, ")
+    return f"{place}: {what}" if place else what
 
 
 def _file_of(name_or_path: str | Path) -> Path:
