@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import pytest
 from sqlalchemy import Engine
 
-from fairlead.cohort import DraftChanged, DraftStore
+from fairlead.cohort import AuditTrail, DraftChanged, DraftStore
 from fairlead.errors import NotFound
 
 CT = {"include": {"field": "modality", "op": "=", "value": "CT"}}
@@ -45,8 +45,24 @@ def test_a_draft_that_somebody_changed_is_not_discarded(drafts: DraftStore) -> N
     draft = drafts.create(CT, title="One", author="ada")
     drafts.save(draft.id, MR, revision=1, title="One", author="bob")
     with pytest.raises(DraftChanged, match="bob saved"):
-        drafts.discard(draft.id, revision=1)
-    drafts.discard(draft.id, revision=2)
-    drafts.discard(draft.id, revision=2)
+        drafts.discard(draft.id, revision=1, by="ada")
+    drafts.discard(draft.id, revision=2, by="ada")
+    drafts.discard(draft.id, revision=2, by="ada")
     with pytest.raises(NotFound, match="no such draft"):
         drafts.save(draft.id, MR, revision=2, title="One", author="ada")
+
+
+def test_every_change_of_a_draft_is_in_the_chain_with_it_and_what_failed_is_not(drafts: DraftStore, engine: Engine) -> None:
+    draft = drafts.create(CT, title="One", author="ada")
+    drafts.save(draft.id, MR, revision=1, title="One", author="bob")
+    drafts.save(draft.id, MR, revision=2, title="One", author="bob")  # says the same
+    with pytest.raises(DraftChanged):
+        drafts.save(draft.id, CT, revision=1, title="One", author="eve")
+    drafts.discard(draft.id, revision=2, by="ada")
+    trail = AuditTrail(engine)
+    assert [(entry.who, entry.what, entry.detail["revision"]) for entry in trail.entries() if entry.ref == draft.id] == [
+        ("ada", "save-draft", 1),
+        ("bob", "save-draft", 2),
+        ("ada", "discard-draft", 2),
+    ]
+    trail.verify()

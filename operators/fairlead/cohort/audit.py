@@ -68,6 +68,22 @@ class AuditTrail:
         return len(entries)
 
 
+def audited[T](engine: Engine, work: Callable[[Connection], T]) -> T:
+    """Do work that appends an entry of its own in one transaction, again when another process took the entry's number.
+
+    Raises
+    ------
+    Conflict : other writers are always faster; nothing was done.
+    """
+    for _ in range(TRIES):
+        try:
+            with database_errors(), engine.begin() as connection:
+                return work(connection)
+        except IntegrityError:
+            continue
+    raise Conflict("The audit chain is too busy.", remedy="Repeat the step; it was not done.")
+
+
 def append(connection: Connection, who: str, what: str, ref: str, *, at: datetime, detail: JsonObject) -> None:
     """Add an entry within the transaction of what it tells of: neither is there without the other.
 

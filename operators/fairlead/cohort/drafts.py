@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import Engine, Row, delete, insert, select, update
+from sqlalchemy import Connection, Engine, Row, delete, insert, select, update
 
+from fairlead.cohort.audit import append, audited
 from fairlead.cohort.tables import drafts
 from fairlead.database import database_errors, utc_now
 from fairlead.errors import Conflict, NotFound
@@ -61,9 +62,13 @@ class DraftStore:
     def create(self, definition: JsonObject, *, title: str, purpose: str = "", author: str, project: str = "") -> Draft:
         """Save a new draft."""
         made = Draft(str(uuid.uuid4()), project, title, purpose, definition, 1, author, author, self._clock())
-        with database_errors(), self._engine.begin() as connection:
+
+        def created(connection: Connection) -> Draft:
             connection.execute(insert(drafts), {name: getattr(made, name) for name in Draft.__slots__})
-        return made
+            self._tell(connection, author, "save-draft", made.id, made.revision)
+            return made
+
+        return audited(self._engine, created)
 
     def save(self, draft_id: str, definition: JsonObject, *, revision: int, title: str, purpose: str = "", author: str) -> Draft:
         """Save over ``revision`` and return the next one; saying the same again changes nothing.
@@ -74,14 +79,19 @@ class DraftStore:
         """
         values = {"definition": definition, "title": title, "purpose": purpose, "saved_by": author, "saved_at": self._clock()}
         here = (drafts.c.id == draft_id, drafts.c.revision == revision)
-        with database_errors(), self._engine.begin() as connection:
+
+        def saved(connection: Connection) -> Draft:
             current = _one(connection.execute(select(drafts).where(drafts.c.id == draft_id)).one_or_none())
             if current.says(title, purpose, definition):
                 return current
             done = connection.execute(update(drafts).where(*here).values(**values, revision=revision + 1))
-        if not done.rowcount:
-            raise DraftChanged(self.get(draft_id))
-        return self.get(draft_id)
+            now = _one(connection.execute(select(drafts).where(drafts.c.id == draft_id)).one_or_none())
+            if not done.rowcount:
+                raise DraftChanged(now)
+            self._tell(connection, author, "save-draft", draft_id, now.revision)
+            return now
+
+        return audited(self._engine, saved)
 
     def get(self, draft_id: str) -> Draft:
         """Return a draft; raise NotFound."""
@@ -94,18 +104,26 @@ class DraftStore:
         with database_errors(), self._engine.connect() as connection:
             return tuple(_draft(row) for row in connection.execute(wanted))
 
-    def discard(self, draft_id: str, *, revision: int) -> None:
+    def discard(self, draft_id: str, *, revision: int, by: str) -> None:
         """Delete the revision that one has seen; gone already is well.
 
         Raises
         ------
         DraftChanged : somebody else saved another revision.
         """
-        with database_errors(), self._engine.begin() as connection:
+
+        def discarded(connection: Connection) -> None:
             done = connection.execute(delete(drafts).where(drafts.c.id == draft_id, drafts.c.revision == revision))
             left = connection.execute(select(drafts).where(drafts.c.id == draft_id)).one_or_none()
-        if not done.rowcount and left is not None:
-            raise DraftChanged(_draft(left))
+            if left is not None:
+                raise DraftChanged(_draft(left))
+            if done.rowcount:
+                self._tell(connection, by, "discard-draft", draft_id, revision)
+
+        audited(self._engine, discarded)
+
+    def _tell(self, connection: Connection, who: str, what: str, draft_id: str, revision: int) -> None:
+        append(connection, who, what, draft_id, at=self._clock(), detail={"revision": revision})
 
 
 def _one(row: Row[Any] | None) -> Draft:

@@ -226,8 +226,7 @@ def _add_drafts(app: FastAPI, services: Workbench, templates: Environment, *, ge
         """Delete the draft that is open, unless somebody saved it since; the filters stay in view."""
         asked = _state_of_form(state, services)
         own_draft(services, asked.draft, user)
-        services.drafts.discard(asked.draft, revision=asked.rev)
-        services.audit.note(user.name, "discard-draft", asked.draft)
+        services.drafts.discard(asked.draft, revision=asked.rev, by=user.name)
         return RedirectResponse(f".{asked.link(draft='', rev=0)}", status_code=303)
 
 

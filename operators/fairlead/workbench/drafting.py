@@ -53,11 +53,8 @@ def save_draft(state: PageState, workbench: Workbench, user: User, *, title: str
     """
     definition = document_of(state, title)
     if not state.draft:
-        made = workbench.drafts.create(definition, title=title, purpose=purpose, author=user.name, project=project)
-    else:
-        made = workbench.drafts.save(state.draft, definition, revision=state.rev, title=title, purpose=purpose, author=user.name)
-    workbench.audit.note(user.name, "save-draft", made.id, revision=made.revision)
-    return made
+        return workbench.drafts.create(definition, title=title, purpose=purpose, author=user.name, project=project)
+    return workbench.drafts.save(state.draft, definition, revision=state.rev, title=title, purpose=purpose, author=user.name)
 
 
 def document_of(state: PageState, title: str) -> JsonObject:
