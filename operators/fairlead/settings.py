@@ -122,6 +122,14 @@ class PidSettings(Section):
     prefix: str = Field(default="", pattern=r"^[0-9A-Za-z./-]*$")
 
 
+class OidcSettings(Section):
+    """Tokens of an identity provider that stand for the catalog's users; its keys come from a file, never from the network."""
+
+    issuer: str = ""
+    audience: str = ""
+    keys_file: Path | None = None
+
+
 class CatalogSettings(Section):
     """The FAIR Data Point, and what every record says about its publisher."""
 
@@ -138,6 +146,7 @@ class CatalogSettings(Section):
     harvest_private: bool = False
     health: HealthSettings = HealthSettings()
     pid: PidSettings = PidSettings()
+    oidc: OidcSettings = OidcSettings()
 
 
 class ExportSettings(Section):

@@ -21,7 +21,7 @@ from sqlalchemy import Engine, insert, select, update
 
 from fairlead.catalog.tables import users
 from fairlead.database import utc_now
-from fairlead.errors import FairleadError, InvalidInput, NotFound
+from fairlead.errors import FairleadError, InvalidInput, NotFound, Unauthenticated
 from fairlead.keys import load_project_key
 from fairlead.publish.store import store_errors
 from fairlead.publish.vocabulary import EMAIL
@@ -180,6 +180,8 @@ class Accounts:
         scheme, _, token = authorization.partition(" ")
         if scheme.lower() != "bearer":
             raise NotAuthenticated("Only bearer tokens are known here.")
+        if self._settings.catalog.oidc.keys_file is not None and not _is_ours(token):
+            return self._of_provider(authorization)
         try:
             signed, _, signature = token.strip().rpartition(".")
             if not hmac.compare_digest(self._sign(signed), _unb64(signature)):
@@ -190,6 +192,23 @@ class Accounts:
             return self.get(str(claims["sub"]))
         except (ValueError, KeyError, TypeError, NotFound) as error:
             raise NotAuthenticated("The token does not hold, or has expired.") from error
+
+    def _of_provider(self, authorization: str) -> User:
+        """Return the user whose verified e-mail address a token of the identity provider names (OpenID Connect Core 5.1)."""
+        from fairlead.federation import Bearer, check_bearer  # numpy: not before such a token comes
+
+        oidc = self._settings.catalog.oidc
+        if oidc.keys_file is None:
+            raise NotAuthenticated("No identity provider is known here.")
+        try:
+            claims = check_bearer(
+                authorization, Bearer(issuer=oidc.issuer, audience=oidc.audience, keys_file=oidc.keys_file), now=self._clock()
+            )
+            if claims.get("email_verified") is not True:
+                raise NotAuthenticated("The identity provider has not verified the e-mail address.")
+            return self.get(str(claims.get("email", "")))
+        except (Unauthenticated, NotFound) as error:
+            raise NotAuthenticated("The token does not hold, or its user is not known here.", remedy="Ask an administrator.") from error
 
     def _sign(self, text: str) -> bytes:
         key = load_project_key(self._settings.secrets_folder, SIGNING_KEY)
@@ -209,6 +228,14 @@ class Accounts:
             self._failures[email] = (number + 1, self._clock().timestamp())
             while len(self._failures) > MAX_WATCHED:
                 self._failures.popitem(last=False)
+
+
+def _is_ours(token: str) -> bool:
+    """Return whether a token says that we signed it; what it says is checked afterwards, and ours are checked with our key only."""
+    try:
+        return bool(json.loads(_unb64(token.strip().partition(".")[0]))["alg"] == "HS256")
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return False
 
 
 def _b64(data: bytes) -> str:

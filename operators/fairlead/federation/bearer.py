@@ -19,8 +19,8 @@ SKEW_S: Final = 60
 MOST_CHARACTERS: Final = 8192
 
 
-def check_bearer(header: str, wanted: Bearer, *, now: datetime) -> None:
-    """Refuse a request whose token does not hold.
+def check_bearer(header: str, wanted: Bearer, *, now: datetime) -> dict[str, Any]:
+    """Return what a request's token says; refuse one whose token does not hold.
 
     Raises
     ------
@@ -28,6 +28,7 @@ def check_bearer(header: str, wanted: Bearer, *, now: datetime) -> None:
     InvalidConfiguration : the file of keys cannot be read.
     """
     keys = _keys(wanted)
+    claims: dict[str, Any] = {}
     try:
         kind, _, token = header.partition(" ")
         head, payload, signature = token.strip().split(".")
@@ -40,6 +41,7 @@ def check_bearer(header: str, wanted: Bearer, *, now: datetime) -> None:
         good = False
     if not good:
         raise Unauthenticated("The request carries no valid token.", remedy="Get a token for this gateway from its identity provider.")
+    return claims
 
 
 def _meant(claims: dict[str, Any], wanted: Bearer, now: float) -> bool:
