@@ -18,7 +18,7 @@ from pydicom.datadict import tag_for_keyword
 
 from fairlead.deidentify.boxes import Box
 from fairlead.deidentify.overrides import kept_identity, problem_of
-from fairlead.deidentify.table import BASIC_CODE, EDITION, OPTION_CODES, Option
+from fairlead.deidentify.table import BASIC_CODE, EDITION, OPTION_CODES, Option, additions_sha256
 from fairlead.errors import InvalidConfiguration
 from fairlead.records import Name
 from fairlead.resources import configs_folder
@@ -218,9 +218,10 @@ class Profile(Part):
 
     @cached_property
     def sha256(self) -> str:
-        """The digest of the effective profile: every default spelled out, and the edition of the table."""
+        """The digest of the effective profile: every default spelled out, the edition of the table, and our additions to it."""
         document = self.model_dump(mode="json") | {
             "table": EDITION,
+            "additions": additions_sha256(),
             "options": sorted(self.options),
         }
         document["pixels"]["allow"] = sorted(self.pixels.allow)

@@ -6,6 +6,7 @@ depends on the attribute's type in the IOD) and, in the option columns, what an 
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -103,6 +104,12 @@ def _row(raw: Mapping[str, Any]) -> Row:
 def load_rows(file: str = TABLE_FILE) -> tuple[dict[str, Any], ...]:
     """Return the rows of a packaged table as they are written there."""
     return tuple(json.loads(files(__package__).joinpath(file).read_text("utf-8")))
+
+
+@cache
+def additions_sha256() -> str:
+    """Return the digest of our own rows: what they change, changes what a profile does."""
+    return hashlib.sha256(files(__package__).joinpath(ADDITIONS_FILE).read_bytes()).hexdigest()
 
 
 def is_plain(raw: Mapping[str, Any]) -> bool:
