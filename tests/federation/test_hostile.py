@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import timedelta
 
 import pytest
@@ -10,8 +11,10 @@ from fastapi.testclient import TestClient
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from fairlead.cli import run
 from fairlead.database import utc_now
 from fairlead.federation import open_gateway, verify_audit
+from fairlead.federation.admission import Door
 from fairlead.federation.app import create_app
 from fairlead.federation.audit import entries
 from fairlead.federation.messages import SIGNATURE, sign_question, signed_lines
@@ -172,6 +175,48 @@ def test_two_hubs_have_budgets_of_their_own(tmp_path, hub):
     assert two.send(EVERYBODY).status_code == 200
     assert one.answer(EVERYBODY)["code"] == "budget-spent"
     gateway.engine.dispose()
+
+
+def test_a_project_is_answered_from_the_day_it_opens_to_the_day_it_closes(open_center):
+    gateway, asker = open_center()
+    policy, day = gateway.policy(), utc_now().date()
+
+    def asked(opens, closes):
+        study = policy.projects[0].model_copy(update={"opens_on": day + timedelta(days=opens), "closes_on": day + timedelta(days=closes)})
+        gateway.policy = lambda: policy.model_copy(update={"projects": (study,)})
+        return asker.answer(EVERYBODY)
+
+    assert [asked(*days)["state"] for days in ((0, 0), (1, 9), (-9, -1))] == ["answered", "refused", "refused"]
+    assert asked(1, 9)["message"] == "The project is not open today."
+
+
+def test_who_asks_faster_than_people_do_waits_for_the_next_minute(open_center):
+    gateway, asker = open_center(budget={"questions": 100, "per_minute": 2, "project_questions": 100})
+    moment = utc_now()
+    gateway.door = Door("north", gateway.engine, lambda: moment)
+    assert [asker.send(EVERYBODY, sent_at=moment).status_code for _ in range(3)] == [200, 200, 429]
+    moment += timedelta(seconds=61)
+    assert asker.send(EVERYBODY, sent_at=moment).status_code == 200
+
+
+def test_a_steward_reads_exports_and_verifies_the_audit_on_the_command_line(open_center, monkeypatch, capfd):
+    gateway, asker = open_center()
+    asker.count(EVERYBODY)
+    _forged(asker)
+    home = gateway.secrets_folder.parent
+    monkeypatch.setenv("FAIRLEAD_HOME", str(home))
+    monkeypatch.setenv("FAIRLEAD_GATEWAY__GOVERNANCE", str(home / "governance.yaml"))
+    assert run(["gateway", "audit", "verify", "--json"]) == 0
+    capfd.readouterr()
+    assert run(["gateway", "audit", "export"]) == 0
+    lines = [json.loads(line) for line in capfd.readouterr().out.splitlines()]
+    assert [(line["kind"], line.get("code")) for line in lines] == [("answer", None), ("refusal", "unauthenticated")]
+    assert run(["gateway", "audit", "summary"]) == 0
+    assert "lung" in capfd.readouterr().out
+    with gateway.engine.begin() as connection:
+        connection.exec_driver_sql("DROP TRIGGER federation_audit_no_delete")
+        connection.exec_driver_sql("DELETE FROM federation_audit WHERE seq = 2")
+    assert run(["gateway", "audit", "verify"]) == 1
 
 
 def test_a_flood_of_strangers_does_not_fill_the_audit(open_center):

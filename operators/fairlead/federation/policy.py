@@ -28,7 +28,7 @@ class Noise(Part):
     """``largest`` bounds the noise of a set; ``per_patient`` is what each patient's presence shifts every number that holds them."""
 
     largest: int = Field(default=5, ge=0, le=50)
-    per_patient: float = Field(default=1.0, ge=0, le=5)
+    per_patient: float = Field(default=0.5, ge=0, le=5)
 
 
 class Budget(Part):
