@@ -208,6 +208,14 @@ class IndexContract:
         assert uids(index, criterion) == expected
         assert sum(bucket.series for bucket in index.facets(criterion, ["modality"])["modality"]) == len(expected)
 
+    def test_units_and_creators_with_dots_and_slashes_are_part_of_the_path(self, make_index: MakeIndex) -> None:
+        exposure = {"measurements": {"DCM:113736": {"mA.s": [12.5], "cm2/s": [3]}}}
+        index = filled(make_index, a_series("1", tail=exposure), a_series("2", tail={"measurements": {"DCM:113736": {"mA": [12.5]}}}))
+        assert uids(index, Tail("dicom/measurements/DCM:113736/mA.s", "12.5")) == ["1"]
+        assert uids(index, Tail("dicom/measurements/DCM:113736/cm2/s", "3")) == ["1"]
+        assert uids(index, Tail("dicom/measurements/DCM:113736/mA", "12.5")) == ["2"]
+        assert uids(index, Not(Tail("dicom/measurements/DCM:113736/mA.s", "x"))) == ["1"]
+
     def test_a_path_of_the_long_tail_is_exact(self, make_index: MakeIndex) -> None:
         with pytest.raises(UnsupportedInput, match="exact"):
             make_index().members(Tail("dicom/*", "x"))

@@ -10,6 +10,7 @@ import tifffile
 from extract.builders import KEY, an_ome_xml, outcomes, received, the_record, the_refusal
 from fairlead.errors import UnreadableImage, UnsupportedInput
 from fairlead.extract import FieldCatalogue, read_file
+from fairlead.receive.formats import recognise
 from fairlead.records import ImagingRecord, OmeMetadata
 
 MAP = (
@@ -196,3 +197,15 @@ def test_whoever_a_map_annotation_names_is_in_no_text_of_the_record(tmp_path: Pa
     record = the_record(file, catalogue)
     assert "quibbleworth" not in record.model_dump_json().casefold()
     assert record.core.organism is not None
+
+
+@pytest.mark.parametrize("byteorder", ["<", ">"])
+def test_a_bigtiff_of_either_byte_order_says_what_a_classic_one_says(tmp_path: Path, catalogue: FieldCatalogue, byteorder: str) -> None:
+    def told(name: str, *, big: bool) -> tuple[str, object]:
+        pixels = np.zeros((2, 3, 16, 24), f"{byteorder}u2")
+        tifffile.imwrite(tmp_path / name, pixels, ome=True, bigtiff=big, byteorder=byteorder, metadata={"axes": "ZCYX", "Name": "sample"})
+        record = the_record(tmp_path / name, catalogue)
+        return recognise(tmp_path / name).value, (record.core.geometry, ome(record).attributes)
+
+    assert told("big.ome.tif", big=True) == told("classic.ome.tif", big=False)
+    assert (tmp_path / "big.ome.tif").read_bytes()[2:4] in (b"\x2b\x00", b"\x00\x2b")

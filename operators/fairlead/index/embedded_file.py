@@ -158,7 +158,7 @@ def delete(connection: sqlite3.Connection, ordinals: Sequence[int]) -> None:
 
 def with_tail(connection: sqlite3.Connection, node: Tail) -> tuple[list[int], list[int]]:
     """Return the ordinals of records with the value under the path, and of those that state the path; every document is looked at."""
-    name = json.dumps(checked_path(node.path).rpartition("/")[2], ensure_ascii=False)
+    name = json.dumps(checked_path(node.path).rpartition("/")[2], ensure_ascii=False)[1:]  # a key may hold a slash itself: this is its end
     found: list[int] = []
     stated: list[int] = []
     for ordinal, document in connection.execute("SELECT ord, document FROM contents WHERE instr(document, ?)", (name,)):
