@@ -158,6 +158,7 @@ class ExportSettings(Section):
     ngff: Literal["0.5", "0.6"] = "0.5"
     geometry: Literal["strict", "split", "annotate"] = "strict"
     drain_batch: PositiveInt = 200
+    withdrawn_bytes: Literal["keep", "remove"] = "keep"
 
 
 class GatewaySettings(Section):

@@ -59,6 +59,14 @@ def test_a_withdrawn_dataset_leaves_a_tombstone_and_no_bytes(store, record: Data
             ask(record.id)
 
 
+@pytest.mark.parametrize(("policy", "left"), [("keep", 1), ("remove", 0)])
+def test_the_bytes_of_a_withdrawn_dataset_follow_the_policy(record: DatasetRecord, settings, engine, policy: str, left: int):
+    chosen = settings.model_copy(update={"export": settings.export.model_copy(update={"withdrawn_bytes": policy})})
+    withdraw(chosen, engine, record.id, "consent")
+    assert len(list(settings.published_folder.parent.glob(".published-withdrawn/*"))) == left
+    assert not (settings.published_folder / record.id).exists()
+
+
 def test_withdrawing_twice_keeps_the_first_reason(record: DatasetRecord, settings, engine):
     first = withdraw(settings, engine, record.id, "consent")
     assert withdraw(settings, engine, record.id, "other") == first

@@ -105,6 +105,7 @@ def _add_records(app: FastAPI, documents: Documents, answers: Answers, accounts:
         return answers.node(request, documents.root)
 
     def record(request: Request, kind: str, identifier: str) -> Response:
+        """Answer with an exported record, else with a written one, or with a tombstone."""
         try:
             return answers.node(request, lambda: find[kind](identifier))
         except Withdrawn:
@@ -114,6 +115,7 @@ def _add_records(app: FastAPI, documents: Documents, answers: Answers, accounts:
             return written(request, kind, identifier, user)
 
     def written(request: Request, kind: str, identifier: str, user: User | None) -> Response:
+        """Answer with a written record, or its tombstone."""
         try:
             return answers.entry(request, documents.entries.get(kind, identifier, user))
         except Withdrawn:
@@ -121,6 +123,8 @@ def _add_records(app: FastAPI, documents: Documents, answers: Answers, accounts:
             return answers.tombstone(request, documents.entries.tombstone(kind, identifier), iri)
 
     def add(kind: str) -> None:
+        """Add the route of one type of record."""
+
         def one(request: Request, identifier: str) -> Response:
             return record(request, kind, identifier)
 
@@ -153,6 +157,7 @@ def _add_containers(app: FastAPI, documents: Documents, answers: Answers) -> Non
     site = documents.site
 
     def container(request: Request, graph: Graph, iri: str) -> Response:
+        """Answer with one container and nothing else of its document."""
         return answers.graph(request, _only_container(graph, URIRef(iri)))
 
     @app.api_route("/catalog/", methods=READ)
@@ -197,6 +202,7 @@ def _add_pages(app: FastAPI, documents: Documents, answers: Answers) -> None:
     site = documents.site
 
     def answer(request: Request, part: Page) -> Response:
+        """Answer with a page of children and the links to the others."""
         address = site.base + request.url.path
         return answers.graph(request, part.graph, [f'<{address}?{query}>; rel="{name}"' for name, query in part.links.items()])
 

@@ -85,6 +85,7 @@ def _facet(text: str) -> tuple[str, str]:
 
 def _add_sparql(app: FastAPI, queries: Queries) -> None:
     def answer(request: Request, query: str) -> Response:
+        """Run a query and answer in the media type that was asked for."""
         media_type = choose(request.headers.get("accept"), offered=tuple(RESULTS))
         if media_type is None:
             raise NotAcceptable(f"Results are there as {', '.join(RESULTS)}.", remedy="Name one of them in Accept.")
@@ -121,6 +122,7 @@ def _pairs(text: str) -> list[tuple[str, str]]:
 
 def _add_oai(app: FastAPI, repository: Repository) -> None:
     def answer(pairs: list[tuple[str, str]]) -> Response:
+        """Answer an OAI-PMH request with these arguments."""
         return Response(repository.answer(pairs), media_type="text/xml; charset=utf-8", headers={"Cache-Control": "no-cache"})
 
     @app.api_route("/oai", methods=["GET", "HEAD"])

@@ -37,11 +37,17 @@ class Metrics:
         metrics = self
 
         class Counting:
+            """The middleware itself."""
+
             def __init__(self, app: ASGIApp) -> None:
+                """Wrap an application."""
                 self.app = app
 
             async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+                """Pass a request on and count its answer."""
+
                 async def counted(message: Message) -> None:
+                    """Count an answer when it begins."""
                     if message["type"] == "http.response.start":
                         metrics.count(scope["method"], message["status"])
                     await send(message)

@@ -85,6 +85,7 @@ def add_handlers(app: FastAPI) -> None:
 
     @app.exception_handler(FairleadError)
     def ours(request: Request, error: FairleadError) -> Response:
+        """Answer an error of ours with its own words."""
         status = status_of(error)
         if status >= 500:
             logger.warning("%s answered %s: %s", request.url.path, status, error.code)
@@ -92,16 +93,19 @@ def add_handlers(app: FastAPI) -> None:
 
     @app.exception_handler(HTTPException)
     def http(request: Request, error: HTTPException) -> Response:
+        """Answer what routing refuses."""
         headers = dict(error.headers or {})
         return problem(error.status_code, code=f"http-{error.status_code}", title=str(error.detail), detail="", headers=headers)
 
     @app.exception_handler(RequestValidationError)
     def validation(request: Request, error: RequestValidationError) -> Response:
+        """Answer parameters that do not hold, by their names."""
         names = ", ".join(sorted({str(item["loc"][-1]) for item in error.errors()}))
         return problem(400, code="invalid-input", title=f"These parameters do not hold: {names}.", detail="See /docs for what they may be.")
 
     @app.exception_handler(Exception)
     def unforeseen(request: Request, error: Exception) -> Response:
+        """Answer a mistake of ours with a reference and nothing else."""
         reference = secrets.token_hex(6)
         logger.error("%s failed, reference %s: %s", request.url.path, reference, type(error).__name__)
         return problem(500, code="internal", title="The server made a mistake.", detail=f"Reference {reference}.")

@@ -117,6 +117,7 @@ def detached(document: JsonObject, *, root: str) -> JsonObject:
     """Return the crate as a detached one: every address is absolute, so that it may be served from anywhere (RO-Crate 1.2)."""
 
     def absolute(value: Any) -> Any:
+        """Return a part of the document with its addresses made absolute."""
         if isinstance(value, list):
             return [absolute(item) for item in value]
         if not isinstance(value, dict):

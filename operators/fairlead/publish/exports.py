@@ -133,6 +133,7 @@ class Exports:
         """
 
         def work(export: Export, lease: Lease) -> Export:
+            """De-identify under the lease."""
             cohort = self._upstream.cohort(export.parameters.cohort)
             staging, profile = self._staging(identifier), export.parameters.profile
             make_safe(self._upstream, staging, cohort=cohort, profile=profile, progress=progress or Silent(), confirm=lease.confirm)
@@ -144,6 +145,7 @@ class Exports:
         """Convert what is safe to OME-Zarr stores, with pictures."""
 
         def work(export: Export, lease: Lease) -> Export:
+            """Convert under the lease."""
             staging, parameters = self._staging(identifier), export.parameters
             make_stores(self._upstream, staging, parameters=parameters, progress=progress or Silent(), confirm=lease.confirm)
             return self._list.move(identifier, ExportEvent.CONVERT)

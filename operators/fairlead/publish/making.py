@@ -210,6 +210,7 @@ class _Desk:
         """Move a store to its public name, clean what it says, draw it, and return its public report."""
 
         def refusal(code: str, reason: str) -> list[Refusal]:
+            """Return one refusal of this member as a list."""
             return [Refusal(source=member.pseudonym, code=code, reason=reason)]
 
         if not store.verified_voxels:

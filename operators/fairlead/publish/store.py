@@ -147,7 +147,7 @@ def _tombstone(row: RowMapping) -> Tombstone:
 
 
 def withdraw(settings: Settings, engine: Engine, dataset: str, reason: str, *, clock: Callable[[], datetime] = utc_now) -> Tombstone:
-    """Put a tombstone in the place of a dataset, then move its bytes out of the published folder; safe to repeat.
+    """Put a tombstone in the place of a dataset, then move its bytes out of the published folder, or remove them; safe to repeat.
 
     Raises
     ------
@@ -165,6 +165,8 @@ def withdraw(settings: Settings, engine: Engine, dataset: str, reason: str, *, c
         change = {"state": "withdrawn", "withdrawn_at": clock(), "withdrawn_reason": reason.strip()}
         connection.execute(update(datasets).where(datasets.c.id == identifier, datasets.c.state == "published").values(change))
     _move_away(settings, identifier)
+    if settings.export.withdrawn_bytes == "remove":
+        _remove(settings, identifier)
     return store.tombstone(identifier)
 
 
@@ -180,3 +182,11 @@ def _move_away(settings: Settings, identifier: str) -> None:
     source.rename(target)
     sync_folder(attic)
     sync_folder(settings.published_folder)
+
+
+def _remove(settings: Settings, identifier: str) -> None:
+    """Remove what was moved away, also what an earlier, interrupted withdrawal left."""
+    attic = settings.published_folder.parent / f".{settings.published_folder.name}-withdrawn" / identifier
+    if attic.is_dir():
+        shutil.rmtree(attic)
+        sync_folder(attic.parent)
