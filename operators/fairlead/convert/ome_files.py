@@ -139,8 +139,8 @@ def _tiff_plan(source: Source, name: str, series: tifffile.TiffPageSeries, image
     sizes = _sizes(axes, tuple(series.shape))
     levels = tuple(_space(axes, array.shape) for array in arrays) if len(arrays) > 1 else ()
     channels = rgb_channels(dtype) if "S" in axes and sizes["c"] == RGB else _channels(image, sizes.get("c", 1))
-    plan = _plan(source, name, sizes, image, dtype=dtype, voxels=TiffVoxels(arrays, axes), levels=levels, channels=channels)
-    return replace(plan, image_index=number, bands=axes == COLOUR_PICTURE)
+    plan = _plan(source, name, sizes, image, dtype=dtype, voxels=TiffVoxels(arrays, axes))
+    return replace(_coloured(plan, channels), levels=levels, image_index=number, bands=axes == COLOUR_PICTURE)
 
 
 def _plan(
@@ -151,8 +151,6 @@ def _plan(
     *,
     dtype: np.dtype[Any],
     voxels: TiffVoxels | PlaneFiles,
-    levels: tuple[tuple[int, ...], ...],
-    channels: tuple[Channel, ...],
 ) -> ImagePlan:
     return ImagePlan(
         name=name,
@@ -162,10 +160,11 @@ def _plan(
         dtype=dtype,
         voxels=voxels,
         geometry=NO_PATIENT,
-        channels=channels,
-        levels=levels,
-        greyscale=len(channels) == 1,
     )
+
+
+def _coloured(plan: ImagePlan, channels: tuple[Channel, ...]) -> ImagePlan:
+    return replace(plan, channels=channels, greyscale=len(channels) == 1)
 
 
 def _sizes(axes: str, shape: tuple[int, ...]) -> dict[str, int]:
@@ -227,9 +226,8 @@ def _companion_plans(source: Source, stem: str) -> Iterator[StorePlan]:
         with _opened(first) as tiff:
             dtype = np.dtype(tiff.pages[page].dtype).newbyteorder("=")
         sizes = {axis: size for axis, size in image.sizes.items() if size > 1 or axis in "yx"}
-        channels = _channels(image, image.sizes["c"])
-        plan = _plan(source, name, sizes, image, dtype=dtype, voxels=PlaneFiles(planes, image, dtype), levels=(), channels=channels)
-        plans[image.id or str(number)] = replace(plan, image_index=number)
+        plan = _plan(source, name, sizes, image, dtype=dtype, voxels=PlaneFiles(planes, image, dtype))
+        plans[image.id or str(number)] = replace(_coloured(plan, _channels(image, image.sizes["c"])), image_index=number)
     yield from in_plate(source, stem, read_plate(read_document(source.path)), plans)
 
 
