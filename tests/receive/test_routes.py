@@ -1,5 +1,6 @@
 import pytest
 
+from fairlead.cli import run
 from fairlead.errors import InvalidConfiguration, NotPermitted
 from fairlead.receive import Ledger, load_routes
 from fairlead.receive.routes import CalledAeUnknown, printable
@@ -56,6 +57,17 @@ def test_a_rule_names_the_profile_that_its_objects_must_be_published_under(tmp_p
     file.write_text(file.read_text().replace("research-longitudinal", "../other"))
     with pytest.raises(InvalidConfiguration, match="deidentify_profile"):
         load_routes(file)
+
+
+def test_config_check_names_a_demanded_profile_that_does_not_exist(tmp_path, monkeypatch, capsys):
+    file = tmp_path / "routes.yaml"
+    rule = "routes: [{{name: a, project: p, center: c, from_networks: [10.0.0.0/8], deidentify_profile: {}}}]"
+    monkeypatch.setenv("FAIRLEAD_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("FAIRLEAD_NODE__ROUTES", str(file))
+    for profile, status in (("basic", 0), ("invented", 1)):
+        file.write_text(rule.format(profile))
+        assert run(["config", "check"]) == status
+    assert "invented" in capsys.readouterr().err
 
 
 def test_a_certificate_on_the_list_admits(table):

@@ -78,6 +78,7 @@ def test_workers_share_limits_series_and_numbers_and_one_that_dies_is_replaced(t
         wait_for(lambda: 'instances_total{calling_ae="SCANNER",result="0000"} 3' in node._doorway.metrics.text(()))
         assert "fairlead_node_workers_lost_total 2" in node._doorway.metrics.text(())
         assert len(archived(settings)) == 3
+        assert {path.name for path in settings.archive_folder.iterdir()} == {".incoming", "audit", "objects", "quarantine"}
         results = sorted(line["result"] for line in audit_lines(settings))
         assert results == ["lost", "lost", "rejected", "released", "released", "released"]
 
