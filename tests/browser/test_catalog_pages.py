@@ -12,6 +12,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from catalog.five import Five, five
 from fairlead.convert import viewer_folder
+from fairlead.publish import Site
 
 pytestmark = pytest.mark.browser
 PICTURES = os.environ.get("FAIRLEAD_SCREENSHOTS")
@@ -37,6 +38,9 @@ def test_every_page_is_accessible(site: Five, tab: Page, scheme: str) -> None:
     pages = {"root": f"{site.base}/", "catalog": f"{site.base}/catalog/local", "search": f"{site.base}/search?q=cohort"}
     pages |= {name: site.iri(name) for name in ("ct", "mr", "plate")}
     pages["image"] = f"{site.iri('ct').replace('/dataset/', '/distribution/')}.{image}"
+    pages["series"] = Site.of(site.settings).series(site.records["ct"])
+    pages["datasheet"] = f"{site.iri('ct')}/datasheet"
+    pages["narrowed"] = f"{site.base}/search?q=cohort&facet=type:dataset"
     for name, address in pages.items():
         tab.goto(address)
         found = Axe().run(tab, options=RULES).response["violations"]
