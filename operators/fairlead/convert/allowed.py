@@ -110,8 +110,9 @@ def plate_metadata(plate: JsonObject) -> tuple[JsonObject, dict[str, str]]:
         raise ValueError("two wells at one place")
     found: JsonObject = {key: [{"name": name} for name in names] for key, names in places.items()} | {"wells": wells}
     found |= _only(plate, {"field_count": _whole})
-    if runs := _dicts(plate.get("acquisitions")):
-        found["acquisitions"] = [_only(run, {"id": _whole, "maximumfieldcount": _whole}) for run in runs]
+    runs = [_only(run, {"id": _whole, "maximumfieldcount": _whole}) for run in _dicts(plate.get("acquisitions"))]
+    if known := [run for run in runs if "id" in run]:  # without its id, which wells cite, an acquisition says nothing
+        found["acquisitions"] = known
     return found, moved
 
 
