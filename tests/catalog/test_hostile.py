@@ -10,6 +10,7 @@ from contextlib import suppress
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from rdflib import term
 
 from catalog.conftest import TestClient
 from fairlead.catalog.reading import read_rdf
@@ -150,6 +151,7 @@ def test_what_costs_more_than_it_weighs_is_refused_before_it_is_paid(body: str, 
     ids=["decimal", "html", "digits"],
 )
 def test_values_stay_as_they_were_written(value: str, datatype: str):
+    term._reset_bindings()  # as other libraries do
     graph = read_rdf(f'<> <urn:p> "{value}"^^<{datatype}> .'.encode(), "text/turtle", base=BASE, limit=2_000_000)
     (literal,) = graph.objects()
     assert (str(literal), str(literal.datatype)) == (value, datatype)

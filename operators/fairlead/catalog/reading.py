@@ -57,10 +57,14 @@ def _decimal(text: str) -> Decimal:
     return Decimal(text)
 
 
-# The public way, rdflib.term.bind, takes no datatype out: nested HTML of 200 kB is read for minutes, and nothing here needs its tree.
-_toPythonMapping[XSD.decimal] = _decimal
-for _kind in (RDF.HTML, RDF.XMLLiteral):
-    _toPythonMapping.pop(_kind, None)
+def _harden() -> None:
+    """Take from rdflib what lets a small literal cost much; before every document, since other libraries put it back.
+
+    The public way, ``rdflib.term.bind``, takes no datatype out: nested HTML of 200 kB is read for minutes, and nothing here needs its tree.
+    """
+    _toPythonMapping[XSD.decimal] = _decimal
+    for kind in (RDF.HTML, RDF.XMLLiteral):
+        _toPythonMapping.pop(kind, None)
 
 
 class _Bounded(Memory):
@@ -195,6 +199,7 @@ def _crate_context() -> Any:
 
 
 def _parse(text: str, kind: str, *, base: str) -> Graph:
+    _harden()
     graph = Graph(_Bounded(), bind_namespaces="none")
     try:
         with warnings.catch_warnings():
