@@ -234,6 +234,13 @@ def test_a_document_beside_pixels_is_cleaned_and_names_no_file() -> None:
     assert LONGITUDINAL.sha256 in str(ome.creator)
 
 
+def test_without_dates_nothing_beside_pixels_depends_on_the_key() -> None:
+    """So a document without a secret key gives nobody a value to try names against, and the same document every time."""
+    ours, other = (clean_ome_xml(DOCUMENT.encode(), BASIC, key, file_name="Mustermann_Hans.ome.tif") for key in (KEY, b"\x05" * 32))
+    assert ours == other
+    assert b"UUID" not in ours
+
+
 def test_dates_that_moved_already_stay_beside_pixels() -> None:
     once = clean_ome_xml(DOCUMENT.encode(), LONGITUDINAL, KEY)
     twice = [ome_types.from_xml(clean_ome_xml(once, LONGITUDINAL, KEY, dates_moved=moved).decode()) for moved in (True, False)]

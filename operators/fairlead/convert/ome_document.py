@@ -6,7 +6,7 @@ value 3 and the paths of its images in the order of the document.
 
 from __future__ import annotations
 
-import hashlib
+import secrets
 from dataclasses import replace
 from typing import Final
 
@@ -17,6 +17,7 @@ from fairlead.convert.plan import CollectionPlan, CopyPlan, ImagePlan, StorePlan
 from fairlead.convert.sources import Source, SourceKind
 from fairlead.deidentify import clean_ome_xml, load_profile
 from fairlead.errors import FairleadError
+from fairlead.keys import KEY_BYTES
 
 XML: Final = "OME/METADATA.ome.xml"
 LAYOUT: Final = 3
@@ -28,7 +29,8 @@ def with_xml(plan: StorePlan, source: Source) -> StorePlan:
         return plan
     try:
         content = _content(source)
-        xml = clean_ome_xml(content, load_profile("basic"), hashlib.sha256(content).digest(), file_name=source.path.name)
+        # Nothing that comes out depends on the key: no dates, no names of files. A key that a document gives could be tried out.
+        xml = clean_ome_xml(content, load_profile("basic"), secrets.token_bytes(KEY_BYTES), file_name=source.path.name)
     except FairleadError as error:
         return replace(plan, dropped=(*plan.dropped, f"OME-XML ({error.code})"))
     if isinstance(plan, ImagePlan):

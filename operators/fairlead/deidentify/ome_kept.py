@@ -18,7 +18,7 @@ def clean_ome_xml(content: bytes, profile: Profile, key: bytes, *, file_name: st
 
     Parameters
     ----------
-    key : the project key; identifiers and shifted dates follow it.
+    key : the project key; shifted dates follow it. Where the profile keeps no dates, nothing that comes out depends on it.
     file_name : the name of the file that held the document; its words go from names and channels.
     dates_moved : whether the document comes out of :func:`deidentify_ome` under the same profile, so that its dates must not move again.
 
@@ -40,6 +40,8 @@ def clean_ome_xml(content: bytes, profile: Profile, key: bytes, *, file_name: st
 def without_files(content: bytes, *, creator: str) -> bytes:
     """Return a document whose pixels lie in no TIFF (OME schema, ``MetadataOnly``), for those who write the pixels elsewhere.
 
+    The UUID goes too: it is that of the file which held the document, and this is another.
+
     Raises
     ------
     UnsupportedInput : the document describes no pixels: it only points to another file.
@@ -49,6 +51,7 @@ def without_files(content: bytes, *, creator: str) -> bytes:
     if not images:
         raise UnsupportedInput("The OME-XML describes no image; it only points to another file.")
     root.set("Creator", creator)
+    root.attrib.pop("UUID", None)
     for pixels in images:
         for block in pixels.findall("{*}TiffData") + pixels.findall("{*}MetadataOnly"):
             pixels.remove(block)
