@@ -10,7 +10,7 @@ import pytest
 from pydicom import dcmread
 from pydicom.dataset import Dataset
 
-from deidentify.ct_builders import KEY, a_ct, as_file
+from deidentify.ct_builders import KEY, a_ct, as_file, reread
 from fairlead.deidentify import Decision, Deidentifier, Profile, deidentify_file, judge, load_profile
 from fairlead.deidentify.boxes import Box, outside, regions
 
@@ -60,10 +60,28 @@ def test_an_object_without_pixels_passes() -> None:
     assert judge(a_ct(Modality="SR"), BASIC, transfer_syntax=NATIVE).rule == "no-pixels"
 
 
-def test_an_overlay_in_unused_bits_is_not_passed() -> None:
+@pytest.mark.parametrize(
+    ("data", "position", "rule"),
+    [
+        (None, None, "embedded-overlay"),
+        (None, 12, "embedded-overlay"),
+        (b"", None, "embedded-overlay"),
+        (b"\0\0", 12, "embedded-overlay"),
+        (b"\0\0", None, "embedded-overlay"),
+        (b"\0" * 8, None, "original-slice"),
+        (b"\0" * 8, 0, "original-slice"),
+    ],
+)
+def test_an_overlay_in_unused_bits_is_not_passed(data: bytes | None, position: int | None, rule: str) -> None:
+    """Its group says where it lies: data of its own hold a bit for every point, and begin at bit 0."""
     image = an_image()
-    image.add_new(0x60000010, "US", 4)
-    assert judge(image, BASIC, transfer_syntax=NATIVE).rule == "embedded-overlay"
+    for element, value in ((0x10, 8), (0x11, 8), (0x102, position)):
+        if value is not None:
+            image.add_new(0x60000000 | element, "US", value)
+    if data is not None:
+        image.add_new(0x60003000, "OW", data)
+    assert judge(image, BASIC, transfer_syntax=NATIVE).rule == rule
+    assert judge(reread(image), BASIC, transfer_syntax=NATIVE).rule == rule
 
 
 def test_the_strict_profile_believes_no_header() -> None:

@@ -46,14 +46,19 @@ def number_of(source: Dataset, keyword: str) -> int:
     ValueError : it is none, or several.
     """
     tag = tag_for_keyword(keyword)
-    if tag is None or tag not in source._dict:
+    return 0 if tag is None else number_at(source, tag)
+
+
+def number_at(source: Dataset, tag: int) -> int:
+    """Return the whole number of a tag as :func:`number_of` does of a keyword."""
+    if tag not in source._dict:
         return 0
     raw = element_of(source, tag)
     if isinstance(raw, RawDataElement) and isinstance(raw.value, bytes) and (raw.VR or vr_of(tag)) == "US":
         if len(raw.value) not in (0, 2):
             raise ValueError("not one number")
         return int.from_bytes(raw.value, "little" if raw.is_little_endian else "big")
-    return int(text_of(source, keyword) or 0)
+    return int("\\".join(values_of(raw, [])) or 0)
 
 
 def plain_tags(source: Dataset) -> list[int]:

@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
+from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
 
 from fairlead.deidentify.boxes import Box
-from fairlead.deidentify.elements import text_of
+from fairlead.deidentify.elements import element_of, number_at, text_of
 from fairlead.deidentify.profile import Profile
 
 STORAGE: Final = "1.2.840.10008.5.1.4.1.1."
@@ -43,6 +44,9 @@ FACES: Final = frozenset({
 })  # fmt: skip
 """Body parts, and words of descriptions, whose volumes show a face; see Recognizable Visual Features (PS3.3 C.7.6.1)."""
 WHERE_SHOWN: Final = ("BodyPartExamined", "StudyDescription", "SeriesDescription", "ProtocolName", "RequestedProcedureDescription")
+OVERLAY_PLACE: Final = (0x0010, 0x0011, 0x0102)
+"""Overlay Rows, Overlay Columns and Overlay Bit Position, in each group 60xx."""
+OVERLAY_DATA: Final = 0x3000
 NATIVE: Final = frozenset({"1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2", "1.2.840.10008.1.2.1.99"})
 MASKABLE: Final = frozenset(
     {"1.2.840.10008.1.2.5"} | {f"1.2.840.10008.1.2.4.{number}" for number in (50, 51, 57, 70, 80, 81, 90, 91, 201, 202, 203)}
@@ -87,8 +91,17 @@ def has_pixels(dataset: Dataset) -> bool:
 
 def has_embedded_overlay(dataset: Dataset) -> bool:
     """Return whether an overlay hides in unused bits of the pixel data (PS3.5 section 8.1.2, retired)."""
-    groups = {tag.group for tag in dataset.keys() if 0x6000 <= tag.group <= 0x60FE}  # noqa: SIM118 - keys, not elements
-    return any((group << 16 | 0x0010) in dataset and (group << 16 | 0x3000) not in dataset for group in groups)
+    groups = {tag.group << 16 for tag in dataset.keys() if 0x6000 <= tag.group <= 0x60FE}  # noqa: SIM118 - keys, not elements
+    return any(_is_embedded(dataset, group) for group in groups)
+
+
+def _is_embedded(dataset: Dataset, group: int) -> bool:
+    """Return whether the data of an overlay are not its own: those have a bit for every point, and begin at bit 0 (PS3.3 C.9.2)."""
+    rows, columns, position = (number_at(dataset, group | element) for element in OVERLAY_PLACE)
+    own = element_of(dataset, group | OVERLAY_DATA) if group | OVERLAY_DATA in dataset else None
+    size = 0 if own is None else own.length if isinstance(own, RawDataElement) else len(own.value or b"")
+    stated = any(group | element in dataset for element in OVERLAY_PLACE)
+    return stated and (position > 0 or not size or size * 8 < rows * columns)
 
 
 def _refuse(rule: str, reason: str) -> Verdict:
