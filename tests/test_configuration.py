@@ -52,6 +52,8 @@ def test_a_home_of_a_user_who_does_not_exist_is_named() -> None:
         (b"a: [\n", "line 2 is not YAML"),
         (b"a: 2026-99-99", "is not YAML"),
         (b"[" * 5000, "is not YAML"),
+        (b"home: a\nlog: {level: x}\nhome: b\n", "line 3 is not YAML: 'home' stands twice"),
+        (b"a: !!bool maybe", "is not YAML"),
     ],
 )
 def test_a_file_that_holds_no_mapping_is_refused_by_settings_and_routes(tmp_path: Path, content: bytes, message: str) -> None:

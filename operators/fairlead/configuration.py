@@ -8,10 +8,10 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Final
 
-import yaml
 from pydantic import BaseModel
 
 from fairlead.errors import InvalidConfiguration
+from fairlead.strict_yaml import NOT_YAML, load_strict, told
 
 PREFIX: Final = "FAIRLEAD_"
 NO_SETTINGS: Final = ("FAIRLEAD_CONFIG", "FAIRLEAD_PROJECT_KEY_", "FAIRLEAD_TEST_DATA", "FAIRLEAD_PROBE", "FAIRLEAD_SCREENSHOTS")
@@ -23,20 +23,19 @@ def read_mapping(file: Path, what: str) -> dict[str, Any]:
 
     Raises
     ------
-    InvalidConfiguration : it cannot be read, is no text, is not YAML, or holds something else than named values.
+    InvalidConfiguration : it cannot be read, is no text, is not YAML, has a key twice, or holds something else than named values.
     """
     try:
-        document = yaml.safe_load(file.read_text(encoding="utf-8"))
+        document = load_strict(file.read_text(encoding="utf-8"))
     except OSError as error:
         raise InvalidConfiguration(
             f"The {what} {file} cannot be read ({error.strerror}).", remedy="Restore the file, or name another."
         ) from error
     except UnicodeDecodeError as error:
         raise InvalidConfiguration(f"The {what} {file} is not YAML: it is no text.") from error
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        where = getattr(error, "problem_mark", None)
-        at = f" line {where.line + 1}" if where is not None else ""
-        raise InvalidConfiguration(f"The {what} {file}{at} is not YAML.") from error
+    except NOT_YAML as error:
+        at, problem = told(error)
+        raise InvalidConfiguration(f"The {what} {file}{at} is not YAML: {problem}.") from error
     if document is None:
         return {}
     if not isinstance(document, dict) or not all(isinstance(key, str) for key in document):

@@ -69,6 +69,9 @@ def test_a_profile_is_its_file_or_its_name(tmp_path: Path) -> None:
         ("name: x\ntitle: t\noverrides: {KVP: X, KVP: K}", "line 3 is not YAML: 'KVP' stands twice"),
         ("name: x\nname: y\ntitle: t", "'name' stands twice"),
         ("name: [x", "not YAML"),
+        ("name: x\ntitle: 2020-13-45", "is not YAML: it cannot be parsed"),
+        ("name: x\ntitle: " + "[" * 5000, "is not YAML: it cannot be parsed"),
+        ("name: x\ntitle: !!timestamp today", "is not YAML: it cannot be parsed"),
         ("just text", "profile"),
     ],
 )

@@ -12,24 +12,18 @@ import yaml
 
 from fairlead.errors import InvalidDefinition, NotFound
 from fairlead.records import JsonObject
+from fairlead.strict_yaml import NOT_YAML, StrictLoader, load_strict, told
 
 MAX_BYTES: Final = 8 * 1024 * 1024
 
 
-class _Loader(yaml.SafeLoader):
-    """Safe YAML in which a key stands once and an alias cannot multiply the document."""
+class _Loader(StrictLoader):
+    """Strict YAML in which an alias cannot multiply the document."""
 
     def compose_node(self, parent: Any, index: Any) -> Any:
         if self.check_event(yaml.AliasEvent):
             raise yaml.composer.ComposerError(None, None, "aliases are not allowed", None)
         return super().compose_node(parent, index)
-
-    def construct_mapping(self, node: Any, deep: bool = False) -> Any:
-        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
-        for key in keys:
-            if keys.count(key) > 1:
-                raise yaml.constructor.ConstructorError(None, None, f"{str(key)[:60]!r} stands twice", node.start_mark)
-        return super().construct_mapping(node, deep)
 
 
 def read_definition(source: str | Path | Mapping[str, Any]) -> JsonObject:
@@ -43,12 +37,10 @@ def read_definition(source: str | Path | Mapping[str, Any]) -> JsonObject:
         return _document(source)
     name, text = _text(source)
     try:
-        document = yaml.load(text, _Loader)  # noqa: S506  # a SafeLoader; JSON is YAML
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        mark = getattr(error, "problem_mark", None)
-        at = f" line {mark.line + 1}" if mark is not None else ""
-        what = str(getattr(error, "problem", None) or "it cannot be parsed")
-        raise InvalidDefinition(f"The definition {name}{at} is neither JSON nor YAML: {what[:100]}.") from error
+        document = load_strict(text, _Loader)  # JSON is YAML
+    except NOT_YAML as error:
+        at, what = told(error)
+        raise InvalidDefinition(f"The definition {name}{at} is neither JSON nor YAML: {what}.") from error
     if not isinstance(document, dict):
         raise InvalidDefinition(f"The definition {name} is no mapping.", remedy="See the examples in configs/cohorts/.")
     return _document(document)

@@ -12,7 +12,6 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self
 
-import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, StringConstraints, ValidationError, model_validator
 from pydicom.datadict import tag_for_keyword
 
@@ -22,6 +21,7 @@ from fairlead.deidentify.table import BASIC_CODE, EDITION, OPTION_CODES, Option,
 from fairlead.errors import InvalidConfiguration
 from fairlead.records import Name
 from fairlead.resources import configs_folder
+from fairlead.strict_yaml import NOT_YAML, load_strict, told
 
 logger = logging.getLogger(__name__)
 TAG_PATTERN: Final = re.compile(r"\(([0-9A-Fa-f]{4}),([0-9A-Fa-f]{4})\)")
@@ -30,17 +30,6 @@ DEFACE_GROUP: Final = "fairlead.deface"
 CORRECT: Final = "Correct the file; docs/deidentification.md explains every key."
 Coordinate = Annotated[int, Field(ge=0, le=65535)]
 Creator = Annotated[str, StringConstraints(min_length=1, max_length=64, strip_whitespace=True)]
-
-
-class _Loader(yaml.SafeLoader):
-    """Safe YAML in which a key stands once: the second of two would win without a word."""
-
-    def construct_mapping(self, node: Any, deep: bool = False) -> Any:
-        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
-        for key in keys:
-            if keys.count(key) > 1:
-                raise yaml.constructor.ConstructorError(None, None, f"{str(key)[:60]!r} stands twice", node.start_mark)
-        return super().construct_mapping(node, deep)
 
 
 class Part(BaseModel):
@@ -256,13 +245,14 @@ def load_profile(name_or_path: str | Path) -> Profile:
     """
     file = _file_of(name_or_path)
     try:
-        profile = Profile.model_validate(yaml.load(file.read_text("utf-8"), _Loader))  # noqa: S506  # a SafeLoader
+        profile = Profile.model_validate(load_strict(file.read_text("utf-8")))
     except ValidationError as error:
         problems = "; ".join(map(_told, error.errors(include_url=False)))
         raise InvalidConfiguration(f"The de-identification profile {file.name} does not hold: {problems}.", remedy=CORRECT) from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        mark, what = getattr(error, "problem_mark", None), str(getattr(error, "problem", None) or "it cannot be parsed")[:100]
-        at = f" line {mark.line + 1}" if mark is not None else ""
+    except OSError as error:
+        raise InvalidConfiguration(f"The de-identification profile {file.name} cannot be read ({error.strerror}).") from error
+    except NOT_YAML as error:
+        at, what = told(error)
         raise InvalidConfiguration(f"The de-identification profile {file.name}{at} is not YAML: {what}.", remedy=CORRECT) from error
     if profile.keeps:
         logger.warning("The de-identification profile %s keeps what identifies people: %s.", profile.name, ", ".join(profile.keeps))
