@@ -70,6 +70,7 @@ class NodeSettings(Section):
     report_retry_s: PositiveFloat = 5.0
     report_for_s: PositiveFloat = 86_400.0
     audit_messages: bool = False
+    archive_bucket: str | None = Field(default=None, pattern=r"^(s3://[^/?#\s@:]+(/[^?#\s]*)?|file:///[^?#\s]+)$")
     tls: NodeTlsSettings = NodeTlsSettings()
     web: NodeWebSettings = NodeWebSettings()
 

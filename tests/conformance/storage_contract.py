@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 import pytest
 
 from fairlead.errors import Conflict, InvalidInput, NotFound
-from fairlead.storage import ObjectStore
+from fairlead.storage import PART_BYTES, ObjectStore
 
 
 class StorageContract:
@@ -20,6 +21,16 @@ class StorageContract:
     def test_what_was_put_comes_back(self, store: ObjectStore, source: Path) -> None:
         assert store.put("a/b.zarr/0/c/0", source) is True
         assert store.get("a/b.zarr/0/c/0") == source.read_bytes()
+
+    def test_a_large_file_goes_up_in_parts_once_and_its_sha256_is_read_back(self, store: ObjectStore, tmp_path: Path) -> None:
+        large = tmp_path / "large"
+        large.write_bytes(bytes(range(256)) * (PART_BYTES // 256) + b"end")
+        assert store.put("large", large) is True
+        assert store.put("large", large) is False
+        assert store.sha256("large") == hashlib.sha256(large.read_bytes()).hexdigest()
+        large.write_bytes(large.read_bytes()[::-1])
+        with pytest.raises(Conflict, match="Other bytes are stored under large"):
+            store.put("large", large)
 
     def test_the_same_bytes_again_are_no_news(self, store: ObjectStore, source: Path) -> None:
         store.put("a", source)
@@ -45,6 +56,8 @@ class StorageContract:
     def test_what_is_not_there_is_said(self, store: ObjectStore) -> None:
         with pytest.raises(NotFound, match="no such object"):
             store.get("missing")
+        with pytest.raises(NotFound, match="no such object"):
+            store.sha256("missing")
 
     @pytest.mark.parametrize("key", ["", "/etc/passwd", "../evil", "a/../../b", "a//b", "./a"])
     def test_keys_stay_inside(self, store: ObjectStore, source: Path, key: str) -> None:

@@ -17,7 +17,7 @@ from fairlead.index.draining import drain_all
 from fairlead.index.port import Index
 from fairlead.index.rows import SOURCE_FIELD
 from fairlead.progress import Progress
-from fairlead.receive import Arrival, Ledger, Recorded, RelationConflict, Stored, import_paths
+from fairlead.receive import Arrival, Ledger, Recorded, RelationConflict, Stored, complete_imports, import_paths
 from fairlead.records import JsonObject, ReceivedFile, Refusal, Route
 from fairlead.settings import Settings
 
@@ -92,7 +92,7 @@ def ingest(
     """
     began = time.monotonic()
     imported = import_paths(settings, ledger, paths, route=route, progress=progress)
-    ledger.settle(settle_after_s=0, quiet_after_s=settings.node.quiet_after_s)  # what others left half sent goes on waiting
+    complete_imports(settings, ledger)
     before = _present(ledger, index)
     drained = drain_all(settings, ledger=ledger, index=index, catalogue=catalogue, claimant=claimant(), progress=progress)
     here = _present(ledger, index)

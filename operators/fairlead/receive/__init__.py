@@ -6,6 +6,7 @@ What other rooms need is here: the :class:`Ledger` as work list, the doors (:cla
 
 from fairlead.receive.bucket_watch import StorageWatch
 from fairlead.receive.completion import generation_of
+from fairlead.receive.copying import complete_imports
 from fairlead.receive.file_ledger import Recorded
 from fairlead.receive.importing import ImportReport, import_paths
 from fairlead.receive.ledger import Ledger
@@ -35,6 +36,7 @@ __all__ = [
     "StoreOutcome",
     "Stored",
     "Wish",
+    "complete_imports",
     "export_quarantine",
     "generation_of",
     "import_paths",

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
 from fairlead.errors import ServiceUnreachable
+from fairlead.receive.copying import place_of
 from fairlead.receive.heads import IMPLICIT_LE
 from fairlead.receive.listening import require_listener
 from fairlead.receive.metrics import Labels
@@ -58,6 +59,9 @@ def gauges(doorway: Doorway) -> Iterator[tuple[str, str, Labels, float]]:
             ("fairlead_node_queue_age_seconds", "Age of the oldest complete series that waits.", (), ledger.queue_age_s()),
             ("fairlead_node_quarantine", "Refusals that wait for somebody.", (), len(ledger.quarantine())),
         ]
+        if doorway.settings.archive_bucket:
+            waiting = ledger.uncopied_count(place_of(doorway.settings.archive_bucket))
+            rows.append(("fairlead_node_uncopied", "Objects of moving series without a copy in the archive bucket.", (), waiting))
         rows += [("fairlead_node_series", "Series by state.", (("state", state.value),), n) for state, n in counts.items()]
         rows += [("fairlead_node_commitments", "Storage commitments by state.", (("state", state),), n) for state, n in reports.items()]
     except ServiceUnreachable:

@@ -10,8 +10,8 @@ from datetime import datetime
 from sqlalchemy import delete, func, insert, select
 
 from fairlead.database import database_errors
-from fairlead.receive.commitments import CommitmentLedger
 from fairlead.receive.completion import Ending
+from fairlead.receive.copy_ledger import CopyLedger
 from fairlead.receive.refusals import Quarantined, note_refusal, quarantined_rows
 from fairlead.receive.tables import associations, audits, counters, holds, quarantine
 from fairlead.records import Refusal, Route
@@ -28,7 +28,7 @@ class OpenAssociation:
     opened_at: datetime
 
 
-class Ledger(CommitmentLedger):
+class Ledger(CopyLedger):
     """Every write is one transaction, so any line may be the last one before a crash."""
 
     def association_opened(self, key: str, route: Route) -> None:

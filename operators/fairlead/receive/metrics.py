@@ -21,6 +21,7 @@ HELP: Final = {
     "fairlead_node_bytes_total": "Bytes of data sets that were stored, by calling AE title.",
     "fairlead_node_loop_failures_total": "Rounds of a loop beside the associations that failed and are repeated, by loop.",
     "fairlead_node_workers_lost_total": "Worker processes that died and were replaced.",
+    "fairlead_node_copies_total": "Objects on their way to the archive bucket, by result.",
     "fairlead_node_commitments_total": "Storage commitment reports, by result.",
 }
 

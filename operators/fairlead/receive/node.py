@@ -15,6 +15,7 @@ from fairlead.errors import FairleadError
 from fairlead.receive.admission import Doorway
 from fairlead.receive.audit import AuditTrail
 from fairlead.receive.bucket_watch import StorageWatch
+from fairlead.receive.copying import ArchiveCopy, open_archive_copy, required_place
 from fairlead.receive.expected import expected_instances
 from fairlead.receive.ledger import Ledger
 from fairlead.receive.listening import Listener, listen
@@ -50,6 +51,7 @@ class DicomNode:
         self._loops: list[threading.Thread] = []
         self._listeners: list[Listener] = []
         self._web: Web | None = None
+        self._copy: ArchiveCopy | None = None
         self.more_gauges: Callable[[], Iterable[Gauge]] = tuple
 
     def start(self) -> tuple[str, int]:
@@ -92,6 +94,10 @@ class DicomNode:
             self._workers = Workers(self.settings, places=self._places, doorway=self._doorway, bury=self._bury)
             self._workers.start()
         self._reporter = Reporter(self._doorway, tls)
+        if (copy := open_archive_copy(self.settings, self.ledger)) is not None:
+            copy.going = lambda: not self._stopping.is_set()
+            copy.counted = lambda result, number: metrics.count("copies", number, result=result)
+            self._copy = copy
         if node.web.port is not None:
             self._web = Web(self.settings, self._doorway, self._listeners[-1].address)
             self._web.start()
@@ -109,6 +115,8 @@ class DicomNode:
         watch = StorageWatch(self.settings, self.ledger)
         self._loop("settle", SETTLE_EVERY_S, self._settle)
         self._loop("report", SETTLE_EVERY_S, self._reporter.step)
+        if self._copy is not None:
+            self._loop("copy", SETTLE_EVERY_S, self._copy.step)
         self._loop("watch", max(self.settings.watch.stable_after_s / 2, SETTLE_EVERY_S), watch.scan)
         for listener in self._listeners:
             self._spawn("accept", self._accept, listener)
@@ -227,7 +235,8 @@ class DicomNode:
         self._strike_out()
         root = self._doorway.sink.archive.root
         self.ledger.expect(lambda path: expected_instances(root / path))
-        self.ledger.settle(settle_after_s=self.settings.node.settle_after_s, quiet_after_s=self.settings.node.quiet_after_s)
+        node = self.settings.node
+        self.ledger.settle(settle_after_s=node.settle_after_s, quiet_after_s=node.quiet_after_s, copied_to=required_place(self.settings))
 
     def _read_routes(self) -> None:
         """Replace the table; one that does not hold is reported, and the present one stays in force."""

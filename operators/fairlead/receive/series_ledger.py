@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, Final
 
-from sqlalchemy import Connection, Engine, Row, and_, bindparam, delete, exists, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Engine, Row, and_, bindparam, delete, exists, func, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from fairlead.database import database_errors, utc_now
@@ -71,6 +71,12 @@ _FIND_VERSIONS: Final = select(
     instances.c.id, instances.c.series_id, instances.c.sha256, instances.c.version, instances.c.current, instances.c.path
 ).where(_SAME_INSTANCE)
 _ADD_INSTANCE: Final = insert(instances).inline()
+MOVING: Final = series.c.state.in_([SeriesState.RECEIVING.value, SeriesState.SETTLING.value])
+
+
+def has_no_copy(place: str) -> ColumnElement[bool]:
+    """Return the condition of an instance that has no verified copy in this place."""
+    return instances.c.copied_to.is_distinct_from(place)
 
 
 class SeriesLedger:
@@ -223,17 +229,21 @@ class SeriesLedger:
             self._settle(connection, held, Ending.ABORTED)
             return len(held)
 
-    def settle(self, *, settle_after_s: float, quiet_after_s: float) -> int:
-        """Complete every series whose quiet time is over and that no open association carries; return how many."""
+    def settle(self, *, settle_after_s: float, quiet_after_s: float, copied_to: str | None = None) -> int:
+        """Complete every series whose quiet time is over and that no open association carries; return how many.
+
+        With ``copied_to`` each of its present objects must have a verified copy in that place too.
+        """
         now = self.clock()
-        held = exists().where(holds.c.series_id == series.c.id)
-        moving = series.c.state.in_([SeriesState.RECEIVING.value, SeriesState.SETTLING.value])
+        ready = and_(MOVING, ~exists().where(holds.c.series_id == series.c.id))
+        if copied_to is not None:
+            ready = and_(ready, ~exists().where(instances.c.series_id == series.c.id, instances.c.current, has_no_copy(copied_to)))
         with database_errors(), self.engine.connect() as connection:  # asked twice a second: senders wait only when something moves
-            if connection.scalar(select(series.c.id).where(moving, ~held).limit(1)) is None:
+            if connection.scalar(select(series.c.id).where(ready).limit(1)) is None:
                 return 0
         with database_errors(), self.engine.begin() as connection:
             queue(connection)
-            rows = connection.execute(select(series, _PRESENT.label("present")).where(and_(moving, ~held))).all()
+            rows = connection.execute(select(series, _PRESENT.label("present")).where(ready)).all()
             due = [
                 row
                 for row in rows

@@ -53,6 +53,7 @@ instances = Table(
     Column("generation_from", Integer, nullable=True),  # null: not yet part of a complete generation
     Column("generation_until", Integer, nullable=True),  # first generation that no longer holds it
     Column("received_at", UtcDateTime, nullable=False),
+    Column("copied_to", SHA, nullable=True),  # sha256 of the address of the archive bucket that holds a verified copy
     UniqueConstraint("project", "center", "sop_instance_uid", "sha256"),
     UniqueConstraint("path"),
     Index("ix_instances_series_id", "series_id"),
