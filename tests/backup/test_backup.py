@@ -5,10 +5,12 @@ from __future__ import annotations
 import gzip
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -16,8 +18,8 @@ from pydantic import SecretStr
 from sqlalchemy import Engine, delete, select
 
 from backup.builders import bytes_of, command, environment, fairlead, furnish, records, result, rows
-from fairlead.backup import Keys, Vault, backup, restore
-from fairlead.backup.rows import one_moment
+from fairlead.backup import Keys, Vault, backup, backup_gauges, restore
+from fairlead.backup.rows import one_moment, tables_of
 from fairlead.catalog.accounts import Accounts
 from fairlead.catalog.tables import users
 from fairlead.database import open_database
@@ -251,7 +253,18 @@ def test_as_many_rows_of_another_installation_are_not_taken_for_a_restore_that_h
 
 
 @pytest.mark.parametrize(
-    "change", [{"sha256": "../../../etc/passwd"}, {"path": ""}, {"path": "."}, {"path": "a\0b"}, {"size": -1}, {"root": "etc"}]
+    "change",
+    [
+        {"sha256": "../../../etc/passwd"},
+        {"path": ""},
+        {"path": "."},
+        {"path": "a\0b"},
+        {"size": -1},
+        {"root": "etc"},
+        {"path": "..%2Foutside", "quoted": True},
+        {"path": "%2Fetc", "quoted": True},
+        {"path": "a%00b", "quoted": True},
+    ],
 )
 def test_a_line_that_was_written_by_somebody_else_is_refused(
     old: Settings, homes: Homes, tmp_path: Path, opened: Opened, change: dict[str, object]
@@ -444,3 +457,136 @@ def test_a_restore_that_has_ended_may_be_called_again(old: Settings, homes: Home
         connection.execute(delete(users))
     with pytest.raises(Conflict, match="not empty"):
         restore(new, engine, vault, keys=Keys(old.secrets_folder))
+
+
+def test_a_clock_that_ran_ahead_does_not_make_the_next_snapshot_the_oldest(old: Settings, tmp_path: Path, opened: Opened) -> None:
+    vault, database = tmp_path / "vault", opened(old)
+    backup(old, database, vault, clock=lambda: datetime(2099, 1, 1, tzinfo=UTC))
+
+    newest = backup(old, database, vault, keep=1)
+
+    assert Vault(vault).names() == [newest.snapshot]
+    assert Vault(vault).chosen(None).name == newest.snapshot
+
+
+def test_a_snapshot_that_somebody_renamed_does_not_push_out_the_newest(old: Settings, tmp_path: Path, opened: Opened) -> None:
+    vault, database = tmp_path / "vault", opened(old)
+    first = backup(old, database, vault)
+    (vault / "snapshots" / first.snapshot).rename(vault / "snapshots" / "release-1")
+
+    newest = backup(old, database, vault, keep=1)
+
+    assert newest.snapshot in Vault(vault).names()
+
+
+@pytest.mark.parametrize(
+    ("name", "left"),
+    [("files.gz", 60), ("files.gz", 0), ("files.gz", None), ("manifest.json", 60)],
+    ids=["cut", "empty", "gone", "manifest"],
+)
+def test_a_damaged_snapshot_does_not_stop_the_next_one(
+    old: Settings, homes: Homes, tmp_path: Path, opened: Opened, name: str, left: int | None
+) -> None:
+    vault, database = tmp_path / "vault", opened(old)
+    file = vault / "snapshots" / backup(old, database, vault).snapshot / name
+    content = file.read_bytes()
+    file.unlink()
+    if left is not None:
+        file.write_bytes(content[:left])
+
+    done = backup(old, database, vault, keep=9)
+
+    new = homes("new")
+    restore(new, opened(new), vault, snapshot=done.snapshot, keys=Keys(old.secrets_folder))
+    assert bytes_of(new) == bytes_of(old)
+
+
+def test_while_a_kept_snapshot_cannot_be_read_no_bytes_are_deleted(old: Settings, tmp_path: Path, opened: Opened) -> None:
+    vault, database = tmp_path / "vault", opened(old)
+    backup(old, database, vault)
+    (old.watch_folder / "cells.ome.tif").unlink()
+    second = backup(old, database, vault)
+    (vault / "snapshots" / second.snapshot / "files.gz").write_bytes(b"rotten")
+    blobs = sorted(vault.glob("blobs/??/*"))
+
+    assert backup(old, database, vault, keep=2).pruned == 0
+    assert sorted(vault.glob("blobs/??/*")) == blobs
+
+
+def test_an_archive_that_is_not_mounted_does_not_drive_out_the_good_snapshots(old: Settings, tmp_path: Path, opened: Opened) -> None:
+    vault, database = tmp_path / "vault", opened(old)
+    good = backup(old, database, vault)
+    old.archive_folder.rename(tmp_path / "elsewhere")
+    (old.archive_folder / "audit").mkdir(parents=True)
+    (old.archive_folder / "audit" / "today.ndjson").write_text("{}\n")
+
+    with pytest.raises(Conflict, match="archive folder holds nothing"):
+        backup(old, database, vault, keep=1)
+
+    assert Vault(vault).names() == [good.snapshot]
+
+
+def test_a_blob_that_was_cut_short_is_written_again(old: Settings, homes: Homes, tmp_path: Path, opened: Opened) -> None:
+    vault, database = tmp_path / "vault", opened(old)
+    backup(old, database, vault)
+    blob = next(vault.glob("blobs/??/*"))
+    blob.write_bytes(blob.read_bytes()[:1])
+
+    backup(old, database, vault)
+
+    new = homes("new")
+    restore(new, opened(new), vault, keys=Keys(old.secrets_folder))
+    assert bytes_of(new) == bytes_of(old)
+
+
+def test_files_whose_names_are_not_utf8_come_back(old: Settings, homes: Homes, tmp_path: Path, opened: Opened) -> None:
+    vault, database = tmp_path / "vault", opened(old)
+    names = [b"gr\xfcn 100%.svs", "grün%20.svs".encode(), b"a\nb.svs"]
+    for name in names:
+        Path(os.fsdecode(os.fsencode(old.watch_folder) + b"/" + name)).write_bytes(name)
+
+    backup(old, database, vault)
+    again = backup(old, database, vault)
+    new = homes("new")
+    restore(new, opened(new), vault, keys=Keys(old.secrets_folder))
+
+    assert again.copied == 0
+    assert {name for name in os.listdir(os.fsencode(new.watch_folder)) if name in names} == set(names)
+    assert bytes_of(new) == bytes_of(old)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda text: text + "\nno json",
+        lambda text: text.replace("[1,", "[", 1),
+        lambda text: "[1]\n" + text,
+        lambda text: text.replace("+00:00", "zz", 1),
+        lambda text: text.replace("[1,", "[{},", 1),
+        lambda text: re.sub(r"(\n\[1,.*)", r"\1\1", text, count=1),
+    ],
+    ids=["no JSON", "too short", "no table", "no date", "an object", "twice"],
+)
+def test_rows_that_do_not_fit_are_refused_and_none_is_loaded(
+    old: Settings, homes: Homes, tmp_path: Path, opened: Opened, change: Callable[[str], str]
+) -> None:
+    vault, new = tmp_path / "vault", homes("new")
+    backup(old, opened(old), vault)
+    forge(Vault(vault).chosen(None), "tables.gz", lambda lines: change("\n".join(lines)).split("\n"))
+    engine = opened(new)
+    with pytest.raises(InvalidInput, match="rows"):
+        restore(new, engine, vault, keys=Keys(old.secrets_folder))
+    with engine.connect() as connection:
+        assert not any(connection.execute(select(table).limit(1)).first() for table in tables_of(connection))
+
+
+def test_the_time_of_the_last_backup_is_shown_and_one_that_failed_does_not_move_it(old: Settings, tmp_path: Path, opened: Opened) -> None:
+    assert [value for *_, value in backup_gauges(old)] == [0.0]
+    taken = backup(old, opened(old), tmp_path / "vault", clock=lambda: datetime(2030, 1, 2, tzinfo=UTC))
+    assert taken.files
+    assert [value for *_, value in backup_gauges(old)] == [1893542400.0]
+    with pytest.raises(InvalidInput):
+        backup(old, opened(old), old.home_folder / "inside")
+    assert [value for *_, value in backup_gauges(old)] == [1893542400.0]
+    (old.home_folder / "last-backup").write_text("no time")
+    assert [value for *_, value in backup_gauges(old)] == [0.0]

@@ -6,9 +6,10 @@ who holds a backup must not be able to test pseudonyms.
 
 from __future__ import annotations
 
+from fairlead.backup.gauges import backup_gauges
 from fairlead.backup.keeping import KEYS_NOTE, Keys, copy_keys
 from fairlead.backup.manifest import Manifest, Vault
 from fairlead.backup.restoring import RestoreReport, restore
 from fairlead.backup.taking import BackupReport, backup
 
-__all__ = ["KEYS_NOTE", "BackupReport", "Keys", "Manifest", "RestoreReport", "Vault", "backup", "copy_keys", "restore"]
+__all__ = ["KEYS_NOTE", "BackupReport", "Keys", "Manifest", "RestoreReport", "Vault", "backup", "backup_gauges", "copy_keys", "restore"]

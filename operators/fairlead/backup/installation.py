@@ -5,14 +5,12 @@ Two installations in one folder would take each other's snapshots for their own 
 
 from __future__ import annotations
 
-import os
 import secrets
 from contextlib import suppress
-from pathlib import Path
 from typing import Final
 
 from fairlead.errors import Conflict
-from fairlead.files import private_file, usable_folder
+from fairlead.files import atomic_write, usable_folder
 from fairlead.settings import Settings
 
 FILE: Final = "installation"
@@ -27,11 +25,8 @@ def take_up(settings: Settings, name: str) -> str:
     """Give the home this name unless it has one; return the one that it has then."""
     file = usable_folder(settings.home_folder, "home folder") / FILE
     if not file.exists():
-        part = private_file(Path(f"{file}.{secrets.token_hex(4)}.part"))
-        part.write_text(f"{name}\n", encoding="ascii")
-        with suppress(FileExistsError):
-            os.link(part, file)  # never replaces: of two first backups one is first
-        part.unlink()
+        with suppress(Conflict), atomic_write(file, replace=False) as handle:  # of two first backups one is first
+            handle.write(f"{name}\n".encode())
     return file.read_text(encoding="ascii").strip()
 
 

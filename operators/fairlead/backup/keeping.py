@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from fairlead.errors import Conflict, InvalidConfiguration, InvalidInput, NotFound
-from fairlead.files import private_file, usable_folder
+from fairlead.files import private_file, storage_errors, sync_folder, usable_folder
 from fairlead.keys import load_project_key, pseudonym, read_key_file
 from fairlead.settings import Settings
 
@@ -136,6 +136,10 @@ def _copy(source: Path, target: Path) -> int:
             continue
         usable_folder(target, "folder of keys", mode=0o700)  # only now: a secret's volume has all keys, and can't be written
         part = private_file(target / f".{file.name}.part")
-        part.write_bytes(content)
+        with storage_errors("a key"), part.open("wb") as handle:
+            handle.write(content)
+            handle.flush()
+            os.fsync(handle.fileno())  # a key that a power cut has emptied would be one that is lost
         part.replace(to)
+        sync_folder(target)
     return len(files)

@@ -14,13 +14,16 @@ import fcntl
 import gzip
 import hashlib
 import json
+import logging
 import secrets
 import shutil
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import IO, Annotated, Final
+from urllib.parse import quote, unquote
 
 from pydantic import Field, StringConstraints, ValidationError
 
@@ -33,6 +36,10 @@ TABLES: Final = "tables.gz"
 FILES: Final = "files.gz"
 MANIFEST: Final = "manifest.json"
 LOCK: Final = ".lock"
+UNREADABLE: Final = (gzip.BadGzipFile, zlib.error, EOFError, UnicodeDecodeError, FileNotFoundError)
+TIME: Final = "%Y%m%dT%H%M%S.%fZ"
+
+log = logging.getLogger(__name__)
 
 
 class Manifest(Record):
@@ -64,6 +71,22 @@ class FileLine(Record):
     changed_ns: int
     sha256: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
     """Also the name of its bytes in the backup."""
+    quoted: bool = False
+    """Whether ``path`` is percent-encoded (RFC 3986 section 2.1), because the name of the file is not UTF-8."""
+
+    @property
+    def name(self) -> str:
+        """The path as the operating system spells it."""
+        return unquote(self.path, errors="surrogateescape") if self.quoted else self.path
+
+
+def spelled(path: str) -> dict[str, str | bool]:
+    """Return the fields of a line that hold this path: as it is, or percent-encoded when it is not UTF-8."""
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        return {"path": quote(path, errors="surrogateescape"), "quoted": True}
+    return {"path": path}
 
 
 class Vault:
@@ -74,6 +97,7 @@ class Vault:
         self.blobs = folder / "blobs"
         self.snapshots = folder / "snapshots"
         self._touched: set[Path] = set()
+        self._made = ""
 
     @contextmanager
     def locked(self) -> Iterator[None]:
@@ -108,10 +132,11 @@ class Vault:
         return sorted(file.parent.name for file in self.snapshots.glob(f"*/{MANIFEST}")) if self.snapshots.is_dir() else []
 
     def new(self, now: datetime) -> Path:
-        """Make the folder of a new snapshot."""
-        made = self.snapshots / f"{now:%Y%m%dT%H%M%S.%fZ}-{secrets.token_hex(2)}"
-        made.mkdir(parents=True, mode=0o700)
-        return made
+        """Make the folder of a new snapshot, named as the newest: a clock that once ran ahead must not make it look old."""
+        after = [made + timedelta(microseconds=1) for name in self.names() if (made := _time_of(name))]
+        self._made = f"{max([now.astimezone(UTC), *after]):{TIME}}-{secrets.token_hex(2)}"
+        (self.snapshots / self._made).mkdir(parents=True, mode=0o700)
+        return self.snapshots / self._made
 
     def chosen(self, name: str | None) -> Path:
         """Return the folder of a snapshot, the newest when none is named; raise NotFound."""
@@ -135,7 +160,7 @@ class Vault:
         if found.format != FORMAT:
             raise UnsupportedInput(f"The backup has format {found.format}, this program reads {FORMAT}.", remedy="Use a newer Fairlead.")
         for name, expected in ((TABLES, found.tables_sha256), (FILES, found.files_sha256)):
-            if sha256_file(snapshot / name) != expected:
+            if not (snapshot / name).is_file() or sha256_file(snapshot / name) != expected:
                 raise CheckFailed(f"{name} of the snapshot is damaged.", remedy="Choose another snapshot.")
         return found
 
@@ -148,6 +173,12 @@ class Vault:
     def blob(self, sha256: str) -> Path:
         """Return where the bytes of that hash lie."""
         return self.blobs / sha256[:2] / sha256
+
+    def has(self, line: FileLine) -> bool:
+        """Tell whether the bytes of a file lie here, as long as they should be: a blob cut short is written again."""
+        with suppress(FileNotFoundError):
+            return self.blob(line.sha256).stat().st_size == line.size
+        return False
 
     def keep(self, source: Path) -> tuple[str, int, bool]:
         """Store a file; return its hash, its size, and whether its bytes are new here."""
@@ -179,11 +210,16 @@ class Vault:
         """
         names = {name: self._has_bytes(name) for name in self.names()}
         kept = {name for kind in (True, False) for name in [each for each, has in names.items() if has is kind][-keep:]}
+        kept |= {self._made} & names.keys()  # also where somebody has renamed an older one
         for snapshot in self.snapshots.iterdir():
             if snapshot.name not in kept:
                 (snapshot / MANIFEST).unlink(missing_ok=True)  # first, so that it stops being one
                 shutil.rmtree(snapshot)
-        wanted = {line.sha256 for name in kept for line in file_lines(self.snapshots / name)}
+        try:
+            wanted = {line.sha256 for name in kept for line in file_lines(self.snapshots / name)}
+        except InvalidInput:
+            log.warning("a kept snapshot can't be read, so no bytes are deleted; look at the disk of the backups")
+            return 0
         gone = [blob for blob in self.blobs.glob("??/*") if blob.name not in wanted] if self.blobs.is_dir() else []
         for blob in gone:
             blob.unlink()
@@ -194,12 +230,14 @@ class Vault:
 
 def file_lines(snapshot: Path) -> Iterator[FileLine]:
     """Yield the files of a snapshot, ordered by root and path; raise InvalidInput for a line that is none."""
-    with gzip.open(snapshot / FILES, "rt", encoding="utf-8") as lines:
-        for line in lines:
-            try:
+    try:
+        with gzip.open(snapshot / FILES, "rt", encoding="utf-8") as lines:
+            for line in lines:
                 yield FileLine.model_validate_json(line)
-            except ValidationError as error:
-                raise InvalidInput("The backup lists something that is no file.", remedy="Do not use this backup.") from error
+    except ValidationError as error:
+        raise InvalidInput("The backup lists something that is no file.", remedy="Do not use this backup.") from error
+    except UNREADABLE as error:
+        raise InvalidInput("The list of files of a snapshot is damaged.", remedy="Choose another snapshot.") from error
 
 
 @contextmanager
@@ -221,6 +259,13 @@ class _Lines:
 def as_line(document: object) -> str:
     """Return a document as one line of JSON."""
     return json.dumps(document, ensure_ascii=False, separators=(",", ":")) + "\n"
+
+
+def _time_of(name: str) -> datetime | None:
+    """Return when a snapshot was made by its name; None for one that somebody has renamed."""
+    with suppress(ValueError):
+        return datetime.strptime(name.rpartition("-")[0], TIME).replace(tzinfo=UTC)
+    return None
 
 
 def remove_unfinished(snapshot: Path) -> None:

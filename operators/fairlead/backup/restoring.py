@@ -105,8 +105,8 @@ class _Files:
             self.missing.append(f"{line.root}/{line.path}")
 
     def _target(self, line: FileLine) -> Path:
-        path = PurePosixPath(line.path)
-        if line.root not in self._folders or path.is_absolute() or ".." in path.parts or not path.parts:
+        path = PurePosixPath(line.name)
+        if line.root not in self._folders or path.is_absolute() or ".." in path.parts or not path.parts or "\0" in line.name:
             raise InvalidInput("The backup lists a path outside its folders.", remedy="Do not use this backup.")
         return self._folders[line.root] / path
 

@@ -15,9 +15,25 @@ from itertools import batched, zip_longest
 from pathlib import Path
 from typing import Any, Final
 
-from sqlalchemy import Column, Connection, DateTime, Engine, Integer, LargeBinary, MetaData, Table, func, insert, inspect, select, text
+from sqlalchemy import (
+    JSON,
+    Column,
+    Connection,
+    DateTime,
+    Engine,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Table,
+    func,
+    insert,
+    inspect,
+    select,
+    text,
+)
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, StatementError
 
-from fairlead.backup.manifest import TABLES, as_line, gzip_lines
+from fairlead.backup.manifest import TABLES, UNREADABLE, as_line, gzip_lines
 from fairlead.database import database_errors, upgrade
 from fairlead.errors import Conflict, InvalidInput, UnsupportedInput
 
@@ -74,6 +90,8 @@ def _encoded(column: Column[Any], value: Any) -> Any:
 def _decoded(column: Column[Any], value: Any) -> Any:
     if value is None:
         return None
+    if not isinstance(value, str | int | float) and not isinstance(column.type, JSON):
+        raise TypeError("no value of a column")
     if isinstance(column.type, DateTime):
         found = datetime.fromisoformat(value)
         return found if column.type.timezone else found.replace(tzinfo=None)
@@ -88,7 +106,7 @@ def prepare(engine: Engine, snapshot: Path, *, revision: str, moved: tuple[str, 
     Conflict : the database holds other rows, or another schema.
     UnsupportedInput : the snapshot is of a newer program.
     """
-    with database_errors(), engine.connect() as connection:
+    with database_errors(), _sound_rows(), engine.connect() as connection:
         present, filled = revision_of(connection), _has_rows(connection)
         if filled and _holds(connection, snapshot, moved):
             return False
@@ -141,7 +159,7 @@ def _upgrade_to(engine: Engine, revision: str) -> None:
 
 def load(engine: Engine, snapshot: Path, *, moved: tuple[str, str]) -> None:
     """Insert all rows in one transaction, then bring the schema to the newest; ``moved`` is the watched folder, before and now."""
-    with database_errors(), engine.begin() as connection:
+    with database_errors(), _sound_rows(), engine.begin() as connection:
         tables = {table.name: table for table in tables_of(connection)}
         for table, rows in _rows(snapshot, tables):
             for batch in batched(rows, BATCH):
@@ -149,6 +167,17 @@ def load(engine: Engine, snapshot: Path, *, moved: tuple[str, str]) -> None:
         if engine.dialect.name == "postgresql":
             _set_sequences(connection, tables.values())
     upgrade(engine)
+
+
+@contextmanager
+def _sound_rows() -> Iterator[None]:
+    """Refuse rows that are no JSON, too short, or of other types than their columns, whoever wrote them; nothing is loaded then."""
+    try:
+        yield
+    except (*UNREADABLE, ValueError, TypeError, KeyError, StatementError) as error:
+        if isinstance(error, DBAPIError) and not isinstance(error, DataError | IntegrityError):
+            raise  # of the database, not of the rows
+        raise InvalidInput("The rows of the backup do not fit the database.", remedy="Do not use this backup.") from error
 
 
 def _rows(snapshot: Path, tables: dict[str, Table]) -> Iterator[tuple[Table, Iterator[dict[str, Any]]]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -12,18 +13,35 @@ from typing import Final
 from sqlalchemy import Engine
 
 from fairlead import __version__
+from fairlead.backup.gauges import note_backup
 from fairlead.backup.installation import require_own
 from fairlead.backup.keeping import fingerprints
-from fairlead.backup.manifest import FILES, FORMAT, TABLES, FileLine, Manifest, Vault, as_line, file_lines, gzip_lines, remove_unfinished
+from fairlead.backup.manifest import (
+    FILES,
+    FORMAT,
+    TABLES,
+    FileLine,
+    Manifest,
+    Vault,
+    as_line,
+    file_lines,
+    gzip_lines,
+    remove_unfinished,
+    spelled,
+)
 from fairlead.backup.rows import dump, one_moment, revision_of
 from fairlead.database import utc_now
-from fairlead.errors import Conflict, InvalidInput
+from fairlead.errors import CheckFailed, Conflict, InvalidInput, UnsupportedInput
 from fairlead.files import sha256_file
 from fairlead.progress import Progress, Silent
 from fairlead.records import Record
 from fairlead.settings import Settings
 
 UNDER_WAY: Final = frozenset({".incoming"})
+AUDIT: Final = "audit/"
+"""A node writes its audit trail into an empty archive too; the rest of the archive is images."""
+
+log = logging.getLogger(__name__)
 
 
 class BackupReport(Record):
@@ -67,14 +85,14 @@ def backup(
     _require_outside(vault.folder, settings)
     with vault.locked():
         installation = require_own(settings, vault.installation())
-        before = vault.names()[-1:]
+        before = _readable(vault)
         snapshot = vault.new(clock())
         try:
             with one_moment(engine) as connection:
                 revision, tables = revision_of(connection), dump(connection, snapshot)
-            files = _Files(vault, with_bytes=with_bytes, before=vault.snapshots / before[0] if before else None)
+            files = _Files(vault, with_bytes=with_bytes, before=before)
             files.write(snapshot, roots(settings), progress or Silent())
-            _require_content(vault, before, tables, files.count)
+            _require_content(before, files)
         except BaseException:
             remove_unfinished(snapshot)
             raise
@@ -95,6 +113,7 @@ def backup(
         )
         vault.finish(snapshot, manifest)
         pruned = vault.prune(keep) if keep else 0
+        note_backup(settings, manifest.created_at)
     return BackupReport(
         snapshot=snapshot.name,
         tables=tables,
@@ -106,14 +125,31 @@ def backup(
     )
 
 
-def _require_content(vault: Vault, before: list[str], tables: dict[str, int], files: int) -> None:
-    """Raise Conflict when this snapshot is empty and the one before was not: then it is the home that is missing, not the data."""
-    if files or any(tables.values()) or not before or not vault.manifest(vault.snapshots / before[0]).files:
+def _readable(vault: Vault) -> Path | None:
+    """Return the newest snapshot, which saves reading files again; one that is damaged saves nothing, and must not stop the next."""
+    for name in vault.names()[-1:]:
+        try:
+            vault.manifest(vault.snapshots / name)
+            return vault.snapshots / name
+        except (CheckFailed, InvalidInput, UnsupportedInput):
+            log.warning("the newest snapshot is damaged, so every file is read again", extra={"snapshot": name})
+    return None
+
+
+def _require_content(before: Path | None, files: _Files) -> None:
+    """Raise Conflict when no image, or no file at all, is here and one was before: then a volume is missing, not the data."""
+    if before is None or (files.count and files.images):
         return
-    raise Conflict(
-        "There is nothing to back up, but there was before; no snapshot was written and none deleted.",
-        remedy="Is the volume mounted, and are FAIRLEAD_HOME and FAIRLEAD_DATABASE_URL those of the installation?",
-    )
+    for line in file_lines(before):
+        if not files.count or _is_image(line.root, line.path):
+            raise Conflict(
+                f"The {line.root} folder holds nothing to back up, but it did before; no snapshot was written and none deleted.",
+                remedy="Is its volume mounted, and is FAIRLEAD_HOME that of the installation? If all was deleted on purpose: a new folder.",
+            )
+
+
+def _is_image(root: str, path: str) -> bool:
+    return root == "archive" and not path.startswith(AUDIT)
 
 
 def _require_outside(folder: Path, settings: Settings) -> None:
@@ -130,7 +166,7 @@ class _Files:
         self._with_bytes = with_bytes
         self._before = iter(file_lines(before)) if before else iter(())
         self._known: FileLine | None = next(self._before, None)
-        self.count = self.size_bytes = self.copied = 0
+        self.count = self.size_bytes = self.copied = self.images = 0
 
     def write(self, snapshot: Path, folders: dict[str, Path], progress: Progress) -> None:
         progress.start("back up files", None)
@@ -139,8 +175,9 @@ class _Files:
                 for root, folder in folders.items():
                     for path in walk(folder):
                         if line := self._line(root, folder, path):
-                            lines.write(as_line(line.model_dump()))
+                            lines.write(as_line(line.model_dump(exclude_defaults=True)))
                             self.count += 1
+                            self.images += _is_image(root, path)
                             self.size_bytes += line.size
                             progress.step(size_bytes=line.size)
         finally:
@@ -160,30 +197,39 @@ class _Files:
                 sha256, size = sha256_file(folder / path), status.st_size
         except FileNotFoundError:
             return None
-        return FileLine(root=root, path=path, size=size, changed_ns=status.st_mtime_ns, sha256=sha256)
+        return FileLine.model_validate({"root": root, **spelled(path), "size": size, "changed_ns": status.st_mtime_ns, "sha256": sha256})
 
     def _same(self, root: str, path: str, status: os.stat_result) -> FileLine | None:
         """Return the line of the snapshot before when the file has not changed since and its bytes are in the vault."""
         wanted = (root, path.split("/"))
-        while self._known is not None and (self._known.root, self._known.path.split("/")) < wanted:
+        while self._known is not None and (self._known.root, self._known.name.split("/")) < wanted:
             self._known = next(self._before, None)
         known = self._known
-        if known is None or (known.root, known.path.split("/")) != wanted:
+        if known is None or (known.root, known.name.split("/")) != wanted:
             return None
         unchanged = (known.size, known.changed_ns) == (status.st_size, status.st_mtime_ns)
-        return known if unchanged and (not self._with_bytes or self._vault.blob(known.sha256).is_file()) else None
+        return known if unchanged and (not self._with_bytes or self._vault.has(known)) else None
 
 
-def walk(folder: Path, below: str = "") -> Iterator[str]:
+def walk(folder: Path) -> Iterator[str]:
     """Yield every regular file, relative, ordered by the parts of its path; links and what is under way are left out."""
+    levels = [_entries(folder, "")]  # a list, not a call in a call: how deep folders lie is up to their maker
+    while levels:
+        entry = next(levels[-1], None)
+        if entry is None:
+            levels.pop()
+        elif not entry[0].is_dir(follow_symlinks=False):
+            if entry[0].is_file(follow_symlinks=False) and not entry[1].endswith(".part"):
+                yield entry[1]
+        elif entry[0].name not in UNDER_WAY:
+            levels.append(_entries(folder, entry[1]))
+
+
+def _entries(folder: Path, below: str) -> Iterator[tuple[os.DirEntry[str], str]]:
+    """Yield what lies in one folder with its path, ordered by name; nothing when the folder has gone."""
     try:
-        entries = sorted(os.scandir(folder / below), key=lambda entry: entry.name)
+        found = sorted(os.scandir(folder / below), key=lambda entry: entry.name)
     except FileNotFoundError:
         return
-    for entry in entries:
-        path = f"{below}/{entry.name}" if below else entry.name
-        if entry.is_dir(follow_symlinks=False):
-            if entry.name not in UNDER_WAY:
-                yield from walk(folder, path)
-        elif entry.is_file(follow_symlinks=False) and not entry.name.endswith(".part"):
-            yield path
+    for entry in found:
+        yield entry, f"{below}/{entry.name}" if below else entry.name

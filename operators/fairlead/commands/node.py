@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -32,6 +32,7 @@ def run_node(context: typer.Context) -> None:
         return
     import signal
 
+    from fairlead.backup import backup_gauges
     from fairlead.database import open_database
     from fairlead.publish.gauges import export_gauges
     from fairlead.receive import DicomNode
@@ -39,7 +40,8 @@ def run_node(context: typer.Context) -> None:
     settings = settings_of(context)
     running = DicomNode(settings)
     if settings.node.web.port is not None:
-        running.more_gauges = partial(export_gauges, open_database(settings))
+        engine = open_database(settings)
+        running.more_gauges = lambda: chain(export_gauges(engine), backup_gauges(settings))
     host, port = running.start()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: running.request_stop())
