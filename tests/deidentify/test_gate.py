@@ -131,6 +131,9 @@ def test_a_name_cut_short_with_a_full_stop_is_still_a_name(tmp_path: Path, text:
     [
         ("Lowe", b"slower", False),
         ("Lowe", b"dr lowe, md", True),
+        ("O'Neil", b"ONEIL COIL", True),
+        ("Li Wu", b"for LiWu", True),
+        ("O'Neil", b"colonel, oneill", False),
         ("4711", b"14711.5", False),
         ("4711", b"id 4711", True),
         ("Eisenbart", b"xeisenbartx", True),

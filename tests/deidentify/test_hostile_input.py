@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from contextlib import suppress
 from io import BytesIO
 from pathlib import Path
@@ -16,6 +17,7 @@ from pydicom.tag import Tag
 
 from deidentify.ct_builders import KEY, SHARED_GROUPS, a_ct, as_file, encode
 from fairlead.deidentify import Deidentifier, Profile, deidentify_file, load_profile
+from fairlead.deidentify.identity import is_well_known
 from fairlead.deidentify.table import Option
 
 QUIET = Profile(name="quiet", title="t", dciodvfy="off")
@@ -75,3 +77,10 @@ def test_values_that_are_kept_by_an_option_are_not_searched_for() -> None:
     result = Deidentifier(profile, KEY).process(a_ct())
     assert result.identity.uids == set()
     assert result.dataset.SOPInstanceUID == "1.3.6.1.4.1.99999.1.3"
+
+
+def test_no_cache_keeps_what_a_file_calls_a_uid() -> None:
+    uid = "1." * 50_000 + "1"
+    before = sys.getrefcount(uid)
+    assert not is_well_known(uid)
+    assert sys.getrefcount(uid) == before

@@ -33,7 +33,6 @@ PLACEHOLDERS: Final = frozenset({
 """Words that stand where an identity should be and identify nobody."""
 
 
-@lru_cache(maxsize=4096)
 def is_well_known(uid: str) -> bool:
     """Return whether a UID is one of the DICOM Standard: SOP classes, transfer syntaxes, well-known frames of reference (PS3.6 Annex A).
 

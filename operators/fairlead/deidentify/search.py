@@ -116,6 +116,8 @@ def _plain_probes(text: str) -> Iterator[Probe]:
 
 def _squeezed_probe(lower: bytes) -> Iterator[Probe]:
     squeezed = lower.translate(None, SEPARATORS)
+    if SHORTEST <= len(squeezed) < BOUNDED_BELOW and squeezed != lower and squeezed.isalpha():
+        yield Probe(squeezed, bounded_pattern(squeezed))  # ``O'Neil`` is ``ONEIL`` in another system
     if len(squeezed) < BOUNDED_BELOW or (squeezed == lower and len(lower) < NAME_BOUNDED_BELOW and lower.isalpha()):
         return
     if squeezed.isdigit():  # digits of other numbers would line up: only the separators of people, nothing between values
