@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import threading
 from pathlib import Path
 
@@ -9,8 +10,9 @@ import pytest
 
 from fairlead.errors import ServiceUnreachable
 from fairlead.receive import DicomNode
+from fairlead.receive.listening import Listener
 from fairlead.receive.places import SPARE, Places
-from fairlead.receive.workers import sign_in
+from fairlead.receive.workers import Workers, sign_in
 from fairlead.records import SeriesState
 from receive.builders import (
     STUDY,
@@ -149,6 +151,35 @@ def test_a_node_does_not_start_beside_workers_of_another_one(tmp_path, monkeypat
     os.close(handle)
     with running(settings):
         pass
+
+
+class Crewman:
+    """A worker as the parent knows it; a dead one takes nothing, and nobody has noticed yet."""
+
+    def __init__(self, key: str, *, dead: bool) -> None:
+        self.key, self.dead, self.is_ready, self.served = key, dead, threading.Event(), []
+        self.is_ready.set()
+
+    def tell(self, message: dict, *connections: socket.socket) -> bool:
+        self.served += [] if self.dead else [message["serve"]]
+        return not self.dead
+
+
+def test_a_connection_is_not_lost_to_a_worker_that_died_a_moment_ago(tmp_path):
+    places = Places(most=9, most_per_peer=9)
+    workers = Workers(quick(tmp_path / "home"), places=places, doorway=None, bury=lambda _key: None)
+    dead, living = Crewman("dead", dead=True), Crewman("living", dead=False)
+    places.enter("127.0.0.1", server="living")  # so that the dead one looks least loaded
+    workers._crew = [dead, living]
+    listener = Listener(None)
+    ours, theirs = socket.socketpair()
+    assert workers.hand_over(ours, "127.0.0.1", listener)
+    assert (len(living.served), places.served_by("dead"), places.served_by("living")) == (1, 0, 2)
+    workers._crew = [dead]
+    with theirs, socket.socket() as another:
+        assert not workers.hand_over(another, "127.0.0.1", listener)  # then the node itself serves
+        assert another.fileno() >= 0
+    assert len(places) == 2
 
 
 def test_places_are_counted_for_all_servers_and_given_back_for_a_dead_one():

@@ -216,6 +216,8 @@ class DicomNode:
             self._strike_out()
         except FairleadError as error:
             logger.error("a dead worker could not be struck out of the ledger: %s; trying again", error.message)
+        except Exception as error:  # whatever it is, the dead one must be replaced: its keeper is the caller
+            logger.error("a dead worker could not be struck out (%s); trying again", type(error).__name__)
 
     def _strike_out(self) -> None:
         self._serving.settle_gone()

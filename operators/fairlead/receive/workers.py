@@ -113,22 +113,23 @@ class Workers:
             return [worker.process.pid for worker in self._crew if worker.is_ready.is_set()]
 
     def hand_over(self, connection: socket.socket, peer: str, listener: Listener) -> bool:
-        """Give a connection to the least loaded worker and close it here; return False when no worker serves just now."""
-        worker = self._least_loaded()
-        if worker is None:
-            return False
-        with connection:
+        """Give a connection to the least loaded worker and close it here; return False when no worker takes it just now."""
+        for worker in self._least_loaded_first():
             number = self.places.enter(peer, server=worker.key)
-            if number is not None:
-                message = {"serve": number, "peer": peer, "tls": listener.tls is not None, "own_only": listener.own_only}
-                if not worker.tell(message, connection):
-                    self.places.leave(number)
-        return True
+            if number is None:
+                connection.close()
+                return True
+            message = {"serve": number, "peer": peer, "tls": listener.tls is not None, "own_only": listener.own_only}
+            if worker.tell(message, connection):
+                connection.close()
+                return True
+            self.places.leave(number)  # died just now, and its keeper has not heard of it yet: the next one takes it
+        return False
 
-    def _least_loaded(self) -> Worker | None:
+    def _least_loaded_first(self) -> list[Worker]:
         with self._lock:
             crew = [worker for worker in self._crew if worker.is_ready.is_set()]
-        return min(crew, key=lambda worker: self.places.served_by(worker.key), default=None)
+        return sorted(crew, key=lambda worker: self.places.served_by(worker.key))
 
     def reload(self) -> None:
         """Let every worker read the routes again."""
