@@ -77,3 +77,15 @@ def test_the_history_goes_with_the_record_and_says_503_when_it_is_down(client: T
     with engine.begin() as connection:
         connection.execute(text("DROP TABLE catalog_revisions"))
     assert client.get(f"{stays}/history", headers=me).status_code == 503
+
+
+def test_who_wants_an_old_address_gone_can_have_it_removed(client: TestClient, bearer: Bearer, engine: Engine):
+    me = bearer()
+    iri = changed(client, me)
+    bees = client.get(f"{iri}/history", headers=me).json()["revisions"][1]["url"]
+    assert [client.delete(bees, headers=who).status_code for who in ({}, bearer("bob@example.org"))] == [401, 403]
+    assert [client.delete(bees, headers=me).status_code for _ in range(2)] == [204, 204]
+    assert client.get(bees, headers=me).status_code == client.post(f"{bees}/restore", headers=me).status_code == 404
+    assert [client.get(f"{iri}/history/{number}", headers=me).status_code for number in (2**70, -(2**70), 0)] == [404] * 3
+    with engine.connect() as connection:
+        assert not [body for body in connection.scalars(select(revisions.c.body)) if "Bees" in body]

@@ -23,6 +23,8 @@ from fairlead.publish.store import store_errors
 MAX_DEPTH: Final = 8
 MAX_REVISIONS: Final = 100
 """Revisions back from the present one that are kept of a record."""
+MAX_NUMBER: Final = 2**31
+"""No revision has it, and no database is asked for a number that it does not have."""
 
 
 class PreconditionFailed(FairleadError):
@@ -68,11 +70,10 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Revision:
-    """What a record said before it was changed; ``body`` is N-Triples as in :class:`Entry`."""
+    """One state of a record before it was changed; :meth:`Entries.content` has what it said."""
 
     revision: int
     title: str
-    body: str
     changed_at: datetime
 
 
@@ -166,9 +167,23 @@ class Entries:
         return self._again(entry)
 
     def history(self, entry: Entry) -> list[Revision]:
-        """Return what a record said before, the newest first."""
-        query = select(revisions).where(revisions.c.id == entry.id).order_by(revisions.c.revision.desc())
-        return [Revision(row["revision"], row["title"], row["body"], row["changed_at"]) for row in self._rows(query)]
+        """Return which revisions a record had before, the newest first, without what they said: that may be much."""
+        columns = (revisions.c.revision, revisions.c.title, revisions.c.changed_at)
+        query = select(*columns).where(revisions.c.id == entry.id).order_by(revisions.c.revision.desc())
+        return [Revision(row["revision"], row["title"], row["changed_at"]) for row in self._rows(query)]
+
+    def content(self, entry: Entry, revision: int) -> str:
+        """Return what a record said before as N-Triples; raise NotFound when it has no such revision."""
+        found = self._rows(select(revisions.c.body).where(*_of(entry, revision))) if 0 < revision < MAX_NUMBER else []
+        if not found:
+            raise NotFound("The record has no such revision.", remedy="See its history for those it has.")
+        return str(found[0]["body"])
+
+    def forget(self, entry: Entry, revision: int) -> None:
+        """Remove what a record said before, such as the address of somebody who wants it gone; again is no change."""
+        if 0 < revision < MAX_NUMBER:
+            with store_errors(), self._engine.begin() as connection:
+                connection.execute(revisions.delete().where(*_of(entry, revision)))
 
     def publish(self, entry: Entry) -> Entry:
         """Make a draft visible; again is no change."""
@@ -216,6 +231,10 @@ class Entries:
     def _rows(self, query: Any) -> list[Any]:
         with store_errors(), self._engine.connect() as connection:
             return list(connection.execute(query).mappings())
+
+
+def _of(entry: Entry, revision: int) -> tuple[Any, Any]:
+    return (revisions.c.id == entry.id, revisions.c.revision == revision)
 
 
 def _entry(row: Any) -> Entry:

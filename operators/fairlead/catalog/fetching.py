@@ -23,6 +23,8 @@ MAX_DOCUMENT: Final = 8 * 1024 * 1024
 MAX_REDIRECTS: Final = 5
 TIMEOUT_S: Final = 20.0
 REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
+NAT64: Final = ipaddress.IPv6Network("64:ff9b::/96")
+"""Stands for an IPv4 address, which is what is asked in the end (RFC 6052 section 2.1)."""
 AGENT: Final = "fairlead-harvester (+https://github.com/fairlead/fairlead)"
 
 
@@ -54,10 +56,14 @@ def is_public(address: str) -> bool:
 
     >>> [is_public(text) for text in ("93.184.216.34", "127.0.0.1", "10.0.0.1", "169.254.169.254", "::1", "::ffff:127.0.0.1", "fd00::1")]
     [True, False, False, False, False, False, False]
+    >>> is_public("64:ff9b::5db8:d822"), is_public("64:ff9b::a00:1")
+    (True, False)
     """
     parsed = ipaddress.ip_address(address.partition("%")[0])
     if isinstance(parsed, ipaddress.IPv6Address) and parsed.ipv4_mapped is not None:
         parsed = parsed.ipv4_mapped
+    if isinstance(parsed, ipaddress.IPv6Address) and parsed in NAT64:
+        parsed = ipaddress.IPv4Address(int(parsed) & 0xFFFFFFFF)
     return parsed.is_global and not parsed.is_multicast
 
 

@@ -1,4 +1,4 @@
-"""What a written record said before: looked at and brought back by those who may change it.
+"""What a written record said before: looked at, brought back and forgotten by those who may change it.
 
 Restoring is a change like any other: the old content goes through today's shapes, what it replaces is kept too.
 """
@@ -8,10 +8,9 @@ from __future__ import annotations
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, Response
 
-from fairlead.catalog.entries import Entry, Revision, iri_of
+from fairlead.catalog.entries import iri_of
 from fairlead.catalog.write_api import Sent, Writer
 from fairlead.catalog.writing import KINDS
-from fairlead.errors import NotFound
 
 PRIVATE = {"Cache-Control": "private, no-store", "Vary": "Authorization"}
 
@@ -37,19 +36,18 @@ def _add_kind(app: FastAPI, writer: Writer, kind: str) -> None:
     @app.get(f"/{kind}/{{identifier}}/history/{{revision}}", name=f"revision {kind}")
     def revision_of(request: Request, identifier: str, revision: int) -> Response:
         """Return an earlier content as N-Triples."""
-        found = _revision(writer, writer.mine(request, kind, identifier), revision)
-        return Response(found.body, media_type="application/n-triples", headers=PRIVATE)
+        content = writer.documents.entries.content(writer.mine(request, kind, identifier), revision)
+        return Response(content, media_type="application/n-triples", headers=PRIVATE)
+
+    @app.delete(f"/{kind}/{{identifier}}/history/{{revision}}", name=f"forget {kind}", status_code=204)
+    def forget(request: Request, identifier: str, revision: int) -> Response:
+        """Remove an earlier content for good."""
+        writer.documents.entries.forget(writer.mine(request, kind, identifier), revision)
+        return Response(status_code=204)
 
     @app.post(f"/{kind}/{{identifier}}/history/{{revision}}/restore", name=f"restore {kind}")
     def restore(request: Request, identifier: str, revision: int) -> Response:
         """Make an earlier content the present one."""
         entry = writer.mine(request, kind, identifier)
-        content = _revision(writer, entry, revision).body.encode()
+        content = writer.documents.entries.content(entry, revision).encode()
         return writer.replaced(request, entry, Sent(content, "application/n-triples", writer.user(request)))
-
-
-def _revision(writer: Writer, entry: Entry, number: int) -> Revision:
-    found = next((item for item in writer.documents.entries.history(entry) if item.revision == number), None)
-    if found is None:
-        raise NotFound("The record has no such revision.", remedy="See its history for those it has.")
-    return found
