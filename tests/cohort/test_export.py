@@ -9,6 +9,7 @@ import pytest
 
 from cohort.conftest import Define
 from fairlead.cohort import CohortStore, export_members
+from fairlead.cohort.export import FORMULA
 from fairlead.errors import UnsupportedInput
 from fairlead.extract import FieldCatalogue
 from fairlead.index import Index
@@ -28,11 +29,18 @@ def test_csv_and_ndjson_hold_every_member_in_the_order_of_ids(version: CohortVer
     assert [row["id"] for row in rows] == [row["id"] for row in objects] == list(version.members)
     assert (objects[0]["series_uid"], objects[0]["modality"], objects[0]["body_part"]) == ("1.2.1", "DCM:CT", "SCT:816094009")
     assert {row["state"] for row in rows} == {"current"}
+    assert list(rows[0]) == list(objects[0])
 
 
 def test_a_header_value_cannot_become_a_formula(version: CohortVersion, index: Index) -> None:
     modalities = {row["modality"] for row in csv.DictReader(export_members(version, index))}
     assert not any(value.startswith(("=", "+", "-", "@")) for value in modalities)
+
+
+def test_the_list_itself_shields_its_cells(version: CohortVersion, index: Index) -> None:
+    assert set("=+-@\t\r\n") <= FORMULA
+    named = version.model_copy(update={"members": ("=2+3:a:1",), "revisions": ("0" * 64,)})
+    assert [row["id"] for row in csv.DictReader(export_members(named, index))] == ["'=2+3:a:1"]
 
 
 def test_members_that_changed_or_left_are_marked(version: CohortVersion, index: Index) -> None:

@@ -15,7 +15,8 @@ import pytest
 
 from conformance.index_contract import CATALOGUE, IndexContract, MakeIndex
 from fairlead.errors import InvalidConfiguration, StorageFull
-from fairlead.index.criteria import All, Tail, Term
+from fairlead.index import embedded_file
+from fairlead.index.criteria import All, MembersOf, Tail, Term
 from fairlead.index.embedded import EmbeddedIndex
 from fairlead.index.rows import row_of
 from fairlead.records import Counts
@@ -196,3 +197,13 @@ def test_a_full_disk_is_told_and_the_index_stays_as_it_was(tmp_path: Path) -> No
     with pytest.raises(StorageFull, match="no space left to write the index"):
         index.put(rows())
     assert index.members(All()).ids == ("local:default:1.2.1",)
+
+
+def test_a_list_of_many_ids_finds_the_same_as_one_after_another(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    index = EmbeddedIndex(tmp_path / "i.sqlite", CATALOGUE)
+    index.put([a_series(str(number)) for number in range(6)])
+    wanted = frozenset({*index.members(All()).ids[:5], "local:default:9.9"})
+    assert index.members(MembersOf(wanted)).ids == tuple(sorted(wanted))[:5]
+    monkeypatch.setattr(embedded_file, "PAGE", 3)  # six ids are many now
+    assert index.members(MembersOf(wanted)).ids == tuple(sorted(wanted))[:5]
+    assert (index.remove(wanted), len(index.members(All()).ids)) == (5, 1)

@@ -17,16 +17,10 @@ COLUMNS: Final = (
     *("id", "kind", "project", "center", "patient", "study_uid", "series_uid", "modality", "body_part", "instances", "bytes"),
     *("revision", "state"),
 )
-FIELDS: Final = {
-    "kind": "kind",
-    "modality": "modality",
-    "body_part": "body_part",
-    "instances": "series.instances",
-    "bytes": "series.size_bytes",
-}
-"""Columns that are fields of the catalogue."""
+FIELDS: Final = ("kind", "modality", "body_part", "series.instances", "series.size_bytes")
+"""Fields of the catalogue that are columns of the list."""
 NUMBERS: Final = ("instances", "bytes")
-FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
+FORMULA: Final = frozenset("=+-@\t\r\n")
 """First characters that make a spreadsheet run a cell; header values are other people's text."""
 
 type MemberRow = dict[str, Scalar | None]
@@ -68,7 +62,7 @@ def members_parquet(version: CohortVersion, index: Index) -> bytes:
 def member_rows(version: CohortVersion, index: Index) -> Iterator[MemberRow]:
     """Yield one row a member, in the order of ids."""
     here = MembersOf(frozenset(version.members))
-    found, columns = index.described(here, tuple(FIELDS.values()))
+    found, columns = index.described(here, FIELDS)
     rows = {record_id: place for place, record_id in enumerate(found.ids)}
     for record_id, revision in zip(version.members, version.revisions, strict=True):
         place = rows.get(record_id)
@@ -76,16 +70,27 @@ def member_rows(version: CohortVersion, index: Index) -> Iterator[MemberRow]:
             yield dict.fromkeys(COLUMNS) | {"id": record_id, "revision": revision, "state": "gone"}
         else:
             state = "current" if found.revisions[place] == revision else "revised"
-            yield _row(found, place, columns) | {"revision": revision, "state": state}
+            row = _row(found, place, columns)
+            row["revision"], row["state"] = revision, state
+            yield row
 
 
 def _row(found: Members, place: int, columns: Mapping[str, tuple[Scalar | None, ...]]) -> MemberRow:
     record_id = found.ids[place]
     center, project, name = record_id.split(":", 2)
-    beyond = len(center) + len(project) + 2
-    named = {"id": record_id, "project": project, "center": center, "series_uid": name}
-    keys = {"patient": found.patients[place][beyond:], "study_uid": found.studies[place].rpartition(":")[2]}
-    return named | keys | {column: columns[field][place] for column, field in FIELDS.items()}
+    return {  # in the order of COLUMNS; revision and state follow
+        "id": record_id,
+        "kind": columns["kind"][place],
+        "project": project,
+        "center": center,
+        "patient": found.patients[place][len(center) + len(project) + 2 :],
+        "study_uid": found.studies[place].rpartition(":")[2],
+        "series_uid": name,
+        "modality": columns["modality"][place],
+        "body_part": columns["body_part"][place],
+        "instances": columns["series.instances"][place],
+        "bytes": columns["series.size_bytes"][place],
+    }
 
 
 class _Echo:
@@ -98,11 +103,6 @@ class _Echo:
 
 def _csv(rows: Iterator[MemberRow]) -> Iterator[str]:
     yield ",".join(COLUMNS)
-    writer = csv.writer(_Echo(), lineterminator="")
-    for row in rows:
-        yield str(writer.writerow([_cell(row[name]) for name in COLUMNS]))
-
-
-def _cell(value: Scalar | None) -> str:
-    text = "" if value is None else str(value)
-    return f"'{text}" if text.startswith(FORMULA) else text
+    writer, formula = csv.writer(_Echo(), lineterminator=""), FORMULA
+    for row in rows:  # no call a cell: a version has millions
+        yield str(writer.writerow([f"'{cell}" if type(cell) is str and cell[:1] in formula else cell for cell in row.values()]))

@@ -16,6 +16,7 @@ from typing import Final
 
 from pyroaring import BitMap
 
+from fairlead.database import write_ahead
 from fairlead.errors import InvalidConfiguration, ServiceUnreachable, StorageFull
 from fairlead.index.criteria import Tail
 from fairlead.index.rows import Row
@@ -62,7 +63,7 @@ class IndexFile:
         self._file = file
         with self.connection() as connection:
             connection.execute("PRAGMA page_size=8192")  # a record is a few kB; smaller pages would hold one each
-            connection.execute("PRAGMA journal_mode=WAL")
+            write_ahead(connection, wait_s=BUSY_S)
             _upgrade(connection, file)
 
     @contextmanager
@@ -131,7 +132,11 @@ def known(connection: sqlite3.Connection, draws: Mapping[str, int]) -> dict[str,
 
 def ordinals_of(connection: sqlite3.Connection, ids: Iterable[str]) -> list[int]:
     """Return the ordinals of those ids that are there."""
-    return [ordinal for page in batched(ids, PAGE) for ordinal, _, _ in known(connection, {one: draw_of(one) for one in page}).values()]
+    wanted = frozenset(ids)
+    if len(wanted) > PAGE and len(wanted) * MANY > connection.execute("SELECT count(*) FROM records").fetchone()[0]:
+        everybody = connection.execute("SELECT id, ord FROM records")  # one walk is cheaper than so many look-ups
+        return [ordinal for record_id, ordinal in everybody if record_id in wanted]
+    return [ordinal for page in batched(wanted, PAGE) for ordinal, _, _ in known(connection, {one: draw_of(one) for one in page}).values()]
 
 
 def insert(connection: sqlite3.Connection, rows: Sequence[tuple[Row, str]], catalogue: str) -> None:
