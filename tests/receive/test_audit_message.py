@@ -3,14 +3,56 @@
 from datetime import UTC, datetime
 from xml.etree.ElementTree import fromstring
 
+from lxml import etree
+
 from fairlead.receive.audit import AuditLine, AuditTrail
 from fairlead.receive.ledger import OpenAssociation
 from receive.builders import STUDY, a_slice, association, quick, running, send, wait_for
 from receive.raw import rejection
 
+CODE = """<attribute name="csd-code"/><attribute name="codeSystemName"/><attribute name="originalText"/>"""
+SCHEMA = f"""<element name="AuditMessage" xmlns="http://relaxng.org/ns/structure/1.0"
+  datatypeLibrary="http://www.w3.org/2001/XMLSchema-datatypes">
+<element name="EventIdentification">
+  <attribute name="EventActionCode"><data type="string"><param name="pattern">[CRUDE]</param></data></attribute>
+  <attribute name="EventDateTime"><data type="dateTime"/></attribute>
+  <attribute name="EventOutcomeIndicator"><choice><value>0</value><value>4</value><value>8</value><value>12</value></choice></attribute>
+  <element name="EventID">{CODE}</element>
+  <zeroOrMore><element name="EventTypeCode">{CODE}</element></zeroOrMore>
+  <optional><element name="EventOutcomeDescription"><text/></element></optional>
+</element>
+<oneOrMore><element name="ActiveParticipant">
+  <attribute name="UserID"/><optional><attribute name="AlternativeUserID"/></optional>
+  <attribute name="UserIsRequestor"><data type="boolean"/></attribute>
+  <optional><attribute name="NetworkAccessPointID"><data type="token"/></attribute></optional>
+  <optional><attribute name="NetworkAccessPointTypeCode"><data type="int"><param name="maxInclusive">5</param></data></attribute></optional>
+  <zeroOrMore><element name="RoleIDCode">{CODE}</element></zeroOrMore>
+</element></oneOrMore>
+<element name="AuditSourceIdentification">
+  <optional><attribute name="AuditEnterpriseSiteID"/></optional><attribute name="AuditSourceID"/>
+  <zeroOrMore><element name="AuditSourceTypeCode"><attribute name="csd-code"/></element></zeroOrMore>
+</element>
+<zeroOrMore><element name="ParticipantObjectIdentification">
+  <attribute name="ParticipantObjectID"/>
+  <attribute name="ParticipantObjectTypeCode"><data type="int"><param name="maxInclusive">4</param></data></attribute>
+  <attribute name="ParticipantObjectTypeCodeRole"><data type="int"><param name="maxInclusive">26</param></data></attribute>
+  <element name="ParticipantObjectIDTypeCode">{CODE}</element>
+  <choice><element name="ParticipantObjectName"><text/></element>
+    <element name="ParticipantObjectQuery"><data type="base64Binary"/></element></choice>
+  <zeroOrMore><element name="ParticipantObjectDetail">
+    <attribute name="type"/><attribute name="value"><data type="base64Binary"/></attribute>
+  </element></zeroOrMore>
+</element></zeroOrMore>
+</element>"""
+"""PS3.15 A.5.1.1 in the XML syntax of RELAX NG, as far as our messages go: what is mandatory there is mandatory here."""
+
 
 def messages(folder):
-    return [fromstring(line) for file in folder.glob("*.dicom-audit.xml") for line in file.read_text().splitlines()]  # noqa: S314  # ours
+    lines = [line for file in folder.glob("*.dicom-audit.xml") for line in file.read_text().splitlines()]
+    schema = etree.RelaxNG(etree.fromstring(SCHEMA))
+    for line in lines:
+        schema.assertValid(etree.fromstring(line))
+    return [fromstring(line) for line in lines]  # noqa: S314  # ours
 
 
 def test_a_transfer_and_a_refusal_become_messages_and_an_echo_does_not(tmp_path):

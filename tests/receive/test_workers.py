@@ -48,6 +48,12 @@ def serves(pid: int) -> bool:
     return len(list(Path(f"/proc/{pid}/task").iterdir())) > 1  # the one that listens, and the one that tells
 
 
+def send_until(over: threading.Event, port: int, series: int, acknowledged: dict[str, str]) -> None:
+    """Send like a sender that comes again when it lost its association, or was told to; one that waited in vain is no reason to give up."""
+    while not over.wait(0.05):
+        send_until_it_dies(port, series, acknowledged)
+
+
 def half_an_object(port: int, number: int):
     raw = established(port)
     raw.sendall(p_data(pdv(3, command(1, sop_instance=f"{STUDY}.1.{number}")), pdv(0, encoded(a_slice(number))[:100])))
@@ -90,8 +96,9 @@ def test_killed_workers_and_a_killed_node_lose_no_acknowledged_object(tmp_path):
     process, port = start_process(home, FAIRLEAD_NODE__WORKERS=str(WORKERS), FAIRLEAD_LOG__LEVEL="ERROR")
     wait_for(lambda: [serves(pid) for pid in children(process.pid)] == [True] * WORKERS, within_s=90)
     senders: list[threading.Thread] = []
+    over = threading.Event()
     for turn in range(2):
-        more = [threading.Thread(target=send_until_it_dies, args=(port, turn * 8 + number, acknowledged)) for number in range(1, 9)]
+        more = [threading.Thread(target=send_until, args=(over, port, turn * 8 + number, acknowledged)) for number in range(1, 9)]
         senders += more
         goal = len(acknowledged) + 24
         for thread in more:
@@ -100,6 +107,7 @@ def test_killed_workers_and_a_killed_node_lose_no_acknowledged_object(tmp_path):
         victims = children(process.pid)
         os.kill(process.pid if turn else victims[0], signal.SIGKILL)
         wait_for(lambda gone=victims[0]: not is_alive(gone))  # without a parent nobody goes on
+    over.set()
     for thread in senders:
         thread.join(timeout=20)
         assert not thread.is_alive()

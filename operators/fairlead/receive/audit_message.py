@@ -91,6 +91,7 @@ def _object(message: Element, *, kind: str, role: str, meaning: tuple[str, str])
     about = {"ParticipantObjectID": WITHHELD, "ParticipantObjectTypeCode": kind, "ParticipantObjectTypeCodeRole": role}
     found = SubElement(message, "ParticipantObjectIdentification", about)
     _code(found, "ParticipantObjectIDTypeCode", meaning, system="RFC-3881" if meaning is PATIENT_NUMBER else "DCM")
+    SubElement(found, "ParticipantObjectName").text = WITHHELD  # the schema of A.5.1 wants a name or a query
     return found
 
 
