@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import itertools
 import random
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import sqlalchemy as sa
@@ -11,7 +13,7 @@ from fastapi.testclient import TestClient
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from fairlead.cohort import CohortStore
+from fairlead.cohort import CohortStore, withdraw_consent
 from fairlead.errors import CheckFailed, Conflict
 from fairlead.federation import CenterAnswer, open_gateway, verify_audit
 from fairlead.federation.app import create_app
@@ -19,9 +21,9 @@ from fairlead.federation.audit import entries, verify_rows
 from fairlead.federation.freezing import keep_cohort, list_cohorts
 from fairlead.federation.noise import shown
 from fairlead.federation.policy import Disclosure, Noise
-from fairlead.federation.secrets import rotate
+from fairlead.federation.secrets import load_keyring, rotate
 from fairlead.federation.signing import canonical, is_signed
-from fairlead.index import Term
+from fairlead.index import All, Term
 from federation.builders import EVERYBODY, MAKERS, Asker, a_center, definition, small_cells
 
 RARE = {"field": "model", "op": "=", "value": "Rare"}
@@ -165,6 +167,56 @@ def test_a_number_that_follows_from_others_is_computed_from_them_and_stays_so_af
     _, again = open_center()
     assert (again.count(of(0, 1, 2, 3)), again.count(of(0, 1)), again.count(of(3, 4, 5))) == (both, first, other)
     assert again.count(of(0, 1, 3, 4, 5)) == first + other
+
+
+def test_gateways_that_start_at_once_draw_from_the_same_secrets(tmp_path):
+    for attempt in range(40):
+        together = threading.Barrier(4)
+
+        def load(folder=tmp_path / str(attempt), together=together):
+            together.wait(timeout=30)
+            return load_keyring(folder)
+
+        with ThreadPoolExecutor(4) as pool:
+            started = [pool.submit(load) for _ in range(4)]
+        assert len({one.result().keys for one in started}) == 1
+
+
+def test_two_gateways_of_one_centre_that_are_asked_at_once_give_one_number(open_center):
+    askers = [open_center()[1] for _ in range(2)]
+    questions = [definition({"field": "manufacturer", "op": "in", "value": [f"Maker {maker}", "Maker 0"]}) for maker in range(1, 5)]
+    asked = [(asker, one) for one in questions for asker in (*askers, *askers)]
+    with ThreadPoolExecutor(8) as pool:
+        numbers = list(pool.map(lambda one: one[0].count(one[1]), asked))
+    assert [len(set(numbers[at : at + 4])) for at in range(0, 16, 4)] == [1, 1, 1, 1]
+    assert [askers[0].count(one) for one in questions] == numbers[::4]
+
+
+def test_what_was_released_is_known_when_the_gateway_opens_not_at_its_first_question(open_center):
+    gateway, asker = open_center()
+    number = asker.count(EVERYBODY)
+    everybody = gateway.releases.bitmap(gateway.index.patients(All()))
+    again, _ = open_center()
+    assert again.releases.known(everybody, again.policy()).patients == number
+
+
+def test_who_withdrew_is_in_no_number_and_no_table(open_center):
+    gateway, asker = open_center()
+    gone = of_maker(0)
+    before = asker.answer(EVERYBODY, "/v1/facets", ("manufacturer",))
+    assert "Maker 0" in {cell["label"] for cell in before["facets"][0]["cells"]}
+    for patient in gateway.index.patients(Term("manufacturer", "Maker 0")):
+        withdraw_consent(CohortStore(gateway.engine), "patient", patient, reason="left", by="steward")
+    after = asker.answer(EVERYBODY, "/v1/facets", ("manufacturer",))
+    assert "Maker 0" not in {cell["label"] for cell in after["facets"][0]["cells"]}
+    assert asker.count(gone) is None
+    assert before["patients"] - after["patients"] == pytest.approx(40, abs=35)
+    assert asker.count(of_maker(1)) is not None
+
+
+def of_maker(number):
+    """Return the question for one maker's patients."""
+    return definition({"field": "manufacturer", "op": "=", "value": f"Maker {number}"})
 
 
 # --- audit -----------------------------------------------------------------------------------------------------------

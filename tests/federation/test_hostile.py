@@ -177,6 +177,13 @@ def test_two_hubs_have_budgets_of_their_own(tmp_path, hub):
     gateway.engine.dispose()
 
 
+def test_a_table_costs_a_project_as_much_as_the_questions_for_its_rows(open_center):
+    _, asker = open_center(budget={"questions": 100, "per_minute": 100, "project_questions": 5})
+    answer = asker.answer(EVERYBODY, "/v1/facets", ("model",))
+    assert len(answer["facets"][0]["cells"]) == 3
+    assert [asker.send(EVERYBODY, person=person).status_code for person in ("u-2", "u-3")] == [200, 429]
+
+
 def test_a_project_is_answered_from_the_day_it_opens_to_the_day_it_closes(open_center):
     gateway, asker = open_center()
     policy, day = gateway.policy(), utc_now().date()

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import Connection, Engine, delete, func, insert, select, text
+from sqlalchemy import ColumnElement, Connection, Engine, delete, func, insert, select, text, update
 from sqlalchemy.exc import IntegrityError
 
 from fairlead.database import database_errors
@@ -29,6 +29,8 @@ class Admitted:
     hub: Hub
     study: Study
     version: str
+    spent: int
+    """Its row among the questions that were taken."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +57,8 @@ class Door:
         version = chosen_version(question.versions)
         self._fresh(question, policy, now=now, mailbox=mailbox)
         study = _study(question, policy, now)
-        self._spend(question, policy, now)
-        return Admitted(question, hub, study, version)
+        spent = self._spend(question, policy, now)
+        return Admitted(question, hub, study, version, spent)
 
     def admit_unsigned(self, question: Question, *, policy: Policy) -> Admitted:
         """Return a question of this process itself, for a network that has its own way in; project and budget hold for it as well."""
@@ -64,8 +66,8 @@ class Door:
         if hub is None:
             raise Unauthenticated("The policy names no such hub.")
         study = _study(question, policy, now)
-        self._spend(question, policy, now)
-        return Admitted(question, hub, study, chosen_version(question.versions))
+        spent = self._spend(question, policy, now)
+        return Admitted(question, hub, study, chosen_version(question.versions), spent)
 
     def _fresh(self, question: Question, policy: Policy, *, now: datetime, mailbox: bool) -> None:
         oldest = timedelta(seconds=policy.mailbox_age_s if mailbox else policy.message_age_s)
@@ -80,26 +82,37 @@ class Door:
         except IntegrityError as error:
             raise Replayed("The message was taken before.") from error
 
-    def _spend(self, question: Question, policy: Policy, now: datetime) -> None:
+    def charge(self, connection: Connection, admitted: Admitted, *, numbers: int) -> None:
+        """Let the project pay for every number that the answer shows: a table says as much as the questions for its rows.
+
+        Numbers that the asker sees are counted, not those that were drawn: what is left of a budget must not tell which is which.
+        """
+        connection.execute(update(spending).where(spending.c.id == admitted.spent).values(cells=numbers))
+
+    def _spend(self, question: Question, policy: Policy, now: datetime) -> int:
         budget = policy.disclosure.budget
         window = timedelta(hours=budget.hours)
         with database_errors(), self.engine.begin() as connection:
             if connection.dialect.name == "postgresql":  # two questions at once must not both see the last one left; SQLite has one writer
                 connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": BUDGET_LOCK})
             of_person = (spending.c.hub == question.hub, spending.c.project == question.project, spending.c.person == question.person)
-            if _spent(connection, *of_person, spending.c.at > now - MINUTE) >= budget.per_minute:
+            if _asked(connection, *of_person, spending.c.at > now - MINUTE) >= budget.per_minute:
                 raise BudgetSpent("Too many questions within a minute.", remedy="Ask more slowly.")
-            if _spent(connection, *of_person, spending.c.at > now - window) >= budget.questions:
+            if _asked(connection, *of_person, spending.c.at > now - window) >= budget.questions:
                 raise BudgetSpent(f"This person's questions of {budget.hours:g} hours are spent.")
-            if _spent(connection, *of_person[:2]) >= budget.project_questions:
+            if _shown(connection, *of_person[:2]) >= budget.project_questions:
                 raise BudgetSpent("The questions of this project are spent.", remedy="The centre's data steward may grant more.")
             values = {"hub": question.hub, "project": question.project, "person": question.person, "cells": 1, "at": now}
-            connection.execute(insert(spending), values)
+            number = connection.execute(insert(spending).returning(spending.c.id), values).scalar_one()
+        return int(number)
 
 
-def _spent(connection: Connection, *conditions: object) -> int:
-    asked = select(func.coalesce(func.sum(spending.c.cells), 0)).where(*conditions)  # type: ignore[arg-type]  # column expressions
-    return int(connection.execute(asked).scalar_one())
+def _asked(connection: Connection, *conditions: ColumnElement[bool]) -> int:
+    return int(connection.execute(select(func.count()).select_from(spending).where(*conditions)).scalar_one())
+
+
+def _shown(connection: Connection, *conditions: ColumnElement[bool]) -> int:
+    return int(connection.execute(select(func.coalesce(func.sum(spending.c.cells), 0)).where(*conditions)).scalar_one())
 
 
 def _study(question: Question, policy: Policy, now: datetime) -> Study:

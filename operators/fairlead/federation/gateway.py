@@ -14,7 +14,7 @@ from typing import Any, Final
 from pyroaring import BitMap
 from sqlalchemy import Connection, Engine
 
-from fairlead.cohort import Definition, compile_definition, definition_sha256
+from fairlead.cohort import CohortStore, Definition, compile_definition, definition_sha256, narrowed
 from fairlead.database import database_errors, utc_now
 from fairlead.errors import (
     BudgetSpent,
@@ -63,9 +63,10 @@ class Reply:
 
 @dataclass(frozen=True, slots=True)
 class Counted:
-    """A question after counting: the definition that was answered, who was meant, and who was counted."""
+    """A question after counting: the definition that was answered, among whom, who was meant, and who was counted."""
 
     definition: Definition
+    within: Criterion
     asked: BitMap
     members: BitMap
     sha256: str
@@ -94,6 +95,11 @@ class Gateway:
         self._strangers: tuple[str, int] = ("", 0)
         self._kept = 0
         self._sets = PatientSets(self.index, self.releases)
+
+    def warm(self) -> None:
+        """Take in what was released before, which the first question would wait for."""
+        with self.releases.releasing():
+            self.generation()
 
     # --- answering ---------------------------------------------------------------------------------------------------
 
@@ -137,7 +143,7 @@ class Gateway:
             needs(admitted.study.freeze, "freezing")
         fields = open_facets(question.fields, catalogue=self.catalogue, policy=policy) if path == FACETS else ()
         counted = self._count(admitted, policy)
-        within = compile_definition(counted.definition)
+        within = narrowed(compile_definition(counted.definition), counted.within)
         tables = {
             name: cells_of(self.catalogue.get(name), within, index=self.index, policy=policy, count=self._patients) for name in fields
         }
@@ -165,6 +171,7 @@ class Gateway:
                 **({"frozen": part.name, "cohort": part.local} if part else {}),
             }
             head = audit.append(connection, entry, at=now)
+            self.door.charge(connection, admitted, numbers=1 + sum(len(row["cells"]) for row in rows))
         self._keep(head)
         return answer
 
@@ -176,9 +183,13 @@ class Gateway:
         self._sets.refresh()
         found = mapped(admitted.question.definition, catalogue=self.catalogue, policy=policy, study=admitted.study)
         definition = widened(found.definition, self.catalogue, policy.disclosure.dates)
-        asked = self._members(definition)
-        simpler, members = effective(definition, self._members, policy.disclosure)
-        return Counted(simpler, asked, members, definition_sha256(found.definition), found.translated)
+        within = CohortStore(self.engine).consenting()
+
+        def count(one: Definition) -> BitMap:
+            return self._patients(narrowed(compile_definition(one), within))
+
+        simpler, members = effective(definition, count, policy.disclosure)
+        return Counted(simpler, within, count(definition), members, definition_sha256(found.definition), found.translated)
 
     def _release(self, connection: Connection, counted: Counted, policy: Policy, now: datetime) -> Released:
         """Release under who was *meant*: however the same patients are asked for next, the number is this one."""
@@ -188,9 +199,6 @@ class Gateway:
         released = self.releases.release(connection, counted.members, policy, at=now)
         self.releases.remember(connection, counted.asked, released.patients, policy=policy, at=now)
         return released
-
-    def _members(self, definition: Definition) -> BitMap:
-        return self._patients(compile_definition(definition))
 
     def _patients(self, criterion: Criterion) -> BitMap:
         return self._sets.of(criterion)

@@ -13,11 +13,12 @@ import hmac
 import json
 import os
 import secrets
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from fairlead.errors import InvalidConfiguration
+from fairlead.errors import Conflict, InvalidConfiguration
 from fairlead.files import atomic_write
 
 FILE: Final = "governance.json"
@@ -62,7 +63,8 @@ def load_keyring(folder: Path) -> Keyring:
     """
     file = folder / FILE
     if not file.exists():
-        _write(file, new_keyring())
+        with suppress(Conflict):  # another process made it just now: both must draw from the same
+            _write(file, new_keyring(), replace=False)
     try:
         document = json.loads(file.read_text(encoding="utf-8"))
         names = tuple(str(one["id"]) for one in document["keys"])
@@ -84,10 +86,10 @@ def rotate(folder: Path) -> Keyring:
     return ring
 
 
-def _write(file: Path, ring: Keyring) -> None:
+def _write(file: Path, ring: Keyring, *, replace: bool = True) -> None:
     file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     pairs = zip(ring.names, ring.keys, strict=True)
     document = {"keys": [{"id": name, "key": base64.b64encode(key).decode()} for name, key in pairs]}
-    with atomic_write(file) as handle:
+    with atomic_write(file, replace=replace) as handle:
         os.fchmod(handle.fileno(), 0o600)
         handle.write(json.dumps(document, indent=1).encode())

@@ -66,7 +66,7 @@ def open_gateway(settings: Settings) -> Gateway:
         ring=load_keyring(settings.secrets_folder),
         secrets_folder=settings.secrets_folder,
     )
-    gateway.generation()
+    gateway.warm()
     return gateway
 
 

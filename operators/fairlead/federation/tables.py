@@ -52,7 +52,7 @@ spending: Final = Table(
     Column("at", UtcDateTime, nullable=False),
     Index("ix_federation_spending_hub_project_at", "hub", "project", "at"),
 )
-"""Questions that were taken, and how many new numbers each was given."""
+"""Questions that were taken, and how many numbers the answer showed; 1 until it is given."""
 
 audit: Final = Table(
     "federation_audit",
