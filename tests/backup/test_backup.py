@@ -590,3 +590,19 @@ def test_the_time_of_the_last_backup_is_shown_and_one_that_failed_does_not_move_
     assert [value for *_, value in backup_gauges(old)] == [1893542400.0]
     (old.home_folder / "last-backup").write_text("no time")
     assert [value for *_, value in backup_gauges(old)] == [0.0]
+
+
+def test_what_may_not_be_read_stops_the_backup_and_is_not_named(old: Settings, tmp_path: Path) -> None:
+    closed = old.watch_folder / "Mustermann.svs"
+    closed.write_bytes(b"cells")
+    closed.chmod(0)
+    as_others = ["setpriv", "--bounding-set=-dac_override,-dac_read_search"] if os.geteuid() == 0 else []
+
+    done = subprocess.run(
+        [*as_others, *command("backup", tmp_path / "vault")], env=environment(old), capture_output=True, text=True, check=False
+    )
+
+    assert done.returncode == 1
+    assert "error [invalid-configuration] Something in the watch folder can't be read" in done.stderr
+    assert "Mustermann" not in done.stderr
+    assert Vault(tmp_path / "vault").names() == []

@@ -12,13 +12,14 @@ from charts.conftest import FAIRLEAD, Render, Rendered, metrics_named, one
 
 pytestmark = pytest.mark.charts
 GATEWAY = FAIRLEAD / "ci" / "gateway-values.yaml"
+BACKUP = {"backup": {"enabled": True, "existingClaim": "backups", "keysClaim": "keys"}}
 CHECKOUT = Path(__file__).parents[2]
 RUNBOOKS = CHECKOUT / "docs" / "admin" / "runbooks.md"
 
 
 @pytest.fixture(scope="module")
 def watched(render: Render) -> Rendered:
-    return render(FAIRLEAD, GATEWAY)
+    return render(FAIRLEAD, GATEWAY, values=BACKUP)
 
 
 def rules(objects: Rendered) -> list[dict[str, str]]:
@@ -36,7 +37,7 @@ def test_every_alert_has_its_runbook_and_every_runbook_its_alert(watched: Render
 
 def test_the_page_lists_the_metrics_that_the_programs_have_and_no_other() -> None:
     sources = "".join(file.read_text() for file in (CHECKOUT / "operators" / "fairlead").rglob("*.py"))
-    shown_by_programs = set(re.findall(r"\bfairlead_(?:node|exports|catalog|gateway)(?:_[a-z]+)*", sources)) - {"fairlead_node"}
+    shown_by_programs = set(re.findall(r"\bfairlead_(?:node|exports|backup|catalog|gateway)(?:_[a-z]+)*", sources)) - {"fairlead_node"}
     page = (CHECKOUT / "docs" / "admin" / "observability.md").read_text()
     rows = dict(re.findall(r"^\| `(fairlead_\w+)` \| (counter|gauge|histogram) \|", page, re.MULTILINE))
     assert set(rows) == shown_by_programs
@@ -57,6 +58,13 @@ def test_no_alert_waits_for_what_nobody_shows(render: Render) -> None:
     assert {name.split("_")[1] for name in without_web} == {"catalog"}
     web = {"node": {"web": {"enabled": True, "existingSecret": "t"}}, "catalog": {"enabled": False}}
     assert {name.split("_")[1] for rule in rules(render(values=on | web)) for name in metrics_named(rule["expr"])} == {"node", "exports"}
+
+
+def test_an_overdue_backup_is_alerted_where_backups_are_taken_and_the_node_shows_them(render: Render) -> None:
+    given = {"prometheusRule": {"enabled": True, "backupAgeSeconds": 7}, "node": {"web": {"enabled": True, "existingSecret": "t"}}}
+    overdue = {rule["alert"]: rule["expr"] for rule in rules(render(values=given | BACKUP))}["FairleadBackupOverdue"]
+    assert overdue == 'time() - fairlead_backup_last_success_timestamp_seconds{namespace="imaging"} > 7'
+    assert "FairleadBackupOverdue" not in {rule["alert"] for rule in rules(render(values=given))}
 
 
 def test_the_gateway_is_scraped_unless_only_hubs_with_certificates_may_ask(render: Render) -> None:

@@ -147,7 +147,8 @@ def test_the_catalog_of_the_chart_passes_its_own_probes_and_shows_the_metrics_th
 
 def test_every_metric_of_alerts_and_dashboard_is_shown_by_the_programs(render: Render, running: Running) -> None:
     here = shown(f"http://127.0.0.1:{running.ports['web']}/metrics") | shown(f"http://127.0.0.1:{running.ports['catalog']}/metrics")
-    watched = render(FAIRLEAD, FAIRLEAD / "ci" / "gateway-values.yaml")
+    backup = {"enabled": True, "existingClaim": "backups", "keysClaim": "keys"}
+    watched = render(FAIRLEAD, FAIRLEAD / "ci" / "gateway-values.yaml", values={"backup": backup})
     rules = one(watched, "PrometheusRule", "x-fairlead")["spec"]["groups"][0]["rules"]
     dashboard = one(watched, "ConfigMap", "x-fairlead-dashboard")["data"]["fairlead.json"]
     asked = metrics_named(dashboard) | {name for rule in rules for name in metrics_named(rule["expr"])}

@@ -31,7 +31,7 @@ from fairlead.backup.manifest import (
 )
 from fairlead.backup.rows import dump, one_moment, revision_of
 from fairlead.database import utc_now
-from fairlead.errors import CheckFailed, Conflict, InvalidInput, UnsupportedInput
+from fairlead.errors import CheckFailed, Conflict, InvalidConfiguration, InvalidInput, UnsupportedInput
 from fairlead.files import sha256_file
 from fairlead.progress import Progress, Silent
 from fairlead.records import Record
@@ -79,6 +79,7 @@ def backup(
     Raises
     ------
     InvalidInput : the folder lies inside the home or one that is backed up, or holds something else.
+    InvalidConfiguration : a file or folder may not be read.
     Conflict : another backup is being written there, it is another installation's, or nothing was found where there was something before.
     """
     began, vault = time.monotonic(), Vault(folder.resolve())
@@ -173,15 +174,26 @@ class _Files:
         try:
             with gzip_lines(snapshot / FILES) as lines:
                 for root, folder in folders.items():
-                    for path in walk(folder):
-                        if line := self._line(root, folder, path):
-                            lines.write(as_line(line.model_dump(exclude_defaults=True)))
-                            self.count += 1
-                            self.images += _is_image(root, path)
-                            self.size_bytes += line.size
-                            progress.step(size_bytes=line.size)
+                    for line in self._lines(root, folder):
+                        lines.write(as_line(line.model_dump(exclude_defaults=True)))
+                        progress.step(size_bytes=line.size)
         finally:
             progress.finish()
+
+    def _lines(self, root: str, folder: Path) -> Iterator[FileLine]:
+        """Yield the lines of one folder, and count them."""
+        try:
+            for path in walk(folder):
+                if line := self._line(root, folder, path):
+                    self.count += 1
+                    self.images += _is_image(root, path)
+                    self.size_bytes += line.size
+                    yield line
+        except PermissionError as error:  # its name may be a patient's
+            raise InvalidConfiguration(
+                f"Something in the {root} folder can't be read by the user of this backup; no snapshot was written.",
+                remedy=f"As that user find it with: find {folder} ! -readable, and correct its owner or mode.",
+            ) from error
 
     def _line(self, root: str, folder: Path, path: str) -> FileLine | None:
         """Return the line of one file; None when it has gone since it was listed (withdrawn, or taken out of quarantine)."""
