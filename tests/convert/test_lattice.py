@@ -59,6 +59,42 @@ def test_the_verdict_names_what_is_wrong(heights, verdict, missing, duplicates):
     assert (found.verdict, found.missing, found.duplicates) == (verdict, missing, duplicates)
 
 
+PRINTED = {"three decimals": "{:.3f}", "four decimals": "{:.4f}", "six digits": "{:.6g}", "sixteen characters": "{:.10f}"}
+
+
+@pytest.mark.parametrize("printed", PRINTED.values(), ids=PRINTED)
+@given(gap=st.floats(0.3, 6), start=st.floats(-950, 950), tilt=st.sampled_from([0.0, 0.31]), count=st.integers(2, 300))
+def test_an_even_stack_is_a_lattice_however_its_positions_are_printed(printed, gap, start, tilt, count):
+    row, down = (1.0, 0.0, 0.0), (0.0, math.cos(tilt), math.sin(tilt))
+    normal = np.cross(row, down)
+    places = [np.asarray([-180.123, 44.0, start]) + number * gap * normal for number in range(count)]
+    written = [tuple(float(printed.format(part)) for part in place) for place in places]
+    verdict = stack_planes(poses(written, (*row, *down))).verdict
+    assert verdict.verdict in {"regular", "sheared"}  # two slices 0.3 mm apart, rounded, may lean by more than 0.1 degrees
+    reached = [(np.asarray(verdict.affine) @ [number, 0, 0, 1])[:3] for number in range(count)]
+    assert np.abs(np.asarray(reached) - places).max() <= (0.0061 if "g" in printed and abs(start) + gap * count >= 999 else 0.00051)
+
+
+def test_the_verdict_says_that_positions_are_rounded():
+    rounded = stack_planes(at(0, 0.667, 1.333, 2)).verdict
+    assert rounded.reason == "Parallel slices at even spacing, as far as positions rounded to 0.001 mm tell."
+    assert stack_planes(at(0, 0.5, 1, 1.5)).verdict.reason == "Parallel slices at even spacing."
+
+
+@pytest.mark.parametrize(
+    "heights",
+    [
+        pytest.param((0, 0.667, 1.336, 2.001), id="two units of the last place beside it"),
+        pytest.param((0, 1.0, 2.1, 3.0), id="a tenth in a millimetre"),
+        pytest.param((9, 9.004, 10), id="few decimals in the largest number"),
+        pytest.param((0, 5, 10.2, 15), id="two tenths"),
+        pytest.param((0, 2.5, 5.0004, 7.5), id="four units"),
+    ],
+)
+def test_more_than_rounding_is_no_lattice(heights):
+    assert stack_planes(at(*heights)).verdict.verdict == "irregular"
+
+
 def test_a_change_of_spacing_is_not_mistaken_for_missing_slices():
     assert stack_planes(at(0, 1.25, 2.5, 7.5, 12.5)).verdict.reason == "Slice spacing varies from 1.25 to 5 mm."
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from fairlead.convert.decode import COLOUR, decode_frame, stored_dtype
 from fairlead.convert.frames import Frame
 from fairlead.convert.grouping import Member
-from fairlead.convert.lattice import AFFINE_TOLERANCE_MM, axis_directions, deviation_mm, direction_name
+from fairlead.convert.lattice import axis_directions, deviation_mm, direction_name, reaches
 from fairlead.convert.plan import Axis, Channel, ImagePlan, rgb_channels
 from fairlead.convert.values import ValueScale, value_scale
 from fairlead.convert.volumes import PlannedImage
@@ -183,9 +183,7 @@ def _geometry(image: PlannedImage) -> JsonObject:
     found["spacing_basis"] = image.members[0].frame.spacing_basis or None
     if verdict.affine is not None:
         found |= {"affine_kji_to_lps_mm": [list(row) for row in verdict.affine], "spacing_mm": list(verdict.spacing_mm or ())}
-        found["largest_deviation_mm"] = deviation = _deviation_mm(image, verdict.affine)
-        if deviation > AFFINE_TOLERANCE_MM:
-            raise CheckFailed(f"The affine misses a slice by {deviation:g} mm.", remedy="Convert with --geometry annotate.")
+        found["largest_deviation_mm"] = _deviation_mm(image, verdict.affine)
     elif verdict.verdict == "irregular":
         found |= {"missing": list(verdict.missing), "duplicates": list(verdict.duplicates)}
         tables = [[list(member.frame.pose.position) for member in point if member.frame.pose] for point in image.points]
@@ -197,10 +195,18 @@ def _geometry(image: PlannedImage) -> JsonObject:
 
 
 def _deviation_mm(image: PlannedImage, affine: tuple[tuple[float, ...], ...]) -> float:
-    """Return how far the ImagePositionPatient of a slice lies from where the affine puts it, at most, in steps of 1e-6 mm."""
+    """Return how far the ImagePositionPatient of a slice lies from where the affine puts it, at most, in steps of 1e-6 mm.
+
+    Raises
+    ------
+    CheckFailed : further than its recorded decimals leave open.
+    """
     matrix = np.asarray(affine, float)
     places = [np.asarray([member.frame.pose.position for member in point if member.frame.pose], float) for point in image.points]
-    return round(max(deviation_mm(place, matrix[:3, 3], matrix[:3, 0]) for place in places), 6)
+    deviation = max(deviation_mm(place, matrix[:3, 3], matrix[:3, 0]) for place in places)
+    if not all(reaches(place, matrix[:3, 3], matrix[:3, 0]) for place in places):
+        raise CheckFailed(f"The affine misses a slice by {deviation:g} mm.", remedy="Convert with --geometry annotate.")
+    return round(deviation, 6)
 
 
 def _values(image: PlannedImage, scale: ValueScale) -> JsonObject:

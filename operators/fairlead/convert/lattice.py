@@ -8,6 +8,7 @@ last is "not intended for mathematical computations".
 from __future__ import annotations
 
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Final
 
 import numpy as np
@@ -18,9 +19,13 @@ from fairlead.records import GeometryVerdict
 type Vectors = NDArray[np.float64]
 
 AFFINE_TOLERANCE_MM: Final = 1e-4
-"""Largest distance of an ImagePositionPatient from where the affine puts it. Real scanners stay within half of it (docs/conversion.md)."""
+"""Largest distance of an ImagePositionPatient from where the affine puts it, beyond what its recorded decimals leave open."""
+PRINTED_DIGITS: Final = 6
+"""Numbers are printed with this many digits at least (C's ``%g``): with fewer, digits that are zero were not printed."""
 POSITION_TOLERANCE: Final = 0.01
 """How uneven gaps may be, as a share of the slice step, to be told as missing slices or as slices beside an even lattice."""
+ROUNDED_SHARE: Final = 0.02
+"""How coarsely positions may be recorded, as a share of the slice step, and still tell whether slices are even."""
 POSITION_TOLERANCE_MM: Final = 1e-3
 """Positions are decimal strings: closer than this is equal."""
 SHEAR_TOLERANCE: Final = 2e-3
@@ -101,8 +106,9 @@ def stack_planes(poses: list[PlanePose]) -> Stack:
     if duplicates:
         return Stack(order, _irregular(f"{len(duplicates)} slices lie where another one lies", duplicates=duplicates))
     step = (positions[-1] - positions[0]) / (len(order) - 1)
-    if (deviation := deviation_mm(positions, positions[0], step)) <= AFFINE_TOLERANCE_MM:
-        return Stack(order, _lattice(first, step))
+    deviation = deviation_mm(positions, positions[0], step)
+    if reaches(positions, positions[0], step):
+        return Stack(order, _lattice(first, step, _even(positions, deviation)))
     if deviation <= POSITION_TOLERANCE * float(np.linalg.norm(step)):
         return Stack(order, _irregular(off_lattice(deviation)))
     return Stack(order, _uneven(gaps))
@@ -179,9 +185,48 @@ def deviation_mm(positions: Vectors, origin: Vectors, step: Vectors) -> float:
     return float(np.linalg.norm(positions - fitted, axis=1).max())
 
 
+def reaches(positions: Vectors, origin: Vectors, step: Vectors) -> bool:
+    """Return whether the affine reaches positions, shape (n, 3) in slice order, as well as their recorded decimals can tell.
+
+    A decimal string (PS3.5 6.2) is rounded: half a unit of its last place here, half a unit in the ends that made the step. More than
+    this unit plus :data:`AFFINE_TOLERANCE_MM`, or :data:`ROUNDED_SHARE` of the step, is a slice beside the lattice, not rounding.
+    """
+    if (deviation := deviation_mm(positions, origin, step)) <= AFFINE_TOLERANCE_MM:
+        return True
+    if deviation > ROUNDED_SHARE * float(np.linalg.norm(step)):
+        return False
+    apart = np.abs(positions - origin - np.arange(len(positions))[:, None] * step)
+    beyond = np.maximum(apart - recorded_unit_mm(np.vstack([origin, positions])), 0)
+    return float(np.linalg.norm(beyond, axis=1).max()) <= AFFINE_TOLERANCE_MM
+
+
+def recorded_unit_mm(positions: Vectors) -> Vectors:
+    """Return per axis the last decimal place of positions; 0 when it is finer than :data:`AFFINE_TOLERANCE_MM`, or they are all equal.
+
+    Programs print a fixed number of decimals, or of significant digits; then the largest number has the fewest decimals. Many compute
+    with 32 bits, which leave steps of 0.00012 mm beyond one metre.
+
+    >>> recorded_unit_mm(np.asarray([[-250.0, 9.87654, 0.123456], [-250.0, -123.457, 0.5], [-249.333, 0.0, 1.0]])).tolist()
+    [0.001, 0.001, 0.0]
+    """
+    units = []
+    for column in positions.T:
+        numbers = [Decimal(repr(float(value))).normalize() for value in column]
+        digits = max(PRINTED_DIGITS, *(len(number.as_tuple().digits) for number in numbers))
+        finest = min(number.adjusted() + 1 - len(number.as_tuple().digits) for number in numbers)
+        coarsest = max(number.adjusted() for number in numbers) + 1 - digits
+        of_32_bits = float(np.spacing(np.float32(np.abs(column).max())))
+        unit_mm = max(10.0 ** min(max(finest, coarsest), 0), of_32_bits)
+        units.append(unit_mm if np.ptp(column) and unit_mm >= AFFINE_TOLERANCE_MM else 0.0)
+    return np.asarray(units)
+
+
 def off_lattice(deviation: float) -> str:
     """Return the words for slices that nearly form a lattice; refused or annotated, never moved to it."""
-    return f"Slices lie up to {deviation:.2g} mm beside an even lattice, and an affine has to reach each within {AFFINE_TOLERANCE_MM:g} mm"
+    beside = (
+        f"Slices lie up to {deviation:.2g} mm beside an even lattice, and an affine has to reach each within {AFFINE_TOLERANCE_MM:g} mm"
+    )
+    return f"{beside} or, where positions have few decimals, the last of them"
 
 
 def _verdict(kind: str, reason: str, first: PlanePose, step: Vectors) -> GeometryVerdict:
@@ -190,13 +235,21 @@ def _verdict(kind: str, reason: str, first: PlanePose, step: Vectors) -> Geometr
     return GeometryVerdict.model_validate({"verdict": kind, "reason": reason, "affine": affine_of(first, step), "spacing_mm": spacing})
 
 
-def _lattice(first: PlanePose, step: Vectors) -> GeometryVerdict:
+def _even(positions: Vectors, deviation: float) -> str:
+    """Return how even the spacing is known to be."""
+    if deviation <= AFFINE_TOLERANCE_MM:
+        return "even spacing"
+    return f"even spacing, as far as positions rounded to {recorded_unit_mm(positions).max():g} mm tell"
+
+
+def _lattice(first: PlanePose, step: Vectors, even: str) -> GeometryVerdict:
     along = float(np.dot(step, first.normal)) * first.normal
     share = float(np.linalg.norm(step - along) / np.linalg.norm(step))
     if share > SHEAR_TOLERANCE:
         degrees = np.degrees(np.arcsin(min(share, 1.0)))
-        return _verdict("sheared", f"Even spacing, slice step {degrees:.2f} degrees off the normal; the affine keeps it.", first, step)
-    return _verdict("regular", "Parallel slices at even spacing.", first, step)
+        reason = f"Parallel slices at {even}, {degrees:.2f} degrees off the normal; the affine keeps it."
+        return _verdict("sheared", reason, first, step)
+    return _verdict("regular", f"Parallel slices at {even}.", first, step)
 
 
 def _irregular(reason: str, *, missing: tuple[int, ...] = (), duplicates: tuple[int, ...] = ()) -> GeometryVerdict:

@@ -11,7 +11,7 @@ import numpy as np
 
 from fairlead.convert.grouping import Member, TimeAxis, split_members, time_axis, what_differs
 from fairlead.convert.headers import Header
-from fairlead.convert.lattice import AFFINE_TOLERANCE_MM, Stack, deviation_mm, off_lattice, regular_runs, stack_planes
+from fairlead.convert.lattice import Stack, deviation_mm, off_lattice, reaches, regular_runs, stack_planes
 from fairlead.convert.sop_classes import Layout
 from fairlead.errors import UnsupportedInput
 from fairlead.records import GeometryVerdict
@@ -144,9 +144,11 @@ def _stack_over_time(times: TimeAxis) -> Stack:
     affine = np.asarray(stack.verdict.affine)
     found = 0.0
     for point in times.points[1:]:
-        positions = [point[index].frame.pose.position for index in stack.order]  # type: ignore[union-attr]  # the group has poses
-        found = max(found, deviation_mm(np.asarray(positions, float), affine[:3, 3], affine[:3, 0]))
-    if found <= AFFINE_TOLERANCE_MM:
+        places = [point[index].frame.pose.position for index in stack.order]  # type: ignore[union-attr]  # the group has poses
+        positions = np.asarray(places, float)
+        if not reaches(positions, affine[:3, 3], affine[:3, 0]):
+            found = max(found, deviation_mm(positions, affine[:3, 3], affine[:3, 0]))
+    if not found:
         return stack
     return Stack(stack.order, GeometryVerdict(verdict="irregular", reason=f"Over time: {off_lattice(found)}."))
 
