@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 import stat
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -120,3 +121,24 @@ def test_after_one_step_back_the_program_before_goes_on_with_the_newer_schema(tm
         assert sa.inspect(connection).has_table("later")
     again.dispose()
     assert "newer program" in caplog.text
+
+
+def test_who_meets_a_new_file_together_with_others_waits_for_the_write_ahead_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with closing(sqlite3.connect(tmp_path / "new.sqlite", isolation_level=None)) as first:
+        first.execute("CREATE TABLE t (x)")
+        first.execute("BEGIN EXCLUSIVE")
+        monkeypatch.setattr(database.time, "sleep", lambda seconds: first.execute("COMMIT"))
+        with closing(sqlite3.connect(tmp_path / "new.sqlite", timeout=0)) as second:
+            database.write_ahead(second, wait_s=60)
+            assert second.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+
+
+def test_a_file_that_stays_locked_is_given_up_in_the_end(tmp_path: Path) -> None:
+    with closing(sqlite3.connect(tmp_path / "new.sqlite", isolation_level=None)) as first:
+        first.execute("CREATE TABLE t (x)")
+        first.execute("BEGIN EXCLUSIVE")
+        with (
+            closing(sqlite3.connect(tmp_path / "new.sqlite", timeout=0)) as second,
+            pytest.raises(sqlite3.OperationalError, match="locked"),
+        ):
+            database.write_ahead(second, wait_s=-1)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import os
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -34,6 +35,7 @@ metadata: Final = MetaData(
     }
 )
 SQLITE_BUSY_MS: Final = 30_000
+SOON_S: Final = 0.01
 WRITES: Final = "fairlead_writes"
 POSTGRES_DISK_FULL: Final = "53100"
 NO_DATABASE: Final = frozenset({sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT})
@@ -137,9 +139,24 @@ os.register_at_fork(after_in_child=_forget_connections)
 def _prepare_sqlite(connection: Any, _record: Any) -> None:
     connection.isolation_level = None  # the driver's own BEGIN is deferred: two writers would then fail half-way, not wait
     cursor = connection.cursor()
-    for pragma in ("journal_mode=WAL", "foreign_keys=ON", "synchronous=FULL", f"busy_timeout={SQLITE_BUSY_MS}"):
+    write_ahead(connection, wait_s=SQLITE_BUSY_MS / 1000)
+    for pragma in ("foreign_keys=ON", "synchronous=FULL", f"busy_timeout={SQLITE_BUSY_MS}"):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
+
+
+def write_ahead(connection: sqlite3.Connection, *, wait_s: float) -> None:
+    """Give the file a write-ahead log. Processes that meet a new file at once lock each other out, and SQLite does not wait then."""
+    deadline = time.monotonic() + wait_s
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                raise
+            time.sleep(SOON_S)
+        else:
+            return
 
 
 def _begin(connection: Connection) -> None:
