@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,15 +14,17 @@ from fairlead.cohort import (
     dicomweb_manifest,
     fhir_members,
     import_series,
+    importing,
     listed_uids,
     normal_form,
     parse_definition,
     present_members,
     public_sentence,
+    read_list,
     s5cmd_manifest,
     sentence_of,
 )
-from fairlead.errors import InvalidDefinition, InvalidInput, UnsupportedInput
+from fairlead.errors import InvalidDefinition, InvalidInput, NotFound, UnsupportedInput
 from fairlead.extract import FieldCatalogue
 from fairlead.index import Index, MembersOf
 from index.builders import a_series, an_image
@@ -43,10 +46,30 @@ def test_a_list_of_another_tool_gives_its_series(text: str) -> None:
     assert listed_uids(text) == ("1.2.3", "1.2.4")
 
 
-@pytest.mark.parametrize("text", ["", "a,b\n1,2\n", "[" * 100_000, '{"identifiers": 3}', "ListOfSeriesToDownload=\n"])
+HUGE_CELL = f"SeriesInstanceUID,x\n1.2.3,{'a' * 200_000}"
+
+
+@pytest.mark.parametrize("text", ["", "a,b\n1,2\n", "[" * 100_000, HUGE_CELL, '{"identifiers": 3}', "ListOfSeriesToDownload=\n"])
 def test_what_names_no_series_is_refused(text: str) -> None:
     with pytest.raises(InvalidInput):
         listed_uids(text)
+
+
+def test_a_list_of_more_series_than_a_definition_holds_is_refused_before_anybody_is_looked_up() -> None:
+    with pytest.raises(InvalidInput, match="names 65537 series; 65536 are the most"):
+        listed_uids("\n".join(f"1.2.{number}" for number in range(65_537)))
+
+
+def test_a_list_is_read_as_spreadsheets_write_it_and_never_beyond_any_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "list.csv"
+    for encoding in ("utf-8", "utf-8-sig", "utf-16"):
+        file.write_text("Größe;SeriesInstanceUID\n1;1.2.3\n", encoding=encoding)
+        assert listed_uids(read_list(file)) == ("1.2.3",)
+    monkeypatch.setattr(importing, "MAX_BYTES", 20)
+    with pytest.raises(InvalidInput, match=r"list\.csv is larger"):
+        read_list(file)
+    with pytest.raises(NotFound):
+        read_list(tmp_path / "none.csv")
 
 
 def test_a_manifest_of_objects_is_refused_by_name() -> None:

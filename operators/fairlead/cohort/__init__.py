@@ -8,7 +8,7 @@ from fairlead.cohort.counting import Attrition, CohortCount, CohortFacets, attri
 from fairlead.cohort.diff import CohortDiff, changes_in_words, diff_versions
 from fairlead.cohort.drafts import Draft, DraftChanged, DraftStore
 from fairlead.cohort.export import export_members, members_parquet
-from fairlead.cohort.importing import Imported, import_series, listed_uids
+from fairlead.cohort.importing import Imported, import_series, listed_uids, read_list
 from fairlead.cohort.manifest import dicomweb_manifest, present_members, s5cmd_manifest
 from fairlead.cohort.nodes import Definition
 from fairlead.cohort.normal import definition_sha256, normal_form
@@ -64,6 +64,7 @@ __all__ = [
     "present_members",
     "public_sentence",
     "read_definition",
+    "read_list",
     "rerun",
     "s5cmd_manifest",
     "sentence_of",

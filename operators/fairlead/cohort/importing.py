@@ -5,20 +5,26 @@ Such a list says who, not why, so it comes with a reason. Series that the index 
 
 from __future__ import annotations
 
+import codecs
 import csv
 import io
 import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
 from typing import Any, Final
 
-from fairlead.errors import InvalidInput, UnsupportedInput
+from fairlead.cohort.tree import MAX_VALUES
+from fairlead.errors import InvalidInput, NotFound, UnsupportedInput
 from fairlead.index import All, Index, MembersOf
 from fairlead.records import JsonObject
 
 UID: Final = re.compile(r"[0-9]+(\.[0-9]+)+")
 MAX_UID: Final = 64
+MAX_BYTES: Final = 64 * 1024**2
+"""Larger files are no list of series: 65,536 of them, the most one definition holds, are 4 MB."""
 HEADS: Final = frozenset({"seriesinstanceuid", "seriesuid", "series"})
 TCIA: Final = "ListOfSeriesToDownload="
 
@@ -44,16 +50,38 @@ class Imported:
         return {"schemaVersion": "1", "title": title, "unit": "series", "include": {"ids": list(self.ids), "reason": reason.strip()}}
 
 
+def read_list(file: Path) -> str:
+    """Return the text of a list; spreadsheets write UTF-16 where others write UTF-8.
+
+    Raises
+    ------
+    NotFound : there is no such file; InvalidInput : it is larger than any list, or no text.
+    """
+    if not file.is_file():
+        raise NotFound(f"There is no file {file.name}.", remedy="Give the list that was exported.")
+    with file.open("rb") as handle:
+        content = handle.read(MAX_BYTES + 1)
+    if len(content) > MAX_BYTES:
+        raise InvalidInput(f"The list {file.name} is larger than {MAX_BYTES // 1024**2} MiB.", remedy="Give the list of series alone.")
+    try:
+        return content.decode("utf-16" if content[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) else "utf-8-sig", errors="replace")
+    except UnicodeError as error:
+        raise InvalidInput(f"The list {file.name} is no text.") from error
+
+
 def listed_uids(text: str) -> tuple[str, ...]:
     """Return the series instance UIDs of a list, sorted and once.
 
     Raises
     ------
-    UnsupportedInput : an ``s5cmd`` manifest, which names objects; InvalidInput : no list of series is recognised.
+    UnsupportedInput : an ``s5cmd`` manifest, which names objects; InvalidInput : no list of series is recognised, or more than a
+    definition holds.
     """
     found = sorted({uid for uid in _uids(text.removeprefix("\ufeff")) if len(uid) <= MAX_UID and UID.fullmatch(uid)})
     if not found:
         raise InvalidInput("No series instance UIDs are recognised.", remedy="Give a CSV with SeriesInstanceUID, a .tcia or Kaapana list.")
+    if len(found) > MAX_VALUES:
+        raise InvalidInput(f"The list names {len(found)} series; {MAX_VALUES} are the most.", remedy="Freeze parts, and unite them.")
     return tuple(found)
 
 
@@ -82,7 +110,10 @@ def _of_table(lines: Sequence[str]) -> Iterator[str]:
     """Yield the column of series of a table with comma, semicolon or tab; a table without heads is one UID a line."""
     told = [line for line in lines if not line.startswith("#")]
     cut = next((one for one in "\t;," if told and one in told[0]), ",")
-    rows = list(csv.reader(io.StringIO("\n".join(told)), delimiter=cut))
+    try:
+        rows = list(csv.reader(io.StringIO("\n".join(told)), delimiter=cut))
+    except csv.Error as error:  # a cell beyond any sense
+        raise InvalidInput("The list is no table.") from error
     heads = [re.sub(r"[^a-z]", "", head.casefold()) for head in rows[0]] if rows else []
     place = next((at for at, head in enumerate(heads) if head in HEADS), None)
     yield from (row[place or 0].strip() for row in rows if len(row) > (place or 0))
@@ -90,10 +121,11 @@ def _of_table(lines: Sequence[str]) -> Iterator[str]:
 
 def import_series(uids: Iterable[str], index: Index) -> Imported:
     """Return which of the series the index holds, at whatever centre and in whatever project."""
-    wanted = frozenset(uids)
+    wanted = sorted(set(uids))
     facets = index.facets(All(), ["center", "project"])
     centers, projects = ([str(bucket.value) for bucket in facets[name] if bucket.value is not None] for name in ("center", "project"))
-    candidates = frozenset(f"{center}:{project}:{uid}" for center in centers for project in projects for uid in wanted)
-    ids = index.members(MembersOf(candidates)).ids
+    ids: list[str] = []
+    for center, project in product(centers, projects):  # one place at a time: all at once would be every UID at every place
+        ids += index.members(MembersOf(frozenset(f"{center}:{project}:{uid}" for uid in wanted))).ids
     held = {record_id.split(":", 2)[2] for record_id in ids}
-    return Imported(ids, tuple(sorted(wanted - held)))
+    return Imported(tuple(sorted(ids)), tuple(uid for uid in wanted if uid not in held))

@@ -158,3 +158,8 @@ def cohorts_used(definition: Definition) -> tuple[str, ...]:
 def tails_used(definition: Definition) -> tuple[str, ...]:
     """Return the paths of the long tail that the definition compares, sorted."""
     return tuple(sorted({node.path for tree in definition.trees for node in walk(tree) if isinstance(node, TailIs)}))
+
+
+def lists_used(definition: Definition) -> int:
+    """Return how many records the definition names one by one."""
+    return sum(len(node.ids) for tree in definition.trees for node in walk(tree) if isinstance(node, Listed))

@@ -31,13 +31,10 @@ def import_list(
 
     Example: fairlead cohort import manifest.tcia --reason "chosen by the tumour board" > board.json
     """
-    from fairlead.cohort import import_series, listed_uids
+    from fairlead.cohort import import_series, listed_uids, read_list
     from fairlead.commands.cohort import open_cohorts
-    from fairlead.errors import NotFound
 
-    if not file.is_file():
-        raise NotFound(f"There is no file {file}.", remedy="Give the list that was exported.")
-    found = import_series(listed_uids(file.read_text(encoding="utf-8", errors="replace")), open_cohorts(context).index)
+    found = import_series(listed_uids(read_list(file)), open_cohorts(context).index)
     definition = found.definition(title=title or file.stem, reason=reason)
     if found.absent:
         complain(f"{len(found.absent)} of {len(found.absent) + len(found.ids)} series are not in the index, such as {found.absent[0]}.")

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from fairlead.cohort import Definition, parse_definition
-from fairlead.cohort.nodes import cohorts_used, fields_used, tails_used
+from fairlead.cohort.nodes import cohorts_used, fields_used, lists_used, tails_used
 from fairlead.errors import CannotMap, FieldClosed, InvalidDefinition, UnknownField
 from fairlead.extract import FieldCatalogue
 from fairlead.federation.policy import Policy, Study
@@ -61,6 +61,8 @@ def open_facets(names: tuple[str, ...], *, catalogue: FieldCatalogue, policy: Po
 def _check_open(definition: Definition, catalogue: FieldCatalogue, policy: Policy) -> None:
     if cohorts_used(definition):
         raise FieldClosed("Members of frozen cohorts may not be asked about.", remedy="Ask with the definition of the cohort.")
+    if lists_used(definition):  # who knows the UID of a series would learn whether, and with whom, it is here
+        raise FieldClosed("Records may not be asked about by their ids.", remedy="Ask with fields.")
     if tails_used(definition):
         raise FieldClosed("What no field of the catalogue holds is not open for questions.", remedy="Ask with fields.")
     for name in fields_used(definition):
