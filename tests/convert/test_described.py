@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import tifffile
 import zarr
+from pydicom.dataset import Dataset
 
 from convert.builders import SECRETS, STUDY, a_series, axial_positions, save
 from convert.test_plates import a_plate
@@ -36,6 +37,32 @@ def test_no_identity_reaches_any_document(store: tuple[Any, Path]) -> None:
         if file.is_file() and file.suffix in {".json", ".csv", ".txt", ".xml"}:
             text = file.read_text()
             assert not [word for word in words if word in text], file.name
+
+
+def a_code(value: str, scheme: str, meaning: str) -> Dataset:
+    item = Dataset()
+    item.CodeValue, item.CodingSchemeDesignator, item.CodeMeaning = value, scheme, meaning
+    return item
+
+
+def test_texts_that_no_table_lists_reach_the_header_in_known_words_only(tmp_path: Path) -> None:
+    """Attributes that the Basic Profile keeps, in the main dataset, in items, private and unknown: a name that is not the patient's."""
+    datasets = a_series(axial_positions(2), SpecificCharacterSet="ISO_IR 192", WindowCenterWidthExplanation="Zqmiller")
+    for dataset in datasets:
+        dataset.AnatomicRegionSequence = [a_code("51185008", "SCT", "Zqmiller"), a_code("Zqmiller", "99HOME", "Zqmiller")]
+        dataset.FilterType, dataset.PositionReferenceIndicator = "Ямада", "Xiphoid 山田"
+        for tag in (0x60000022, 0x60001500, 0x0018FFF1, 0x00190010):
+            dataset.add_new(tag, "LO", "Zqmiller")
+        dataset.add_new(0x00191001, "UN", b"Zqmiller")
+    (store,) = described(save(tmp_path / "in", datasets), tmp_path / "out").stores
+    texts = {file.name: file.read_text() for file in (tmp_path / "out" / store.path).rglob("*") if file.suffix in {".json", ".csv", ".txt"}}
+    assert "metadata.json" in texts
+    assert not [name for name, text in texts.items() for word in ("Zqmiller", "Ямада", "山田") if word in text]
+    (header,) = json.loads(texts["metadata.json"])
+    known = header["00082218"]["Value"][0]
+    assert known["00080100"]["Value"] == ["51185008"]
+    assert "Thoracic" in known["00080104"]["Value"][0]  # PS3.16's own word for the code
+    assert "00080100" not in header["00082218"]["Value"][1]
 
 
 def test_the_manifest_holds_for_sha256sum_and_its_digest_is_the_reports(store: tuple[Any, Path]) -> None:

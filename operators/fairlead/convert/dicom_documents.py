@@ -1,7 +1,8 @@
 """What DICOM knows beside the voxels: the header of a series as DICOM JSON, and a table of its planes.
 
 The header is that of the first instance, de-identified once more by the Basic Profile with UIDs retained (PS3.15 Table E.1-1), so that a
-series that was never de-identified tells nobody's name here either; the patient's module and bulk data are left out altogether.
+series that was never de-identified tells nobody's name here either; the patient's module, bulk data, private elements, overlays and
+texts with a word that is not known to be harmless are left out altogether: who types into them is not asked what Table E.1-1 lists.
 Source: PS3.18 Annex F (DICOM JSON model).
 """
 
@@ -18,12 +19,16 @@ from pathlib import Path
 from typing import Any, Final
 
 import pydicom
+from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
+from pydicom.multival import MultiValue
 
 from fairlead.convert.dicom_images import DicomVoxels
 from fairlead.convert.plan import ImagePlan
+from fairlead.convert.words import coded, known_words
 from fairlead.deidentify import Deidentifier, load_profile
 from fairlead.errors import FairleadError, ResidualIdentity
+from fairlead.records import JsonObject
 
 HEADER: Final = "dicom/metadata.json"
 PLANES: Final = "dicom/planes.csv"
@@ -32,6 +37,10 @@ OF_A_PERSON: Final = frozenset({0x0010, 0x0012})
 """Groups of the patient and of the clinical trial; what they say after de-identification is about our profile, not about the image."""
 PER_FRAME: Final = 0x52009230
 """PerFrameFunctionalGroupsSequence: the table says where each frame lies."""
+OVERLAYS: Final = range(0x6000, 0x6100)
+TYPED: Final = frozenset({"AE", "LO", "LT", "PN", "SH", "ST", "UC", "UR", "UT"})
+"""Value representations that hold what somebody typed (PS3.5 section 6.2)."""
+CODES: Final = ("CodeValue", "CodingSchemeDesignator", "CodeMeaning")
 BULK: Final = frozenset({"OB", "OD", "OF", "OL", "OV", "OW", "UN"})
 
 
@@ -64,7 +73,7 @@ def header_json(path: Path) -> bytes:
         profile = load_profile("basic").changed(options=frozenset({"retain_uids"}))
         key = hashlib.sha256(f"header\x1f{dataset.get('SeriesInstanceUID', '')}".encode()).digest()
         result = Deidentifier(profile, key).process(dataset)
-        _without_bulk(result.dataset)
+        _lay_bare(result.dataset)
         document = result.dataset.to_json_dict(suppress_invalid_tags=True)
     text = json.dumps([document], sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n"
     if result.identity.found_in(text.encode(), with_dates=True):
@@ -90,10 +99,32 @@ def planes_table(voxels: DicomVoxels) -> bytes:
     return text.getvalue().encode()
 
 
-def _without_bulk(dataset: Dataset) -> None:
+def _lay_bare(dataset: Dataset) -> None:
+    """Leave numbers, codes of standard schemes, terms, identifiers, and texts of known words."""
+    code: JsonObject = coded(*(dataset.get(name, "") for name in CODES))
     for element in list(dataset):
-        if element.VR in BULK or element.tag.group in OF_A_PERSON or element.tag.is_private:
+        if not (code and element.keyword in CODES) and _must_go(element):
             del dataset[element.tag]
         elif element.VR == "SQ":
             for item in element.value:
-                _without_bulk(item)
+                _lay_bare(item)
+    if code and "meaning" in code:
+        dataset.CodeMeaning = code["meaning"]
+    elif code:
+        dataset.pop("CodeMeaning", None)
+
+
+def _must_go(element: DataElement) -> bool:
+    tag = element.tag
+    return bool(
+        element.VR in BULK
+        or tag.is_private
+        or tag.group in OF_A_PERSON
+        or tag.group in OVERLAYS
+        or (element.VR in TYPED and not _is_known(element.value))
+    )
+
+
+def _is_known(value: Any) -> bool:
+    """Return whether every word of a typed value is known to be harmless; empty values are."""
+    return all(not str(part) or known_words(str(part)) for part in (value if isinstance(value, MultiValue) else [value or ""]))
