@@ -14,7 +14,7 @@ from sqlalchemy import select
 
 from fairlead.errors import Conflict, InvalidConfiguration, ServiceUnreachable
 from fairlead.progress import Silent
-from fairlead.receive import InstanceSink, Ledger, complete_imports, import_paths, tables
+from fairlead.receive import InstanceSink, Ledger, complete_imports, import_paths, node_status, tables
 from fairlead.receive.completion import Ending
 from fairlead.receive.copying import STUCK_S, ArchiveCopy, place_of
 from fairlead.receive.sweep import sweep
@@ -204,6 +204,7 @@ def test_an_import_copies_before_it_completes_and_says_when_the_place_is_missing
         with pytest.raises(ServiceUnreachable, match="not there"):
             complete_imports(settings, ledger)
         assert ledger.counts()[SeriesState.COMPLETE] == 0
+        assert node_status(settings).uncopied == 1
         assert not bucket.exists()  # a disk that is not mounted is not replaced by a folder
         bucket.mkdir()
         assert complete_imports(settings, ledger) == 1

@@ -8,13 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from fairlead.errors import ServiceUnreachable
+from fairlead.errors import ServiceUnreachable, StorageFull
 from fairlead.receive import DicomNode
 from fairlead.receive.listening import Listener
 from fairlead.receive.places import SPARE, Places
 from fairlead.receive.workers import Workers, sign_in
 from fairlead.records import SeriesState
 from receive.builders import (
+    ROUTE,
     STUDY,
     a_slice,
     archived,
@@ -112,6 +113,21 @@ def test_killed_workers_and_a_killed_node_lose_no_acknowledged_object(tmp_path):
         thread.join(timeout=20)
         assert not thread.is_alive()
     everything_acknowledged_is_there(home, acknowledged, series=16)
+
+
+def test_a_dead_worker_has_one_line_for_each_association_however_long_the_ledger_takes(tmp_path, monkeypatch):
+    with running(quick(tmp_path / "home")) as (node, _):
+        node.ledger.association_opened("deadbeef" + "0" * 24, ROUTE)
+        with monkeypatch.context() as patch:
+            patch.setattr(node.ledger, "worker_lost", lambda _key: (_ for _ in ()).throw(StorageFull("There is no space left.")))
+            for _ in range(3):
+                node._bury("deadbeef")
+            patch.setattr(node.ledger, "worker_lost", lambda _key: (_ for _ in ()).throw(PermissionError(13, "closed")))
+            node._bury("deadbeef")  # its keeper, who calls, must live on to replace it
+        assert node.ledger.open_associations() == 1
+        node._bury("deadbeef")
+        assert node.ledger.open_associations() == 0
+    assert [line["result"] for line in audit_lines(node.settings)] == ["lost"]
 
 
 def test_signals_reach_the_workers_and_open_associations_finish(tmp_path):

@@ -70,7 +70,7 @@ def show_status(context: typer.Context, as_json: JsonFlag = False) -> None:
         "disk_free": status.disk_free,
         "quarantine": [{"path": refusal.source, "reason": refusal.reason, "code": refusal.code} for refusal in status.quarantine],
         "waiting": status.waiting,
-    }
+    } | ({} if status.uncopied is None else {"uncopied": status.uncopied})
     emit(document, as_json=as_json, text=lambda: _text(status))
 
 
@@ -177,6 +177,8 @@ def export_refusals(context: typer.Context, folder: Path, ids: Numbers = None, a
 def _text(status: NodeStatus) -> str:
     lines = [f"{state.value:<12} {count}" for state, count in status.series.items()]
     lines += [f"associations {status.associations}", f"waiting      {status.waiting}", f"disk free    {status.disk_free / 1e9:.1f} GB"]
+    if status.uncopied is not None:
+        lines.append(f"uncopied     {status.uncopied}")
     lines += [f"quarantine   {refusal.source}: {refusal.reason} [{refusal.code}]" for refusal in status.quarantine]
     return "\n".join(lines)
 

@@ -45,7 +45,8 @@ class DicomNode:
         self._stopping = threading.Event()
         self._reload = threading.Event()
         self._places = Places(most=settings.node.max_associations, most_per_peer=settings.node.max_associations_per_peer)
-        self._buried: set[str] = set()
+        self._buried: dict[str, set[str]] = {}
+        """Workers that died, and which of their associations have their line in the audit trail."""
         self._burying = threading.Lock()
         self._workers: Workers | None = None
         self._loops: list[threading.Thread] = []
@@ -211,7 +212,7 @@ class DicomNode:
 
     def _bury(self, key: str) -> None:
         """Strike out what a dead worker had open; when the ledger is away, the settle loop does it later."""
-        self._buried.add(key)
+        self._buried.setdefault(key, set())
         try:
             self._strike_out()
         except FairleadError as error:
@@ -222,11 +223,13 @@ class DicomNode:
     def _strike_out(self) -> None:
         self._serving.settle_gone()
         with self._burying:  # who buries and the settle loop must not both write the audit lines
-            for key in list(self._buried):
-                self._doorway.audit.lost(self.ledger.associations(key))
+            for key, told in list(self._buried.items()):
+                untold = [one for one in self.ledger.associations(key) if one.key not in told]
+                self._doorway.audit.lost(untold)
+                told.update(one.key for one in untold)
                 self.ledger.worker_lost(key)
                 self._doorway.sink.archive.clear_incoming()
-                self._buried.discard(key)
+                self._buried.pop(key, None)
 
     # --- loops
 
