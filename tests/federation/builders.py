@@ -152,9 +152,16 @@ class Asker:
 @contextmanager
 def running(*centers: Settings) -> Iterator[list[str]]:
     """Run the gateways of centres as processes of their own, all starting at once, and yield their addresses."""
+    with processes(*centers) as started:
+        yield [address for address, _ in started]
+
+
+@contextmanager
+def processes(*centers: Settings) -> Iterator[list[tuple[str, subprocess.Popen[str]]]]:
+    """Run gateways as :func:`running` does, and yield their processes beside the addresses."""
     with ExitStack() as stack:
         started = [stack.enter_context(_process(settings)) for settings in centers]
-        yield [_ready(process) for process in started]
+        yield [(_ready(process), process) for process in started]
 
 
 @contextmanager

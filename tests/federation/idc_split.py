@@ -29,9 +29,22 @@ def rows() -> tuple[dict[str, str], ...]:
         return tuple(csv.DictReader(handle, delimiter="\t"))
 
 
-def records() -> Iterator[ImagingRecord]:
-    """Yield a series for each line, the collection as its centre."""
+def split(parts: int) -> list[frozenset[str]]:
+    """Return the collections shared out among so many centres, of about the same size."""
+    names = sorted({row["collection"] for row in rows()})
+    return [frozenset(names[at::parts]) for at in range(parts)]
+
+
+def patients_who(collections: frozenset[str], column: str, value: str) -> int:
+    """Return how many patients of some collections have a value in a line."""
+    return len({(row["collection"], row["patient"]) for row in rows() if row["collection"] in collections and row[column] == value})
+
+
+def records(collections: frozenset[str] | None = None) -> Iterator[ImagingRecord]:
+    """Yield a series for each line, or for those of some collections, the collection as its centre."""
     for number, row in enumerate(rows()):
+        if collections is not None and row["collection"] not in collections:
+            continue
         patient = f"{row['collection']}x{row['patient']}"
         told: dict[str, str] = {name: row[name] for name in ("manufacturer", "model") if row[name]}
         if row["sex"] in SEXES:
