@@ -1,6 +1,9 @@
 {{/* Rules between values that a schema can't say well; every message tells what to do. */}}
 {{- define "fairlead.validate" -}}
 {{- $v := .Values -}}
+{{- if eq (toString $v.image.tag) "latest" -}}
+{{- fail "image.tag=latest: two pods of one release could run different code. Name the version's tag, or set image.digest." -}}
+{{- end -}}
 {{- $several := or (gt (int $v.catalog.replicas) 1) $v.catalog.autoscaling.enabled -}}
 {{- if and $several (not $v.database.existingSecret) -}}
 {{- fail "catalog: several pods need PostgreSQL. Set database.existingSecret, or catalog.replicas=1 and catalog.autoscaling.enabled=false." -}}
