@@ -10,8 +10,10 @@ from obstore.store import LocalStore, MemoryStore
 
 from fairlead.errors import InvalidConfiguration, ServiceUnreachable
 from fairlead.receive import Ledger
-from fairlead.receive.bucket_watch import BucketWatch, unusable
+from fairlead.receive.bucket_listing import unusable
+from fairlead.receive.bucket_watch import BucketWatch
 from fairlead.settings import BucketSettings, Settings, load_settings
+from receive.fake_s3 import a_bucket
 from receive.test_watch import OME
 
 PLACE = BucketSettings(url="s3://lab/micro", project="micro", center="north")
@@ -210,3 +212,57 @@ def test_a_copy_that_is_lost_with_its_notes_is_fetched_again_before_anything_cou
     again = House(house.settings, engine, house.bucket)
     assert again.scan(0, 2, 2) == 0
     assert (again.copies(), again.ledger.gone_files(), again.ledger.waiting()) == (["a.ome.xml"], (), 0)
+
+
+REFUSED = ("micro//x", "micro/../x", "micro/plate//x", "micro/plate/./x", "micro/\n/x")
+
+
+@pytest.mark.parametrize("hostile", REFUSED)
+def test_one_key_that_the_client_refuses_does_not_keep_the_others_away(settings, engine, hostile):
+    with a_bucket("micro") as (objects, bucket):
+        house = House(settings, engine, bucket)
+        names = ["0", "a.ome.xml", "b.ome.xml", "plate/0", "plate/c.ome.xml", "plate/deep/d.ome.xml", "well/e.ome.xml", "well/f.ome.xml"]
+        objects.update({f"micro/{name}": OME for name in names} | {hostile: b"x"})
+        house.scan(0, 2, 2)
+        assert house.copies() == names
+        (refusal,) = (one for one in house.ledger.quarantine() if one.code == "invalid-input")
+        assert "name that no file can have" in refusal.reason
+        assert refusal.source in ("'/'", "'plate/'")
+
+
+def test_only_what_a_listing_shows_to_be_gone_counts_as_deleted(settings, engine):
+    with a_bucket("micro") as (objects, bucket):
+        house = House(settings, engine, bucket)
+        names = ["(1).ome.xml", "a.ome.xml", "old/b.ome.xml", "plate/(1).ome.xml", "plate/c.ome.xml", "well/d.ome.xml"]
+        objects.update({f"micro/{name}": OME for name in names})
+        house.scan(0, 2, 2)
+        assert house.copies() == names
+        objects["micro/plate//x"] = b"x"  # from now on "(1).ome.xml" of this folder cannot be seen
+        del objects["micro/well/d.ome.xml"], objects["micro/old/b.ome.xml"]
+        house.scan(10, 2, 2)
+        assert house.copies() == ["(1).ome.xml", "a.ome.xml", "plate/(1).ome.xml", "plate/c.ome.xml"]
+        objects["micro/plate/b\n"] = objects.pop("micro/plate//x")  # now nothing of this folder is sure
+        del objects["micro/plate/c.ome.xml"]
+        objects["micro/z.ome.xml"] = OME
+        house.scan(10, 2, 2)
+        assert house.copies() == ["(1).ome.xml", "a.ome.xml", "plate/(1).ome.xml", "plate/c.ome.xml", "z.ome.xml"]
+        objects["micro/plate/c.ome.xml"] = OME
+        del objects["micro/plate/b\n"], objects["micro/plate/(1).ome.xml"], objects["micro/z.ome.xml"]
+        house.scan(10, 2, 2)
+        assert house.copies() == ["(1).ome.xml", "a.ome.xml", "plate/c.ome.xml"]
+
+
+def test_half_of_a_zarr_hierarchy_is_not_taken(settings, engine):
+    with a_bucket("micro") as (objects, bucket):
+        house = House(settings, engine, bucket)
+        objects.update({f"micro/{half}.ome.zarr/{name}": b"{}" for half in "ab" for name in (".zgroup", ".zattrs", "0/.zarray", "0/0.0")})
+        objects.update({f"micro/{half}.ome.zarr/.zattrs": b'{"multiscales": []}' for half in "ab"})
+        objects["micro/b.ome.zarr/0//x"] = b"x"
+        assert house.scan(0, 2, 2) == 1
+        assert {name.split("/")[0] for name in house.copies()} == {"a.ome.zarr"}
+        del objects["micro/b.ome.zarr/0//x"]
+        assert house.scan(10, 2, 2) == 1
+        objects["micro/b.ome.zarr/0//x"] = b"x"
+        del objects["micro/b.ome.zarr/0/0.0"]
+        assert house.scan(10, 2, 2) == 0
+        assert "b.ome.zarr/0/0.0" in house.copies()

@@ -1,7 +1,8 @@
 """Watched places in buckets: what lies under an S3 prefix is brought to this machine, and watched there like any folder.
 
 OME readers and converters open files, so configuring a bucket asks for a copy. The copy follows the bucket: ETags tell what is new,
-the watch then compares sha256, and what left the bucket leaves the copy. A listing that fails deletes nothing.
+the watch then compares sha256, and what left the bucket leaves the copy. A listing that fails, or does not say all, deletes nothing
+that it might have left out.
 """
 
 from __future__ import annotations
@@ -12,19 +13,19 @@ import json
 import logging
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any, Final
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
 
 from fairlead.errors import FairleadError, InvalidInput, ServiceUnreachable
 from fairlead.files import atomic_write, relative_files, usable_folder, write_text
+from fairlead.receive.bucket_listing import LONGEST_NAME, Listed, Listing, list_bucket, stamp_of
 from fairlead.receive.ledger import Ledger
 from fairlead.receive.watch import FolderWatch
 from fairlead.records import Refusal, Route
 from fairlead.settings import BucketSettings, Settings
-from fairlead.storage import bucket_errors, checked_key, open_bucket
+from fairlead.storage import bucket_errors, open_bucket
 
 if TYPE_CHECKING:
     from obstore.store import ObjectStore as Bucket
@@ -34,17 +35,6 @@ logger = logging.getLogger(__name__)
 BLOCK_BYTES: Final = 8 * 1024 * 1024
 TURN_BYTES: Final = 4 * 1024**3
 """Bytes after which a download lets other watched places have a turn."""
-
-LONGEST_NAME: Final = 200
-"""Bytes of one part of a key; file systems take 255, and a copy under way has a longer name."""
-
-
-@dataclass(frozen=True, slots=True)
-class Listed:
-    """One object of a listing; ``stamp`` changes with its content (the ETag, RFC 9110 section 8.8.3; else time and size)."""
-
-    stamp: str
-    size: int
 
 
 class BucketMirror:
@@ -66,9 +56,10 @@ class BucketMirror:
         ------
         ServiceUnreachable : the bucket cannot be listed or read. InvalidInput : it lists something that is no key.
         """
-        listed = self._listing()
+        listing = list_bucket(self._bucket)
+        listed, self.refused = listing.objects, listing.refused
         noted = self._noted()
-        here = self._follow(listed)
+        here = self._follow(listing)
         known = {key: stamp for key, stamp in noted.items() if key in here}
         # What the copy lost, but had with this stamp, comes back at once: the watch must not take it for deleted.
         new = [key for key, found in listed.items() if known.get(key) != found.stamp]
@@ -89,22 +80,15 @@ class BucketMirror:
         self.settled = not self._sightings
         return self.settled or bool(known)
 
-    def _listing(self) -> dict[str, Listed]:
-        with bucket_errors():
-            found = {entry["path"]: Listed(stamp_of(entry), entry["size"]) for batch in self._bucket.list() for entry in batch}
-        folders = {parent.as_posix() for key in found for parent in PurePosixPath(key).parents}
-        reasons = {key: reason for key in found if (reason := unusable(key, folders))}
-        self.refused = {key: reason for key, reason in reasons.items() if found[key].size}  # an empty one marks a folder
-        return {key: found[key] for key in sorted(found.keys() - reasons.keys())}
-
-    def _follow(self, listed: Mapping[str, Listed]) -> set[str]:
+    def _follow(self, listing: Listing) -> set[str]:
         """Remove what is not in the bucket any more, and return what is left."""
         here = {path.as_posix() for path in relative_files(self.root)}
-        for name in here - listed.keys():
-            gone = self.root / name
-            gone.unlink(missing_ok=True)
-            _prune(gone.parent, self.root)
-        return here & listed.keys()
+        gone = {name for name in here - listing.objects.keys() if listing.is_certain(name)}
+        for name in gone:
+            path = self.root / name
+            path.unlink(missing_ok=True)
+            _prune(path.parent, self.root)
+        return here - gone
 
     def _is_stable(self, key: str, found: Listed) -> bool:
         now = self._monotonic()
@@ -196,28 +180,6 @@ class StorageWatch:
             except (FairleadError, OSError) as error:
                 logger.error("a watched bucket: %s; trying again", error.message if isinstance(error, FairleadError) else error.strerror)
         return taken
-
-
-def stamp_of(entry: Mapping[str, Any]) -> str:
-    """Return what tells one content of an object from the next."""
-    return entry["e_tag"] or f"{entry['last_modified'].isoformat()} {entry['size']}"
-
-
-def unusable(key: str, folders: set[str]) -> str:
-    """Return why a key cannot be the name of a file here, empty when it can. Keys are never rewritten: OME files name each other.
-
-    >>> unusable("../a.ome.tif", set())
-    'The key is no relative path.'
-    """
-    try:
-        checked_key(key)
-    except InvalidInput:
-        return "The key is no relative path."
-    if not key.isprintable() or "\\" in key:
-        return "The key holds characters that no file name should have."
-    if any(len(part.encode()) > LONGEST_NAME for part in key.split("/")):
-        return f"A part of the key is longer than {LONGEST_NAME} bytes."
-    return "The key is that of an object and of a folder." if key in folders else ""
 
 
 def _prune(folder: Path, root: Path) -> None:
