@@ -13,12 +13,12 @@ from live.ingesting import Ingest, killed_half_way, write_series
 from live.on_postgres import again, engine
 from live.servers import Postgres
 from publish import test_tables
-from receive import test_ledger
+from receive import test_copying, test_ledger
 
 __all__ = ["engine"]
 pytestmark = pytest.mark.live
 globals().update(again(conftest) | again(test_store, "freeze", "store", "engine"))
-globals().update(again(test_tables, "engine") | again(test_ledger, "engine", "ledger"))
+globals().update(again(test_tables, "engine") | again(test_ledger, "engine", "ledger") | again(test_copying, "house"))
 
 
 @pytest.fixture(scope="session")
