@@ -178,6 +178,12 @@ def test_a_name_in_the_middle_of_native_pixels_is_found_and_any_spelling_where_a
     assert "(7FE0,0010) holds identity" in outcome_of(tmp_path, source(wide), every).reason
 
 
+def test_four_pixels_that_happen_to_have_the_values_of_four_letters_are_no_name(tmp_path: Path) -> None:
+    every = BASIC.model_copy(update={"pixels": BASIC.pixels.model_copy(update={"search": "all"})})
+    pixels = bytes(200_000) + "HEAD".encode("utf-16-le") + bytes(324_280)
+    assert outcome_of(tmp_path, an_image(PixelData=pixels, Rows=512, Columns=512, PatientName="CT^Head"), every).reason == ""
+
+
 def a_jpeg(marker: bytes, text: bytes, *, large: bool) -> Dataset:
     """Return an image whose one frame has a colour profile, and a segment with a text after it."""
     picture = BytesIO()

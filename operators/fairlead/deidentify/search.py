@@ -106,8 +106,8 @@ def _plain_probes(text: str) -> Iterator[Probe]:
         return
     bounded = is_bounded(text)
     wide = b"\0".join(lower[at : at + 1] for at in range(len(lower)))  # UTF-16 of either byte order
-    for form in (lower, wide):
-        yield Probe(form, bounded_pattern(form) if bounded else None)
+    for form in (lower, wide):  # among pixels of 16 bits the zeros of the second say nothing: it is as rare as its letters
+        yield Probe(form, bounded_pattern(form) if bounded else None, size=len(lower))
     yield from _squeezed_probe(lower)
     if not text.isdigit() and len(text) >= BOUNDED_BELOW:
         for case in {text, text.lower(), text.upper()}:
