@@ -207,3 +207,37 @@ def test_a_list_of_many_ids_finds_the_same_as_one_after_another(tmp_path: Path, 
     monkeypatch.setattr(embedded_file, "PAGE", 3)  # six ids are many now
     assert index.members(MembersOf(wanted)).ids == tuple(sorted(wanted))[:5]
     assert (index.remove(wanted), len(index.members(All()).ids)) == (5, 1)
+
+
+def test_remembered_answers_do_not_grow_with_the_lists_that_were_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("fairlead.index.columns.HEAVY", 5)
+    monkeypatch.setattr("fairlead.index.columns.ANSWERED", 12)
+    index = EmbeddedIndex(tmp_path / "i.sqlite", CATALOGUE)
+    index.put([a_series("1"), a_series("2", modality="MR")])
+    made: list[int] = []
+
+    def asked(*ids: str) -> int:
+        with index._current() as columns:
+            return columns.answered("test", MembersOf(frozenset(ids)), lambda: made.append(len(ids)) or len(ids))
+
+    assert [asked("a", "b"), asked("a", "b")] == [2, 2]
+    assert made == [2]
+    assert [asked(*"abcdefg"), asked(*"abcdefg")] == [7, 7]
+    assert made == [2, 7, 7]  # too long to be kept
+    for number in range(4):
+        asked("a", "b", str(number))
+    asked("a", "b")
+    assert made == [2, 7, 7, 3, 3, 3, 3, 2]  # what was kept was forgotten when it became too much
+
+
+def test_reading_a_large_index_into_columns_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("fairlead.index.embedded.WORTH_A_SNAPSHOT", 2)
+    old = replace(CATALOGUE, sha256="0" * 64)
+    EmbeddedIndex(tmp_path / "i.sqlite", old).put([a_series("1"), a_series("2")])
+    with caplog.at_level("INFO", logger="fairlead.index.embedded"):
+        assert EmbeddedIndex(tmp_path / "i.sqlite", CATALOGUE).count(All()).series == 2
+        assert caplog.text.count("Reading the index") == 1
+        assert EmbeddedIndex(tmp_path / "i.sqlite", CATALOGUE).count(All()).series == 2
+        assert caplog.text.count("Reading the index") == 1  # the next process finds what the first one kept

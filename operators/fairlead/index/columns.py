@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pyroaring import BitMap
 
-from fairlead.index.criteria import Criterion, Leaf, OneOf, Range, Tail, Term, leaves
+from fairlead.index.criteria import Criterion, Leaf, MembersOf, OneOf, Range, Tail, Term, leaves, parts
 from fairlead.index.rows import Row
 from fairlead.records import Counts, Scalar
 
@@ -30,6 +30,10 @@ REMEMBERED: Final = 64
 
 ANSWERS: Final = 2_000
 """Counts and facets that are kept until the next change: a page of 20 cards asks for some 50."""
+
+ANSWERED: Final = 1_000_000
+HEAVY: Final = 100_000
+"""Ids, values and buckets in all questions and answers that are kept, and in one: lists of members come anew with every request."""
 
 type Ints = NDArray[np.int64]
 
@@ -121,6 +125,7 @@ class Columns:
         self._selected: dict[tuple[Leaf, tuple[type, ...]], BitMap] = {}
         self._tails: dict[Tail, tuple[BitMap, BitMap]] = {}
         self._answers: dict[tuple[str, Criterion, tuple[type, ...]], Any] = {}
+        self._answered = 0
 
     def add(self, ordinal: int, row: Row) -> None:
         """Add one row under an ordinal higher than all before."""
@@ -149,6 +154,7 @@ class Columns:
         self._selected.clear()
         self._tails.clear()
         self._answers.clear()
+        self._answered = 0
 
     def keep(self, here: BitMap) -> None:
         """Forget everybody who is not here any more."""
@@ -176,9 +182,15 @@ class Columns:
         """Return an answer that was given since the last change: going back, or to another tab of a page, asks the same again."""
         key = what, criterion, tuple(type(value) for leaf in leaves(criterion) for value in _values(leaf))
         if key not in self._answers:
-            if len(self._answers) >= ANSWERS:
+            answer = make()
+            weight = _weight(criterion) + (len(answer) if isinstance(answer, tuple) else 1)
+            if weight > HEAVY:
+                return answer
+            if len(self._answers) >= ANSWERS or self._answered + weight > ANSWERED:
                 self._answers.clear()
-            self._answers[key] = make()
+                self._answered = 0
+            self._answers[key] = answer
+            self._answered += weight
         return cast("T", self._answers[key])
 
     # --- selection ---------------------------------------------------------------------------------------------------
@@ -292,6 +304,17 @@ class Columns:
 
 def _values(node: Leaf) -> tuple[Scalar, ...]:
     return node.values if isinstance(node, OneOf) else (node.value,) if isinstance(node, Term) else ()
+
+
+def _weight(criterion: Criterion) -> int:
+    """Return how many ids and values a tree names."""
+    match criterion:
+        case MembersOf(ids, patients):
+            return len(ids) + len(patients)
+        case OneOf(values=values):
+            return len(values)
+        case _:
+            return 1 + sum(map(_weight, parts(criterion)))
 
 
 def _places(texts: list[Scalar]) -> dict[str, set[Scalar]]:

@@ -7,6 +7,7 @@ their own, so a reader takes in only what is new since its last question. Nothin
 from __future__ import annotations
 
 import json
+import logging
 import sqlite3
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -33,6 +34,8 @@ from fairlead.index.sampling import checked_size, draw_of, shuffled, smallest
 from fairlead.index.select import select
 from fairlead.index.snapshot import Place, read_generation, read_snapshot, write_generation, write_snapshot
 from fairlead.records import Counts, ImagingRecord, Refusal, Scalar
+
+logger = logging.getLogger(__name__)
 
 WORTH_A_SNAPSHOT: Final = 50_000
 """Rows whose reading takes seconds."""
@@ -248,6 +251,10 @@ class EmbeddedIndex:
         if not self._ordinal and highest >= WORTH_A_SNAPSHOT:
             self._resume(connection, identity, highest)
         began = self._ordinal
+        if highest - began >= WORTH_A_SNAPSHOT:
+            logger.info(
+                "Reading the index (numbers up to %d) into columns, and keeping them for the next process; this may take minutes.", highest
+            )
         for (ordinal,) in connection.execute("SELECT ord FROM removed WHERE seq > ?", (self._removal,)):
             self._columns.drop(ordinal)
         fresh = connection.execute(
