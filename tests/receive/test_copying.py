@@ -172,6 +172,7 @@ def test_an_object_that_rots_here_or_is_another_one_there_holds_back_its_series_
     assert house.copy.step() == 0
     house.seconds += STUCK_S
     assert (house.copy.step(), house.settle()) == (2, 2)
+    assert [refusal.source for refusal in house.ledger.quarantine()] == [taken]
 
 
 def test_another_bucket_is_another_place(house):

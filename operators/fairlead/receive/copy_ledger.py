@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
-from sqlalchemy import ColumnElement, and_, exists, func, select, update
+from sqlalchemy import ColumnElement, and_, delete, exists, func, select, update
 
 from fairlead.database import database_errors
 from fairlead.receive.commitments import CommitmentLedger
 from fairlead.receive.series_ledger import MOVING, has_no_copy
-from fairlead.receive.tables import instances, series
+from fairlead.receive.tables import instances, quarantine, series
+
+NO_COPY: Final = "no-copy"
+"""Code of the refusal that tells of an object which the place, or our own disk, holds with other bytes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,9 +49,12 @@ class CopyLedger(CommitmentLedger):
             return int(connection.scalar(wanted.where(MOVING, has_no_copy(place))) or 0)
 
     def copied(self, ids: Sequence[int], place: str) -> None:
-        """Note that these objects were read back from the place, byte by byte."""
+        """Note that these objects were read back from the place, byte by byte; what held one of them back is over."""
+        paths = select(instances.c.path).where(instances.c.id.in_(ids))
+        over = and_(quarantine.c.code == NO_COPY, quarantine.c.source.in_(paths))
         with database_errors(), self.engine.begin() as connection:
             connection.execute(update(instances).where(instances.c.id.in_(ids)), {"copied_to": place})
+            connection.execute(delete(quarantine).where(over))
 
 
 def _of_series(place: str) -> ColumnElement[bool]:

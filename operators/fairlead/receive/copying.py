@@ -21,7 +21,7 @@ from urllib.parse import unquote, urlsplit
 from fairlead.errors import CheckFailed, Conflict, ServiceUnreachable
 from fairlead.files import sha256_file
 from fairlead.receive.archive import SIDECAR
-from fairlead.receive.copy_ledger import Uncopied
+from fairlead.receive.copy_ledger import NO_COPY, Uncopied
 from fairlead.receive.ledger import Ledger
 from fairlead.receive.stored_files import dataset_sha256
 from fairlead.records import Refusal
@@ -122,7 +122,7 @@ class ArchiveCopy:
             self._copy(row)
         except (Conflict, CheckFailed) as error:
             self._stuck[row.id] = self.monotonic() + STUCK_S
-            self._ledger.refuse(Refusal(source=row.path, code="no-copy", reason=error.message), sha256=row.sha256)
+            self._ledger.refuse(Refusal(source=row.path, code=NO_COPY, reason=error.message), sha256=row.sha256)
             self.counted("refused", 1)
             logger.error("no copy of an object in the archive bucket: %s", error.message)
             return False
