@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import gzip
 import json
 import os
@@ -578,6 +579,7 @@ def test_rows_that_do_not_fit_are_refused_and_none_is_loaded(
         restore(new, engine, vault, keys=Keys(old.secrets_folder))
     with engine.connect() as connection:
         assert not any(connection.execute(select(table).limit(1)).first() for table in tables_of(connection))
+    assert (new.home_folder / "installation").read_bytes() == (old.home_folder / "installation").read_bytes(), "before the rows"
 
 
 def test_the_time_of_the_last_backup_is_shown_and_one_that_failed_does_not_move_it(old: Settings, tmp_path: Path, opened: Opened) -> None:
@@ -606,3 +608,15 @@ def test_what_may_not_be_read_stops_the_backup_and_is_not_named(old: Settings, t
     assert "error [invalid-configuration] Something in the watch folder can't be read" in done.stderr
     assert "Mustermann" not in done.stderr
     assert Vault(tmp_path / "vault").names() == []
+
+
+def test_two_restores_never_write_into_one_home(old: Settings, homes: Homes, tmp_path: Path, opened: Opened) -> None:
+    vault, new = tmp_path / "vault", homes("new")
+    backup(old, opened(old), vault)
+    engine = opened(new)
+    with (new.home_folder / ".restoring.lock").open("w") as other:
+        fcntl.flock(other, fcntl.LOCK_EX)
+        with pytest.raises(Conflict, match="Another restore"):
+            restore(new, engine, vault, keys=Keys(old.secrets_folder))
+    assert bytes_of(new) == {}
+    assert restore(new, engine, vault, keys=Keys(old.secrets_folder)).written > 0

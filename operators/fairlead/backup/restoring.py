@@ -5,9 +5,12 @@ Killed before the rows are in, it leaves an empty database, and the next call go
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import os
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import Final
 
@@ -19,12 +22,13 @@ from fairlead.backup.manifest import FileLine, Manifest, Vault, file_lines
 from fairlead.backup.rows import load, prepare
 from fairlead.backup.taking import roots
 from fairlead.errors import CheckFailed, Conflict, InvalidInput
-from fairlead.files import BLOCK_BYTES, sha256_file, storage_errors, sync_folder
+from fairlead.files import BLOCK_BYTES, sha256_file, storage_errors, sync_folder, usable_folder
 from fairlead.progress import Progress, Silent, tracked
 from fairlead.records import Record
 from fairlead.settings import Settings
 
 PART: Final = ".restoring.part"
+LOCK: Final = ".restoring.lock"
 OTHER: Final = "Choose another snapshot or another copy of the backup."
 
 
@@ -54,7 +58,7 @@ def restore(
     Raises
     ------
     NotFound : no such snapshot, or its keys are not here.
-    Conflict : other keys, the database holds other rows, or a file here has other bytes than the snapshot's.
+    Conflict : other keys, the database holds other rows, a file here has other bytes than the snapshot's, or another restore runs.
     CheckFailed : the backup is damaged; nothing was loaded into the database.
     """
     began, vault = time.monotonic(), Vault(folder.resolve())
@@ -63,14 +67,15 @@ def restore(
     require_keys(settings, manifest.keys, keys)
     moved = (manifest.watch_folder, str(settings.watch_folder))
     to_load = prepare(engine, chosen, revision=manifest.revision, moved=moved)
-    returned = return_keys(settings, keys.folder) if keys.folder else 0
     files = _Files(vault, manifest, roots(settings))
-    for line in tracked(file_lines(chosen), "restore files", progress or Silent(), total=manifest.files):
-        files.bring(line)
-    if to_load:
-        load(engine, chosen, moved=moved)
-    if manifest.installation:
-        take_up(settings, manifest.installation)
+    with _alone(settings):
+        returned = return_keys(settings, keys.folder) if keys.folder else 0
+        for line in tracked(file_lines(chosen), "restore files", progress or Silent(), total=manifest.files):
+            files.bring(line)
+        if manifest.installation:  # before the rows: with them the home may be used, and its next backup asks for the name
+            take_up(settings, manifest.installation)
+        if to_load:
+            load(engine, chosen, moved=moved)
     return RestoreReport(
         snapshot=chosen.name,
         tables=manifest.tables,
@@ -80,6 +85,17 @@ def restore(
         keys=returned,
         seconds=round(time.monotonic() - began, 3),
     )
+
+
+@contextmanager
+def _alone(settings: Settings) -> Iterator[None]:
+    """Keep other restores out of this home: two would write to one part file, and rename a mixture."""
+    with (usable_folder(settings.home_folder, "home folder") / LOCK).open("w") as handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise Conflict("Another restore is running in this home.", remedy="Wait until it has ended.") from error
+        yield
 
 
 class _Files:
