@@ -18,10 +18,11 @@ from fairlead.convert.ome_zarr import zarr_plans
 from fairlead.convert.plan import AXIS_ORDER, Axis, Channel, CollectionPlan, ImagePlan, StorePlan, rgb_channels
 from fairlead.convert.plates import in_plate
 from fairlead.convert.sources import Source, SourceKind
+from fairlead.convert.tiff_parts import EXTRA_AXES, MAX_PARTS, image_of_part, parts_of
 from fairlead.convert.tiff_voxels import COLOUR_PICTURE, DAMAGED, PlaneFiles, TiffVoxels, require_complete
 from fairlead.convert.volumes import Policy
 from fairlead.errors import UnreadableImage, UnsupportedInput
-from fairlead.records import GeometryVerdict
+from fairlead.records import GeometryVerdict, JsonObject
 
 TIFF_AXES: Final = frozenset("TCZYXS")
 RGB: Final = 3
@@ -79,8 +80,9 @@ def _tiff_plans(source: Source, stem: str) -> Iterator[StorePlan]:
         if len(series) != len(images):
             raise UnreadableImage(f"The OME-XML describes {len(images)} images, the TIFF holds {len(series)}.")
         plans = {
-            image.id or str(number): _tiff_plan(source, name, one, image, number=number)
+            f"{image.id or number}{suffix}": replace(plan, image_index=number)
             for number, (name, one, image) in enumerate(zip(_names(stem, len(series)), series, images, strict=True))
+            for suffix, plan in _tiff_parts(source, name, one, image)
         }
         yield from in_plate(source, stem, read_plate(xml), plans)
 
@@ -123,10 +125,24 @@ def _series(tiff: tifffile.TiffFile) -> list[tifffile.TiffPageSeries]:
     return [series for series in found if series.kind == "ome"] or found[:1]
 
 
-def _tiff_plan(source: Source, name: str, series: tifffile.TiffPageSeries, image: OmeImage, *, number: int) -> ImagePlan:
+def _tiff_parts(source: Source, name: str, series: tifffile.TiffPageSeries, image: OmeImage) -> Iterator[tuple[str, ImagePlan]]:
+    """Yield one plan for each index of the axes that NGFF 0.5 has no place for (OME "6D, 7D and 8D storage"), with its suffix."""
+    axes = set(str(series.axes))
+    parts = parts_of(series)
+    if axes - TIFF_AXES - EXTRA_AXES.keys() or not {"Y", "X"} <= axes or not parts:
+        raise UnsupportedInput(
+            f"TIFF axes {series.axes!r} of {tuple(series.shape)} are not converted.",
+            remedy=f"Converted are subsets of TCZYX with colour samples, and at most {MAX_PARTS} images along further axes.",
+        )
+    for part in parts:
+        suffix = "".join(f"-{EXTRA_AXES[axis]}{place}" for axis, place in part.items())
+        plan = _tiff_plan(source, f"{name}{suffix}", series, image_of_part(series, image, part), part=part)
+        said: JsonObject = {EXTRA_AXES[axis]: place for axis, place in part.items()}
+        yield suffix, replace(plan, attributes={"microscopy": {"part": said}}) if part else plan
+
+
+def _tiff_plan(source: Source, name: str, series: tifffile.TiffPageSeries, image: OmeImage, *, part: dict[str, int]) -> ImagePlan:
     axes = str(series.axes)
-    if set(axes) - TIFF_AXES or not {"Y", "X"} <= set(axes):
-        raise UnsupportedInput(f"TIFF axes {axes!r} are not converted.", remedy="Converted are subsets of TCZYX with colour samples.")
     dtype = np.dtype(series.dtype).newbyteorder("=")
     if dtype.kind not in NUMBER_KINDS:
         raise UnsupportedInput(f"Pixels of type {dtype} are not converted.", remedy="Converted are integers and floating point numbers.")
@@ -139,8 +155,8 @@ def _tiff_plan(source: Source, name: str, series: tifffile.TiffPageSeries, image
     sizes = _sizes(axes, tuple(series.shape))
     levels = tuple(_space(axes, array.shape) for array in arrays) if len(arrays) > 1 else ()
     channels = rgb_channels(dtype) if "S" in axes and sizes["c"] == RGB else _channels(image, sizes.get("c", 1))
-    plan = _plan(source, name, sizes, image, dtype=dtype, voxels=TiffVoxels(arrays, axes))
-    return replace(_coloured(plan, channels), levels=levels, image_index=number, bands=axes == COLOUR_PICTURE)
+    plan = _plan(source, name, sizes, image, dtype=dtype, voxels=TiffVoxels(arrays, axes, part))
+    return replace(_coloured(plan, channels), levels=levels, bands=axes == COLOUR_PICTURE)
 
 
 def _plan(
@@ -168,7 +184,7 @@ def _coloured(plan: ImagePlan, channels: tuple[Channel, ...]) -> ImagePlan:
 
 
 def _sizes(axes: str, shape: tuple[int, ...]) -> dict[str, int]:
-    sizes = {axis.lower(): size for axis, size in zip(axes, shape, strict=True) if axis != "S"}
+    sizes = {axis.lower(): size for axis, size in zip(axes, shape, strict=True) if axis in AXIS_ORDER.upper()}
     if "S" in axes:
         sizes["c"] = sizes.get("c", 1) * shape[axes.index("S")]
     return sizes

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -63,11 +64,15 @@ def _require_picture(handle: Any, offset: int, count: int, samples: int) -> None
 
 
 class TiffVoxels:
-    """Voxels of one TIFF series and its sub-resolutions; tiles and strips are decoded on demand."""
+    """Voxels of one TIFF series and its sub-resolutions; tiles and strips are decoded on demand.
 
-    def __init__(self, arrays: list[zarr.Array[Any]], axes: str) -> None:
+    ``part`` fixes the index of every axis that no image of NGFF has.
+    """
+
+    def __init__(self, arrays: list[zarr.Array[Any]], axes: str, part: Mapping[str, int] | None = None) -> None:
         self._arrays = arrays
         self._axes = axes
+        self._part = part or {}
 
     def read(self, level: int, lead: tuple[int, ...], start: int, stop: int) -> NDArray[Any]:
         """Return planes (or rows) ``start:stop`` of a level, axes in NGFF order; rows of a colour picture with all channels."""
@@ -85,7 +90,7 @@ class TiffVoxels:
 
     def _where(self, array: zarr.Array[Any], lead: tuple[int, ...], start: int, stop: int) -> tuple[int | slice, ...]:
         names = [axis for axis in AXIS_ORDER.upper() if axis in self._axes.replace("S", "") or (axis == "C" and "S" in self._axes)]
-        index = dict(zip([name for name in names if name not in "ZYX"], lead, strict=True))
+        index = dict(zip([name for name in names if name not in "ZYX"], lead, strict=True)) | dict(self._part)
         if "S" in self._axes:
             samples = array.shape[self._axes.index("S")]
             index["C"], index["S"] = divmod(index["C"], samples)
