@@ -177,8 +177,8 @@ def test_two_hubs_have_budgets_of_their_own(tmp_path, hub):
     gateway.engine.dispose()
 
 
-def test_a_table_costs_a_project_as_much_as_the_questions_for_its_rows(open_center):
-    _, asker = open_center(budget={"questions": 100, "per_minute": 100, "project_questions": 5})
+def test_a_table_costs_a_project_one_question_more_than_it_has_rows(open_center):
+    _, asker = open_center(budget={"questions": 100, "per_minute": 100, "project_questions": 6})
     answer = asker.answer(EVERYBODY, "/v1/facets", ("model",))
     assert len(answer["facets"][0]["cells"]) == 3
     assert [asker.send(EVERYBODY, person=person).status_code for person in ("u-2", "u-3")] == [200, 429]

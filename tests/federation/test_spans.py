@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pyroaring import BitMap
 
-from fairlead.federation.spans import ReleasedSpan
+from fairlead.federation.policy import Budget
+from fairlead.federation.spans import MOST, ReleasedSpan
 
 K = 10
 A, B, C = (BitMap(range(begin, begin + 150)) for begin in (0, 200, 400))
@@ -60,6 +61,10 @@ def test_the_older_half_is_let_go_when_too_many_are_held():
         assert len(span) <= 6
     assert span.computed(BitMap(range(29_000, 29_100)), K) == pytest.approx(100, abs=0.1)
     assert span.computed(BitMap(range(100)), K) is None
+
+
+def test_the_default_budget_of_a_project_pushes_a_number_out_no_more_often_than_was_measured():
+    assert Budget().project_questions <= 4 * MOST // 2  # benchmarks/flooded.py: four rounds of drawing beat no guess
 
 
 @settings(max_examples=10, deadline=None)

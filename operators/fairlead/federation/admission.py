@@ -83,9 +83,9 @@ class Door:
             raise Replayed("The message was taken before.") from error
 
     def charge(self, connection: Connection, admitted: Admitted, *, numbers: int) -> None:
-        """Let the project pay for every number that the answer shows: a table says as much as the questions for its rows.
+        """Let the project pay for every number that the answer shows, and for the one that each table may hide (`facets.table`).
 
-        Numbers that the asker sees are counted, not those that were drawn: what is left of a budget must not tell which is which.
+        What the asker sees is counted, not what was drawn: what is left of a budget must not tell which number was computed.
         """
         connection.execute(update(spending).where(spending.c.id == admitted.spent).values(cells=numbers))
 

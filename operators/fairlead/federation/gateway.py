@@ -171,7 +171,7 @@ class Gateway:
                 **({"frozen": part.name, "cohort": part.local} if part else {}),
             }
             head = audit.append(connection, entry, at=now)
-            self.door.charge(connection, admitted, numbers=1 + sum(len(row["cells"]) for row in rows))
+            self.door.charge(connection, admitted, numbers=1 + sum(1 + len(row["cells"]) for row in rows))
         self._keep(head)
         return answer
 

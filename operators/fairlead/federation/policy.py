@@ -32,7 +32,7 @@ class Noise(Part):
 
 
 class Budget(Part):
-    """How much one person, and one project, may ask; a table is one question of a person, and as many of the project's as it has rows."""
+    """How much one person, and one project, may ask. A table is one question of the person, and of the project's one more than its rows."""
 
     questions: int = Field(default=200, ge=1)
     hours: float = Field(default=10, gt=0)
