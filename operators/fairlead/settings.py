@@ -131,6 +131,13 @@ class OidcSettings(Section):
     keys_file: Path | None = None
 
 
+class PingSettings(Section):
+    """Pings between FAIR Data Points and indexes of them; both ways are off while they name nobody."""
+
+    accept: tuple[str, ...] = ()
+    announce: tuple[str, ...] = ()
+
+
 class CatalogSettings(Section):
     """The FAIR Data Point, and what every record says about its publisher."""
 
@@ -145,6 +152,8 @@ class CatalogSettings(Section):
     license: str = "https://creativecommons.org/licenses/by/4.0/"
     language: str = "en"
     harvest_private: bool = False
+    fdp_draft: bool = False
+    ping: PingSettings = PingSettings()
     health: HealthSettings = HealthSettings()
     pid: PidSettings = PidSettings()
     oidc: OidcSettings = OidcSettings()

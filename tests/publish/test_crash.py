@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import mmap
 import os
 import shutil
+import signal
 import sys
 from pathlib import Path
 
@@ -78,6 +80,73 @@ def test_a_kill_at_any_line_leaves_nothing_half_visible_and_the_step_can_be_repe
         shutil.rmtree(home)
         line += EVERY if step == "publish" else EVERY * 40
     assert line > 5 * EVERY
+
+
+def killed_at(share: float, home: Path, identifier: str, *, lines: int) -> bool:
+    """Publish in a child, send it SIGKILL after a share of its lines, wherever it is by then; return whether that came in time."""
+    seen = mmap.mmap(-1, 8)
+    child = os.fork()
+    if child == 0:
+        _, _, exports = opened(home)
+
+        def trace(frame, event, argument):
+            if OURS not in frame.f_code.co_filename:
+                return None
+            seen[:] = (int.from_bytes(seen[:]) + (event == "line")).to_bytes(8)
+            return trace
+
+        sys.settrace(trace)
+        exports.publish(identifier)
+        os._exit(0)
+    while int.from_bytes(seen[:]) < share * lines:
+        if os.waitpid(child, os.WNOHANG)[0]:
+            return False
+    os.kill(child, signal.SIGKILL)
+    _, status = os.waitpid(child, 0)
+    return os.waitstatus_to_exitcode(status) == -signal.SIGKILL
+
+
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+def test_sigkill_of_the_publishing_process_leaves_nothing_half_visible(tmp_path: Path):
+    _, engine, exports = opened(tmp_path / "ready")
+    identifier = run(exports, until="describe")
+    engine.dispose()
+    lines = counted(tmp_path, identifier)
+    killed = 0
+    for step in (2, 5, 8, 9):
+        home = tmp_path / f"home-{step}"
+        shutil.copytree(tmp_path / "ready", home)
+        killed += killed_at(step / 10, home, identifier, lines=lines)
+        settings, engine, again = opened(home)
+        store = DatasetStore(settings, engine)
+        for record in store.published():
+            assert all(verify_published(store.folder(record.id), record).values())
+        assert again.publish(identifier).version == 1
+        assert [all(verify_published(store.folder(record.id), record).values()) for record in store.published()] == [True]
+        assert not list(settings.staging_folder.glob("*"))
+        engine.dispose()
+    assert killed >= 2
+
+
+def counted(tmp_path: Path, identifier: str) -> int:
+    """Return how many lines of ours a publication runs."""
+    shutil.copytree(tmp_path / "ready", tmp_path / "whole")
+    _, engine, exports = opened(tmp_path / "whole")
+    number = 0
+
+    def trace(frame, event, argument):
+        nonlocal number
+        number += event == "line" and OURS in frame.f_code.co_filename
+        return trace if OURS in frame.f_code.co_filename else None
+
+    before = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        exports.publish(identifier)
+    finally:
+        sys.settrace(before)
+        engine.dispose()
+    return number
 
 
 def test_a_folder_whose_exporter_died_before_its_row_gives_way_to_a_faster_one(tmp_path: Path):

@@ -11,7 +11,7 @@ from typing import Annotated, Final
 from fastapi import FastAPI, Query, Request
 from fastapi import Path as PathParameter
 from fastapi.middleware.cors import CORSMiddleware
-from fastapi.responses import FileResponse, JSONResponse, PlainTextResponse, Response
+from fastapi.responses import FileResponse, Response
 from fastapi.routing import APIRoute
 from rdflib import DCTERMS, RDF, RDFS, Graph, URIRef
 from sqlalchemy import Engine
@@ -21,27 +21,28 @@ from fairlead.catalog.accounts import Accounts, User
 from fairlead.catalog.answers import Answers, dataset_of
 from fairlead.catalog.bulk_api import add_bulk_routes
 from fairlead.catalog.bytes import serve_file
+from fairlead.catalog.compressing import Compressed
 from fairlead.catalog.corpus import Corpus
 from fairlead.catalog.documents import MAX_PAGE_SIZE, PAGE_SIZE, Documents, Page, page_of
 from fairlead.catalog.entries import Entries, iri_of
+from fairlead.catalog.fdp_draft import add_draft_routes
 from fairlead.catalog.find_api import add_find_routes
 from fairlead.catalog.history_api import add_history_routes
 from fairlead.catalog.metrics import Metrics
 from fairlead.catalog.pages import HERE
+from fairlead.catalog.pings import PingIndex, add_ping_routes
 from fairlead.catalog.problems import add_handlers
 from fairlead.catalog.series import SeriesBook
+from fairlead.catalog.service import READ, add_later_routes, add_service_routes
 from fairlead.catalog.viewing import add_viewer_routes
 from fairlead.catalog.write_api import Writer, add_write_routes
-from fairlead.errors import NotFound, UnsupportedInput, Withdrawn
+from fairlead.errors import NotFound, Withdrawn
 from fairlead.publish import DatasetStore, Node, Site
 from fairlead.publish.graph import new_graph
 from fairlead.publish.vocabulary import DCAT, FDP, LDP
 from fairlead.settings import Settings
 
-READ: Final = ["GET", "HEAD"]
-WRITE: Final = ["POST", "PUT", "PATCH", "DELETE"]
 EXPOSED: Final = ["ETag", "Link", "Location", "Content-Length", "Content-Range", "Accept-Ranges", "Last-Modified"]
-LATER: Final = ("api-keys", "index/entries")
 PageSize = Annotated[int, Query(ge=1, le=MAX_PAGE_SIZE)]
 PageNumber = Annotated[int, Query(alias="page", ge=0, le=10**9)]
 """Bounded, so that no database is asked for a number that it does not have."""
@@ -52,6 +53,7 @@ def create_app(settings: Settings, engine: Engine) -> FastAPI:
     """Return the application: what is published to read, and a write side for users that an administrator added."""
     app = FastAPI(title=settings.catalog.title, version=__version__, redirect_slashes=False, docs_url=None, redoc_url=None)
     metrics = Metrics()
+    app.add_middleware(Compressed)
     app.add_middleware(
         CORSMiddleware,
         allow_origins=["*"],
@@ -63,7 +65,7 @@ def create_app(settings: Settings, engine: Engine) -> FastAPI:
     add_handlers(app)
     gateway = settings.gateway.url if "url" in settings.gateway.model_fields_set else ""  # its default is good for nobody else
     site, store = Site.of(settings), DatasetStore(settings, engine)
-    documents = Documents(site, store, Entries(engine), SeriesBook(site, store, engine), gateway)
+    documents = Documents(site, store, Entries(engine), SeriesBook(site, store, engine), gateway, settings.catalog.fdp_draft)
     answers = Answers(documents)
     accounts = Accounts(settings, engine)
     _add_records(app, documents, answers, accounts)
@@ -72,14 +74,18 @@ def create_app(settings: Settings, engine: Engine) -> FastAPI:
     _add_pages(app, documents, answers)
     _add_profiles(app, documents, answers)
     _add_bytes(app, documents.store)
-    _add_service(app, documents.store, metrics)
+    add_service_routes(app, documents.store, metrics)
     add_viewer_routes(app)
     add_find_routes(app, documents, Corpus(documents, engine))
     writer = Writer(documents, answers, accounts)
     add_write_routes(app, writer)
     add_bulk_routes(app, writer)
     add_history_routes(app, writer)
-    _add_later(app)
+    if documents.draft:
+        add_draft_routes(app, documents, answers)
+    if settings.catalog.ping.accept:
+        add_ping_routes(app, PingIndex(settings, engine))
+    add_later_routes(app)
     _split_heads(app)
     return app
 
@@ -275,29 +281,3 @@ def _add_bytes(app: FastAPI, store: DatasetStore) -> None:
     def icon() -> Response:
         """Return the icon of the pages."""
         return FileResponse(HERE / "static" / "icon.svg", media_type="image/svg+xml", headers={"Cache-Control": "public, max-age=3600"})
-
-
-def _add_service(app: FastAPI, store: DatasetStore, metrics: Metrics) -> None:
-    @app.api_route("/healthz", methods=READ)
-    def healthz() -> JSONResponse:
-        """Return 200 while the store answers, 503 otherwise."""
-        store.generation()
-        return JSONResponse({"status": "ok"}, headers={"Cache-Control": "no-store"})
-
-    @app.api_route("/metrics", methods=READ)
-    def prometheus() -> PlainTextResponse:
-        """Return counters in the Prometheus text format."""
-        return PlainTextResponse(metrics.text(datasets=len(store.published())), media_type="text/plain; version=0.0.4")
-
-
-def _add_later(app: FastAPI) -> None:
-    def later(request: Request) -> Response:
-        """Say what this server does not do."""
-        raise UnsupportedInput(
-            f"This FAIR Data Point does not do {request.method} {request.url.path} yet.",
-            remedy="It serves records to read, see / and /profile/fdp; datasets come from `fairlead publish` or the export_cohort DAG.",
-        )
-
-    for name in LATER:
-        app.add_api_route(f"/{name}", later, methods=[*READ, *WRITE], include_in_schema=False, name=f"later {name}")
-    app.add_api_route("/", later, methods=["POST"], include_in_schema=False, name="later /")

@@ -53,6 +53,8 @@ class Documents:
     series: SeriesBook
     gateway: str = ""
     """Address of this centre's gateway, named in the catalogue (DCAT 3, 6.3.9 ``dcat:service``) so that hubs find it."""
+    draft: bool = False
+    """Whether records link to metadata records of their own (FDP 2.0 draft)."""
 
     def generation(self) -> str:
         """Return a mark that changes whenever anything that is visible changes."""
@@ -90,6 +92,12 @@ class Documents:
             self._add_written(graph, self.site.root if isinstance(node, RootNode) else self.site.catalog)
             if self.gateway:
                 graph.add((URIRef(self.site.catalog), DCAT.service, URIRef(f"{self.gateway.rstrip('/')}/v1/service")))
+        return self._with_metadata(graph) if profile == "fdp" else graph
+
+    def _with_metadata(self, graph: Graph) -> Graph:
+        """Link what has metadata of its own to the record of that; only for readers who set the draft."""
+        for node in set(graph.subjects(FDP.metadataIdentifier, None)) if self.draft else ():
+            graph.add((node, FDP.hasMetadata, URIRef(metadata_iri(str(node)))))
         return graph
 
     def _add_written(self, graph: Graph, parent: str) -> None:
@@ -106,7 +114,7 @@ class Documents:
     def entry(self, entry: Entry, *, stored: Graph | None = None) -> Graph:
         """Return a written record as it is served; ``stored`` are its statements when they are at hand."""
         children = [] if entry.kind.relation is None else self.written_children(iri_of(self.site, entry.kind.name, entry.id))
-        return entry_graph(self.site, entry, children, stored=stored)
+        return self._with_metadata(entry_graph(self.site, entry, children, stored=stored))
 
     def page(self, parent: str, relation: URIRef, *, page: int, size: int) -> Page:
         """Return some children of a record; what it costs follows the page, not the total.
@@ -172,6 +180,11 @@ def page_of(children: Sequence[Child], total: int, *, relation: URIRef, parent: 
     if page < last:
         at["next"] = page + 1
     return Page(part, {name: urlencode({"page": number, "size": size}) for name, number in at.items()})
+
+
+def metadata_iri(iri: str) -> str:
+    """Return the address of a record's metadata record."""
+    return f"{iri.rstrip('/')}/metadata"
 
 
 def etag_of(body: bytes) -> str:

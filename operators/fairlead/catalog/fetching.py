@@ -102,13 +102,26 @@ class Fetcher:
             url = urljoin(url, answer.headers["location"])
         raise InvalidInput(f"More than {MAX_REDIRECTS} redirects.", remedy="Give the address they lead to.")
 
-    def _ask(self, url: str, headers: Mapping[str, str], *, method: str, ends: float) -> Answer:
+    def post(self, url: str, body: bytes, headers: Mapping[str, str]) -> Answer:
+        """Return what a server says to a document; redirects are answers, since the document is for that server and for no other.
+
+        Raises
+        ------
+        InvalidInput, NotPermitted, ServiceUnreachable : as :meth:`get`.
+        """
+        return self._ask(url, headers, method="POST", ends=time.monotonic() + self.deadline_s, content=body)
+
+    def _ask(self, url: str, headers: Mapping[str, str], *, method: str, ends: float, content: bytes | None = None) -> Answer:
         host, address = self._checked(url)
         target = httpx.URL(url)
         pinned = target.copy_with(host=address, userinfo=b"", fragment=None)
         shown = target.netloc.decode("ascii").rpartition("@")[2]
         request = self._client.build_request(
-            method, pinned, headers={**headers, "Host": shown}, extensions={"sni_hostname": host, "timeout": _timeouts(ends)}
+            method,
+            pinned,
+            content=content,
+            headers={**headers, "Host": shown},
+            extensions={"sni_hostname": host, "timeout": _timeouts(ends)},
         )
         try:
             answer = self._client.send(request, stream=True)

@@ -13,6 +13,7 @@ from typing import Any, Final
 import uvicorn
 
 from fairlead.catalog.app import create_app
+from fairlead.catalog.pings import announcing
 from fairlead.database import open_database
 from fairlead.errors import PortInUse, ServiceUnreachable
 from fairlead.settings import Settings
@@ -97,7 +98,15 @@ def serve(settings: Settings, *, ready: Callable[[str], None] | None = None) -> 
             create_app(settings, engine), log_config=None, access_log=False, timeout_graceful_shutdown=GRACE_S, server_header=False
         )
         address = address_of(opened)
-        _Server(config, lambda: ready(address) if ready else None).run(sockets=[opened])
+        with announcing(settings) as begin:
+
+            def started() -> None:
+                """Say that we answer: to who started us, then to the indexes."""
+                if ready:
+                    ready(address)
+                begin()
+
+            _Server(config, started).run(sockets=[opened])
     finally:
         opened.close()
         if engine is not None:
