@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -45,6 +46,23 @@ def test_the_contracts_keys_hold_exact_numbers(define: Define, index: Index, cat
         "sentence": "Patients with series where modality is Computed Tomography; and “chest”: body part is Chest; "
         "except “scouts”: those where instances is below 20, or where that is not known.",
     }
+
+
+def test_series_of_one_coordinate_system_are_counted_for_each_patient_apart(
+    define: Define, catalogue: FieldCatalogue, tmp_path: Path
+) -> None:
+    pairs = [("p1", "CT", "1.3.1"), ("p1", "PT", "1.3.1"), ("p1", "CT", "1.3.2"), ("p2", "CT", "1.3.1"), ("p1", "PT", None)]
+    index = EmbeddedIndex(tmp_path / "i.sqlite", catalogue)
+    index.put(
+        a_series(str(number), patient=patient, modality=kind, series__frame_of_reference=frame)
+        for number, (patient, kind, frame) in enumerate(pairs, 1)
+    )
+    pet = {"has": "series", "same": "frameOfReference", "where": {"field": "modality", "op": "=", "value": "PT"}}
+    for include, members in ((pet, "12"), ({"not": pet}, "34")):
+        definition = define(include)
+        assert "".join(one[-1] for one in index.members(compile_definition(definition)).ids) == members
+        assert "the same frame of reference has" in count_definition(definition, index=index, catalogue=catalogue).sentence
+    assert count_definition(define(pet), index=index, catalogue=catalogue).unknown["series.frame_of_reference"] == 1
 
 
 @pytest.mark.parametrize(

@@ -66,6 +66,7 @@ def series(draw: st.DrawFn, number: int) -> ImagingRecord:
         series__slice_thickness_mm=draw(_optional("series.slice_thickness_mm")),
         series__regular=draw(_optional("series.regular")),
         tail=draw(st.sampled_from(TAILS)),
+        series__frame_of_reference=draw(st.sampled_from((None, "1.3.1", "1.3.2"))),
         series__description=draw(st.none() | st.sampled_from(TEXTS)),
     )
 
@@ -111,7 +112,7 @@ def _branch(inner: st.SearchStrategy[Criterion]) -> st.SearchStrategy[Criterion]
             inner,
             st.integers(0, 3),
             st.none() | st.integers(0, 12),
-            st.sampled_from(("patient", "study")),
+            st.sampled_from(("patient", "study", "frameOfReference")),
         ),
     )
 

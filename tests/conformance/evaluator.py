@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from fairlead.index.criteria import (
+    FRAME,
     All,
     And,
     AtLeast,
     Criterion,
     Exists,
+    Group,
     Has,
     Latest,
     MembersOf,
@@ -88,11 +90,24 @@ def compare(node: Term | OneOf | Range | Text, value: object) -> bool:
 
 def has(node: Has, row: Row, rows: Sequence[Row]) -> Truth:
     """Count the records of the same patient or study for which ``where`` surely and possibly holds."""
-    group = [other for other in rows if (other.patient if node.same == "patient" else other.study) == getattr(row, node.same)]
+    if node.same == "frameOfReference" and FRAME not in row.values:
+        return None
+    group = [other for other in rows if group_of(other, node.same) == group_of(row, node.same)]
     verdicts = [(other, truth(node.where, other, rows)) for other in group]
     sure = [other for other, verdict in verdicts if verdict is True]
     possible = [other for other, verdict in verdicts if verdict is not False]
     return between(amount(node, sure), amount(node, possible), node.minimum, node.maximum)
+
+
+def group_of(row: Row, same: Group) -> object:
+    """Return what records of one group share."""
+    match same:
+        case "patient":
+            return row.patient
+        case "study":
+            return row.study
+        case "frameOfReference":
+            return row.patient, min(row.values.get(FRAME, ()), default=None)
 
 
 def amount(node: Has, rows: Sequence[Row]) -> int:

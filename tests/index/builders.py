@@ -85,6 +85,7 @@ def small_catalogue() -> SmallCatalogue:
         Declaration("series.description", "Series description", "text", facetable=False),
         Declaration("series.slice_thickness_mm", "Slice thickness", "float", unit="mm"),
         Declaration("series.instances", "Instances", "integer"),
+        Declaration("series.frame_of_reference", "Frame of reference", "keyword"),
         Declaration("series.regular", "Regular geometry", "boolean"),
         Declaration("ome.channel_name", "Channel", "keyword"),
     )

@@ -6,11 +6,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
+from fairlead.index import FRAME
 from fairlead.records import Grain, Scalar
 
 type Op = Literal["in", "<", "<=", ">", ">=", "between", "exists", "missing", "match"]
 type Counted = Literal["study", "series", "image"]
-type Group = Literal["patient", "study"]
+type Group = Literal["patient", "study", "frameOfReference"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +45,7 @@ class AtLeastOf:
 
 @dataclass(frozen=True, slots=True)
 class HasWhere:
-    """The same patient or study has between ``minimum`` and ``maximum`` things for which ``where`` holds."""
+    """The same patient, study or frame of reference has between ``minimum`` and ``maximum`` things for which ``where`` holds."""
 
     grain: Counted
     same: Group
@@ -146,8 +147,10 @@ def walk(node: Node) -> Iterator[Node]:
 
 
 def fields_used(definition: Definition) -> tuple[str, ...]:
-    """Return the fields that the definition compares, sorted."""
-    return tuple(sorted({node.field for tree in definition.trees for node in walk(tree) if isinstance(node, Compare)}))
+    """Return the fields that the definition compares or groups by, sorted."""
+    nodes = [node for tree in definition.trees for node in walk(tree)]
+    framed = {FRAME for node in nodes if isinstance(node, HasWhere) and node.same == "frameOfReference"}
+    return tuple(sorted(framed | {node.field for node in nodes if isinstance(node, Compare)}))
 
 
 def cohorts_used(definition: Definition) -> tuple[str, ...]:

@@ -35,6 +35,7 @@ SUBJECT: Final[Mapping[Grain, str]] = {
 }
 COMPARED: Final = {"<": "below", "<=": "at most", ">": "above", ">=": "at least"}
 MAX_LISTED: Final = 5
+GROUP_WORDS: Final[Mapping[str, str]] = {"patient": "patient", "study": "study", "frameOfReference": "frame of reference"}
 CLOSED: Final = frozenset({"kind", "plane", "positions", "transfer_syntax", "verdict"})
 """What readers work out in words of their own."""
 DATE: Final = re.compile(r"\d{4}-\d{2}-\d{2}")
@@ -124,7 +125,7 @@ def phrase(node: Node, catalogue: FieldCatalogue, *, inner: bool = False) -> str
             return f"at least {count} of these hold: ({'; '.join(phrase(part, catalogue, inner=True) for part in of)})"
         case HasWhere():
             things = {"series": "series", "study": "studies", "image": "images"}[node.grain]
-            text = f"the same {node.same} has {_amount(node)} {things} where {phrase(node.where, catalogue, inner=True)}"
+            text = f"the same {GROUP_WORDS[node.same]} has {_amount(node)} {things} where {phrase(node.where, catalogue, inner=True)}"
             return f"({text})" if inner else text
         case LatestWhere(where):
             return f"it is of the patient's last day of studies where {phrase(where, catalogue, inner=True)}"

@@ -28,6 +28,7 @@ from fairlead.cohort.nodes import (
 from fairlead.cohort.values import ACCEPTED, period, scalar, spelling
 from fairlead.errors import InvalidDefinition, UnsupportedInput
 from fairlead.extract import FieldCatalogue, FieldDeclaration, vocabulary
+from fairlead.index import FRAME
 from fairlead.records import Grain, Scalar
 
 MAX_DEPTH: Final = 8
@@ -154,13 +155,11 @@ def _latest(given: Mapping[str, Any], reading: Reading, where: str, depth: int) 
 def _same(given: Any, reading: Reading, where: str) -> Group:
     if given is None:
         return "study" if reading.unit is Grain.STUDY else "patient"
+    if given not in ("patient", "study", "frameOfReference"):
+        raise InvalidDefinition(f"At {where}.same: {str(given)[:40]!r} is no group.", remedy="Use patient, study or frameOfReference.")
     if given == "frameOfReference":
-        raise UnsupportedInput(
-            f"At {where}.same: groups by frame of reference are not counted; patient and study are.", remedy="Use `same: study`."
-        )
-    if given not in ("patient", "study"):
-        raise InvalidDefinition(f"At {where}.same: {str(given)[:40]!r} is no group.", remedy="Use patient or study.")
-    return cast("Literal['patient', 'study']", given)
+        reading.catalogue.get(FRAME)  # UnknownField where the catalogue has none
+    return cast("Group", given)
 
 
 def _count(given: Any, where: str) -> tuple[int, int | None]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fairlead.index.criteria import (
+    FRAME,
     All,
     And,
     AtLeast,
@@ -29,6 +30,7 @@ from fairlead.index.port import Facets, FacetValue, Index, IndexStatus, Members,
 from fairlead.index.rows import label_of
 
 __all__ = [
+    "FRAME",
     "All",
     "And",
     "AtLeast",

@@ -9,12 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
 
 from fairlead.records import Scalar
 
-type Group = Literal["patient", "study"]
+type Group = Literal["patient", "study", "frameOfReference"]
 type Counted = Literal["study", "series", "image"]
+
+FRAME: Final = "series.frame_of_reference"
+"""The field that says which series share a coordinate system (PS3.3 C.7.4.1)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,9 +109,12 @@ class AtLeast:
 
 @dataclass(frozen=True, slots=True)
 class Has:
-    """The record's patient (or study) has between ``minimum`` and ``maximum`` studies, series or images where ``where`` holds.
+    """The record's group has between ``minimum`` and ``maximum`` studies, series or images where ``where`` holds.
 
-    Unknown when records whose ``where`` is unknown could decide it. Images of a series stand and fall together.
+    ``same`` is the group: patient, study, or those of a patient that share a frame of reference (the least of several).
+
+    Unknown when records whose ``where`` is unknown could decide it, and where a record states no frame of reference but one is
+    asked for. Images of a series stand and fall together.
     """
 
     grain: Counted

@@ -19,7 +19,7 @@ from fairlead.errors import NotFound, ServiceUnreachable
 from fairlead.extract import FieldCatalogue, FieldDeclaration
 from fairlead.index.buckets import facet
 from fairlead.index.columns import Columns, Ints, positions
-from fairlead.index.criteria import All, Criterion, Has, without_field
+from fairlead.index.criteria import FRAME, All, Criterion, Has, without_field
 from fairlead.index.opensearch_client import CHUNK_RECORDS, bulk, connect, opensearch_errors, point_in_time, scan, search
 from fairlead.index.opensearch_codes import Codes
 from fairlead.index.opensearch_counting import (
@@ -35,7 +35,7 @@ from fairlead.index.opensearch_counting import (
 from fairlead.index.opensearch_generations import Generations
 from fairlead.index.opensearch_mapping import path_of
 from fairlead.index.opensearch_mirror import Mirror, numbers
-from fairlead.index.opensearch_query import Compiler, Query, none_of, stated
+from fairlead.index.opensearch_query import Compiler, Framed, Query, none_of, stated
 from fairlead.index.opensearch_writing import Writing, together
 from fairlead.index.paging import ORDER, checked_page
 from fairlead.index.port import Facets, FacetValue, IndexStatus, Members, PutReport, Values
@@ -63,7 +63,7 @@ class OpenSearchIndex:
         self._alias = settings.name
         self.codes = Codes(self.client, self._generations.codes)
         self.mirror = Mirror(self.client, self._generations, catalogue, file=columns)
-        self._compiler = Compiler(catalogue, self._tally, self._days)
+        self._compiler = Compiler(catalogue, self._tally, self._days, self._frames)
         self._generation: tuple[str, str] | None = None
         self._remembered: tuple[str, dict[object, object]] = "", {}
         self._lock = threading.Lock()
@@ -259,6 +259,15 @@ class OpenSearchIndex:
             after = groups.get("after_key")
             if after is None:
                 return days
+
+    def _frames(self, query: Query) -> Sequence[Framed]:
+        path, keys = path_of(FRAME), ("ord", "patient.code", "study.code", "images")
+        asked = {"query": {"bool": {"filter": [query, stated(FRAME)]}}, "_source": False, "docvalue_fields": [*keys, path]}
+        found = []
+        for hit in scan(self.client, self._alias, asked):
+            ordinal, patient, study, images = (int(hit["fields"][name][0]) for name in keys)
+            found.append(Framed(ordinal, (patient, min(map(str, hit["fields"][path]))), study, images))
+        return found
 
     def _tally(self, query: Query, node: Has) -> Mapping[int, int]:
         numbers: dict[int, int] = {}

@@ -14,6 +14,7 @@ from pyroaring import BitMap
 from fairlead.errors import UnsupportedInput
 from fairlead.index.columns import Columns, positions
 from fairlead.index.criteria import (
+    FRAME,
     All,
     And,
     AtLeast,
@@ -151,10 +152,14 @@ def _(node: Has, columns: Columns) -> Answer:
     inner = select(node.where, columns)
     fewest, most = _per_group(inner.sure, node, columns), _per_group(inner.possible, node, columns)
     ceiling = np.iinfo(np.int64).max if node.maximum is None else node.maximum
-    return Answer(
+    found = Answer(
         _everyone((fewest >= node.minimum) & (most <= ceiling), node, columns),
         _everyone((most >= node.minimum) & (fewest <= ceiling), node, columns),
     )
+    if node.same != "frameOfReference":
+        return found
+    framed = columns.stated(FRAME)
+    return Answer(found.sure & framed, found.possible | (columns.alive - framed))
 
 
 @select.register
@@ -182,8 +187,8 @@ def _days(field: str, columns: Columns) -> NDArray[np.int64]:
 
 def _per_group(found: BitMap, node: Has, columns: Columns) -> NDArray[np.int64]:
     """Return the number of matching studies, series or images per group code."""
-    groups = columns.codes(node.same)
-    size = len((columns.patient if node.same == "patient" else columns.study).names)
+    groups = _groups(node, columns)
+    size = int(groups.max(initial=0)) + 1
     ordinals = positions(found)
     if node.grain == "study":  # one representative of each study in each group
         _, first = np.unique(groups[ordinals] * len(columns.study.names) + columns.codes("study")[ordinals], return_index=True)
@@ -195,4 +200,19 @@ def _per_group(found: BitMap, node: Has, columns: Columns) -> NDArray[np.int64]:
 
 def _everyone(chosen: NDArray[np.bool_], node: Has, columns: Columns) -> BitMap:
     everyone = positions(columns.alive)
-    return BitMap(everyone[chosen[columns.codes(node.same)[everyone]]].astype(np.uint32))
+    return BitMap(everyone[chosen[_groups(node, columns)[everyone]]].astype(np.uint32))
+
+
+def _groups(node: Has, columns: Columns) -> NDArray[np.int64]:
+    """Return the number of the group by ordinal; who states no frame of reference is in group 0, whose answer is not used."""
+    return columns.derive("frames", FRAME, lambda: _frames(columns)) if node.same == "frameOfReference" else columns.codes(node.same)
+
+
+def _frames(columns: Columns) -> NDArray[np.int64]:
+    """Return a number by ordinal for each frame of reference of each patient (the least of several), 0 where none is stated."""
+    known = columns.values.get(FRAME, {})
+    frames = np.zeros(len(columns.codes("patient")), dtype=np.int64)
+    for number, name in enumerate(sorted(known, key=str, reverse=True), 1):
+        frames[positions(known[name])] = number
+    _, numbers = np.unique(columns.codes("patient") * (len(known) + 1) + frames, return_inverse=True)
+    return np.where(frames > 0, numbers.astype(np.int64) + 1, 0)
