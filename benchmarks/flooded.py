@@ -2,7 +2,7 @@
 
     python benchmarks/flooded.py [--cells 100] [--rounds 1 4] [--per-patient 0.5] [--json]
 
-Per cell a centre of its own: 200 unions of fourteen large groups, half of them with the cell, are asked in rounds. Between two rounds
+Per cell a centre of its own: sixty unions of fourteen large groups a round, half of them with the cell. Between two rounds
 *everything* that combinations were computed from is forgotten, which is more than a flood of other questions can do (it pushes out
 the older half). The cell is estimated by least squares, then named in two ways: rounded, and by an attacker who knows how estimates
 and sizes go together in all other cells (kernel vote, the best of three widths).
@@ -29,7 +29,7 @@ from fairlead.federation.secrets import new_keyring
 from fairlead.federation.spans import ReleasedSpan
 
 THRESHOLD = 10
-QUESTIONS = 200
+QUESTIONS = 60
 GROUPS = 14
 OWN = 60
 WIDTHS = (0.5, 1, 2)
@@ -64,8 +64,8 @@ def estimate(seed: int, rounds: int, rules: Disclosure) -> tuple[float, int]:
     groups = [BitMap(range(begin, end)) for begin, end in pairwise(ends)]
     own, cell = BitMap(range(ends[-1], ends[-1] + OWN)), BitMap(range(ends[-1] + OWN, ends[-1] + OWN + size))
     rows, answers = [], []
-    for number in range(QUESTIONS):
-        if number and number % -(-QUESTIONS // rounds) == 0:
+    for number in range(rounds * QUESTIONS):
+        if number % QUESTIONS == 0:
             center.span = ReleasedSpan()
         chosen = [chance.random() < 0.5 for _ in groups]
         asked = BitMap.union(own, *(one for one, wanted in zip(groups, chosen, strict=True) if wanted))

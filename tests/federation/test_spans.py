@@ -64,7 +64,7 @@ def test_the_older_half_is_let_go_when_too_many_are_held():
 
 
 def test_the_default_budget_of_a_project_pushes_a_number_out_no_more_often_than_was_measured():
-    assert Budget().project_questions <= 4 * MOST // 2  # benchmarks/flooded.py: four rounds of drawing beat no guess
+    assert Budget().project_questions <= 4 * MOST // 2  # benchmarks/flooded.py: four rounds of drawing beat no blind guess
 
 
 @settings(max_examples=10, deadline=None)
