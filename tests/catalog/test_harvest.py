@@ -264,7 +264,9 @@ def test_our_own_kind_of_catalogue_is_harvested_completely(ask: Harvest, client:
     record = publish()
 
     def ours(request: httpx.Request) -> httpx.Response:
-        answer = client.request(request.method, request.url.raw_path.decode(), headers={"Accept": request.headers["accept"]})
+        answer = client.request(
+            request.method, request.url.raw_path.decode(), headers={"Accept": request.headers["accept"], "Accept-Encoding": "identity"}
+        )
         return httpx.Response(answer.status_code, headers=list(answer.headers.items()), content=answer.content)
 
     report = ask(ours, "http://127.0.0.1:8000/", addresses=["127.0.0.1"], private=True)

@@ -28,7 +28,7 @@ def grade(client: TestClient, url: str, change: Change | None = None, attestatio
 
     def handler(request: httpx.Request) -> httpx.Response:
         answer = client.request(request.method, request.url.raw_path.decode(), headers=dict(request.headers))
-        headers = {name: value for name, value in answer.headers.items() if name != "content-length"}
+        headers = {name: value for name, value in answer.headers.items() if name not in ("content-length", "content-encoding")}
         plain = httpx.Response(answer.status_code, headers=headers, content=answer.content)
         return (change(request, plain) if change else None) or plain
 
