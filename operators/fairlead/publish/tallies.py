@@ -2,7 +2,8 @@
 
 A cell of people is shown when at least the governance threshold of them are in it, and so are all whom the other cells leave over:
 a single hidden cell would be the whole less the others. Shares are multiples of five percent, so two versions of a cohort do not
-tell who joined. Shares of image series, which the record lists one by one anyway, are exact to the percent.
+tell who joined, unless a share was at the edge of a step. Shares of image series, which the record lists one by one
+anyway, are exact to the percent.
 """
 
 from __future__ import annotations
