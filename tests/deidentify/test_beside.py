@@ -57,7 +57,7 @@ def test_neither_lies_in_the_input_or_the_output(scan: Path, folder: str, what: 
 @pytest.mark.parametrize("what", ["page", "lookup"])
 def test_no_folder_is_made_for_them(scan: Path, what: str) -> None:
     with pytest.raises(NotFound, match="no folder for the"):
-        run(scan.parent, Plan(**{what: scan.parents[1] / "tpyo" / "file"}))  # type: ignore[arg-type]
+        run(scan.parent, Plan(**{what: scan.parents[1] / "absent" / "file"}))  # type: ignore[arg-type]
     assert sorted(path.name for path in scan.parents[1].iterdir()) == ["in"]
 
 

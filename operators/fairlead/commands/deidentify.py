@@ -24,9 +24,7 @@ def deidentify(
     journal: Annotated[
         Path | None, typer.Option(help="Folder that remembers finished files, so that a killed run goes on. Default: none.")
     ] = None,
-    ocr: Annotated[
-        bool, typer.Option("--ocr", help="Ask tesseract for a second opinion on DICOM pixels, for the report only.")
-    ] = False,
+    ocr: Annotated[bool, typer.Option("--ocr", help="Ask tesseract for a second opinion on DICOM pixels, for the report only.")] = False,
     lookup_table: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Add who is who to this table, encrypted with the project key.")
     ] = None,
