@@ -13,8 +13,8 @@ from fairlead.receive import Ledger
 from fairlead.receive.bucket_listing import unusable
 from fairlead.receive.bucket_watch import BucketWatch
 from fairlead.settings import BucketSettings, Settings, load_settings
-from receive.fake_s3 import a_bucket
 from receive.test_watch import OME
+from s3_server import a_prefix
 
 PLACE = BucketSettings(url="s3://lab/micro", project="micro", center="north")
 
@@ -219,7 +219,7 @@ REFUSED = ("micro//x", "micro/../x", "micro/plate//x", "micro/plate/./x", "micro
 
 @pytest.mark.parametrize("hostile", REFUSED)
 def test_one_key_that_the_client_refuses_does_not_keep_the_others_away(settings, engine, hostile):
-    with a_bucket("micro") as (objects, bucket):
+    with a_prefix("micro") as (objects, bucket):
         house = House(settings, engine, bucket)
         names = ["0", "a.ome.xml", "b.ome.xml", "plate/0", "plate/c.ome.xml", "plate/deep/d.ome.xml", "well/e.ome.xml", "well/f.ome.xml"]
         objects.update({f"micro/{name}": OME for name in names} | {hostile: b"x"})
@@ -231,7 +231,7 @@ def test_one_key_that_the_client_refuses_does_not_keep_the_others_away(settings,
 
 
 def test_only_what_a_listing_shows_to_be_gone_counts_as_deleted(settings, engine):
-    with a_bucket("micro") as (objects, bucket):
+    with a_prefix("micro") as (objects, bucket):
         house = House(settings, engine, bucket)
         names = ["(1).ome.xml", "a.ome.xml", "old/b.ome.xml", "plate/(1).ome.xml", "plate/c.ome.xml", "well/d.ome.xml"]
         objects.update({f"micro/{name}": OME for name in names})
@@ -253,7 +253,7 @@ def test_only_what_a_listing_shows_to_be_gone_counts_as_deleted(settings, engine
 
 
 def test_half_of_a_zarr_hierarchy_is_not_taken(settings, engine):
-    with a_bucket("micro") as (objects, bucket):
+    with a_prefix("micro") as (objects, bucket):
         house = House(settings, engine, bucket)
         objects.update({f"micro/{half}.ome.zarr/{name}": b"{}" for half in "ab" for name in (".zgroup", ".zattrs", "0/.zarray", "0/0.0")})
         objects.update({f"micro/{half}.ome.zarr/.zattrs": b'{"multiscales": []}' for half in "ab"})
