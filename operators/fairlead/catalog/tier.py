@@ -13,8 +13,6 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Final, Literal
 
-import yaml
-
 from fairlead.catalog.fetching import Fetcher
 from fairlead.catalog.tier_bytes import Finding
 from fairlead.catalog.tier_case import Case, case_of_path, case_of_url
@@ -22,6 +20,7 @@ from fairlead.catalog.tier_checks import CHECKS
 from fairlead.database import utc_now
 from fairlead.errors import InvalidInput
 from fairlead.records import JsonObject
+from fairlead.strict_yaml import NOT_YAML, load_strict
 
 TIERS: Final = ("A0", "A1", "A2", "A3", "A4", "A5")
 RUBRIC: Final = Path(__file__).with_name("tiers.yaml")
@@ -42,7 +41,7 @@ class Criterion:
 @cache
 def rubric() -> Mapping[str, Any]:
     """Return the rubric; read once."""
-    document: dict[str, Any] = yaml.safe_load(RUBRIC.read_text("utf-8"))
+    document: dict[str, Any] = load_strict(RUBRIC.read_text("utf-8"))
     document["criteria"] = tuple(Criterion(**item) for item in document["criteria"])
     return document
 
@@ -135,8 +134,8 @@ def _report(case: Case, findings: Mapping[str, Finding], *, now: datetime) -> Js
 def read_attestations(file: Path) -> list[Mapping[str, Any]]:
     """Return attestations from a YAML or JSON list of ``{criterion, result, date}``; raise InvalidInput."""
     try:
-        document = yaml.safe_load(file.read_text("utf-8")) if file.suffix != ".json" else json.loads(file.read_text("utf-8"))
-    except (OSError, ValueError, yaml.YAMLError) as error:
+        document = load_strict(file.read_text("utf-8")) if file.suffix != ".json" else json.loads(file.read_text("utf-8"))
+    except (OSError, *NOT_YAML) as error:
         raise InvalidInput(f"The attestations in {file.name} cannot be read.", remedy="Give a YAML or JSON list.") from error
     if not isinstance(document, list) or not all(isinstance(item, dict) for item in document):
         raise InvalidInput(f"{file.name} is no list of attestations.", remedy="Give a list of {criterion, result, date}.")

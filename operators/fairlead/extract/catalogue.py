@@ -11,7 +11,6 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated, Any, Final
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from fairlead.errors import InvalidConfiguration, UnknownField
@@ -20,6 +19,7 @@ from fairlead.extract.tagpaths import parse_path
 from fairlead.extract.vocabulary import vocabulary
 from fairlead.records import ImagingRecord, Scalar
 from fairlead.resources import configs_folder
+from fairlead.strict_yaml import NOT_YAML, load_strict, told
 
 ATTRIBUTES: Final = "community.*.attributes."
 COMMUNITIES: Final = ("dicom", "ome")
@@ -175,17 +175,17 @@ def _declarations(file: Path, *, seen: tuple[Path, ...]) -> Iterator[FieldDeclar
 
 def _parsed(file: Path) -> CatalogueFile:
     try:
-        document: Any = yaml.safe_load(file.read_text(encoding="utf-8"))
+        document: Any = load_strict(file.read_text(encoding="utf-8"))
         return CatalogueFile.model_validate(document)
     except (OSError, UnicodeDecodeError) as error:
         raise InvalidConfiguration(f"The field catalogue {file} cannot be read.", remedy="Correct index.fields in the settings.") from error
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        raise InvalidConfiguration(f"The field catalogue {file}{f' line {mark.line + 1}' if mark else ''} is not YAML.") from error
     except ValidationError as error:
         named = document.get("fields", ()) if isinstance(document, dict) else ()
         problems = "; ".join(_problem(item["loc"], item["msg"], named) for item in error.errors(include_input=False)[:10])
         raise InvalidConfiguration(f"The field catalogue {file} does not hold: {problems}.") from error
+    except NOT_YAML as error:  # a ValidationError is a ValueError, too: it has its own words above
+        line, what = told(error)
+        raise InvalidConfiguration(f"The field catalogue {file}{line} does not hold: {what}.") from error
 
 
 def _problem(place: tuple[int | str, ...], message: str, declared: Any) -> str:

@@ -15,14 +15,14 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
-import yaml
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 from pydicom.sr.codedict import codes
 from pydicom.sr.coding import Code
 
 from fairlead.errors import InvalidConfiguration
 from fairlead.records import Concept
 from fairlead.resources import configs_folder
+from fairlead.strict_yaml import NOT_YAML, load_strict
 
 MODALITY_GROUPS: Final = ("cid33", "cid29")
 BODY_PART_GROUPS: Final = ("cid4", "cid4030", "cid4031")
@@ -204,11 +204,11 @@ def _children(parents: Mapping[str, tuple[str, ...]], prefix: str) -> dict[str, 
 
 def _parsed(file: Path) -> _File:
     try:
-        document: Any = yaml.safe_load(file.read_text(encoding="utf-8"))
+        document: Any = load_strict(file.read_text(encoding="utf-8"))
         return _File.model_validate(document)
     except OSError as error:
         raise InvalidConfiguration(f"There is no vocabulary {file.stem!r}.", remedy="Add it to configs/vocabularies/.") from error
-    except (yaml.YAMLError, ValidationError) as error:
+    except NOT_YAML as error:  # among them pydantic's ValidationError, a ValueError
         raise InvalidConfiguration(
             f"The vocabulary {file.name} does not hold.", remedy="See configs/vocabularies/organism.yaml."
         ) from error
