@@ -38,8 +38,8 @@ TCIA = "downloadServerUrl=https://x.example.org/\nincludeAnnotation=true\nmanife
         pytest.param(TCIA, id="tcia"),
         pytest.param("PatientID,Series Instance UID,x\np,1.2.4,1.9.9\nq,1.2.3,\n", id="csv"),
         pytest.param("\ufeff# made by a portal\nStudy;SeriesInstanceUID\n1.1;1.2.3\n1.1;1.2.4\n", id="semicolons"),
-        pytest.param('{"name": "lung", "identifiers": ["1.2.4", "1.2.3", "1.2.3", 7]}', id="kaapana"),
-        pytest.param("1.2.3\n1.2.4\nno uid\n", id="plain"),
+        pytest.param('{"name": "lung", "identifiers": ["1.2.4", "1.2.3", "1.2.3"]}', id="kaapana"),
+        pytest.param("1.2.3\n\n1.2.4\n", id="plain"),
     ],
 )
 def test_a_list_of_another_tool_gives_its_series(text: str) -> None:
@@ -52,6 +52,12 @@ HUGE_CELL = f"SeriesInstanceUID,x\n1.2.3,{'a' * 200_000}"
 @pytest.mark.parametrize("text", ["", "a,b\n1,2\n", "[" * 100_000, HUGE_CELL, '{"identifiers": 3}', "ListOfSeriesToDownload=\n"])
 def test_what_names_no_series_is_refused(text: str) -> None:
     with pytest.raises(InvalidInput):
+        listed_uids(text)
+
+
+@pytest.mark.parametrize("text", ["1.2.3\nDoe^Jane\n1.2.4\n", "x,SeriesInstanceUID\n1,1.2.3\n2,1.2.\n3,1.2.4", '["1.2.3", 7, "1.2.4"]'])
+def test_an_entry_that_is_no_uid_is_told_by_its_place_and_not_by_what_it_says(text: str) -> None:
+    with pytest.raises(InvalidInput, match=r"^1 of 3 entries of the list are no series instance UIDs, the first of them entry 2"):
         listed_uids(text)
 
 

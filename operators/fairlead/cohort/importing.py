@@ -74,12 +74,19 @@ def listed_uids(text: str) -> tuple[str, ...]:
 
     Raises
     ------
-    UnsupportedInput : an ``s5cmd`` manifest, which names objects; InvalidInput : no list of series is recognised, or more than a
-    definition holds.
+    UnsupportedInput : an ``s5cmd`` manifest, which names objects; InvalidInput : no list of series is recognised, an entry is no UID
+    (PS3.5 section 9.1), or there are more than a definition holds.
     """
-    found = sorted({uid for uid in _uids(text.removeprefix("\ufeff")) if len(uid) <= MAX_UID and UID.fullmatch(uid)})
-    if not found:
+    entries = [entry for entry in _uids(text.removeprefix("\ufeff")) if entry]
+    wrong = [place for place, entry in enumerate(entries, 1) if len(entry) > MAX_UID or not UID.fullmatch(entry)]
+    if len(wrong) == len(entries):
         raise InvalidInput("No series instance UIDs are recognised.", remedy="Give a CSV with SeriesInstanceUID, a .tcia or Kaapana list.")
+    if wrong:  # what they say instead may name a patient
+        raise InvalidInput(
+            f"{len(wrong)} of {len(entries)} entries of the list are no series instance UIDs, the first of them entry {wrong[0]}.",
+            remedy="Correct or remove them.",
+        )
+    found = sorted(set(entries))
     if len(found) > MAX_VALUES:
         raise InvalidInput(f"The list names {len(found)} series; {MAX_VALUES} are the most.", remedy="Freeze parts, and unite them.")
     return tuple(found)
@@ -103,7 +110,7 @@ def _of_json(text: str) -> Iterator[str]:
     except (ValueError, RecursionError) as error:
         raise InvalidInput("The list is no JSON.") from error
     listed = document.get("identifiers") if isinstance(document, dict) else document
-    yield from (one for one in listed if isinstance(one, str)) if isinstance(listed, list) else ()
+    yield from (str(one) for one in listed) if isinstance(listed, list) else ()
 
 
 def _of_table(lines: Sequence[str]) -> Iterator[str]:
@@ -116,7 +123,7 @@ def _of_table(lines: Sequence[str]) -> Iterator[str]:
         raise InvalidInput("The list is no table.") from error
     heads = [re.sub(r"[^a-z]", "", head.casefold()) for head in rows[0]] if rows else []
     place = next((at for at, head in enumerate(heads) if head in HEADS), None)
-    yield from (row[place or 0].strip() for row in rows if len(row) > (place or 0))
+    yield from (row[place or 0].strip() for row in rows[place is not None :] if len(row) > (place or 0))
 
 
 def import_series(uids: Iterable[str], index: Index) -> Imported:
