@@ -170,6 +170,7 @@ class _Files:
         self.count = self.size_bytes = self.copied = self.images = 0
 
     def write(self, snapshot: Path, folders: dict[str, Path], progress: Progress) -> None:
+        """Write the list of all files, copying the bytes that the vault does not have."""
         progress.start("back up files", None)
         try:
             with gzip_lines(snapshot / FILES) as lines:

@@ -132,6 +132,7 @@ def _add_records(app: FastAPI, documents: Documents, answers: Answers, accounts:
         """Add the route of one type of record."""
 
         def one(request: Request, identifier: str) -> Response:
+            """Return the record of one identifier."""
             return record(request, kind, identifier)
 
         one.__doc__ = f"Return a {kind}, or its tombstone."

@@ -107,6 +107,7 @@ class _Run:
     ends: float = field(default_factory=lambda: time.monotonic() + MAX_SECONDS)
 
     def report(self) -> HarvestReport:
+        """Return what was seen, stored and deleted, and what went wrong."""
         return HarvestReport(
             seen=self.stored + self.unchanged, stored=self.stored, unchanged=self.unchanged, deleted=self.deleted, errors=tuple(self.errors)
         )

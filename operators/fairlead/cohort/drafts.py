@@ -64,6 +64,7 @@ class DraftStore:
         made = Draft(str(uuid.uuid4()), project, title, purpose, definition, 1, author, author, self._clock())
 
         def created(connection: Connection) -> Draft:
+            """Insert the draft and its audit entry in one transaction."""
             connection.execute(insert(drafts), {name: getattr(made, name) for name in Draft.__slots__})
             self._tell(connection, author, "save-draft", made.id, made.revision)
             return made
@@ -81,6 +82,7 @@ class DraftStore:
         here = (drafts.c.id == draft_id, drafts.c.revision == revision)
 
         def saved(connection: Connection) -> Draft:
+            """Write the next revision and its audit entry; raise DraftChanged when somebody else was faster."""
             current = _one(connection.execute(select(drafts).where(drafts.c.id == draft_id)).one_or_none())
             if current.says(title, purpose, definition):
                 return current
@@ -113,6 +115,7 @@ class DraftStore:
         """
 
         def discarded(connection: Connection) -> None:
+            """Delete the revision that was seen, with its audit entry; raise DraftChanged when there is a newer one."""
             done = connection.execute(delete(drafts).where(drafts.c.id == draft_id, drafts.c.revision == revision))
             left = connection.execute(select(drafts).where(drafts.c.id == draft_id)).one_or_none()
             if left is not None:

@@ -21,6 +21,7 @@ class _Loader(StrictLoader):
     """Strict YAML in which an alias cannot multiply the document."""
 
     def compose_node(self, parent: Any, index: Any) -> Any:
+        """Return a node; refuse aliases, by which a small text becomes a large document."""
         if self.check_event(yaml.AliasEvent):
             raise yaml.composer.ComposerError(None, None, "aliases are not allowed", None)
         return super().compose_node(parent, index)

@@ -226,6 +226,7 @@ class CohortStore:
             row = connection.execute(columns.where(*here)).one()
 
         def load() -> tuple[tuple[str, ...], tuple[str, ...]]:
+            """Return the names of the members and their digests, as they were frozen."""
             with database_errors(), self.engine.connect() as connection:
                 return unpack_names(connection.execute(select(cohort_versions.c.members).where(*here)).scalar_one())
 

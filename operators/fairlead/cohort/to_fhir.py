@@ -58,6 +58,7 @@ class _Writing:
         self.contained: list[JsonObject] = []
 
     def characteristic(self, person: Person, rule: str) -> JsonObject:
+        """Return what is asked of a person as one characteristic of the group."""
         match person:
             case Having(where, denied=False):
                 return self._compared(where, rule)

@@ -212,6 +212,7 @@ def count_everywhere(
     names = [name.strip() for name in facets.split(",") if name.strip()]
 
     async def ask() -> list[CenterAnswer]:
+        """Return every answer, and print each as it comes."""
         found = []
         async for answer in hub.ask(document, asking=asking, path="/v1/facets" if names else "/v1/count", fields=names):
             complain(_line(answer))
@@ -249,6 +250,7 @@ def freeze_everywhere(
     asking = hub.asking(project=project, purpose=purpose, person=_person(), wait_s=wait)
 
     async def ask() -> list[CenterAnswer]:
+        """Return every answer, and print each as it comes."""
         found = []
         async for answer in hub.ask(document, asking=asking, path=FREEZE):
             complain(_line(answer))

@@ -51,11 +51,13 @@ class _Piece:
     size: int
 
     def head(self) -> bytes:
+        """Return the beginning of the piece, enough for any header."""
         with self.file.open("rb") as handle:
             handle.seek(self.offset)
             return handle.read(min(self.size, HEADER_BYTES))
 
     def whole(self) -> bytes:
+        """Return all bytes of the piece."""
         with self.file.open("rb") as handle:
             handle.seek(self.offset)
             return handle.read(self.size)

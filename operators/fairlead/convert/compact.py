@@ -56,6 +56,7 @@ def _tile_level(level: SlideLevel) -> TileLevel:
     places = {(key.row // height, key.column // width): where for key, where in level.tiles.items()}
 
     def encoded(place: tuple[int, int]) -> bytes:
+        """Return a tile as JPEG without metadata; one that no reader could decode is refused."""
         number, frame = places[place]
         decode_tile(level.files[number], frame)  # what no reader could decode is refused here
         return bare_jpeg(encoded_tile(level.files[number], frame))

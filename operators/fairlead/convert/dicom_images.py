@@ -51,6 +51,7 @@ class DicomVoxels:
         slab = np.empty((stop - start, first.rows, first.columns), self._scale.dtype)
 
         def fill(place: int) -> None:
+            """Decode one plane into its place in the slab."""
             slab[place] = self._plane(point[start + place], channel)
             self._note(time, start + place, slab[place])
 

@@ -106,6 +106,7 @@ def enhanced_frames(dataset: Dataset, count: int) -> tuple[Frame, ...]:
 
 def _enhanced_frame(number: int, item: Dataset, shared: Dataset) -> Frame:
     def group(name: str) -> Dataset:
+        """Return a functional group of the frame, or else the shared one (PS3.3 C.7.6.16)."""
         return _first(item, name) or _first(shared, name)
 
     content, spacing = group("FrameContentSequence"), _pair(group("PixelMeasuresSequence").get("PixelSpacing"))
@@ -129,6 +130,7 @@ def enhanced_pose(item: Dataset, shared: Dataset) -> PlanePose | None:
     """Return where a frame of a multi-frame object lies, from its own and the shared functional groups; None when they do not say."""
 
     def group(name: str) -> Dataset:
+        """Return a functional group of the frame, or else the shared one (PS3.3 C.7.6.16)."""
         return _first(item, name) or _first(shared, name)
 
     position = group("PlanePositionSequence").get("ImagePositionPatient")

@@ -23,6 +23,7 @@ def names_by_content(sources: Sequence[Source], refuse: Callable[[str, FairleadE
     """Return a store name per source, after its content; a source that cannot be read is refused and gets none."""
 
     def stem(source: Source) -> str:
+        """Return the name that a source's content gives; a file that cannot be read is refused."""
         if source.kind in UNNAMED:  # what is refused later anyway is not read for its name
             return source.kind.value
         try:

@@ -46,6 +46,7 @@ class _Run:
     refused: list[Refusal] = field(default_factory=list)
 
     def write(self, plan: StorePlan) -> None:
+        """Write one store and keep what is said of it."""
         self.stores.append(write_store(plan, self.out, ngff=self.options.ngff, progress=self.progress, described=self.options.described))
 
     def once(self, name: str, files: Iterable[Path], work: Callable[[], None], *, source: str = "") -> None:
@@ -64,6 +65,7 @@ class _Run:
         finished.write(note, _renamed(self.stores[stores:], source, ""), _renamed(self.refused[refused:], source, ""))
 
     def refuse(self, source: str, error: FairleadError) -> None:
+        """Keep why a source was refused."""
         self.refused.append(Refusal(source=source, code=error.code, reason=str(error)))
 
 

@@ -75,6 +75,7 @@ def _write_beside(plan: ImagePlan, folder: Path, digests: Digests, *, ngff: str,
 
 def _write_image(plan: ImagePlan, out: Path, progress: Progress, *, ngff: str, described: bool) -> StoreReport:
     def fill(folder: Path, digests: Digests) -> int:
+        """Write the arrays and metadata below the folder."""
         return write_group(plan, folder, digests, ngff=ngff, progress=progress)
 
     levels, result, digest, size = _published(plan, out, fill, ngff=ngff if described else "")
@@ -100,6 +101,7 @@ def _write_image(plan: ImagePlan, out: Path, progress: Progress, *, ngff: str, d
 
 def _write_collection(plan: CollectionPlan, out: Path, progress: Progress, *, ngff: str, described: bool) -> StoreReport:
     def fill(folder: Path, digests: Digests) -> list[int]:
+        """Write the arrays and metadata below the folder."""
         written = [write_group(image, folder / path, digests, ngff=ngff, progress=progress) for path, image in plan.images.items()]
         for row in sorted({path.rpartition("/")[0] for path in plan.groups} - {""} - set(plan.groups)):
             write_root(folder / row, {})

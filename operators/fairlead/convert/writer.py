@@ -159,10 +159,12 @@ class _Writer:
         self._running: Future[None] | None = None
 
     def submit(self, work: Any, *arguments: Any) -> None:
+        """Start work in the background as soon as the work before it is done."""
         self.wait()
         self._running = self._pool.submit(work, *arguments)
 
     def wait(self) -> None:
+        """Wait for the running work; raise what it raised."""
         if self._running is not None:
             running, self._running = self._running, None
             running.result()

@@ -41,6 +41,7 @@ def listing_of(folder: Path) -> Listing:
     found = Listing()
 
     def refuse(error: OSError) -> None:
+        """Note a folder that cannot be opened."""
         name = PurePosixPath(os.path.relpath(error.filename, folder))
         found.refused[name] = CLOSED
         found.closed.add(name)

@@ -129,6 +129,7 @@ class _Budget:
         self.left = MAX_ELEMENTS
 
     def spend(self) -> bool:
+        """Return whether one more value may be kept."""
         self.left -= 1
         return self.left >= 0
 

@@ -52,6 +52,7 @@ class _Sorted:
     seen: set[Path] = field(default_factory=set)
 
     def refuse(self, path: Path, error: FairleadError) -> None:
+        """Keep why a file was refused."""
         self.refused.append(Refusal(source=str(path), code=error.code, reason=error.message))
 
 

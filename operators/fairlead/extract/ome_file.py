@@ -118,6 +118,7 @@ def _sibling(path: Path, name: str) -> Path | None:
 
 def _facts(path: Path, image: OmeImage, *, form: str, known: set[str], code: str | None) -> OmeFacts:
     def read(declared: FieldDeclaration) -> Sequence[Any]:
+        """Return a field's values from the first of its OME paths that has any."""
         found = (image.values(source, declared.unit) for source in declared.source.ome)
         return next((values for values in found if values), ())
 

@@ -95,6 +95,7 @@ def _core(
     subject = facts.subject
 
     def concept(name: str) -> Concept | None:
+        """Return a field's concept; free text that repeats an identity is dropped."""
         words = by_id[name].vocabulary if name in by_id else None
         found = [concept_of(value, vocabulary(words)) for value in raw.get(name, ())] if words else []
         kept = [one for one in found if one is not None and (one.curie or not facts.scrubber.repeats(one.raw))]
@@ -133,6 +134,7 @@ def _first_date(values: Sequence[Any]) -> date | None:
 
 def _geometry(raw: dict[str, list[Any]]) -> Geometry:
     def first(name: str) -> Any:
+        """Return a field's first value."""
         return next(iter(raw.get(name, ())), None)
 
     slices, step = first("series.size_z"), first("series.spacing_z_mm")

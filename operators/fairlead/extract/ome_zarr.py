@@ -226,6 +226,7 @@ def _facts(image: _Image, *, known: set[str], missing: int) -> OmeFacts:
     answers, xml = image.answers, image.xml
 
     def read(declared: FieldDeclaration) -> Sequence[Any]:
+        """Return a field's values from the store's own attributes, or else from its OME-XML."""
         own = next((answers[name] for name in declared.source.ngff if answers.get(name)), ())
         if own or xml is None:
             return own

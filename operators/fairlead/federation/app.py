@@ -46,6 +46,7 @@ def create_app(gateway: Gateway, *, url: str = "") -> FastAPI:
 
 def _add_questions(app: FastAPI, gateway: Gateway) -> None:
     async def ask(request: Request, path: str) -> Response:
+        """Answer one question, or refuse it in a way that is audited."""
         try:
             bearer = gateway.policy().bearer
             if bearer is not None:
@@ -114,8 +115,10 @@ def _add_reading(app: FastAPI, gateway: Gateway, url: str) -> None:
 def _add_errors(app: FastAPI) -> None:
     @app.exception_handler(FairleadError)
     async def refused(request: Request, error: FairleadError) -> JSONResponse:
+        """Answer an error of ours as a problem document (RFC 9457)."""
         return problem(error)
 
     @app.exception_handler(HTTPException)
     async def http_error(request: Request, error: HTTPException) -> JSONResponse:
+        """Answer the framework's own refusals in the same form."""
         return JSONResponse({"title": error.detail, "status": error.status_code}, error.status_code, headers=error.headers)

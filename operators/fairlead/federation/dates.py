@@ -20,6 +20,7 @@ def widened(definition: Definition, catalogue: FieldCatalogue, step: Step) -> De
         return definition
 
     def wide(node: Node) -> Node:
+        """Return the node with every date range widened to whole spans."""
         match node:
             case AllOf(of) | AnyOf(of):
                 return type(node)(tuple(wide(part) for part in of))
@@ -35,6 +36,7 @@ def widened(definition: Definition, catalogue: FieldCatalogue, step: Step) -> De
                 return node
 
     def rules(given: tuple[Rule, ...]) -> tuple[Rule, ...]:
+        """Return rules with their ranges widened."""
         return tuple(Rule(rule.name, wide(rule.where)) for rule in given)
 
     return replace(definition, include=wide(definition.include), rules=rules(definition.rules), exclude=rules(definition.exclude))

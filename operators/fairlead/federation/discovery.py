@@ -58,6 +58,7 @@ def _center(graph: object, service: str, source: str, *, pull: bool) -> Center:
     node = URIRef(service)
 
     def one(predicate: str) -> str:
+        """Return the value of a predicate, or an empty text."""
         return str(graph.value(node, URIRef(predicate)) or "")
 
     name, address, key = one(str(DCTERMS.identifier)), one(str(DCAT.endpointURL)), one(f"{PROTOCOL}#publicKey")

@@ -154,6 +154,7 @@ class Gateway:
             snaps = [total.snapped]
 
             def release(members: BitMap) -> Released:
+                """Release one number, and keep whether it was an earlier one."""
                 released = self.releases.release(connection, members, policy, at=now)
                 snaps.append(released.snapped)
                 return released
@@ -186,6 +187,7 @@ class Gateway:
         within = CohortStore(self.engine).consenting()
 
         def count(one: Definition) -> BitMap:
+            """Return the patients of one definition, without those who withdrew."""
             return self._patients(narrowed(compile_definition(one), within))
 
         simpler, members = effective(definition, count, policy.disclosure)

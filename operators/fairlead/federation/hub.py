@@ -63,6 +63,7 @@ class Hub:
             mail = MailboxPost(Mailbox(self.engine))
 
             async def post(center: Center, path: str, body: bytes, signature: str) -> bytes:
+                """Send a message the centre's way: to its address, or into its mailbox."""
                 return await (mail if center.mode == "pull" else http)(center, path, body, signature)
 
             async for answer in fan_out(wanted, definition, asking=asking, post=post, path=path, fields=fields):

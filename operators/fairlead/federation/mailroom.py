@@ -41,6 +41,7 @@ def create_mailroom(box: Mailbox, centers: Centers, *, clock: Callable[[], datet
     app = FastAPI(title="Fairlead mailbox", docs_url=None, redoc_url=None)
 
     def admitted(request: Request, center: str, body: bytes) -> None:
+        """Raise Unauthenticated unless an accepted centre that fetches its questions signed this just now."""
         sent = request.headers.get(SENT_AT, "")
         lines = (request.method, request.url.path, sent, hashlib.sha256(body).hexdigest())
         known = next((one for one in centers.list(accepted=True) if one.name == center and one.mode == "pull"), None)
@@ -64,6 +65,7 @@ def create_mailroom(box: Mailbox, centers: Centers, *, clock: Callable[[], datet
 
     @app.exception_handler(FairleadError)
     async def refused(request: Request, error: FairleadError) -> JSONResponse:
+        """Answer an error of ours as a problem document (RFC 9457)."""
         return problem(error)
 
     return app

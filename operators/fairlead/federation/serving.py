@@ -132,11 +132,13 @@ def _server(config: Any, ready: Callable[[], None]) -> Any:
 
     class Server(uvicorn.Server):
         async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+            """Start, then say that questions are taken."""
             await super().startup(sockets)
             ready()
 
         @contextmanager
         def capture_signals(self) -> Iterator[None]:
+            """Take SIGTERM and SIGINT as requests to drain, and end with 0."""
             # uvicorn would raise the signal again when it is done, and the exit status were that of a kill
             if current_thread() is not main_thread():
                 yield

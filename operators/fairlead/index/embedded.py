@@ -163,6 +163,7 @@ class EmbeddedIndex:
 
     def _facet(self, field: str, others: Criterion, columns: Columns, chosen: dict[Criterion, Ints]) -> tuple[FacetValue, ...]:
         def counted() -> tuple[FacetValue, ...]:
+            """Return the buckets of one facet; positions without its own filter are found once."""
             if others not in chosen:
                 chosen[others] = positions(select(others, columns).sure)
             return facet(self._catalogue.get(field), columns, chosen[others])

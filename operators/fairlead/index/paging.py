@@ -31,6 +31,7 @@ def places(columns: Columns) -> Ints:
     """Return the place of each ordinal by patient and study; records of one study share it."""
 
     def made() -> Ints:
+        """Return the order of every record by patient, then study."""
         study = _ranks(columns.study.names)[columns.codes("study")]
         return _ranks(columns.patient.names)[columns.codes("patient")] * max(len(columns.study.names), 1) + study
 

@@ -255,6 +255,7 @@ class DicomNode:
 
     def _loop(self, name: str, every_s: float, step: Callable[[], object]) -> None:
         def run() -> None:
+            """Repeat the step until the node stops; a failure is logged and tried again."""
             while not self._stopping.wait(every_s):
                 try:
                     step()

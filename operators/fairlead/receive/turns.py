@@ -32,6 +32,7 @@ class Turns:
 
         @contextmanager
         def in_turn() -> Iterator[Connection]:
+            """Give out a transaction when it is this process's turn to write."""
             with self.mine(), begin() as connection:
                 yield connection
 

@@ -90,10 +90,12 @@ class Web:
 
         @app.get("/healthz")
         def health() -> Response:
+            """Answer whether the node takes an association."""
             return self._health()
 
         @app.get("/metrics")
         def metrics() -> Response:
+            """Return the metrics in the text format of Prometheus."""
             return PlainTextResponse(self.doorway.metrics.text(gauges(self.doorway)), media_type="text/plain; version=0.0.4")
 
         for path in ("/studies", "/studies/{study}", "/{called}/studies", "/{called}/studies/{study}"):
@@ -204,6 +206,7 @@ def _pull(body: AsyncIterator[bytes]) -> Iterator[bytes]:
     """Yield the chunks of the event loop's iterator in a worker thread; one chunk is asked for at a time."""
 
     async def one() -> bytes | None:
+        """Return the next piece of the body, None at its end."""
         return await anext(body, None)
 
     while (chunk := from_thread.run(one)) is not None:

@@ -170,6 +170,7 @@ def _genuine(services: Workbench, current_user: Dependency) -> Dependency:
     """Return the dependency of every changing route: the user, when origin and token hold."""
 
     def genuine(request: Request, token: Annotated[str, Form()], user: Annotated[User, Depends(current_user)]) -> User:
+        """Return the user of a form that this page gave to this user."""
         check_origin(request.headers)
         check_token(token, services.form_key, user.id)
         return user

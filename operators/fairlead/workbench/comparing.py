@@ -154,6 +154,7 @@ def _inside(inside: Sequence[bool]) -> str:
 
 def _combinations(state: PageState, letters: str, series: Mapping[str, int], patients: Mapping[str, int | None]) -> Iterator[Combination]:
     def offered(words: str, chosen: Sequence[str], how: str, of: tuple[str, ...]) -> Combination:
+        """Return one set operation with its numbers and the link that opens it."""
         noted = [patients[region] for region in chosen]
         # A patient can have series in several regions only of a union, and then every region is counted once for patients too.
         known = sum(number or 0 for number in noted) if None not in noted and how == "union" else None

@@ -64,6 +64,7 @@ class SecureHeaders:
         caching = "no-cache" if "/static/" in scope["path"] else "no-store"
 
         async def send_secured(message: Message) -> None:
+            """Send the message with the security headers on it."""
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
                 for name, value in HEADERS.items():
