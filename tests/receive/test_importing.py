@@ -250,6 +250,14 @@ def test_a_damaged_zip_is_refused(tmp_path, take, damage):
     assert refusal.code == "unreadable-image"
 
 
+def test_a_zip_of_a_version_that_is_not_read_is_called_unsupported_not_damaged(tmp_path, take):
+    file = zipped(tmp_path / "a.zip", {"a.dcm": part10(a_slice())})
+    content = bytearray(file.read_bytes())
+    content[content.rindex(b"PK\x01\x02") + 6] = 99  # "version needed to extract" of the central directory, in tenths
+    file.write_bytes(content)
+    assert [refusal.code for refusal in take(file).refused] == ["unsupported"]
+
+
 def test_a_dicomdir_inside_a_zip_is_an_index(tmp_path, take, data):
     file = tmp_path / "a.zip"
     with zipfile.ZipFile(file, "w") as archive:

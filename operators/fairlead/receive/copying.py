@@ -67,7 +67,7 @@ class ArchiveCopy:
             return 0
         try:
             number = self._all()
-        except Exception:
+        except Exception:  # raised again below; whatever it was, the place is given a rest
             self._resume_at = self.monotonic() + min(REST_S * 2**self._failures, LONGEST_REST_S)
             self._failures = min(self._failures + 1, 16)
             raise

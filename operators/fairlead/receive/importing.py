@@ -157,12 +157,10 @@ class _Door:
             with zipfile.ZipFile(found.path) as archive:
                 for member in members(archive):
                     self._take_member(archive, member, guard, f"{found.name}!{member.filename}")
-        except (
-            zipfile.BadZipFile,
-            ValueError,
-            NotImplementedError,
-        ) as error:  # the last: a version of the format that zipfile does not read
+        except (zipfile.BadZipFile, ValueError) as error:
             raise UnreadableImage("The zip file is damaged.") from error
+        except NotImplementedError as error:  # zipfile's word for a version or method it does not read
+            raise UnsupportedInput("The zip file has a version or method that is not read.", remedy="Pack it anew with Deflate.") from error
 
     def _take_member(self, archive: zipfile.ZipFile, member: zipfile.ZipInfo, guard: ZipGuard, source: str) -> None:
         try:
