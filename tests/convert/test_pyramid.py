@@ -44,6 +44,15 @@ def test_extreme_integers_do_not_overflow():
     assert halve(np.full((2, 2, 2), -32768, np.int16)).tolist() == [[[-32768]]]
 
 
+@pytest.mark.parametrize("dtype", [np.int8, np.uint8, np.int16, np.uint16, np.int32, np.uint32])
+@pytest.mark.parametrize("shape", [(2, 2), (2, 2, 2), (3, 3, 3)])
+def test_values_at_the_edge_of_what_sums_in_their_own_type_hold_keep_their_mean(dtype, shape):
+    limits, axes = np.iinfo(dtype), len(shape)
+    highest = (limits.max - 2 ** (axes - 1)) // 2**axes
+    for value in (highest, highest + 1, limits.min // 2**axes, max(limits.min, limits.min // 2**axes - 1)):
+        assert set(halve(np.full(shape, value, dtype)).ravel().tolist()) == {value}
+
+
 @pytest.mark.parametrize(
     ("shape", "expected"),
     [
