@@ -13,7 +13,7 @@ from fastapi.responses import Response
 from rdflib import DCTERMS, PROV, RDF, RDFS, Graph, Literal, Namespace, URIRef
 
 from fairlead.catalog.documents import PROFILES, Documents, etag_of, represent, signposts
-from fairlead.catalog.entries import Entry, EntryState, iri_of
+from fairlead.catalog.entries import Entry, iri_of
 from fairlead.catalog.negotiation import HTML, OFFERED, choose, is_fresh
 from fairlead.catalog.pages import POLICY, Pages
 from fairlead.catalog.problems import NotAcceptable
@@ -103,7 +103,7 @@ class Answers:
         if profile != "fdp":
             raise NotAcceptable("A written record has the profile fdp only.", remedy="Leave ?profile= out.")
         iri = iri_of(self.site, entry.kind.name, entry.id)
-        draft = entry.state == EntryState.DRAFT
+        draft = not entry.is_visible
         key = ("" if draft else self._documents.generation(), iri, str(entry.revision), media_type)
         kept = None if draft else self._recall(key)
         if kept is None:
@@ -111,7 +111,7 @@ class Answers:
             kept = (self._pages.entry(entry, graph, iri) if media_type == HTML else represent(graph, media_type), [])
             if not draft:
                 self._keep(key, kept)
-        extra = {"Cache-Control": "private, no-store", "Vary": "Accept, Authorization"} if entry.state == EntryState.DRAFT else {}
+        extra = {"Cache-Control": "private, no-store", "Vary": "Accept, Authorization"} if draft else {}
         links = [f'<{iri}>; rel="cite-as"', f'<{iri}?format=ttl>; rel="describedby"; type="text/turtle"']
         return self._respond(request, (kept[0], links), media_type, status=status, extra={**extra, **(headers or {})})
 

@@ -40,9 +40,11 @@ def add_bulk_routes(app: FastAPI, writer: Writer) -> None:
             return _refused(failed, len(items))
         if publish:
             new = [(replace(entry, state=EntryState.PUBLISHED), words) for entry, words in new]
-        writer.documents.entries.add_all(new)
-        addresses = [iri_of(writer.documents.site, entry.kind.name, entry.id) for entry, _ in new]
-        return JSONResponse({"created": addresses, "state": "PUBLISHED" if publish else "DRAFT"}, 201, {"Cache-Control": "no-store"})
+        stored = writer.documents.entries.add_all(new)
+        document = {"created": [writer.iri_of(entry.kind.name, entry.id) for entry in stored], "state": "PUBLISHED" if publish else "DRAFT"}
+        if publish:
+            document["waiting"] = [writer.iri_of(entry.kind.name, entry.id) for entry in stored if not entry.is_visible]
+        return JSONResponse(document, 201, {"Cache-Control": "no-store"})
 
 
 def _asked(document: Any) -> tuple[bool, list[Any]]:

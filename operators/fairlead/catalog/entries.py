@@ -9,8 +9,9 @@ from enum import StrEnum
 from typing import Any, Final
 
 from rdflib import DCTERMS, Graph, URIRef
-from sqlalchemy import Engine, func, insert, or_, select, update
+from sqlalchemy import Connection, Engine, func, insert, select, update
 
+from fairlead.catalog import branches
 from fairlead.catalog.accounts import User
 from fairlead.catalog.tables import entries, revisions
 from fairlead.catalog.writing import Kind, kind_of
@@ -20,7 +21,6 @@ from fairlead.publish import Site, Tombstone
 from fairlead.publish.graph import Child, add_container, add_metadata_record, new_graph
 from fairlead.publish.store import store_errors
 
-MAX_DEPTH: Final = 8
 MAX_REVISIONS: Final = 100
 """Revisions back from the present one that are kept of a record."""
 MAX_NUMBER: Final = 2**31
@@ -35,9 +35,13 @@ class PreconditionFailed(FairleadError):
 
 
 class EntryState(StrEnum):
-    """Draft, then published, then deleted; there is no way back (reference: "You can not change state to DRAFT")."""
+    """Draft, then published, then deleted; there is no way back (reference: "You can not change state to DRAFT").
+
+    Waiting is published below a draft: nobody else sees it until its parent is published too.
+    """
 
     DRAFT = "draft"
+    WAITING = "waiting"
     PUBLISHED = "published"
     DELETED = "deleted"
 
@@ -56,6 +60,11 @@ class Entry:
     revision: int
     created_at: datetime
     changed_at: datetime
+
+    @property
+    def is_visible(self) -> bool:
+        """Whether everybody may see the record."""
+        return self.state == EntryState.PUBLISHED
 
     def graph(self) -> Graph:
         """Return the stored statements."""
@@ -103,7 +112,7 @@ class Entries:
         entry = _entry(found[0])
         if entry.state == EntryState.DELETED:
             raise Withdrawn("The record was deleted.")
-        if entry.state == EntryState.DRAFT and (user is None or not entry.may_change(user)):
+        if not entry.is_visible and (user is None or not entry.may_change(user)):
             raise NotFound("There is no record of that id.")
         return entry
 
@@ -144,17 +153,19 @@ class Entries:
         """Store a new record."""
         self.add_all([(entry, words)])
 
-    def add_all(self, new: Sequence[tuple[Entry, str]]) -> None:
-        """Store new records with the words of each, all or none."""
+    def add_all(self, new: Sequence[tuple[Entry, str]]) -> list[Entry]:
+        """Store new records with the words of each, all or none, parents first; return them: what is below a draft waits."""
         names = ("id", "parent", "owner", "title", "body", "revision", "created_at", "changed_at")
-        rows = [
-            {name: getattr(entry, name) for name in names}
-            | {"kind": entry.kind.name, "state": entry.state.value, "words": words}
-            | {"published_at": entry.changed_at if entry.state == EntryState.PUBLISHED else None}
-            for entry, words in new
-        ]
         with store_errors(), self._engine.begin() as connection:
+            stored = _settled(connection, [entry for entry, _ in new])
+            rows = [
+                {name: getattr(entry, name) for name in names}
+                | {"kind": entry.kind.name, "state": entry.state.value, "words": words}
+                | {"published_at": entry.changed_at if entry.is_visible else None}
+                for entry, (_, words) in zip(stored, new, strict=True)
+            ]
             connection.execute(insert(entries), rows)
+        return stored
 
     def replace(self, entry: Entry, *, title: str, words: str, body: str) -> Entry:
         """Store another content of the same record.
@@ -185,32 +196,26 @@ class Entries:
             with store_errors(), self._engine.begin() as connection:
                 connection.execute(revisions.delete().where(*_of(entry, revision)))
 
-    def publish(self, entry: Entry) -> Entry:
-        """Make a draft visible; again is no change."""
-        if entry.state != EntryState.DRAFT:
+    def publish(self, entry: Entry, *, iri: branches.AddressOf) -> Entry:
+        """Make a draft visible with what waits for it, or let it wait for its parent; again is no change."""
+        if entry.is_visible:
             return entry
-        self._change(entry, state="published", published_at=self._clock())
-        return replace(entry, state=EntryState.PUBLISHED, revision=entry.revision + 1)
-
-    def delete(self, entry: Entry, *, iri: Callable[[str, str], str]) -> int:
-        """Delete a record and everything below it; published ones leave a mark, drafts leave nothing that anybody sees."""
-        level, doomed = [entry.id], [entry.id]
-        kinds = {entry.id: entry.kind.name}
-        for _ in range(MAX_DEPTH):
-            parents = [iri(kinds[name], name) for name in level]
-            rows = self._rows(select(entries.c.id, entries.c.kind).where(entries.c.parent.in_(parents), entries.c.state != "deleted"))
-            level = [row["id"] for row in rows]
-            kinds |= {row["id"]: row["kind"] for row in rows}
-            doomed += level
-            if not level:
-                break
+        now = self._clock()
+        stays = (entries.c.id == entry.id, entries.c.revision == entry.revision, entries.c.state.in_(("draft", "waiting")))
         with store_errors(), self._engine.begin() as connection:
-            once_seen = or_(entries.c.state == "published", entries.c.published_at.is_not(None))
-            connection.execute(entries.delete().where(entries.c.id.in_(doomed), ~once_seen))
-            connection.execute(revisions.delete().where(revisions.c.id.in_(doomed)))
-            values = {"state": "deleted", "body": "", "words": "", "changed_at": self._clock(), "revision": entries.c.revision + 1}
-            connection.execute(update(entries).where(entries.c.id.in_(doomed)).values(values))
-        return len(doomed)
+            state = EntryState.WAITING if branches.waits(connection, entry.parent) else EntryState.PUBLISHED
+            moment = now if state == EntryState.PUBLISHED else None
+            values = {"state": state.value, "published_at": moment, "changed_at": now, "revision": entry.revision + 1}
+            if not connection.execute(update(entries).where(*stays).values(values)).rowcount:
+                raise PreconditionFailed("Somebody else changed the record in the meantime.")
+            if moment is not None:
+                branches.release(connection, iri(entry.kind.name, entry.id), iri=iri, now=now)
+        return replace(entry, state=state, revision=entry.revision + 1)
+
+    def delete(self, entry: Entry, *, iri: branches.AddressOf) -> int:
+        """Delete a record and everything below it; published ones leave a mark, drafts leave nothing that anybody sees."""
+        with store_errors(), self._engine.begin() as connection:
+            return branches.remove(connection, entry.id, iri(entry.kind.name, entry.id), iri=iri, now=self._clock())
 
     def _change(self, entry: Entry, *, keep: bool = False, **values: Any) -> None:
         """Change a row that is still what it was; ``keep`` its content as a revision, in the same transaction."""
@@ -231,6 +236,19 @@ class Entries:
     def _rows(self, query: Any) -> list[Any]:
         with store_errors(), self._engine.connect() as connection:
             return list(connection.execute(query).mappings())
+
+
+def _settled(connection: Connection, new: Sequence[Entry]) -> list[Entry]:
+    """Return new records with their states: one to be published below a draft waits, be the draft stored or one of them."""
+    stored: dict[str, Entry] = {}
+    waits: dict[str, bool] = {}
+    for entry in new:
+        above = entry.parent.rpartition("/")[2]
+        if entry.is_visible and above not in waits:
+            waits[above] = not stored[above].is_visible if above in stored else branches.waits(connection, entry.parent)
+        hidden = entry.is_visible and waits[above]
+        stored[entry.id] = replace(entry, state=EntryState.WAITING) if hidden else entry
+    return list(stored.values())
 
 
 def _of(entry: Entry, revision: int) -> tuple[Any, Any]:

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
-from typing import Annotated, Any
+from types import MappingProxyType
+from typing import Annotated, Any, Final
 
 from fastapi import Depends, FastAPI, Request
 from fastapi.responses import JSONResponse, Response
@@ -45,6 +46,9 @@ from fairlead.publish import Site
 from fairlead.publish.graph import add_agent, new_graph
 
 Body = Annotated[bytes, Depends(body_of)]
+WAITING: Final[Mapping[str, Any]] = MappingProxyType(
+    {"current": "PUBLISHED", "visible": False, "detail": "Its parent is a draft: it becomes visible when that is published."}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,21 +110,25 @@ class Writer:
         return self.answers.entry(request, changed)
 
     def change_state(self, request: Request, name: str, identifier: str, body: bytes) -> Response:
-        """Publish a draft; there is no way back."""
+        """Publish a draft, or let it wait for its parent; there is no way back."""
         entry = self.mine(request, name, identifier)
         wanted = text_field(json_of(body), "current")
         if wanted != "PUBLISHED":
             raise InvalidInput(
                 "You can not change state to DRAFT." if wanted == "DRAFT" else "There is no such state.", remedy="PUBLISHED."
             )
-        self.documents.entries.publish(entry)
-        return JSONResponse({"current": "PUBLISHED"})
+        changed = self.documents.entries.publish(entry, iri=self.iri_of)
+        return JSONResponse({"current": "PUBLISHED"} if changed.is_visible else dict(WAITING))
+
+    def iri_of(self, kind: str, identifier: str) -> str:
+        """Return the IRI of a written record of this site."""
+        return iri_of(self.documents.site, kind, identifier)
 
     def delete(self, request: Request, name: str, identifier: str) -> Response:
         """Delete a record and what is below it."""
         entry = self.mine(request, name, identifier)
         self._check_match(request, entry)
-        self.documents.entries.delete(entry, iri=lambda kind, child: iri_of(self.documents.site, kind, child))
+        self.documents.entries.delete(entry, iri=self.iri_of)
         return Response(status_code=204)
 
     def meta(self, request: Request, name: str, identifier: str) -> Response:
@@ -134,7 +142,8 @@ class Writer:
                 raise
             state, mine = EntryState.PUBLISHED, False
         member = {"user": {"email": user.email}, "membership": {"name": "Owner" if mine else "None"}} if user else {}
-        return JSONResponse({"member": member, "state": {"current": state.value.upper(), "children": {}}, "path": {}})
+        shown = dict(WAITING) if state == EntryState.WAITING else {"current": state.value.upper()}
+        return JSONResponse({"member": member, "state": shown | {"children": {}}, "path": {}})
 
     def mine(self, request: Request, name: str, identifier: str) -> Entry:
         """Return a record that who asks may change; raise what says why not."""
