@@ -26,6 +26,7 @@ COMMAND_MODULES: Final = (
     "catalog",
     "harvest",
     "gateway",
+    "federate",
     "tier",
     "admin",
     "backup",

@@ -37,3 +37,12 @@ def emit(document: Any, *, as_json: bool, text: Callable[[], str]) -> None:
 def complain(message: str) -> None:
     """Print one line for people on stderr."""
     typer.echo(message, err=True)
+
+
+def show_key(settings: Settings, name: str, *, as_json: bool) -> None:
+    """Print a public key of this installation and its fingerprint; the key is made at first use."""
+    from fairlead.federation.signing import fingerprint, load_identity
+
+    key = load_identity(settings.secrets_folder, name).public_key
+    document = {"public_key": key, "fingerprint": fingerprint(key)}
+    emit(document, as_json=as_json, text=lambda: f"{key}\n{document['fingerprint']}")
