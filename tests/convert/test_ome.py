@@ -6,8 +6,6 @@ import os
 import re
 import shutil
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
 
 import numpy as np
 import pytest
@@ -15,8 +13,7 @@ import tifffile
 import zarr
 
 from fairlead.convert import ConvertOptions, convert, convert_ome, validate_store
-from fairlead.convert.ome_xml import OmeChannel, OmeImage, read_ome_xml
-from fairlead.convert.tiff_parts import image_of_part
+from fairlead.convert.ome_xml import read_ome_xml
 from fairlead.errors import InvalidInput, UnreadableImage, UnsupportedInput
 from fairlead.files import sha256_file
 
@@ -432,44 +429,3 @@ def test_reasons_do_not_repeat_names_of_files(data, tmp_path):
     damaged.write_bytes(damaged.read_bytes()[:300])
     (refusal,) = convert(tmp_path / "in", tmp_path / "out").refused
     assert "multifile" not in refusal.reason
-
-
-def test_more_than_five_axes_become_one_image_per_index(tmp_path: Path) -> None:
-    values = np.random.default_rng(6).integers(0, 60000, (2, 3, 4, 2, 5, 8, 9), dtype=np.uint16)
-    names = [f"DAPI {number}" for number in range(4)]  # tifffile names the undivided channels
-    metadata = {"axes": "THCEZYX", "Channel": {"Name": names}, "PhysicalSizeX": 0.25}
-    tifffile.imwrite(tmp_path / "a.ome.tif", values, photometric="minisblack", metadata=metadata)
-    report = convert(tmp_path / "a.ome.tif", tmp_path / "out")
-    assert not report.refused
-    assert len(report.stores) == 6
-    for store in report.stores:
-        found = re.fullmatch(r"ome-[0-9a-f]{16}-lifetime([012])-lambda([01])\.ome\.zarr", store.path)
-        assert found, store.path
-        lifetime, colour = int(found[1]), int(found[2])
-        array = zarr.open_array(str(tmp_path / "out" / store.path / "0"), mode="r")
-        assert store.axes == ("t", "c", "z", "y", "x")
-        assert np.array_equal(array[:], values[:, lifetime, :, colour])
-        attributes = json.loads((tmp_path / "out" / store.path / "zarr.json").read_text())["attributes"]
-        assert attributes["microscopy"] == {"part": {"lifetime": lifetime, "lambda": colour}}
-        assert [channel["label"] for channel in attributes["ome"]["omero"]["channels"]] == names
-        assert store.image_index == 0
-
-
-def test_too_many_further_axes_are_refused(tmp_path: Path) -> None:
-    values = np.zeros((2, 257, 16, 16), np.uint8)
-    tifffile.imwrite(tmp_path / "a.ome.tif", values, photometric="minisblack", metadata={"axes": "TPYX"})
-    (refusal,) = convert(tmp_path / "a.ome.tif", tmp_path / "out").refused
-    assert "at most 256 images along further axes" in refusal.reason
-
-
-def test_a_part_of_divided_channels_has_its_own_channels() -> None:
-    channels = tuple(OmeChannel(f"c{number}", None, 1) for number in range(6))
-    sizes = {"t": 1, "c": 6, "z": 1, "y": 4, "x": 4}
-    image = OmeImage(sizes=sizes, order="XYCZT", pixel_type="uint8", steps={}, channels=channels, blocks=(), id="")
-    series: Any = SimpleNamespace(axes="CEYX", shape=(2, 3, 4, 4))
-    part = image_of_part(series, image, {"E": 1})
-    assert part.sizes["c"] == 2
-    assert [channel.name for channel in part.channels] == ["c1", "c4"]
-    lying: Any = SimpleNamespace(axes="CEYX", shape=(2, 4, 4, 4))
-    with pytest.raises(UnreadableImage, match="parts that it does not have"):
-        image_of_part(lying, image, {"E": 1})

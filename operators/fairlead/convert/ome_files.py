@@ -13,16 +13,17 @@ import numpy as np
 import tifffile
 import zarr
 
-from fairlead.convert.ome_xml import HEX_COLORS, OmeImage, binary_only_target, read_document, read_ome_xml, read_plate
+from fairlead.convert.image_parts import Part, parts_of
+from fairlead.convert.modulo import mentions_modulo
+from fairlead.convert.ome_xml import HEX_COLORS, OmeImage, binary_only_target, read_document, read_ome_xml, read_plate, undivided_xml
 from fairlead.convert.ome_zarr import zarr_plans
 from fairlead.convert.plan import AXIS_ORDER, Axis, Channel, CollectionPlan, ImagePlan, StorePlan, rgb_channels
 from fairlead.convert.plates import in_plate
 from fairlead.convert.sources import Source, SourceKind
-from fairlead.convert.tiff_parts import EXTRA_AXES, MAX_PARTS, image_of_part, parts_of
 from fairlead.convert.tiff_voxels import COLOUR_PICTURE, DAMAGED, PlaneFiles, TiffVoxels, require_complete
 from fairlead.convert.volumes import Policy
 from fairlead.errors import UnreadableImage, UnsupportedInput
-from fairlead.records import GeometryVerdict, JsonObject
+from fairlead.records import GeometryVerdict
 
 TIFF_AXES: Final = frozenset("TCZYXS")
 RGB: Final = 3
@@ -76,15 +77,23 @@ def _tiff_plans(source: Source, stem: str) -> Iterator[StorePlan]:
             return
         images = read_ome_xml(xml)
         _inside_folder(images, source.path.parent)
-        series = _series(tiff)
-        if len(series) != len(images):
-            raise UnreadableImage(f"The OME-XML describes {len(images)} images, the TIFF holds {len(series)}.")
-        plans = {
-            f"{image.id or number}{suffix}": replace(plan, image_index=number)
-            for number, (name, one, image) in enumerate(zip(_names(stem, len(series)), series, images, strict=True))
-            for suffix, plan in _tiff_parts(source, name, one, image)
-        }
-        yield from in_plate(source, stem, read_plate(xml), plans)
+        if not mentions_modulo(xml):
+            yield from in_plate(source, stem, read_plate(xml), _described(source, stem, tiff, images))
+            return
+    with _opened(source.path, undivided_xml(xml)) as tiff:  # tifffile divides axes by the first annotation only
+        yield from in_plate(source, stem, read_plate(xml), _described(source, stem, tiff, images))
+
+
+def _described(source: Source, stem: str, tiff: tifffile.TiffFile, images: Sequence[OmeImage]) -> dict[str, ImagePlan]:
+    """Return a plan per image, or per part of one, by OME image id."""
+    series = _series(tiff)
+    if len(series) != len(images):
+        raise UnreadableImage(f"The OME-XML describes {len(images)} images, the TIFF holds {len(series)}.")
+    return {
+        f"{image.id or number}{part.suffix}": replace(_tiff_plan(source, f"{name}{part.suffix}", one, part), image_index=number)
+        for number, (name, one, image) in enumerate(zip(_names(stem, len(series)), series, images, strict=True))
+        for part in parts_of(image)
+    }
 
 
 def _companion_of(source: Source, name: str) -> Source:
@@ -108,9 +117,10 @@ def set_members(sources: Sequence[Source]) -> frozenset[Path]:
 
 
 @contextlib.contextmanager
-def _opened(path: Path) -> Iterator[tifffile.TiffFile]:
+def _opened(path: Path, xml: str | None = None) -> Iterator[tifffile.TiffFile]:
+    """Open a TIFF, with another OME-XML than its own when one is given."""
     try:
-        tiff = tifffile.TiffFile(path)
+        tiff = tifffile.TiffFile(path, omexml=xml)
     except DAMAGED as error:
         raise UnreadableImage(f"The TIFF cannot be opened ({type(error).__name__}).") from error
     with tiff:
@@ -125,37 +135,27 @@ def _series(tiff: tifffile.TiffFile) -> list[tifffile.TiffPageSeries]:
     return [series for series in found if series.kind == "ome"] or found[:1]
 
 
-def _tiff_parts(source: Source, name: str, series: tifffile.TiffPageSeries, image: OmeImage) -> Iterator[tuple[str, ImagePlan]]:
-    """Yield one plan for each index of the axes that NGFF 0.5 has no place for (OME "6D, 7D and 8D storage"), with its suffix."""
-    axes = set(str(series.axes))
-    parts = parts_of(series)
-    if axes - TIFF_AXES - EXTRA_AXES.keys() or not {"Y", "X"} <= axes or not parts:
+def _tiff_plan(source: Source, name: str, series: tifffile.TiffPageSeries, part: Part) -> ImagePlan:
+    axes = str(series.axes)
+    if set(axes) - TIFF_AXES or not {"Y", "X"} <= set(axes) or ("S" in axes and "c" in part.places):
         raise UnsupportedInput(
             f"TIFF axes {series.axes!r} of {tuple(series.shape)} are not converted.",
-            remedy=f"Converted are subsets of TCZYX with colour samples, and at most {MAX_PARTS} images along further axes.",
+            remedy="Converted are subsets of TCZYX, with colour samples where nothing divides the channels.",
         )
-    for part in parts:
-        suffix = "".join(f"-{EXTRA_AXES[axis]}{place}" for axis, place in part.items())
-        plan = _tiff_plan(source, f"{name}{suffix}", series, image_of_part(series, image, part), part=part)
-        said: JsonObject = {EXTRA_AXES[axis]: place for axis, place in part.items()}
-        yield suffix, replace(plan, attributes={"microscopy": {"part": said}}) if part else plan
-
-
-def _tiff_plan(source: Source, name: str, series: tifffile.TiffPageSeries, image: OmeImage, *, part: dict[str, int]) -> ImagePlan:
-    axes = str(series.axes)
     dtype = np.dtype(series.dtype).newbyteorder("=")
     if dtype.kind not in NUMBER_KINDS:
         raise UnsupportedInput(f"Pixels of type {dtype} are not converted.", remedy="Converted are integers and floating point numbers.")
-    _same_size(axes, tuple(series.shape), image)
+    sizes = _sizes(axes, tuple(series.shape), part)
+    if any(sizes.get(axis, 1) != size for axis, size in part.image.sizes.items()):
+        raise UnreadableImage("The TIFF's pages and its OME-XML disagree about the image's size; pages may be missing.")
     _complete(series)
     try:
         arrays = [zarr.open_array(store=series.aszarr(level=level), mode="r") for level in range(len(series.levels))]
     except DAMAGED as error:
         raise UnreadableImage(f"Pixels of the TIFF cannot be reached ({type(error).__name__}).") from error
-    sizes = _sizes(axes, tuple(series.shape))
-    levels = tuple(_space(axes, array.shape) for array in arrays) if len(arrays) > 1 else ()
-    channels = rgb_channels(dtype) if "S" in axes and sizes["c"] == RGB else _channels(image, sizes.get("c", 1))
-    plan = _plan(source, name, sizes, image, dtype=dtype, voxels=TiffVoxels(arrays, axes, part))
+    levels = tuple(_space(_sizes(axes, array.shape, part)) for array in arrays) if len(arrays) > 1 else ()
+    channels = rgb_channels(dtype) if "S" in axes and sizes["c"] == RGB else _channels(part.image, sizes.get("c", 1))
+    plan = _plan(source, name, sizes, part, dtype=dtype, voxels=TiffVoxels(arrays, axes, part))
     return replace(_coloured(plan, channels), levels=levels, bands=axes == COLOUR_PICTURE)
 
 
@@ -163,7 +163,7 @@ def _plan(
     source: Source,
     name: str,
     sizes: dict[str, int],
-    image: OmeImage,
+    part: Part,
     *,
     dtype: np.dtype[Any],
     voxels: TiffVoxels | PlaneFiles,
@@ -172,10 +172,11 @@ def _plan(
         name=name,
         source=source.name,
         kind="OME",
-        axes=tuple(Axis(axis, sizes[axis], *image.steps.get(axis, (1.0, None))) for axis in AXIS_ORDER if axis in sizes),
+        axes=tuple(Axis(axis, sizes[axis], *part.image.steps.get(axis, (1.0, None))) for axis in AXIS_ORDER if axis in sizes),
         dtype=dtype,
         voxels=voxels,
         geometry=NO_PATIENT,
+        attributes=part.attributes,
     )
 
 
@@ -183,22 +184,15 @@ def _coloured(plan: ImagePlan, channels: tuple[Channel, ...]) -> ImagePlan:
     return replace(plan, channels=channels, greyscale=len(channels) == 1)
 
 
-def _sizes(axes: str, shape: tuple[int, ...]) -> dict[str, int]:
+def _sizes(axes: str, shape: tuple[int, ...], part: Part) -> dict[str, int]:
     sizes = {axis.lower(): size for axis, size in zip(axes, shape, strict=True) if axis in AXIS_ORDER.upper()}
     if "S" in axes:
         sizes["c"] = sizes.get("c", 1) * shape[axes.index("S")]
-    return sizes
+    return {axis: size // part.places.get(axis, (1, 0))[0] for axis, size in sizes.items()}
 
 
-def _space(axes: str, shape: tuple[int, ...]) -> tuple[int, ...]:
-    sizes = dict(zip(axes, shape, strict=True))
-    return tuple(sizes[axis] for axis in "ZYX" if axis in sizes)
-
-
-def _same_size(axes: str, shape: tuple[int, ...], image: OmeImage) -> None:
-    sizes = _sizes(axes, shape)
-    if any(sizes.get(name, 1) != size for name, size in image.sizes.items()):
-        raise UnreadableImage("The TIFF's pages and its OME-XML disagree about the image's size; pages may be missing.")
+def _space(sizes: dict[str, int]) -> tuple[int, ...]:
+    return tuple(sizes[axis] for axis in "zyx" if axis in sizes)
 
 
 def _complete(series: tifffile.TiffPageSeries) -> None:
@@ -241,9 +235,11 @@ def _companion_plans(source: Source, stem: str) -> Iterator[StorePlan]:
         first, page = planes[0, 0, 0]
         with _opened(first) as tiff:
             dtype = np.dtype(tiff.pages[page].dtype).newbyteorder("=")
-        sizes = {axis: size for axis, size in image.sizes.items() if size > 1 or axis in "yx"}
-        plan = _plan(source, name, sizes, image, dtype=dtype, voxels=PlaneFiles(planes, image, dtype))
-        plans[image.id or str(number)] = replace(_coloured(plan, _channels(image, image.sizes["c"])), image_index=number)
+        for part in parts_of(image):
+            sizes = {axis: size for axis, size in part.image.sizes.items() if size > 1 or axis in "yx"}
+            plan = _plan(source, f"{name}{part.suffix}", sizes, part, dtype=dtype, voxels=PlaneFiles(planes, part, dtype))
+            channels = _channels(part.image, part.image.sizes["c"])
+            plans[f"{image.id or number}{part.suffix}"] = replace(_coloured(plan, channels), image_index=number)
     yield from in_plate(source, stem, read_plate(read_document(source.path)), plans)
 
 

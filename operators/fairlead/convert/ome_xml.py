@@ -1,19 +1,20 @@
 """Read the few facts of an OME-XML that a store carries; entities are off, identities are never read.
 
-Experimenter, ExperimenterGroup, descriptions, annotations and file names stay behind: only Pixels, Channel names, colours
-and physical sizes are looked at (OME model 2016-06 and earlier; the namespace is not compared, only local names).
+Experimenter, ExperimenterGroup, descriptions, annotations and file names stay behind: only Pixels, Channel names, colours,
+physical sizes and how axes divide are looked at (OME model 2016-06 and earlier; the namespace is not compared, only local names).
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
 from lxml import etree
 
+from fairlead.convert.modulo import Division, divisions_of, without_annotations
 from fairlead.errors import UnreadableImage
 
 UNITS: Final[Mapping[str, str | None]] = {
@@ -60,6 +61,7 @@ class OmeImage:
     channels: tuple[OmeChannel, ...]
     blocks: tuple[PlaneBlock, ...]
     id: str = ""
+    divisions: tuple[Division, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +105,21 @@ def read_ome_xml(text: str | bytes) -> tuple[OmeImage, ...]:
     UnreadableImage : not well formed, no OME, a document type declaration, or sizes that are no positive numbers.
     """
     root = _root(text)
-    return tuple(_image(image, pixels) for image in _children(root, "Image") for pixels in _children(image, "Pixels")[:1])
+    return tuple(
+        replace(_image(image, pixels), divisions=divisions_of(root, image))
+        for image in _children(root, "Image")
+        for pixels in _children(image, "Pixels")[:1]
+    )
+
+
+def undivided_xml(text: str | bytes) -> str:
+    """Return an OME-XML without annotations: a reader that divides axes by the first of them only then divides none.
+
+    Raises
+    ------
+    UnreadableImage : as :func:`read_ome_xml`.
+    """
+    return without_annotations(_root(text))
 
 
 def read_plate(text: str | bytes) -> OmePlate | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -13,7 +12,7 @@ import zarr
 from numpy.typing import NDArray
 
 from fairlead.convert.bounded import require_image
-from fairlead.convert.ome_xml import OmeImage
+from fairlead.convert.image_parts import Part
 from fairlead.convert.plan import AXIS_ORDER
 from fairlead.errors import UnreadableImage, UnsupportedInput
 
@@ -66,13 +65,13 @@ def _require_picture(handle: Any, offset: int, count: int, samples: int) -> None
 class TiffVoxels:
     """Voxels of one TIFF series and its sub-resolutions; tiles and strips are decoded on demand.
 
-    ``part`` fixes the index of every axis that no image of NGFF has.
+    ``part`` says which samples of the axes are read where they divide into several images.
     """
 
-    def __init__(self, arrays: list[zarr.Array[Any]], axes: str, part: Mapping[str, int] | None = None) -> None:
+    def __init__(self, arrays: list[zarr.Array[Any]], axes: str, part: Part) -> None:
         self._arrays = arrays
         self._axes = axes
-        self._part = part or {}
+        self._part = part
 
     def read(self, level: int, lead: tuple[int, ...], start: int, stop: int) -> NDArray[Any]:
         """Return planes (or rows) ``start:stop`` of a level, axes in NGFF order; rows of a colour picture with all channels."""
@@ -90,20 +89,26 @@ class TiffVoxels:
 
     def _where(self, array: zarr.Array[Any], lead: tuple[int, ...], start: int, stop: int) -> tuple[int | slice, ...]:
         names = [axis for axis in AXIS_ORDER.upper() if axis in self._axes.replace("S", "") or (axis == "C" and "S" in self._axes)]
-        index = dict(zip([name for name in names if name not in "ZYX"], lead, strict=True)) | dict(self._part)
+        index = dict(zip([name for name in names if name not in "ZYX"], lead, strict=True))
         if "S" in self._axes:
             samples = array.shape[self._axes.index("S")]
             index["C"], index["S"] = divmod(index["C"], samples)
-        first = "Z" if "Z" in self._axes else "Y"
-        return tuple(slice(start, stop) if axis == first else slice(None) if axis in "ZYX" else index.get(axis, 0) for axis in self._axes)
+        where: dict[str, int | slice] = {name: self._part.stored(name.lower(), number) for name, number in index.items()}
+        count = self._part.places.get("z", (1, 0))[0]
+        if "Z" in self._axes:
+            where["Z"] = slice(self._part.stored("z", start), self._part.stored("z", stop - 1) + 1, count)
+        else:
+            where["Y"] = slice(start, stop)
+        return tuple(where.get(axis, slice(None) if axis in "YX" else 0) for axis in self._axes)
 
 
 class PlaneFiles:
     """Voxels of a multi-file set: one file and page per plane, as the companion's TiffData says."""
 
-    def __init__(self, planes: dict[tuple[int, int, int], tuple[Path, int]], image: OmeImage, dtype: np.dtype[Any]) -> None:
+    def __init__(self, planes: dict[tuple[int, int, int], tuple[Path, int]], part: Part, dtype: np.dtype[Any]) -> None:
         self._planes = planes
-        self._image = image
+        self._part = part
+        self._image = part.image
         self._dtype = dtype
 
     def read(self, level: int, lead: tuple[int, ...], start: int, stop: int) -> NDArray[Any]:
@@ -116,7 +121,8 @@ class PlaneFiles:
         return np.stack([self._plane(time, channel, depth) for depth in range(start, stop)])
 
     def _plane(self, time: int, channel: int, depth: int) -> NDArray[Any]:
-        file, page = self._planes[time, channel, depth]
+        stored = self._part.stored
+        file, page = self._planes[stored("t", time), stored("c", channel), stored("z", depth)]
         wanted = (self._image.sizes["y"], self._image.sizes["x"])
         try:
             with tifffile.TiffFile(file) as tiff:

@@ -16,6 +16,7 @@ from lxml import etree
 
 from fairlead import __version__, keys
 from fairlead.deidentify.identity import Identity
+from fairlead.deidentify.ome_modulo import annotate, divided_images
 from fairlead.deidentify.ome_values import MANDATORY, is_structure
 from fairlead.deidentify.profile import Profile
 from fairlead.deidentify.table import EDITION, Option
@@ -105,7 +106,9 @@ def clean_ome(content: bytes, profile: Profile, key: bytes, *, file_name: str, c
     subject = _subject(root) or names.own
     days = keys.day_shift(key, subject, span_days=profile.dates.span_days, whole_weeks=profile.dates.keep_weekday)
     cleaner = _Cleaner(profile, names, forbidden=identity.words | _words_of_name(file_name), days=days)
+    divided = divided_images(root)
     cleaner.element(root)
+    annotate(root, divided)
     root.set("Creator", creator_of(profile))
     return CleanedOme(written(root), names.own, identity, cleaner.dropped)
 
