@@ -94,3 +94,9 @@ def test_purposes_and_issuers_never_share_pseudonyms() -> None:
     assert pseudonym(KEY, "uid", "1") != pseudonym(KEY, "patient", "1")
     assert patient_key(KEY, "bc", "a") != patient_key(KEY, "c", "ab")
     assert patient_key(KEY, " 42 ") == patient_key(KEY, "42")
+
+
+def test_an_accent_written_as_its_own_character_is_the_same_patient() -> None:
+    key = b"k" * 32
+    assert patient_key(key, "M\u00fcller-7") == patient_key(key, "Mu\u0308ller-7")
+    assert patient_key(key, "M\u00fcller-7") != patient_key(key, "Muller-7")

@@ -14,6 +14,7 @@ import hmac
 import os
 import re
 import secrets
+import unicodedata
 from itertools import pairwise
 from pathlib import Path
 from typing import Final
@@ -99,8 +100,11 @@ def pseudonym(key: bytes, purpose: str, text: str) -> bytes:
 
 
 def patient_key(key: bytes, patient_id: str, issuer: str = "") -> str:
-    """Return the index's patient key; issuer and id are separated, so ``("a", "bc")`` and ``("ab", "c")`` differ."""
-    return "p" + pseudonym(key, "patient", f"{issuer.strip()}\x1f{patient_id.strip()}").hex()[:24]
+    """Return the index's patient key; issuer and id are separated, so ``("a", "bc")`` and ``("ab", "c")`` differ.
+
+    A letter with its accent and the two as separate characters are one id (Unicode NFC): modalities differ in how they write it.
+    """
+    return "p" + pseudonym(key, "patient", unicodedata.normalize("NFC", f"{issuer.strip()}\x1f{patient_id.strip()}")).hex()[:24]
 
 
 def pseudonym_uid(key: bytes, uid: str) -> str:

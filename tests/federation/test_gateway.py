@@ -61,6 +61,15 @@ def test_a_restart_a_new_secret_and_another_phrasing_change_no_released_number(o
     assert [asker.count(definition({"all": [one, {"field": "kind", "op": "exists"}]})) for one in (CT, FEMALE)] == first
 
 
+def test_secrets_that_are_rotated_at_once_are_all_kept(tmp_path):
+    load_keyring(tmp_path)
+    with ThreadPoolExecutor(8) as pool:
+        rings = list(pool.map(lambda _: rotate(tmp_path), range(16)))
+    kept = load_keyring(tmp_path)
+    assert kept.names == tuple(f"k{number}" for number in range(1, 18))
+    assert {ring.keys[-1] for ring in rings} == set(kept.keys[1:])
+
+
 def test_two_centres_draw_different_noise_for_the_same_patients(open_center):
     counts = [[open_center(name)[1].count(EVERYBODY), name] for name in ("a", "b", "c")]
     assert len({number for number, _ in counts}) > 1

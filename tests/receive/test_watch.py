@@ -109,6 +109,28 @@ def test_a_folder_that_is_not_there_deletes_nothing(watched):
     assert watched.names() == ["a.ome.xml"]
 
 
+def test_a_folder_that_is_empty_as_an_unmounted_share_is_deletes_nothing(watched, tmp_path):
+    path = watched.put("a.ome.xml", OME)
+    watched.scan()
+    watched.scan(2)
+    (file,) = watched.ledger.claim_files(9, claimant="test")
+    watched.ledger.file_indexed(file, ["r1"])
+    share = watched.root.rename(tmp_path / "share")
+    watched.root.mkdir()
+    watched.scan()
+    assert watched.ledger.gone_files() == ()
+    restarted = FolderWatch(Settings(home=tmp_path / "home"), watched.ledger, route=watched.watch.route)
+    restarted.scan()
+    assert watched.ledger.gone_files() == ()
+    watched.root.rmdir()
+    share.rename(watched.root)
+    restarted.scan()
+    assert watched.ledger.gone_files() == ()
+    path.unlink()
+    restarted.scan()
+    assert [gone.name for gone, _ in watched.ledger.gone_files()] == ["a.ome.xml"]
+
+
 def test_a_zarr_folder_is_one_thing(watched):
     watched.put("b.ome.zarr/.zattrs", b'{"multiscales": []}')
     watched.put("b.ome.zarr/.zgroup", b'{"zarr_format": 2}')

@@ -8,6 +8,7 @@ draws the noise of sets that were never answered before.
 from __future__ import annotations
 
 import base64
+import fcntl
 import hashlib
 import hmac
 import json
@@ -19,7 +20,7 @@ from pathlib import Path
 from typing import Final
 
 from fairlead.errors import Conflict, InvalidConfiguration
-from fairlead.files import atomic_write
+from fairlead.files import atomic_write, private_file
 
 FILE: Final = "governance.json"
 
@@ -79,10 +80,13 @@ def load_keyring(folder: Path) -> Keyring:
 
 
 def rotate(folder: Path) -> Keyring:
-    """Add a key and put it in use; numbers that were released stay as they are."""
-    known = load_keyring(folder)
-    ring = Keyring((*known.names, f"k{len(known.names) + 1}"), (*known.keys, secrets.token_bytes(32)))
-    _write(folder / FILE, ring)
+    """Add a key and put it in use; numbers that were released stay as they are. Two at once add two keys."""
+    load_keyring(folder)  # makes the folder
+    with private_file(folder / f".{FILE}.lock").open("rb") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        known = load_keyring(folder)
+        ring = Keyring((*known.names, f"k{len(known.names) + 1}"), (*known.keys, secrets.token_bytes(32)))
+        _write(folder / FILE, ring)
     return ring
 
 

@@ -136,7 +136,7 @@ class BucketWatch:
         self._monotonic, self._ledger = monotonic, ledger
         self.mirror = BucketMirror(bucket, self._home, stable_after_s=stable, monotonic=monotonic)
         route = Route(project=place.project, center=place.center, door="watch")
-        self._watch = FolderWatch(settings, ledger, root=self.mirror.root, route=route, monotonic=monotonic)
+        self._watch = FolderWatch(settings, ledger, root=self.mirror.root, route=route, own=True, monotonic=monotonic)
         self._looked_at = float("-inf")
         self._complete = False
         self._told: set[str] = set()

@@ -39,14 +39,19 @@ class FolderWatch:
         *,
         root: Path | None = None,
         route: Route | None = None,
+        own: bool = False,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
+        """Watch the folder of the settings, or another ``root``; ``own`` is a copy of ours, whose being empty is believed."""
         self.root = settings.watch_folder if root is None else root
         self.ledger = ledger
         self.route = route or Route(project=settings.watch.project, center=settings.watch.center, door="watch")
         self._stable_after_s = settings.watch.stable_after_s
         self._monotonic = monotonic
         self._sightings: dict[str, _Sighting] = {}
+        self._own = own
+        self._filled: tuple[int, int] | None = None
+        self._told = False
         usable_folder(self.root, "watched folder")
 
     def scan(self) -> int:
@@ -54,15 +59,36 @@ class FolderWatch:
         if not self.root.is_dir():
             logger.error("the watched folder is not there; nothing is marked as deleted")
             return 0
-        known = self.ledger.fingerprints(self.route)
+        known, place = self.ledger.fingerprints(self.route), self._place()
         present: set[str] = set()
         taken = 0
         for found in find(self.root):
             if not is_clutter(found.name) and not found.refusal:
                 present.add(str(found.path))
                 taken += self._look(found, known.get(str(found.path)))
-        self._notice_deletions(present, known)
+        if self._believed(known, place):
+            self._notice_deletions(present, known)
         return taken
+
+    def _place(self) -> tuple[int, int]:
+        """Return which folder lies at the root now: another one when a share is mounted or unmounted there."""
+        state = self.root.stat()
+        return state.st_dev, state.st_ino
+
+    def _believed(self, known: dict[str, str], place: tuple[int, int]) -> bool:
+        """Return whether what is missing was deleted; an empty folder that we never saw filled may be a share that is not mounted."""
+        if place != self._place():
+            return False
+        if any(self.root.iterdir()):
+            self._filled, self._told = place, False
+        if self._own or place == self._filled or not any(Path(path).is_relative_to(self.root) for path in known):
+            return True
+        if not self._told:
+            logger.error(
+                "the watched folder is empty, as when its share is not mounted; nothing is marked as deleted until it holds a file"
+            )
+        self._told = True
+        return False
 
     def _look(self, found: Found, known: str | None) -> bool:
         try:
