@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
+import shutil
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,10 +15,12 @@ import pytest
 import tifffile
 import zarr
 from pydicom.dataset import Dataset
+from pydicom.uid import SecondaryCaptureImageStorage
 
 from convert.builders import SECRETS, STUDY, a_series, axial_positions, save
 from convert.test_plates import a_plate
-from fairlead.convert import ConvertOptions, convert, validate_store
+from fairlead.cli import run
+from fairlead.convert import ConvertOptions, convert, validate_store, verify_files
 
 described = partial(convert, options=ConvertOptions(described=True, whole_plates=True))
 
@@ -140,3 +143,70 @@ def test_a_plate_keeps_its_xml_in_the_layout_of_bioformats2raw(tmp_path: Path) -
     assert all((folder / path / "zarr.json").is_file() for path in order)
     assert (folder / "OME/METADATA.ome.xml").is_file()
     assert validate_store(folder).valid
+
+
+def a_colour(number: int, picture: np.ndarray[Any, Any], position: tuple[float, float, float] | None) -> Dataset:
+    """Return a slice in colour: interleaved, eight bits, as ultrasound and captures are."""
+    (dataset,) = a_series([position or (0.0, 0.0, 0.0)])
+    dataset.SOPInstanceUID = f"{dataset.SOPInstanceUID}.{number}"
+    dataset.SamplesPerPixel, dataset.PhotometricInterpretation, dataset.PlanarConfiguration = 3, "RGB", 0
+    dataset.BitsAllocated, dataset.BitsStored, dataset.HighBit = 8, 8, 7
+    dataset.Rows, dataset.Columns = picture.shape[:2]
+    dataset.PixelData = picture.tobytes()
+    if position is None:
+        dataset.SOPClassUID, dataset.Modality = SecondaryCaptureImageStorage, "OT"
+    return dataset
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_planes_in_colour_are_hashed_in_red_green_and_blue(tmp_path: Path, count: int) -> None:
+    pictures = np.random.default_rng(3).integers(0, 255, (count, 20, 22, 3), dtype=np.uint8)
+    places = [(0.0, 0.0, 2.5 * number) if count > 1 else None for number in range(count)]
+    datasets = [a_colour(number, pictures[number], place) for number, place in enumerate(places)]
+    (store,) = described(save(tmp_path / "in", datasets), tmp_path / "out").stores
+    rows = list(csv.DictReader((tmp_path / "out" / store.path / "dicom/planes.csv").read_text().splitlines()))
+    assert [row["sha256"] for row in rows] == [hashlib.sha256(picture.transpose(2, 0, 1).tobytes()).hexdigest() for picture in pictures]
+    assert verify_files(tmp_path / "out" / store.path) == ()
+
+
+def test_every_described_picture_of_the_data_agrees_with_its_digests(data: Path, tmp_path: Path) -> None:
+    kinds = ("sc/SC_rgb_rle_16bit_2frame.dcm", "us/us_ybr_multiframe_jpeg.dcm", "mr/ge_fmri_4d", "pt", "dx", "sc/SC_rgb_small_odd.dcm")
+    report = described([data / "dicom" / kind for kind in kinds], tmp_path)
+    assert report.refused == ()
+    for store in report.stores:
+        rows = list(csv.DictReader((tmp_path / store.path / "dicom/planes.csv").read_text().splitlines()))
+        assert rows
+        assert all(row["sha256"] for row in rows)
+        assert verify_files(tmp_path / store.path) == ()
+
+
+def changed_voxel(folder: Path) -> None:
+    array: Any = zarr.open_array(str(folder / "0"), mode="r+")
+    array[2, 0, 0] = array[2, 0, 0] + 1
+
+
+def outside(folder: Path) -> None:
+    (folder / "manifest-sha256.txt").write_text("0" * 64 + "  ../../secret\n")
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (changed_voxel, "Plane 2 of time 0 has other voxels"),
+        (lambda folder: (folder / "dicom/metadata.json").write_text("[]"), "dicom/metadata.json"),
+        (lambda folder: (folder / "dicom/metadata.json").unlink(), "names a file that is not there"),
+        (lambda folder: (folder / "extra.txt").write_text("x"), "does not name this file"),
+        (outside, "manifest cannot be read"),
+        (lambda folder: (folder / "dicom/planes.csv").write_bytes(b"\xff\xfe\0"), "planes cannot be compared"),
+        (lambda folder: (folder / "dicom/planes.csv").write_text("time,slice,sha256\nx,y,z\n"), "planes cannot be compared"),
+    ],
+)
+def test_validate_names_what_differs_from_the_stores_own_digests(
+    store: tuple[Any, Path], tmp_path: Path, capsys: Any, change: Any, told: str
+) -> None:
+    folder = shutil.copytree(store[1], tmp_path / "a.ome.zarr")
+    assert run(["validate", str(folder)]) == 0
+    change(folder)
+    capsys.readouterr()
+    assert run(["validate", str(folder)]) == 1
+    assert told in capsys.readouterr().out

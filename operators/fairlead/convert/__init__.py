@@ -1,7 +1,8 @@
 """convert: safe DICOM instances and OME files in, verified OME-Zarr stores out, with the right geometry or a reason.
 
 The front door. ``convert`` takes files and folders, with :class:`ConvertOptions`; ``convert_series`` and ``convert_ome`` take one
-thing each; ``put_stores`` copies stores to object storage; ``validate_store`` judges any OME-Zarr folder; ``render_preview`` draws one;
+thing each; ``put_stores`` copies stores to object storage; ``validate_store`` judges any OME-Zarr folder and
+``verify_files`` its digests; ``render_preview`` draws one;
 ``write_ozx`` makes one file of a store; ``viewer_folder`` holds the viewer for web pages.
 """
 
@@ -12,6 +13,7 @@ from fairlead.convert.ozx import write_ozx
 from fairlead.convert.preview import render_preview
 from fairlead.convert.run import convert, convert_ome, convert_series
 from fairlead.convert.validate import ValidationFinding, ValidationResult, validate_store
+from fairlead.convert.verify_files import verify_files
 
 __all__ = [
     "VIEWER_PAGE",
@@ -24,6 +26,7 @@ __all__ = [
     "put_stores",
     "render_preview",
     "validate_store",
+    "verify_files",
     "viewer_folder",
     "write_ozx",
 ]

@@ -84,7 +84,7 @@ def header_json(path: Path) -> bytes:
 def planes_table(voxels: DicomVoxels) -> bytes:
     """Return one CSV line per plane: its instance, its place in LPS, its scale, and the sha256 of its voxels as the store has them.
 
-    Hashed are little-endian values in C order; empty for colour, whose planes are written in bands.
+    Hashed are little-endian values in C order: rows and columns, of colour the three channels one after the other.
     """
     text = io.StringIO(newline="")
     writer = csv.writer(text, lineterminator="\n")

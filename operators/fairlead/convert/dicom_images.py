@@ -40,7 +40,10 @@ class DicomVoxels:
         time = lead[0] if len(self.image.points) > 1 else 0
         point = self.image.points[time]
         if self._colour and not self.image.has_slices:
-            return self._whole(point[0])[:, start:stop].transpose(1, 0, 2)
+            picture = self._whole(point[0])
+            if start == 0:
+                self._note(time, 0, picture)
+            return picture[:, start:stop].transpose(1, 0, 2)
         channel = lead[-1] if self._colour else None
         if not self.image.has_slices:
             plane = self._scale.apply(self._whole(point[0]), point[0].frame)
@@ -52,8 +55,10 @@ class DicomVoxels:
 
         def fill(place: int) -> None:
             """Decode one plane into its place in the slab."""
-            slab[place] = self._plane(point[start + place], channel)
-            self._note(time, start + place, slab[place])
+            stored = self._stored(point[start + place])
+            slab[place] = stored[channel] if channel is not None else self._scale.apply(stored, point[start + place].frame)
+            if not channel:  # a colour is noted with all its channels, when the first of them is read
+                self._note(time, start + place, slab[place] if channel is None else stored)
 
         with warnings.catch_warnings(), ThreadPoolExecutor(DECODING_THREADS) as pool:
             warnings.simplefilter("ignore")  # pydicom comments on odd but decodable pixels; the shape check is ours
@@ -62,8 +67,8 @@ class DicomVoxels:
         return slab
 
     def _note(self, time: int, place: int, plane: NDArray[Any]) -> None:
-        """Keep the sha256 of a grey plane, when somebody wants it."""
-        if self.digests is not None and not self._colour:
+        """Keep the sha256 of a plane (grey rows, or red, green and blue ones), when somebody wants it."""
+        if self.digests is not None:
             self.digests[time, place] = hashlib.sha256(np.ascontiguousarray(plane, plane.dtype.newbyteorder("<"))).hexdigest()
 
     def _whole(self, member: Member) -> NDArray[Any]:
@@ -71,10 +76,6 @@ class DicomVoxels:
         if self._last is None or self._last[0] is not member:
             self._last = (member, self._stored(member))
         return self._last[1]
-
-    def _plane(self, member: Member, channel: int | None) -> NDArray[Any]:
-        stored = self._stored(member)
-        return stored[channel] if channel is not None else self._scale.apply(stored, member.frame)
 
     def _stored(self, member: Member) -> NDArray[Any]:
         with warnings.catch_warnings():
