@@ -113,6 +113,44 @@ def test_steps_are_undone_and_redone_by_button_and_key(site: Site, tab: Page) ->
     assert "from.patient.age_years=45" in tab.url
 
 
+def rules(tab: Page) -> list[str]:
+    """Return the funnel's movable rules from top to bottom."""
+    return [row.get_attribute("data-rule") or "" for row in tab.locator("tr[data-rule]").all()]
+
+
+def test_rules_of_the_funnel_are_dragged_moved_by_key_and_switched(site: Site, tab: Page) -> None:
+    tab.goto(f"{site.page}?in.modality=DCM:CT&in.patient.sex=F&from.patient.age_years=45")
+    headline(tab, "4 patients")
+    tab.locator("tr[data-rule='patient.sex']").drag_to(tab.locator("tr[data-rule=modality]"))
+    expect(tab.locator("tr[data-rule]").first).to_have_attribute("data-rule", "patient.sex")
+    headline(tab, "4 patients")
+    assert "order=patient.sex&order=modality" in tab.url
+    tab.get_by_label("Move down: Sex: F").focus()
+    tab.keyboard.press("Enter")
+    expect(tab.locator("tr[data-rule]").first).to_have_attribute("data-rule", "modality")
+    expect(tab.get_by_label("Move down: Sex: F")).to_be_focused()
+    tab.get_by_label("Switch off: Sex: F").click()
+    headline(tab, "8 patients")
+    assert rules(tab) == ["modality", "patient.sex", "patient.age_years"]
+    tab.get_by_role("button", name="Undo").click()
+    headline(tab, "4 patients")
+
+
+def test_a_phrase_leads_to_its_card_and_two_values_are_asked_together(site: Site, tab: Page) -> None:
+    tab.goto(f"{site.page}?in.modality=DCM:CT&from.patient.age_years=45")
+    tab.get_by_role("link", name="age is at least 45 years").click()
+    expect(tab.locator("[id='card-patient.age_years']")).to_be_in_viewport()
+    assert tab.evaluate("document.activeElement.id") == "card-patient.age_years"
+    tab.get_by_label("MR", exact=True).check()
+    headline(tab, "11 patients")
+    tab.get_by_label("Modality: any or all of the chosen values").select_option("patient")
+    headline(tab, "0 patients")
+    expect(tab.get_by_role("alert")).to_contain_text("Nothing is left.")
+    expect(tab.get_by_role("alert")).to_contain_text("all in one patient: CT and MR")
+    tab.get_by_label("Modality: any or all of the chosen values").select_option("any of them")
+    headline(tab, "11 patients")
+
+
 def test_two_people_edit_one_draft_and_the_second_is_told_and_loses_nothing(site: Site, tab: Page, browser) -> None:
     tab.goto(f"{site.page}?in.modality=DCM:CT")
     tab.get_by_label("Title", exact=True).fill("Shared")

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from fairlead.cohort import normal_form, parse_definition
 from fairlead.records import JsonObject
 from fairlead.workbench import Workbench, definition_of, state_of
 from fairlead.workbench.definition import EVERYTHING, funnel_of
@@ -127,3 +128,15 @@ def test_the_funnel_names_its_rules_in_words(workbench: Workbench) -> None:
     ]
     rules = [step.rule for step in workbench.data.answer(funnel_of(state(pairs, workbench), workbench.catalogue)).attrition]
     assert rules == ["All records", "Modality: CT or MR", "Body part: not Head", "Age: up to 45; unknown too"]
+
+
+def test_all_of_several_values_becomes_a_question_about_the_group_and_opens_again(workbench: Workbench) -> None:
+    asked = state([("in.modality", CT), ("in.modality", MR), ("every.modality", "study")], workbench)
+    document = definition_of(asked)
+    assert document["include"]["all"] == [
+        {"field": "modality", "op": "in", "value": [CT, MR]},
+        {"has": "series", "same": "study", "where": {"field": "modality", "op": "in", "value": [CT]}},
+        {"has": "series", "same": "study", "where": {"field": "modality", "op": "in", "value": [MR]}},
+    ]
+    frozen = normal_form(parse_definition(document, workbench.catalogue))
+    assert [state_of(one, workbench.catalogue) for one in (document, frozen | {"schemaVersion": "1", "title": "T"})] == [asked, asked]

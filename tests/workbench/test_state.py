@@ -27,13 +27,17 @@ def states(draw: st.DrawFn) -> PageState:
     include, exclude = draw(chosen), draw(chosen)
     years = sorted(draw(st.tuples(st.floats(0, 120), st.floats(0, 120))))
     days = sorted(draw(st.tuples(st.dates(date(1990, 1, 1)), st.dates(date(1990, 1, 1)))))
+    every = draw(st.sampled_from(["", "patient", "study"])) if len(include) > 1 else ""
     filters = {
-        "modality": Filter(include, tuple(value for value in exclude if value not in include), unknown=draw(unknown)),
+        "modality": Filter(include, tuple(value for value in exclude if value not in include), unknown=draw(unknown), every=every),
         "study_date": Filter(low=days[0].isoformat(), high=draw(st.sampled_from([None, days[1].isoformat()])), unknown=draw(unknown)),
         "patient.age_years": Filter(low=draw(st.sampled_from([None, years[0]])), high=years[1], unknown=draw(unknown)),
     }
     kept = {name: asked for name, asked in filters.items() if asked and draw(st.booleans())}
-    return PageState(kept, tab=draw(st.sampled_from(["funnel", "charts", "table"])), page=draw(st.integers(1, 50)))
+    order = tuple(draw(st.permutations(list(kept))))
+    off = tuple(name for name in kept if draw(st.booleans()))
+    view = draw(st.sampled_from(["funnel", "charts", "table"]))
+    return PageState(kept, tab=view, page=draw(st.integers(1, 50)), order=order if order != tuple(kept) else (), off=off)
 
 
 @given(states())
@@ -56,6 +60,26 @@ def test_taking_one_filter_away_keeps_the_others() -> None:
     assert state.without("modality") == "./?from.patient.age_years=40"
 
 
+def test_a_rule_is_moved_and_switched_by_links_and_the_cards_own_order_is_not_written() -> None:
+    pairs = [("in.modality", "CT"), ("in.patient.sex", "F"), ("from.patient.age_years", "40")]
+    state = read_state(pairs, CATALOGUE)
+    assert state.rules == ("modality", "patient.age_years", "patient.sex")
+    filters = "in.modality=CT&from.patient.age_years=40&in.patient.sex=F"
+    up = state.moved("patient.sex", -1)
+    assert up == f"./?{filters}&order=modality&order=patient.sex&order=patient.age_years"
+    again = read_state(parse_qsl(up.removeprefix("./?")), CATALOGUE)
+    assert again.moved("patient.sex", 1) != state.link()  # says the order of the cards
+    assert read_state(parse_qsl(again.moved("patient.sex", 1).removeprefix("./?")), CATALOGUE) == state
+    off = read_state(parse_qsl(state.switched("modality").removeprefix("./?")), CATALOGUE)
+    assert (off.off, tuple(off.active)) == (("modality",), ("patient.age_years", "patient.sex"))
+    assert off.switched("modality") == state.link()
+
+
+def test_a_rule_whose_filter_is_gone_leaves_no_trace_in_the_link() -> None:
+    state = read_state([("order", "patient.sex"), ("off", "manufacturer"), ("in.modality", "CT"), ("every.modality", "study")], CATALOGUE)
+    assert state.query() == "in.modality=CT"
+
+
 @pytest.mark.parametrize(
     ("pairs", "says"),
     [
@@ -72,6 +96,8 @@ def test_taking_one_filter_away_keeps_the_others() -> None:
         pytest.param([("from.study_date", "2020-01-01"), ("to.study_date", "2019-01-01")], "above the second", id="reversed"),
         pytest.param([("in.modality", "CT"), ("not.modality", "CT")], "included and excluded", id="both"),
         pytest.param([("unknown.modality", "maybe")], "not 'maybe'", id="unknown"),
+        pytest.param([("every.modality", "centre")], "not of 'centre'", id="every"),
+        pytest.param([("every.study_date", "patient")], "cannot be asked of study_date", id="every of a date"),
         pytest.param([("tab", "../x")], "no tab", id="tab"),
         pytest.param([("page", "0")], "no page", id="page zero"),
         pytest.param([("page", "٣")], "no page", id="page in other digits"),

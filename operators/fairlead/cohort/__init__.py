@@ -15,7 +15,7 @@ from fairlead.cohort.normal import definition_sha256, normal_form
 from fairlead.cohort.operations import Drift, Region, SetOperation, combine, drift, rerun, venn
 from fairlead.cohort.parse import parse_definition
 from fairlead.cohort.reading import read_definition
-from fairlead.cohort.sentence import public_sentence
+from fairlead.cohort.sentence import phrase, public_sentence
 from fairlead.cohort.sentence import sentence as sentence_of
 from fairlead.cohort.store import CohortStore
 from fairlead.cohort.to_beacon import beacon_request
@@ -61,6 +61,7 @@ __all__ = [
     "narrowed",
     "normal_form",
     "parse_definition",
+    "phrase",
     "present_members",
     "public_sentence",
     "read_definition",

@@ -34,7 +34,7 @@ def project_of(state: PageState, user: User) -> str:
     """
     if user.projects is None:
         return ""
-    asked = state.filters.get("project")
+    asked = state.active.get("project")
     named = {str(value) for value in asked.include} & user.projects if asked else set()
     joined = SEPARATOR.join(sorted(named or user.projects))
     if len(joined) > MAX_PROJECT:
@@ -55,6 +55,14 @@ def narrowed(services: Workbench, user: User) -> Workbench:
         raise NotPermitted("You belong to no project of this installation.", remedy="Ask an administrator (workbench.projects).")
     versions = OwnVersions(services.versions, user)
     return replace(services, data=OwnData(services.data, versions, user), versions=versions)
+
+
+def unscoped(definition: JsonObject, user: User) -> JsonObject:
+    """Return a frozen definition without the scope that :class:`OwnVersions` gave it, where this user's questions have the same."""
+    scope = definition.get("scope", {})
+    if user.projects is None or scope.get("centers") or set(scope.get("projects", ())) != user.projects:
+        return definition
+    return {name: part for name, part in definition.items() if name != "scope"}
 
 
 def own_drafts(services: Workbench, user: User) -> tuple[Draft, ...]:
@@ -101,6 +109,10 @@ class OwnData:
     def sentence(self, definition: JsonObject) -> str:
         """Word a definition, with the projects that the user sees."""
         return self.data.sentence(self._own(definition))
+
+    def phrases(self, definition: JsonObject) -> tuple[str, ...]:
+        """Word each rule of a definition."""
+        return self.data.phrases(self._own(definition))
 
     def facets(self, definition: JsonObject, fields: Sequence[str]) -> Mapping[str, tuple[Bucket, ...]]:
         """Count the values of each field; of projects only the user's own."""

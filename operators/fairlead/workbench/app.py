@@ -20,21 +20,22 @@ from starlette.exceptions import HTTPException
 
 from fairlead.cohort import DraftChanged
 from fairlead.errors import FairleadError, NotFound
-from fairlead.records import CohortSummary, ImagingRecord
+from fairlead.records import ImagingRecord
 from fairlead.workbench.access import narrowed, own_draft, project_of, require_records
 from fairlead.workbench.cards import CardKind, cards_for
 from fairlead.workbench.centers import add_centers, centers_view
 from fairlead.workbench.charts import charts
 from fairlead.workbench.comparing import comparison, sets_view
-from fairlead.workbench.definition import definition_of, state_of
+from fairlead.workbench.definition import definition_of
 from fairlead.workbench.drafting import conflict, save_draft
+from fairlead.workbench.facets import becoming, card_view
 from fairlead.workbench.pictures import Tickets
 from fairlead.workbench.rendering import FOLDER, Refusals, environment, wants_fragment
 from fairlead.workbench.search import suggest
 from fairlead.workbench.security import SecureHeaders, check_origin, check_token, form_token
 from fairlead.workbench.services import ExportState, User, Workbench
 from fairlead.workbench.state import MAX_PARAMETERS, InvalidQuery, PageState, read_state
-from fairlead.workbench.view import becoming, card_view, page_view
+from fairlead.workbench.view import page_view
 
 type Dependency = Callable[..., Any]
 
@@ -144,7 +145,6 @@ def page_values(state: PageState, services: Workbench, user: User, *, whole: boo
         "compared": comparison(state, services, user) if state.tab == "compare" else None,
         "sets": sets_view(state, services) if state.tab == "sets" else None,
         "samples": _samples(state, services) if state.tab == "samples" and user.sees_records else (),
-        "reopen": _reopen(view.selected.version, services) if view.selected else "",
         "token": form_token(services.form_key, user.id),
         "workbench": services,
         "centers": centers_view(state, services),
@@ -158,12 +158,6 @@ def _samples(state: PageState, services: Workbench) -> tuple[tuple[str, tuple[Im
     for record in services.data.sample(definition_of(state), size=SAMPLE, seed=state.seed):
         groups.setdefault((record.core.patient_key, record.core.project, record.core.center), []).append(record)
     return tuple((key[:9], tuple(found)) for (key, _, _), found in groups.items())
-
-
-def _reopen(version: CohortSummary, services: Workbench) -> str:
-    """Return the link to the filters of a frozen definition, or nothing when it says more than filters can."""
-    state = state_of(version.definition, services.catalogue)
-    return state.link(version=version.ref) if state else ""
 
 
 def _genuine(services: Workbench, current_user: Dependency) -> Dependency:

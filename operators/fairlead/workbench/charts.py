@@ -53,7 +53,7 @@ def chosen(state: PageState, facets: Mapping[str, tuple[Bucket, ...]]) -> dict[s
 
 
 def _is_in(state: PageState, name: str, bucket: Bucket) -> bool:
-    asked = state.filters.get(name)
+    asked = state.active.get(name)
     if asked is None:
         return True
     if bucket.value is None:

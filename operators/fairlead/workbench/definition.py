@@ -28,14 +28,17 @@ MAX_NAMED: Final = 4
 
 def definition_of(state: PageState, *, title: str = "") -> JsonObject:
     """Return the definition document for the page's filters."""
-    criteria = [criterion for name, asked in state.filters.items() for criterion in _criteria(name, asked)]
+    criteria = [criterion for name, asked in state.active.items() for criterion in _criteria(name, asked)]
     return _document(title, [*_sets(state), *criteria])
 
 
 def funnel_of(state: PageState, catalogue: FieldCatalogue) -> JsonObject:
-    """Return the same cohort with one named rule for each card, in the order of the cards: its attrition is the funnel."""
+    """Return the same cohort with one named rule for each card, in the order of the funnel: its attrition is the funnel."""
+    active = state.active
     rules = [
-        {"name": rule_name(name, asked, catalogue), "where": {"all": list(_criteria(name, asked))}} for name, asked in state.filters.items()
+        {"name": rule_name(name, active[name], catalogue), "where": {"all": list(_criteria(name, active[name]))}}
+        for name in state.rules
+        if name in active
     ]
     if state.how:
         rules = [{"name": f"Sets: {state.how} of {len(state.of)} versions", "where": {"all": _sets(state)}}, *rules]
@@ -70,6 +73,9 @@ def _criteria(name: str, asked: Filter) -> Iterator[JsonObject]:
     narrowed = bool(asked.include) or asked.is_range
     if asked.include:
         yield {"field": name, "op": "in", "value": list(asked.include), **missing}
+    if asked.every and len(asked.include) > 1:
+        for value in asked.include:
+            yield {"has": "series", "same": asked.every, "where": {"field": name, "op": "in", "value": [value]}}
     if asked.is_range:
         yield {"field": name, **_range(asked), **missing}
     if asked.exclude:
@@ -89,16 +95,17 @@ def _range(asked: Filter) -> JsonObject:
 def rule_name(name: str, asked: Filter, catalogue: FieldCatalogue) -> str:
     """Return what the funnel calls the filter of one card, such as ``Modality: CT or MR; not SR``."""
     vocabulary = catalogue.get(name).vocabulary
-    words = [_listed(asked.include, vocabulary)] if asked.include else []
+    group = f"all in one {asked.every}: " if asked.every else ""
+    words = [group + _listed(asked.include, vocabulary, " and " if asked.every else " or ")] if asked.include else []
     words += [_bounds(asked)] if asked.is_range else []
-    words += [f"not {_listed(asked.exclude, vocabulary)}"] if asked.exclude else []
+    words += [f"not {_listed(asked.exclude, vocabulary, ' or ')}"] if asked.exclude else []
     words += {"in": ["unknown too" if words else "unknown only"], "out": ["known only"]}.get(asked.unknown, [])
     return f"{TITLES[name]}: {'; '.join(words)}"[:200]
 
 
-def _listed(values: tuple[Scalar, ...], vocabulary: str | None) -> str:
+def _listed(values: tuple[Scalar, ...], vocabulary: str | None, joint: str) -> str:
     shown = [short_label(value, label_of(value, vocabulary)) for value in values[:MAX_NAMED]]
-    return " or ".join(shown + ([f"{len(values) - MAX_NAMED} more"] if len(values) > MAX_NAMED else []))
+    return joint.join(shown + ([f"{len(values) - MAX_NAMED} more"] if len(values) > MAX_NAMED else []))
 
 
 def _bounds(asked: Filter) -> str:
@@ -155,6 +162,9 @@ def _pairs(node: JsonObject) -> Iterator[tuple[str, str]]:
     if "any" in node:
         [inner] = [part["not"] for part in node["any"] if "not" in part]  # anything else is no filter: ValueError
         yield from ((f"not.{inner['field']}", parameter_text(value)) for value in inner["value"])
+        return
+    if "has" in node:
+        yield f"every.{node['where']['field']}", node["same"]
         return
     if "not" in node:
         inner = node["not"]

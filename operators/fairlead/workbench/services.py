@@ -109,6 +109,10 @@ class DataSource(Protocol):
         """Word a definition without counting."""
         ...
 
+    def phrases(self, definition: JsonObject) -> tuple[str, ...]:
+        """Word each rule of a definition, as the sentence words it."""
+        ...
+
     def facets(self, definition: JsonObject, fields: Sequence[str]) -> Mapping[str, tuple[Bucket, ...]]:
         """Count the values of each field, its own filter left out."""
         ...

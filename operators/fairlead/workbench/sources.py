@@ -17,6 +17,7 @@ from fairlead.cohort import (
     facet_definition,
     narrowed,
     parse_definition,
+    phrase,
     sentence_of,
     venn,
 )
@@ -58,6 +59,10 @@ class IndexedData:
     def sentence(self, definition: JsonObject) -> str:
         """Word a definition without counting."""
         return sentence_of(parse_definition(definition, self.catalogue), self.catalogue)
+
+    def phrases(self, definition: JsonObject) -> tuple[str, ...]:
+        """Word each rule of a definition, as the sentence words it."""
+        return tuple(phrase(rule.where, self.catalogue) for rule in parse_definition(definition, self.catalogue).rules)
 
     def facets(self, definition: JsonObject, fields: Sequence[str]) -> Mapping[str, tuple[Bucket, ...]]:
         """Count the values of each field, its own filter left out."""

@@ -1,16 +1,18 @@
 """The page's state: the filters, the open tab and the version in view, all of it in the query string, so that a link is a cohort.
 
 Parameters: ``in.FIELD=value`` and ``not.FIELD=value`` (repeatable), ``from.FIELD``/``to.FIELD`` for dates and numbers,
-``unknown.FIELD=in|out`` for records that do not say, ``tab``, ``page``, ``version=ID@N``; ``against=ID@N`` to compare that
-version with; ``of=ID@N`` (repeatable) for versions chosen for sets, with ``how`` as a criterion; ``draft`` and ``rev`` for the
-draft that is being edited and the revision it was opened at; ``seed`` of the sample; ``q`` for words to search (never in links).
+``unknown.FIELD=in|out`` for records that do not say, ``every.FIELD=patient|study`` where all values are asked of one patient or
+study instead of any of them; ``order=FIELD`` and ``off=FIELD`` (repeatable) for the rules of the funnel; ``tab``, ``page``,
+``version=ID@N``; ``against=ID@N`` to compare that version with; ``of=ID@N`` (repeatable) for versions chosen for sets, with
+``how`` as a criterion; ``draft`` and ``rev`` for the draft that is being edited and the revision it was opened at; ``seed`` of
+the sample; ``q`` for words to search (never in links).
 """
 
 from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import Any, Final, Literal
@@ -22,6 +24,7 @@ from fairlead.records import Scalar
 from fairlead.workbench.cards import Card, CardKind, cards_for
 
 type Unknown = Literal["", "in", "out"]
+type Every = Literal["", "patient", "study"]
 
 TABS: Final = ("funnel", "charts", "samples", "table", "compare", "sets")
 HOW: Final = ("union", "intersect", "subtract")
@@ -43,13 +46,17 @@ class InvalidQuery(InvalidInput):
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """What is asked of one field; ``unknown`` says whether records without a value are taken in or left out explicitly."""
+    """What is asked of one field; ``unknown`` says whether records without a value are taken in or left out explicitly.
+
+    ``every`` names the group that must have each of the included values; empty asks for any of them.
+    """
 
     include: tuple[Scalar, ...] = ()
     exclude: tuple[Scalar, ...] = ()
     low: Scalar | None = None
     high: Scalar | None = None
     unknown: Unknown = ""
+    every: Every = ""
 
     def __bool__(self) -> bool:
         return self != Filter()
@@ -62,7 +69,11 @@ class Filter:
 
 @dataclass(frozen=True, slots=True)
 class PageState:
-    """Everything a link holds. ``filters`` has no empty entries and follows the order of the cards."""
+    """Everything a link holds. ``filters`` has no empty entries and follows the order of the cards.
+
+    ``order`` is that of the rules in the funnel, empty where it is the cards' own; ``off`` names rules that ask nothing at present.
+    Both are ways of looking: a definition knows only the rules that are on, and its hash no order.
+    """
 
     filters: Mapping[str, Filter] = field(default_factory=dict)
     tab: str = TABS[0]
@@ -75,11 +86,33 @@ class PageState:
     rev: int = 0
     seed: int = 0
     q: str = ""
+    order: tuple[str, ...] = ()
+    off: tuple[str, ...] = ()
 
     @property
     def narrows(self) -> bool:
         """Whether anything is asked of the records."""
-        return bool(self.filters or (self.of and self.how))
+        return bool(self.active or (self.of and self.how))
+
+    @property
+    def active(self) -> Mapping[str, Filter]:
+        """The filters whose rules are on."""
+        return {name: asked for name, asked in self.filters.items() if name not in self.off} if self.off else self.filters
+
+    @property
+    def rules(self) -> tuple[str, ...]:
+        """The fields of all rules as the funnel shows them, those that are off too."""
+        return self.order or tuple(self.filters)
+
+    def moved(self, name: str, places: int) -> str:
+        """Return a relative link to this state with one rule further up or down."""
+        others = [other for other in self.rules if other != name]
+        others.insert(max(0, self.rules.index(name) + places), name)
+        return self.link(order=tuple(others))
+
+    def switched(self, name: str) -> str:
+        """Return a relative link to this state with one rule switched on or off."""
+        return self.link(off=tuple(other for other in self.off if other != name) if name in self.off else (*self.off, name))
 
     def parameters(self) -> list[tuple[str, str]]:
         """Return the query parameters, defaults left out, in a fixed order: the same state gives the same link."""
@@ -94,6 +127,7 @@ class PageState:
         numbers = (("rev", self.rev), ("seed", self.seed))
         found = [*((name, text) for name, text in single if text), *(("of", ref) for ref in self.of)]
         found += [(name, str(number)) for name, number in numbers if number]
+        found += [*(("order", name) for name in self.order), *(("off", name) for name in self.off)]
         return [pair for pair in found if pair[0] not in names]
 
     def query(self) -> str:
@@ -131,6 +165,7 @@ def read_state(pairs: Iterable[tuple[str, str]], catalogue: FieldCatalogue) -> P
     asked: dict[str, Filter] = {}
     plain: dict[str, str] = dict.fromkeys(PLAIN, "")
     sets: tuple[str, ...] = ()
+    rules: dict[str, list[str]] = {"order": [], "off": []}
     for name, text in given:
         verb, dot, field_id = name.partition(".")
         if dot:
@@ -138,11 +173,14 @@ def read_state(pairs: Iterable[tuple[str, str]], catalogue: FieldCatalogue) -> P
             asked[card.field] = _extended(asked.get(card.field, Filter()), verb, text, card=card, catalogue=catalogue)
         elif name == "of":
             sets = tuple(dict.fromkeys((*sets, _version(text))))
+        elif name in rules:
+            rules[name].append(_card(text, cards, catalogue).field)
         elif name in PLAIN:
             plain[name] = text
         else:
             raise InvalidQuery(f"This page has no parameter {_shown(name)}.")
-    filters = {name: _checked(asked[name], cards[name]) for name in cards if asked.get(name)}
+    checked = {name: _checked(asked[name], cards[name]) for name in cards if name in asked}
+    filters = {name: wanted for name, wanted in checked.items() if wanted}
     if len(sets) > MAX_SETS:
         raise InvalidQuery(f"{len(sets)} versions are chosen; {MAX_SETS} are the most.")
     return PageState(
@@ -157,10 +195,18 @@ def read_state(pairs: Iterable[tuple[str, str]], catalogue: FieldCatalogue) -> P
         rev=_number(plain["rev"]),
         seed=_number(plain["seed"]),
         q=plain["q"].strip()[:MAX_VALUE_LENGTH],
+        order=_order(rules["order"], filters),
+        off=tuple(name for name in filters if name in rules["off"]),
     )
 
 
 PLAIN: Final = ("tab", "page", "version", "against", "how", "draft", "rev", "seed", "q")
+
+
+def _order(asked: Sequence[str], filters: Mapping[str, Filter]) -> tuple[str, ...]:
+    """Return every rule once, those that are named first; nothing where that is the order of the cards."""
+    named = tuple(dict.fromkeys((*(name for name in asked if name in filters), *filters)))
+    return named if named != tuple(filters) else ()
 
 
 def _card(field_id: str, cards: Mapping[str, Card], catalogue: FieldCatalogue) -> Card:
@@ -174,6 +220,8 @@ def _extended(asked: Filter, verb: str, text: str, *, card: Card, catalogue: Fie
     text = text.strip()
     if verb == "unknown":
         return replace(asked, unknown=_unknown(text))
+    if verb == "every" and card.kind is CardKind.VALUES:
+        return replace(asked, every=_every(text))
     if verb in {"from", "to"} and card.kind is not CardKind.VALUES:
         bound = _value(text, catalogue.get(card.field).type) if text else None  # an empty box of a form sets no bound
         return replace(asked, low=bound) if verb == "from" else replace(asked, high=bound)
@@ -217,7 +265,7 @@ def _checked(asked: Filter, card: Card) -> Filter:
         raise InvalidQuery(f"{card.title}: the first bound is above the second.", remedy="Exchange the two bounds.")
     if both := set(asked.include) & set(asked.exclude):
         raise InvalidQuery(f"{card.title}: {_shown(str(min(both, key=str)))} is included and excluded.", remedy="Take one of the two away.")
-    return asked
+    return replace(asked, every="") if len(asked.include) < 2 else asked
 
 
 def _unknown(text: str) -> Unknown:
@@ -226,6 +274,14 @@ def _unknown(text: str) -> Unknown:
             return text
         case _:
             raise InvalidQuery(f"Unknown values are taken 'in' or left 'out', not {_shown(text)}.")
+
+
+def _every(text: str) -> Every:
+    match text:
+        case "patient" | "study" | "":
+            return text
+        case _:
+            raise InvalidQuery(f"All values are asked of one 'patient' or 'study', not of {_shown(text)}.")
 
 
 def _one_of(text: str, known: tuple[str, ...], what: str) -> str:
@@ -265,6 +321,8 @@ def _parameters(name: str, asked: Filter) -> Iterable[tuple[str, str]]:
     yield from ((f"{verb}.{name}", parameter_text(value)) for verb, value in bounds if value is not None)
     if asked.unknown:
         yield f"unknown.{name}", asked.unknown
+    if asked.every:
+        yield f"every.{name}", asked.every
 
 
 def parameter_text(value: Scalar) -> str:

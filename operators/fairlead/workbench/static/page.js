@@ -27,7 +27,7 @@ document.addEventListener("change", (event) => {
 let sent = new Map();
 let kept = new Map();
 let open_ = []; // lists that were folded out, with their old values until the new ones are there
-const filters = () => [...document.querySelectorAll("#filters input[id]")];
+const filters = () => [...document.querySelectorAll("#filters input[id], #filters select[id]")];
 const drafts = () => [...document.querySelectorAll("#freeze input[id], #freeze textarea[id]")];
 const valueOf = (control) => (control.type === "checkbox" ? control.checked : control.value);
 
@@ -36,7 +36,10 @@ let shown = 0; // an answer that was asked for before the one on the screen is d
 const turn = new WeakMap();
 
 let posting = false; // a form is being sent: filters that change meanwhile wait for its answer
-const given = (control) => (control.type === "checkbox" ? control.defaultChecked : control.defaultValue);
+const given = (control) => {
+  if (control.matches("select")) return [...control.options].find((option) => option.defaultSelected)?.value ?? control.options[0].value;
+  return control.type === "checkbox" ? control.defaultChecked : control.defaultValue;
+};
 
 document.addEventListener("htmx:beforeRequest", (event) => {
   if (event.detail.target?.id !== "page") return;
@@ -162,6 +165,36 @@ document.addEventListener("keydown", (event) => {
   event.preventDefault();
   if (event.shiftKey) step(steps.future, steps.past);
   else step(steps.past, steps.future);
+});
+
+// --- the funnel: a rule is dragged to another place; the arrows beside it do the same without a mouse -----------------------------
+
+let dragged = null;
+
+document.addEventListener("dragstart", (event) => {
+  dragged = event.target.closest?.(".funnel tr[data-rule]") ?? null;
+  if (dragged) event.dataTransfer.effectAllowed = "move";
+});
+document.addEventListener("dragover", (event) => {
+  const row = event.target.closest?.(".funnel tr[data-rule]");
+  if (!dragged || !row) return;
+  event.preventDefault();
+  document.querySelectorAll(".funnel .over").forEach((other) => { other.classList.remove("over"); });
+  row.classList.add("over");
+});
+document.addEventListener("drop", (event) => {
+  const row = event.target.closest?.(".funnel tr[data-rule]");
+  if (!dragged?.isConnected || !row || row === dragged) return;
+  event.preventDefault();
+  if (row.rowIndex > dragged.rowIndex) row.after(dragged);
+  else row.before(dragged);
+  const table = row.closest("table");
+  const order = [...table.querySelectorAll("tr[data-rule]")].map((one) => `order=${encodeURIComponent(one.dataset.rule)}`);
+  htmx.ajax("GET", `./?${[table.dataset.query, ...order].filter(Boolean).join("&")}`, { source: "#page", target: "#page", swap: "outerHTML" });
+});
+document.addEventListener("dragend", () => {
+  dragged = null;
+  document.querySelectorAll(".funnel .over").forEach((other) => { other.classList.remove("over"); });
 });
 
 // --- pictures: asked for when they come into view; where there is none, the words stay ------------------------------------------
@@ -334,6 +367,7 @@ document.addEventListener("click", (event) => {
 
 function prepare() {
   remember();
+  document.querySelectorAll(".funnel tr[data-rule]").forEach((row) => { row.draggable = true; });
   document.querySelectorAll(".frame:not([data-asked])").forEach((frame) => { frame.dataset.asked = ""; seen.observe(frame); });
   document.querySelectorAll(".chart:not([data-drawn])").forEach((place) => { place.dataset.drawn = ""; draw(place); });
   const dag = document.getElementById("export")?.dataset.dag;
