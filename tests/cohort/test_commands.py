@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -157,6 +158,23 @@ def test_a_withdrawn_series_is_named_with_the_versions_that_hold_it(shell: Shell
     done = shell.json("cohort", "withdraw", "series", f"{member}.none", "--reason", "a test")
     assert done == {"kind": "series", "versions": {}, "datasets": []}
     assert "names one patient or one series" in shell("cohort", "withdraw", "study", member, "--reason", "a test", status=1)
+
+
+def test_what_leaves_the_house_has_no_withdrawn_member(shell: Shell, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FAIRLEAD_HOME", str(shutil.copytree(home, tmp_path / "own")))  # others count on whom we withdraw
+    frozen = shell.json("cohort", "freeze", shell.definition(), "--title", "To be thinned")
+    reference = f"{frozen['id']}@1"
+    everybody = [json.loads(line) for line in shell("cohort", "members", reference, "--format", "ndjson").splitlines()]
+    gone = everybody[0]["id"]
+    shell.json("cohort", "withdraw", "series", gone, "--reason", "a test")
+    shell("cohort", "members", reference, "--output", tmp_path / "members.csv")
+    shell("cohort", "members", reference, "--format", "parquet", "--output", tmp_path / "members.parquet")
+    listed = [line.partition(",")[0] for line in (tmp_path / "members.csv").read_text().splitlines()[1:]]
+    table = parquet.read_table(tmp_path / "members.parquet")
+    assert listed == table.column("id").to_pylist() == [one["id"] for one in everybody if one["id"] != gone]
+    assert table.schema.metadata[b"withdrawn"] == b"1"
+    shell("cohort", "manifest", reference, "--base", "https://pacs.example.org", "--output", tmp_path / "addresses")
+    assert gone.rpartition(":")[2] not in (tmp_path / "addresses").read_text()
 
 
 def test_a_list_becomes_a_cohort_and_a_cohort_a_manifest(shell: Shell, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,8 @@ from fairlead.cohort import (
     s5cmd_manifest,
     sentence_of,
 )
-from fairlead.errors import InvalidDefinition, InvalidInput, NotFound, UnsupportedInput
+from fairlead.commands.cohort_exchange import deliver
+from fairlead.errors import InvalidConfiguration, InvalidDefinition, InvalidInput, NotFound, ServiceUnreachable, UnsupportedInput
 from fairlead.extract import FieldCatalogue
 from fairlead.index import Index, MembersOf
 from index.builders import a_series, an_image
@@ -135,9 +137,28 @@ def test_a_manifest_gives_dicomweb_addresses_of_dicom_series_only(version: Any, 
 
 
 def test_a_copy_is_written_for_public_buckets_only_and_never_a_command_of_others(version: Any, index: Index) -> None:
-    *copies, rest = list(s5cmd_manifest(version, index))
-    assert copies == ["cp s3://idc-open-data/0f0e/* ./1.2.901/"]
-    assert rest == f"# {len(version.members) - 1} members are in no public bucket"
+    copies = "cp s3://idc-open-data/0f0e/* ./1.2.901/"
+    assert list(s5cmd_manifest(version, index)) == [copies, f"# {len(version.members) - 1} members are in no public bucket"]
+    index.remove(["local:default:1.2.902", "local:default:1.2.1"])
+    told = [f"# {len(version.members) - 3} members are in no public bucket", "# 2 members have left the index"]
+    assert list(s5cmd_manifest(version, index)) == [copies, *told]
+
+
+def test_a_list_that_breaks_off_leaves_no_file_behind(tmp_path: Path) -> None:
+    (tmp_path / "list").write_text("before")
+
+    def broken_off() -> Iterator[str]:
+        yield "cp one"
+        raise ServiceUnreachable("OpenSearch does not answer.")
+
+    with pytest.raises(ServiceUnreachable):
+        deliver(broken_off(), tmp_path / "list")
+    assert (tmp_path / "list").read_text() == "before"
+    assert deliver(iter(["cp one", "# a comment"]), tmp_path / "list") == 1
+    assert (tmp_path / "list").read_text() == "cp one\n# a comment\n"
+    assert [file.name for file in tmp_path.iterdir()] == ["list"]
+    with pytest.raises(InvalidConfiguration, match="is a folder"):
+        deliver(iter(["a"]), tmp_path)
 
 
 def test_an_enumerated_group_lists_each_patient_once(version: Any, index: Index) -> None:

@@ -90,6 +90,13 @@ class IndexContract:
         with pytest.raises(NotFound, match="no such record"):
             make_index().get("local:default:1.2.3")
 
+    def test_records_are_read_in_the_order_asked_and_who_is_absent_is_left_out(self, make_index: MakeIndex) -> None:
+        made = {f"local:default:1.2.{number}": a_series(str(number)) for number in range(1, 1_203)}
+        index = filled(make_index, *made.values())
+        asked = ["local:default:1.2.9999", *reversed(made), "no:such:record"]
+        assert list(index.read(iter(asked))) == list(reversed(made.values()))
+        assert list(index.read([])) == []
+
     def test_a_batch_that_fails_leaves_nothing_behind(self, make_index: MakeIndex) -> None:
         index = make_index()
 

@@ -53,7 +53,11 @@ def members_parquet(version: CohortVersion, index: Index) -> bytes:
     except ModuleNotFoundError as error:
         raise InvalidConfiguration("Parquet needs pyarrow, which is not installed.", remedy="Install fairlead[parquet].") from error
     schema = arrow.schema([(name, arrow.int64() if name in NUMBERS else arrow.string()) for name in COLUMNS])
-    told = {b"cohort": version.ref.encode(), b"members_sha256": version.members_sha256.encode()}
+    told = {
+        b"withdrawn": str(version.counts.series - len(version.members)).encode(),
+        b"cohort": version.ref.encode(),
+        b"members_sha256": version.members_sha256.encode(),
+    }
     out = io.BytesIO()
     parquet.write_table(arrow.Table.from_pylist(list(member_rows(version, index)), schema=schema.with_metadata(told)), out)
     return out.getvalue()

@@ -39,15 +39,17 @@ def dicomweb_manifest(version: CohortVersion, index: Index, base: str) -> Iterat
 
 def s5cmd_manifest(version: CohortVersion, index: Index) -> Iterator[str]:
     """Yield one ``cp`` a member whose record tells a bucket, into a folder a series; the others are counted in a last comment."""
-    elsewhere = 0
-    for record_id in present_members(version, index).ids:
-        address = _bucket_of(index.get(record_id))
-        if address is None:
-            elsewhere += 1
-        else:
-            yield f"cp {address} ./{record_id.split(':', 2)[2]}/"
-    if elsewhere:
-        yield f"# {elsewhere} members are in no public bucket"
+    read = listed = 0
+    for record in index.read(version.members):
+        read += 1
+        address = _bucket_of(record)
+        if address is not None:
+            listed += 1
+            yield f"cp {address} ./{record.id.split(':', 2)[2]}/"
+    if read > listed:
+        yield f"# {read - listed} members are in no public bucket"
+    if len(version.members) > read:
+        yield f"# {len(version.members) - read} members have left the index"
 
 
 def _bucket_of(record: ImagingRecord) -> str | None:

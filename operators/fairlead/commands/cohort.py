@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from fairlead.cohort import CohortDiff, CohortStore, Definition, SetOperation
     from fairlead.extract import FieldCatalogue
     from fairlead.index import Index
-    from fairlead.records import CohortSummary, JsonObject
+    from fairlead.records import CohortSummary, CohortVersion, JsonObject
 
 cohort = typer.Typer(help="Cohorts: count, freeze, compare, combine.", no_args_is_help=True)
 
@@ -198,22 +198,35 @@ def members(
     context: typer.Context,
     reference: ReferenceArgument,
     format_: Annotated[str, typer.Option("--format", help="csv, ndjson or parquet.")] = "csv",
+    output: cohort_exchange.OutputOption = None,
     as_json: JsonFlag = False,
 ) -> None:
-    """Write the members of a frozen version, one a line; Parquet goes to standard output as a file.
+    """Write the members of a frozen version, without those that were withdrawn, one a line; Parquet is one file.
 
     Example: fairlead cohort members ID@2 --format csv > members.csv
     """
     from fairlead.cohort import AuditTrail, export_members, members_parquet
 
     opened = open_cohorts(context)
-    version = opened.store.get(reference)
-    AuditTrail(opened.store.engine).note(user_of_process(), "list-members", version.ref, format=format_)
-    if format_ == "parquet" and not as_json:
-        typer.echo(members_parquet(version, opened.index), nl=False)
+    version = exported(opened, reference)
+    AuditTrail(opened.store.engine).note(user_of_process(), "list-members", version.ref, format=format_[:20])
+    if format_ != "parquet" or as_json:
+        cohort_exchange.deliver(export_members(version, opened.index, "ndjson" if as_json else format_), output)
         return
-    for line in export_members(version, opened.index, "ndjson" if as_json else format_):
-        typer.echo(line)
+    table = members_parquet(version, opened.index)
+    if output is None:
+        typer.echo(table, nl=False)
+        return
+    with cohort_exchange.whole_file(output) as file:
+        file.write(table)
+
+
+def exported(opened: OpenedCohorts, reference: str) -> CohortVersion:
+    """Return a version as an export may hold it; say how many members were withdrawn since it was frozen."""
+    version = opened.store.exportable(reference)
+    if gone := version.counts.series - len(version.members):
+        complain(f"{gone} of {version.counts.series} members of {version.ref} were withdrawn since and are left out.")
+    return version
 
 
 @cohort.command("diff")

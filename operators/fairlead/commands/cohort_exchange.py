@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, BinaryIO
 
 import typer
 
 from fairlead.commands.shared import JsonFlag, complain, emit
 
+OutputOption = Annotated[Path | None, typer.Option(help="File to write, as a whole or not at all (default: standard output).")]
 KINDS = {"beacon": "GA4GH Beacon v2", "lens": "Lens (EUCAIM, BBMRI)", "fhir": "FHIR R6 Group"}
 
 
@@ -18,6 +21,44 @@ def register(cohort: typer.Typer) -> None:
     cohort.command("import")(import_list)
     cohort.command("translate")(translate)
     cohort.command("manifest")(manifest)
+
+
+def deliver(lines: Iterable[str], output: Path | None) -> int:
+    """Write lines as they come, to a file that appears when it is complete or to standard output; return how many are no comments."""
+    listed = 0
+
+    def counted() -> Iterator[str]:
+        """Yield the lines and count those that are no comments."""
+        nonlocal listed
+        for line in lines:
+            listed += not line.startswith("#")
+            yield line
+
+    if output is None:
+        for line in counted():
+            typer.echo(line)
+        return listed
+    with whole_file(output) as file:
+        file.writelines(f"{line}\n".encode() for line in counted())
+    return listed
+
+
+@contextmanager
+def whole_file(output: Path) -> Iterator[BinaryIO]:
+    """Give a file that appears when it is complete.
+
+    Raises
+    ------
+    InvalidConfiguration : nobody may write there, or there is a folder of that name.
+    """
+    from fairlead.errors import InvalidConfiguration
+    from fairlead.files import atomic_write, usable_folder
+
+    usable_folder(output.absolute().parent, "folder")
+    if output.is_dir():
+        raise InvalidConfiguration(f"{output} is a folder.", remedy="Name the file to write: --output FILE.")
+    with atomic_write(output) as file:
+        yield file
 
 
 def import_list(
@@ -74,17 +115,20 @@ def manifest(
     reference: Annotated[str, typer.Argument(metavar="REF", help="Frozen version ID@N; ID alone is the newest.")],
     to: Annotated[str, typer.Option(help="dicomweb, s5cmd or fhir.")] = "dicomweb",
     base: Annotated[str, typer.Option(help="Address of the DICOMweb service.")] = "",
+    output: OutputOption = None,
 ) -> None:
     """Write where the members of a version are, without those that were withdrawn: DICOMweb addresses, s5cmd copies, or a FHIR Group.
+
+    Members without an address (an OME image has none in DICOMweb) are counted on standard error.
 
     Example: fairlead cohort manifest ID@2 --to dicomweb --base https://pacs.example.org/dicom-web
     """
     from fairlead.cohort import AuditTrail, dicomweb_manifest, fhir_members, present_members, s5cmd_manifest
-    from fairlead.commands.cohort import open_cohorts, user_of_process
+    from fairlead.commands.cohort import exported, open_cohorts, user_of_process
     from fairlead.errors import UnsupportedInput
 
     opened = open_cohorts(context)
-    version = opened.store.exportable(reference)
+    version = exported(opened, reference)
     AuditTrail(opened.store.engine).note(user_of_process(), "list-members", version.ref, format=to[:20])
     match to:
         case "dicomweb":
@@ -95,5 +139,6 @@ def manifest(
             lines = iter([json.dumps(fhir_members(version, present_members(version, opened.index).patients), indent=2)])
         case _:
             raise UnsupportedInput(f"There is no manifest {to[:20]!r}.", remedy="Supported: dicomweb, s5cmd, fhir.")
-    for line in lines:
-        typer.echo(line)
+    listed = deliver(lines, output)
+    if to != "fhir" and listed < len(version.members):
+        complain(f"{len(version.members) - listed} of {len(version.members)} members have no such address.")

@@ -26,11 +26,11 @@ from fairlead.files import private_file, usable_folder
 from fairlead.index.buckets import facet
 from fairlead.index.columns import Columns, Ints, positions
 from fairlead.index.criteria import Criterion, Tail, without_field
-from fairlead.index.embedded_file import PAGE, IndexFile, delete, insert, known, named, ordinals_of, with_tail
+from fairlead.index.embedded_file import PAGE, IndexFile, delete, documents_of, insert, known, named, ordinals_of, with_tail
 from fairlead.index.paging import checked_page, near, places
 from fairlead.index.port import Facets, FacetValue, IndexStatus, Members, PutReport, Values
 from fairlead.index.rows import ROW_LAYOUT, Row, countable, generation_of, row_of, rows_of
-from fairlead.index.sampling import checked_size, draw_of, shuffled, smallest
+from fairlead.index.sampling import checked_size, shuffled, smallest
 from fairlead.index.select import select
 from fairlead.index.snapshot import Place, read_generation, read_snapshot, write_generation, write_snapshot
 from fairlead.records import Counts, ImagingRecord, Refusal, Scalar
@@ -106,12 +106,16 @@ class EmbeddedIndex:
 
     def get(self, record_id: str) -> ImagingRecord:
         """Return one record; raise NotFound."""
-        with self._file.connection() as connection:
-            asked = "SELECT document FROM records JOIN contents USING (ord) WHERE draw = ? AND id = ?"
-            found = connection.execute(asked, (draw_of(record_id), record_id)).fetchone()
-        if found is None:
-            raise NotFound("There is no such record in the index.", remedy="`fairlead index status` counts what it holds.")
-        return ImagingRecord.model_validate_json(found[0])
+        for found in self.read([record_id]):
+            return found
+        raise NotFound("There is no such record in the index.", remedy="`fairlead index status` counts what it holds.")
+
+    def read(self, ids: Iterable[str]) -> Iterator[ImagingRecord]:
+        """Yield the records of those ids that are there, in the order of the ids."""
+        for page in batched(ids, PAGE):
+            with self._file.connection() as connection:
+                documents = documents_of(connection, page)
+            yield from (ImagingRecord.model_validate_json(documents[one]) for one in page if one in documents)
 
     def members(self, criterion: Criterion) -> Members:
         """Return who matches, sorted by id."""

@@ -139,6 +139,14 @@ def ordinals_of(connection: sqlite3.Connection, ids: Iterable[str]) -> list[int]
     return [ordinal for page in batched(wanted, PAGE) for ordinal, _, _ in known(connection, {one: draw_of(one) for one in page}).values()]
 
 
+def documents_of(connection: sqlite3.Connection, ids: Sequence[str]) -> dict[str, str]:
+    """Return the documents by id of those ids that are there."""
+    asked = "SELECT id, document FROM records JOIN contents USING (ord) WHERE draw IN (SELECT value FROM json_each(?))"
+    wanted = frozenset(ids)
+    found = connection.execute(asked, (json.dumps([draw_of(one) for one in wanted]),))
+    return {record_id: document for record_id, document in found if record_id in wanted}
+
+
 def insert(connection: sqlite3.Connection, rows: Sequence[tuple[Row, str]], catalogue: str) -> None:
     """Add rows with their values as text, under ordinals higher than all before."""
     (last,) = connection.execute("SELECT coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'records'), 0)").fetchone()

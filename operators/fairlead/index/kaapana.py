@@ -6,9 +6,8 @@ from collections.abc import Iterator, Mapping
 from itertools import batched
 from typing import Any, Final
 
-from fairlead.errors import InvalidInput, NotFound
+from fairlead.errors import InvalidInput
 from fairlead.extract import FieldCatalogue, read_kaapana
-from fairlead.index.criteria import MembersOf
 from fairlead.index.opensearch_client import connect, scan
 from fairlead.index.port import Index, PutReport
 from fairlead.records import ImagingRecord, Refusal, Route
@@ -30,7 +29,7 @@ def load_kaapana(index: Index, source: IndexSettings, *, route: Route, catalogue
     for page in batched(_records(source, route=route, catalogue=catalogue, key=key), PAGE):
         refused += [one for one in page if isinstance(one, Refusal)]
         records = {one.id: one for one in page if isinstance(one, ImagingRecord)}
-        ours = _held(index, records)
+        ours = {record.id for record in index.read(records) if record.core.source.paths}  # the bytes say more than Kaapana's view of them
         done = index.put(record for record in records.values() if record.id not in ours)
         added, changed, unchanged = added + done.added, changed + done.changed, unchanged + done.unchanged
         refused += done.refused
@@ -44,14 +43,3 @@ def _records(source: IndexSettings, *, route: Route, catalogue: FieldCatalogue, 
             yield read_kaapana(hit["_source"], route=route, catalogue=catalogue, key=key)
         except InvalidInput as error:
             yield Refusal(source=f"document {hit['_id']}", code=error.code, reason=error.message)
-
-
-def _held(index: Index, records: dict[str, ImagingRecord]) -> set[str]:
-    """Return whose bytes are in our own archive: Kaapana's view of them says less."""
-    held: set[str] = set()
-    for record_id in index.members(MembersOf(frozenset(records))).ids:
-        try:
-            held |= {record_id} if index.get(record_id).core.source.paths else set()
-        except NotFound:  # removed a moment ago
-            continue
-    return held

@@ -20,7 +20,7 @@ from fairlead.extract import FieldCatalogue, FieldDeclaration
 from fairlead.index.buckets import facet
 from fairlead.index.columns import Columns, Ints, positions
 from fairlead.index.criteria import FRAME, All, Criterion, Has, without_field
-from fairlead.index.opensearch_client import CHUNK_RECORDS, bulk, connect, opensearch_errors, point_in_time, scan, search
+from fairlead.index.opensearch_client import CHUNK_RECORDS, bulk, connect, opensearch_errors, point_in_time, read_each, scan, search
 from fairlead.index.opensearch_codes import Codes
 from fairlead.index.opensearch_counting import (
     TOTALS,
@@ -49,6 +49,8 @@ DELETED: Final = 200
 TRIES: Final = 5
 KEYS: Final = ("id", "revision", "patient.key", "study.key")
 REMEMBERED: Final = 512
+READ_AT_ONCE: Final = 500
+"""Whole documents in one answer: a few megabytes."""
 
 
 class OpenSearchIndex:
@@ -123,6 +125,12 @@ class OpenSearchIndex:
                     raise
                 raise NotFound("There is no such record in the index.", remedy="`fairlead index status` counts what it holds.") from error
         return ImagingRecord.model_validate_json(found["_source"]["document"])
+
+    def read(self, ids: Iterable[str]) -> Iterator[ImagingRecord]:
+        """Yield the records of those ids that are there, in the order of the ids."""
+        for page in batched(ids, READ_AT_ONCE):
+            found = read_each(self.client, self._alias, page, _source_includes="document")
+            yield from (ImagingRecord.model_validate_json(one["_source"]["document"]) for one in found)
 
     def members(self, criterion: Criterion) -> Members:
         """Return who matches, sorted by id, all from one point in time."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -72,6 +72,10 @@ class Index(Protocol):
 
     def get(self, record_id: str) -> ImagingRecord:
         """Return one record; raise NotFound."""
+        ...
+
+    def read(self, ids: Iterable[str]) -> Iterator[ImagingRecord]:
+        """Yield the records of those ids that are there, in the order of the ids; some hundred are in memory at a time."""
         ...
 
     def members(self, criterion: Criterion) -> Members:
