@@ -6,6 +6,7 @@ import csv
 import hashlib
 import json
 import shutil
+from datetime import date
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,11 +17,16 @@ import tifffile
 import zarr
 from pydicom.dataset import Dataset
 from pydicom.uid import SecondaryCaptureImageStorage
+from rocrate_validator.models import Severity
 
 from convert.builders import SECRETS, STUDY, a_series, axial_positions, save
 from convert.test_plates import a_plate
 from fairlead.cli import run
-from fairlead.convert import ConvertOptions, convert, validate_store, verify_files
+from fairlead.convert import ConvertOptions, convert, dated_as_there, put_stores, validate_store, verify_files
+from fairlead.convert.beside import redate
+from fairlead.errors import UnsupportedInput
+from fairlead.storage import LocalObjects
+from publish.test_crate import context_cache, issues
 
 described = partial(convert, options=ConvertOptions(described=True, whole_plates=True))
 
@@ -95,14 +101,61 @@ def test_the_header_is_dicom_json_with_facts_and_persistent_ids_and_no_pixels(st
     assert not [tag for tag in header if tag.startswith(("0010", "0012")) or tag == "7FE00010"]
 
 
+def graph_of(folder: Path) -> dict[str, Any]:
+    return {entity["@id"]: entity for entity in json.loads((folder / "ro-crate-metadata.json").read_text())["@graph"]}
+
+
 def test_the_crate_names_the_series_the_standard_and_the_documents(store: tuple[Any, Path]) -> None:
-    graph = {entity["@id"]: entity for entity in json.loads((store[1] / "ro-crate-metadata.json").read_text())["@graph"]}
+    graph = graph_of(store[1])
     root = graph["./"]
     assert graph["ro-crate-metadata.json"]["about"] == {"@id": "./"}
-    assert root["conformsTo"] == {"@id": "https://ngff.openmicroscopy.org/0.5/"}
+    assert graph["zarr.json"]["conformsTo"] == {"@id": "https://ngff.openmicroscopy.org/0.5/"}
     assert root["isBasedOn"] == {"@id": store[0].source}
-    assert [part["@id"] for part in root["hasPart"]] == ["dicom/metadata.json", "dicom/planes.csv"]
+    assert [part["@id"] for part in root["hasPart"]] == ["dicom/metadata.json", "dicom/planes.csv", "zarr.json"]
+    assert graph[root["license"]["@id"]]["name"] == "Copyright Not Evaluated"
     assert validate_store(store[1]).valid
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning")  # the validator's own
+def test_the_official_validator_misses_nothing_but_a_publisher(store: tuple[Any, Path], tmp_path: Path) -> None:
+    a_colour_tiff = tmp_path / "a.ome.tif"
+    tifffile.imwrite(a_colour_tiff, np.zeros((16, 16), np.uint8), metadata={"axes": "YX"})
+    licensed = ConvertOptions(described=True, license="CC-BY-4.0")
+    (other,) = convert(a_colour_tiff, tmp_path / "out", options=licensed).stores
+    assert graph_of(tmp_path / "out" / other.path)["./"]["license"] == {"@id": "https://spdx.org/licenses/CC-BY-4.0"}
+    (told,) = issues(store[1], context_cache(tmp_path), Severity.RECOMMENDED)
+    assert "publisher" in told  # nobody has published it
+
+
+def test_the_day_of_a_crate_stays_until_something_else_changes(tmp_path: Path) -> None:
+    """A store of another day: a second run leaves it, changed pixels give it today's date, a bucket keeps the day it has."""
+    source = save(tmp_path / "in", a_series(axial_positions(3)))
+    first = described(source, tmp_path / "out").stores[0]
+    folder = tmp_path / "out" / first.path
+    shutil.copytree(tmp_path / "out", tmp_path / "fresh")
+    digest = redate(folder, date(2020, 2, 29))
+    assert (graph_of(folder)["./"]["datePublished"], verify_files(folder)) == ("2020-02-29", ())
+    before = {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
+    again = described(source, tmp_path / "out").stores[0]
+    assert again.manifest_sha256 == digest != first.manifest_sha256
+    assert {path: path.stat().st_mtime_ns for path in folder.rglob("*")} == before
+
+    bucket = LocalObjects(tmp_path / "bucket")
+    put_stores(tmp_path / "out", [again], bucket)
+    (there,) = dated_as_there(tmp_path / "fresh", [first], bucket)
+    assert put_stores(tmp_path / "fresh", [there], bucket) == 0
+    assert there.manifest_sha256 == digest
+
+    save(tmp_path / "in", a_series(axial_positions(3), WindowCenter=77, WindowWidth=9))
+    described(source, tmp_path / "out")
+    assert date.fromisoformat(graph_of(folder)["./"]["datePublished"]) > date(2020, 2, 29)
+    assert verify_files(folder) == ()
+
+
+@pytest.mark.parametrize("stated", ["see my page", "https://example.org/a b", '"', "ftp://example.org/licence", "-"])
+def test_a_licence_is_an_address_or_an_identifier(stated: str) -> None:
+    with pytest.raises(UnsupportedInput, match="no address and no SPDX identifier"):
+        ConvertOptions(license=stated)
 
 
 def test_a_second_run_and_a_resumed_one_touch_nothing(tmp_path: Path) -> None:

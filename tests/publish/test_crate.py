@@ -24,8 +24,12 @@ pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::R
 
 @pytest.fixture(scope="module")
 def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return context_cache(tmp_path_factory.mktemp("crate"))
+
+
+def context_cache(folder: Path) -> Path:
     """Return an HTTP cache that holds the RO-Crate contexts, so that the validator needs no network."""
-    file = tmp_path_factory.mktemp("crate") / "http"
+    file = folder / "http"
     context = (Path(rocrate.__file__).parent / "data" / "ro-crate.jsonld").read_bytes()
     session = requests_cache.CachedSession(str(file), backend="sqlite")
     for version in ("1.1", "1.2", "1.3"):
@@ -38,12 +42,12 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return file
 
 
-def issues(crate: Path, cache: Path) -> list[str]:
-    """Return what the RO-Crate validator requires and does not find."""
+def issues(crate: Path, cache: Path, severity: models.Severity = models.Severity.REQUIRED) -> list[str]:
+    """Return what the RO-Crate validator requires, or also recommends, and does not find."""
     settings = models.ValidationSettings(
         rocrate_uri=str(crate),
         profile_identifier="ro-crate-1.2",
-        requirement_severity=models.Severity.REQUIRED,
+        requirement_severity=severity,
         validate_profile_checks=False,
         offline=True,
         cache_path=cache,

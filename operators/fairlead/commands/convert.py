@@ -59,6 +59,7 @@ def convert_command(
         typer.Option("--keep-names", help="Call stores of OME files after the files, not after their content: names may tell of people."),
     ] = False,
     rtstruct: Annotated[Contours, typer.Option(help="Structure sets: keep as DICOM (refused here), or draw as labels.")] = Contours.KEEP,
+    license: Annotated[str, typer.Option(metavar="ID|IRI", help="Licence for the crate: SPDX identifier or address.")] = "",
     ozx: Annotated[bool, typer.Option("--ozx", help="Also write each store as one zip file for download (RFC-9).")] = False,
     resume: Annotated[bool, typer.Option("--resume", help="Keep stores that an earlier run made of the same bytes.")] = False,
     as_json: JsonFlag = False,
@@ -71,7 +72,7 @@ def convert_command(
     Exit status: 0 when at least one store was written or there was nothing to refuse, 1 when nothing could be converted,
     2 wrong usage.
     """
-    from fairlead.convert import ConvertOptions, convert, put_stores, write_ozx
+    from fairlead.convert import ConvertOptions, convert, dated_as_there, put_stores, write_ozx
     from fairlead.progress import default_progress
     from fairlead.storage import open_store
 
@@ -92,9 +93,12 @@ def convert_command(
                 scene=objects is None,
                 described=True,
                 rtstruct=str(rtstruct),
+                license=license,
             ),
             progress=default_progress(),
         )
+        if objects is not None:
+            report = report.model_copy(update={"stores": dated_as_there(folder, report.stores, objects)})
         archives = [
             write_ozx(folder / store.path, folder / f"{store.path.removesuffix('.ome.zarr')}.ozx") for store in report.stores if ozx
         ]

@@ -1,13 +1,13 @@
 """convert: safe DICOM instances and OME files in, verified OME-Zarr stores out, with the right geometry or a reason.
 
 The front door. ``convert`` takes files and folders, with :class:`ConvertOptions`; ``convert_series`` and ``convert_ome`` take one
-thing each; ``put_stores`` copies stores to object storage; ``validate_store`` judges any OME-Zarr folder and
+thing each; ``put_stores`` copies stores to object storage (``dated_as_there`` before); ``validate_store`` judges any OME-Zarr folder and
 ``verify_files`` its digests; ``render_preview`` draws one;
 ``write_ozx`` makes one file of a store; ``viewer_folder`` holds the viewer for web pages.
 """
 
 from fairlead.convert.browser_viewer import VIEWER_PAGE, viewer_folder
-from fairlead.convert.objects import put_stores
+from fairlead.convert.objects import dated_as_there, put_stores
 from fairlead.convert.options import ConvertOptions
 from fairlead.convert.ozx import write_ozx
 from fairlead.convert.preview import render_preview
@@ -23,6 +23,7 @@ __all__ = [
     "convert",
     "convert_ome",
     "convert_series",
+    "dated_as_there",
     "put_stores",
     "render_preview",
     "validate_store",

@@ -7,11 +7,14 @@ after everything before it was read back: without it there is no Zarr group (Zar
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
-from fairlead.errors import CheckFailed
+from fairlead.convert.beside import CRATE, day_of, redate
+from fairlead.convert.staging import MANIFEST
+from fairlead.errors import CheckFailed, NotFound
 from fairlead.files import relative_files, sha256_file
 from fairlead.progress import Progress, Silent, tracked
 from fairlead.records import StoreReport
@@ -31,6 +34,21 @@ def put_stores(folder: Path, stores: Iterable[StoreReport], objects: ObjectStore
     return sum(_put(folder, store.path, objects, progress or Silent()) for store in stores)
 
 
+def dated_as_there(folder: Path, stores: Iterable[StoreReport], objects: ObjectStore) -> tuple[StoreReport, ...]:
+    """Give described stores the day of their crates in object storage, so that a later run finds its own bytes; return new reports."""
+    return tuple(_dated(folder, store, objects) for store in stores)
+
+
+def _dated(folder: Path, store: StoreReport, objects: ObjectStore) -> StoreReport:
+    if not (folder / store.path / CRATE).is_file():
+        return store
+    try:
+        day = day_of(json.loads(objects.get(f"{store.path}/{CRATE}")))
+    except (NotFound, ValueError, RecursionError):  # what lies there is no crate: the upload will say that other bytes do
+        return store
+    return store if day is None else store.model_copy(update={"manifest_sha256": redate(folder / store.path, day)})
+
+
 def _put(folder: Path, store: str, objects: ObjectStore, progress: Progress) -> int:
     *inner, root = sorted(relative_files(folder / store), key=_rank)
     new = 0
@@ -43,10 +61,10 @@ def _put(folder: Path, store: str, objects: ObjectStore, progress: Progress) -> 
     return new + objects.put(f"{store}/{root.as_posix()}", folder / store / root)
 
 
-def _rank(name: Path) -> tuple[bool, int, str]:
-    """Return the place of a file: what leads to others comes after them.
+def _rank(name: Path) -> tuple[bool, int, bool, str]:
+    """Return the place of a file: what leads to others comes after them, and the manifest after the crate that has the day.
 
     >>> [str(name) for name in sorted(map(Path, ["zarr.json", "0/zarr.json", "0/c/0", "labels/a/zarr.json"]), key=_rank)]
     ['0/c/0', 'labels/a/zarr.json', '0/zarr.json', 'zarr.json']
     """
-    return name.name == METADATA, -len(name.parts), name.as_posix()
+    return name.name == METADATA, -len(name.parts), name.name == MANIFEST, name.as_posix()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
+from fairlead.convert.beside import license_iri
 from fairlead.convert.slides import MAX_EXPANSION, SlideLimits
 from fairlead.convert.stores import check_version
 from fairlead.convert.volumes import Policy, parse_policy
@@ -31,11 +32,12 @@ class ConvertOptions:
     scene : with NGFF 0.6, the output folder becomes a scene that joins the images of each frame of reference, those of earlier runs too.
     described : documents lie beside the pixels: an RO-Crate, a manifest, the header as DICOM JSON with a table of planes, or OME-XML, all
         de-identified. Exports describe a whole dataset and go without.
+    license : address or SPDX identifier of the licence that the crate of a described store states; empty: that none was stated.
     rtstruct : "labels" draws the contours of structure sets as labels of their images; "keep" refuses them, so that they stay DICOM.
 
     Raises
     ------
-    UnsupportedInput : an unknown version, policy or treatment of structure sets.
+    UnsupportedInput : an unknown version, policy or treatment of structure sets, or a licence that is neither.
     """
 
     ngff: str = "0.5"
@@ -49,10 +51,13 @@ class ConvertOptions:
     scene: bool = False
     described: bool = False
     rtstruct: str = "keep"
+    license: str = ""
 
     def __post_init__(self) -> None:
         check_version(self.ngff)
         parse_policy(self.geometry)
+        if self.license:
+            license_iri(self.license)
         if self.rtstruct not in STRUCTURES:
             raise UnsupportedInput(f"There is no treatment {self.rtstruct!r} of structure sets.", remedy=f"Use {' or '.join(STRUCTURES)}.")
 
@@ -75,4 +80,4 @@ class ConvertOptions:
     def marks(self) -> tuple[str, ...]:
         """What a finished store depends on besides its source bytes."""
         flags = " ".join(name for name in ("compact", "described") if getattr(self, name))
-        return self.ngff, self.geometry, f"{self.max_expansion:g}", str(self.whole_plates), flags, self.rtstruct
+        return self.ngff, self.geometry, f"{self.max_expansion:g}", str(self.whole_plates), flags, self.rtstruct, self.license

@@ -116,6 +116,7 @@ class ImagePlan:
     late: Mapping[str, Callable[[], bytes]] = field(default_factory=dict)
     tiles: tuple[TileLevel, ...] = ()
     kept: tuple[KeptArray, ...] = ()
+    license: str = ""
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -161,6 +162,7 @@ class CollectionPlan:
     images: Mapping[str, ImagePlan]
     dropped: tuple[str, ...] = ()
     files: Mapping[str, bytes] = field(default_factory=dict)
+    license: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,6 +181,7 @@ class CopyPlan:
     instances: int
     image_index: int | None
     dropped: tuple[str, ...]
+    license: str = ""
 
 
 type StorePlan = ImagePlan | CollectionPlan | CopyPlan

@@ -47,7 +47,9 @@ class _Run:
 
     def write(self, plan: StorePlan) -> None:
         """Write one store and keep what is said of it."""
-        self.stores.append(write_store(plan, self.out, ngff=self.options.ngff, progress=self.progress, described=self.options.described))
+        licensed = replace(plan, license=self.options.license)
+        options = self.options
+        self.stores.append(write_store(licensed, self.out, ngff=options.ngff, progress=self.progress, described=options.described))
 
     def once(self, name: str, files: Iterable[Path], work: Callable[[], None], *, source: str = "") -> None:
         """Do the work, or take over what an earlier run made of the same bytes; ``source`` is a file's name, not for the note."""
