@@ -5,16 +5,19 @@ from __future__ import annotations
 import gzip
 
 import pytest
-from rdflib import DCTERMS, RDF, Graph, Literal, URIRef
+from rdflib import DCTERMS, FOAF, RDF, Graph, Literal, URIRef
 from sqlalchemy import Engine
 
 from catalog.conftest import Publish, TestClient
-from catalog.test_write_api import a_dataset, create, publish_entry
+from catalog.test_write_api import a_catalog, a_dataset, create, publish_entry
 from fairlead.catalog import create_app
-from fairlead.publish.vocabulary import DCAT, FDP
+from fairlead.publish import check_shapes
+from fairlead.publish.graph import new_graph
+from fairlead.publish.vocabulary import DCAT, FDP, LDP
 from fairlead.settings import CatalogSettings, Settings
 
 BASE = "http://127.0.0.1:8000"
+BOTH = (DCTERMS.title, DCTERMS.publisher, DCTERMS.license, DCTERMS.conformsTo, FOAF.isPrimaryTopicOf)
 
 
 @pytest.fixture
@@ -41,9 +44,51 @@ def test_every_record_leads_to_its_metadata_record(draft: TestClient, publish: P
     for iri in (f"{BASE}/", f"{BASE}/catalog/local", f"{BASE}/dataset/{record.id}", part, written, str(series)):
         (link,) = read(draft, iri).objects(URIRef(iri), FDP.hasMetadata)
         found = read(draft, str(link))
-        assert {(link, RDF.type, FDP.MetadataRecord), (link, FDP.isMetadataOf, URIRef(iri))} <= set(found)
+        assert {(link, RDF.type, FDP.MetadataRecord), (link, FDP.isMetadataOf, URIRef(iri)), (link, FOAF.primaryTopic, URIRef(iri))} <= set(
+            found
+        )
         assert (link, DCTERMS.identifier, Literal(str(link))) in found
         assert len(list(found.objects(link, DCTERMS.modified))) == len(list(found.objects(link, DCTERMS.issued))) == 1
+
+
+def test_every_answer_passes_the_shapes_of_the_draft(draft: TestClient, publish: Publish, bearer):
+    record, me = publish(), bearer()
+    written = create(draft, me, "catalog", a_catalog())
+    publish_entry(draft, me, written)
+    part = f"{BASE}/distribution/{record.id}.{record.distributions[0].id}"
+    found = new_graph()
+    for iri in (f"{BASE}/", f"{BASE}/catalog/local", f"{BASE}/dataset/{record.id}", part, written):
+        one, about = read(draft, iri), read(draft, f"{iri.rstrip('/')}/metadata")
+        for graph in (one, about):
+            report = check_shapes(graph, "fdp-draft")
+            assert report.valid, [str(item) for item in report.results]
+        found += one
+        found += about
+    assert (
+        (URIRef(f"{part}/metadata"), RDF.type, DCAT.CatalogRecord) in found,
+        len(set(found.subjects(RDF.type, DCAT.CatalogRecord))),
+    ) == (False, 4)
+
+
+@pytest.mark.parametrize(
+    ("kind", "path"),
+    [
+        (kind, path)
+        for kind, paths in {
+            FDP.FAIRDataPoint: (*BOTH, DCAT.endpointURL, FDP.conformsToFdpSpec),
+            DCAT.Catalog: (*BOTH, DCTERMS.isPartOf, DCAT.themeTaxonomy),
+            LDP.DirectContainer: (DCTERMS.title, LDP.membershipResource, LDP.hasMemberRelation),
+            FDP.MetadataRecord: (FOAF.primaryTopic, DCTERMS.issued, DCTERMS.modified),
+        }.items()
+        for path in paths
+    ],
+)
+def test_each_property_that_the_draft_makes_mandatory_is_missed(draft: TestClient, kind: URIRef, path: URIRef):
+    address = {FDP.MetadataRecord: "/metadata", DCAT.Catalog: "/catalog/local"}.get(kind, "/")
+    graph = read(draft, f"{BASE}{address}")
+    (node, *_) = graph.subjects(RDF.type, kind)
+    graph.remove((node, path, None))
+    assert not check_shapes(graph, "fdp-draft").valid
 
 
 def test_without_the_setting_nothing_of_the_draft_is_there(client: TestClient, publish: Publish):

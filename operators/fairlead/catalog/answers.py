@@ -13,13 +13,25 @@ from fastapi.responses import Response
 from rdflib import DCTERMS, PROV, RDF, RDFS, Graph, Literal, Namespace, URIRef
 
 from fairlead.catalog.documents import PROFILES, Documents, etag_of, represent, signposts
+from fairlead.catalog.draft_graph import draft_links
 from fairlead.catalog.entries import Entry, iri_of
 from fairlead.catalog.negotiation import HTML, OFFERED, choose, is_fresh
 from fairlead.catalog.pages import POLICY, Pages
 from fairlead.catalog.problems import NotAcceptable
 from fairlead.catalog.tier import evaluate
 from fairlead.errors import NotFound
-from fairlead.publish import DOCUMENTS, CatalogNode, DatasetNode, DistributionNode, Node, RootNode, Site, Tombstone, datasheet_graph
+from fairlead.publish import (
+    DOCUMENTS,
+    CatalogNode,
+    DatasetNode,
+    DistributionNode,
+    Node,
+    RootNode,
+    SeriesNode,
+    Site,
+    Tombstone,
+    datasheet_graph,
+)
 from fairlead.records import DatasetRecord
 
 ADMS: Final = Namespace("http://www.w3.org/ns/adms#")
@@ -57,7 +69,7 @@ class Answers:
             node = find()
             body = self._page(node) if media_type == HTML else represent(self._documents.graph(node, profile), media_type)
             links = signposts(self.site, node.record, profile=profile) if isinstance(node, DatasetNode) else []
-            kept = self._keep(key, (body, links))
+            kept = self._keep(key, (body, [*links, *self._draft_links(self._iri_of(node))]))
         return self._respond(request, kept, media_type)
 
     def _document(self, request: Request, node: Node, profile: str) -> Response:
@@ -112,8 +124,27 @@ class Answers:
             if not draft:
                 self._keep(key, kept)
         extra = {"Cache-Control": "private, no-store", "Vary": "Accept, Authorization"} if draft else {}
-        links = [f'<{iri}>; rel="cite-as"', f'<{iri}?format=ttl>; rel="describedby"; type="text/turtle"']
+        links = [f'<{iri}>; rel="cite-as"', f'<{iri}?format=ttl>; rel="describedby"; type="text/turtle"', *self._draft_links(iri)]
         return self._respond(request, (kept[0], links), media_type, status=status, extra={**extra, **(headers or {})})
+
+    def _iri_of(self, node: Node) -> str:
+        """Return the address of a record."""
+        match node:
+            case RootNode():
+                return self.site.root
+            case CatalogNode():
+                return self.site.catalog
+            case SeriesNode():
+                return node.iri
+            case DatasetNode():
+                return self.site.dataset(node.record.id)
+            case DistributionNode():
+                return self.site.distribution(node.record, node.distribution)
+
+    def _draft_links(self, iri: str) -> list[str]:
+        """Return the links that the FDP 2.0 draft adds; none without its setting."""
+        many = iri == self.site.root or iri.startswith(f"{self.site.base}/catalog/")
+        return draft_links(iri, has_bundle=many) if self._documents.draft else []
 
     def etags_of(self, entry: Entry) -> set[str]:
         """Return the ETag of every representation of a written record, for ``If-Match``."""

@@ -20,6 +20,7 @@ from fairlead import __version__
 from fairlead.catalog.accounts import Accounts, User
 from fairlead.catalog.answers import Answers, dataset_of
 from fairlead.catalog.bulk_api import add_bulk_routes
+from fairlead.catalog.bundle_api import add_bundle_routes
 from fairlead.catalog.bytes import serve_file
 from fairlead.catalog.compressing import Compressed
 from fairlead.catalog.corpus import Corpus
@@ -83,6 +84,7 @@ def create_app(settings: Settings, engine: Engine) -> FastAPI:
     add_history_routes(app, writer)
     if documents.draft:
         add_draft_routes(app, documents, answers)
+        add_bundle_routes(app, writer, engine)
     if settings.catalog.ping.accept:
         add_ping_routes(app, PingIndex(settings, engine))
     add_later_routes(app)

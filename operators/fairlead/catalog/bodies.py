@@ -10,6 +10,9 @@ from fairlead.errors import FairleadError, UnsupportedInput
 
 MAX_BODY: Final = 2 * 1024 * 1024
 """Bytes of a written record; the largest real ones have some 50 kB."""
+MAX_BUNDLE: Final = 8 * 1024 * 1024
+"""Bytes of a bundle of records."""
+TRIG: Final = "application/trig"
 
 
 class TooLarge(FairleadError):
@@ -32,11 +35,21 @@ async def body_of(request: Request) -> bytes:
     ------
     TooLarge : the client is told before it has sent everything.
     """
+    return await _bounded(request, MAX_BODY)
+
+
+async def bundle_of(request: Request) -> bytes:
+    """Return the body of a bundle of records, or of one record; raise TooLarge as :func:`body_of` does."""
+    many = request.headers.get("content-type", "").partition(";")[0].strip().lower() == TRIG
+    return await _bounded(request, MAX_BUNDLE if many else MAX_BODY)
+
+
+async def _bounded(request: Request, limit: int) -> bytes:
     parts: list[bytes] = []
     size = 0
     async for part in request.stream():
         size += len(part)
-        if size > MAX_BODY:
-            raise TooLarge(f"The request has more than {MAX_BODY} bytes.")
+        if size > limit:
+            raise TooLarge(f"The request has more than {limit} bytes.", remedy=f"Send at most {limit} bytes.")
         parts.append(part)
     return b"".join(parts)

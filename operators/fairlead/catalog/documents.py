@@ -13,6 +13,7 @@ from rdflib import PROF, RDF, RDFS, Graph, Literal, URIRef
 from rdflib.namespace import DCTERMS
 
 from fairlead import __version__
+from fairlead.catalog.draft_graph import add_draft
 from fairlead.catalog.entries import Entries, Entry, entry_graph, iri_of
 from fairlead.catalog.linkset import linkset_address
 from fairlead.catalog.series import SeriesBook
@@ -95,10 +96,8 @@ class Documents:
         return self._with_metadata(graph) if profile == "fdp" else graph
 
     def _with_metadata(self, graph: Graph) -> Graph:
-        """Link what has metadata of its own to the record of that; only for readers who set the draft."""
-        for node in set(graph.subjects(FDP.metadataIdentifier, None)) if self.draft else ():
-            graph.add((node, FDP.hasMetadata, URIRef(metadata_iri(str(node)))))
-        return graph
+        """Add what the FDP 2.0 draft wants in a record; only for readers who set the draft."""
+        return add_draft(graph) if self.draft else graph
 
     def _add_written(self, graph: Graph, parent: str) -> None:
         children = self.written_children(parent)
@@ -180,11 +179,6 @@ def page_of(children: Sequence[Child], total: int, *, relation: URIRef, parent: 
     if page < last:
         at["next"] = page + 1
     return Page(part, {name: urlencode({"page": number, "size": size}) for name, number in at.items()})
-
-
-def metadata_iri(iri: str) -> str:
-    """Return the address of a record's metadata record."""
-    return f"{iri.rstrip('/')}/metadata"
 
 
 def etag_of(body: bytes) -> str:

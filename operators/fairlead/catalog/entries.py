@@ -26,6 +26,8 @@ MAX_REVISIONS: Final = 100
 MAX_NUMBER: Final = 2**31
 """No revision has it, and no database is asked for a number that it does not have."""
 
+type Also = Callable[[Connection, Sequence[Entry]], None]
+
 
 class PreconditionFailed(FairleadError):
     """The record is not the one that the client had seen (RFC 9110 section 13.1.1)."""
@@ -153,8 +155,11 @@ class Entries:
         """Store a new record."""
         self.add_all([(entry, words)])
 
-    def add_all(self, new: Sequence[tuple[Entry, str]]) -> list[Entry]:
-        """Store new records with the words of each, all or none, parents first; return them: what is below a draft waits."""
+    def add_all(self, new: Sequence[tuple[Entry, str]], *, also: Also | None = None) -> list[Entry]:
+        """Store new records with the words of each, all or none, parents first; return them: what is below a draft waits.
+
+        ``also`` writes something in the same transaction.
+        """
         names = ("id", "parent", "owner", "title", "body", "revision", "created_at", "changed_at")
         with store_errors(), self._engine.begin() as connection:
             stored = _settled(connection, [entry for entry, _ in new])
@@ -165,6 +170,8 @@ class Entries:
                 for entry, (_, words) in zip(stored, new, strict=True)
             ]
             connection.execute(insert(entries), rows)
+            if also is not None:
+                also(connection, stored)
         return stored
 
     def replace(self, entry: Entry, *, title: str, words: str, body: str) -> Entry:

@@ -1,7 +1,7 @@
-"""What the FDP 2.0 draft asks for beyond 1.2, behind a setting: metadata records as resources of their own.
+"""What the FDP 2.0 draft asks for beyond 1.2, behind a setting: metadata records as resources of their own, and bundles.
 
-422 with a report, ETag and If-Match, 410 and bundles are there anyway. No conformance is claimed: the draft may change, and its bundles
-are TriG where ours are JSON. Source: FDP 2.0 draft, FDP-O 1.0 (``fdp-o:MetadataRecord``).
+422 with a report, ETag and If-Match, and 410 are there anyway. No conformance is claimed: the draft may change. Source: FDP 2.0 draft,
+metadata model (``fdp-o:MetadataRecord``); bundles are in :mod:`fairlead.catalog.bundle_api`.
 """
 
 from __future__ import annotations
@@ -10,15 +10,14 @@ from typing import Final
 
 from fastapi import FastAPI, Request
 from fastapi.responses import Response
-from rdflib import DCTERMS, RDF, Graph, Literal, URIRef
+from rdflib import Graph
 
 from fairlead.catalog.answers import Answers
-from fairlead.catalog.documents import Documents, metadata_iri
+from fairlead.catalog.documents import Documents
+from fairlead.catalog.draft_graph import metadata_record
 from fairlead.catalog.entries import iri_of
 from fairlead.errors import NotFound, Withdrawn
 from fairlead.publish import Node
-from fairlead.publish.graph import new_graph
-from fairlead.publish.vocabulary import FDP
 
 KINDS: Final = ("catalog", "series", "dataset", "distribution")
 
@@ -60,17 +59,3 @@ def _graph(documents: Documents, kind: str, identifier: str) -> Graph:
     except NotFound:
         return documents.entry(documents.entries.get(kind, identifier))
     return documents.graph(node, "fdp")
-
-
-def metadata_record(graph: Graph, iri: str) -> Graph:
-    """Return the metadata record of a record: what it is about, since when, and what it conforms to."""
-    found, here, node = new_graph(), URIRef(metadata_iri(iri)), URIRef(iri)
-    found.add((here, RDF.type, FDP.MetadataRecord))
-    found.add((here, FDP.isMetadataOf, node))
-    found.add((here, DCTERMS.identifier, Literal(str(here))))
-    for term, predicate in ((DCTERMS.issued, FDP.metadataIssued), (DCTERMS.modified, FDP.metadataModified)):
-        for value in graph.objects(node, predicate):
-            found.add((here, term, value))
-    for profile in graph.objects(node, DCTERMS.conformsTo):
-        found.add((here, DCTERMS.conformsTo, profile))
-    return found

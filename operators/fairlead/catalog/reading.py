@@ -16,9 +16,10 @@ from itertools import islice
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from rdflib import RDF, XSD, Graph, Literal, URIRef
+from rdflib import RDF, XSD, Dataset, Graph, Literal, URIRef
+from rdflib.graph import DATASET_DEFAULT_GRAPH_ID
 from rdflib.plugins.stores.memory import Memory
-from rdflib.term import _toPythonMapping
+from rdflib.term import Node, _toPythonMapping
 
 from fairlead.errors import InvalidInput, UnsupportedInput
 
@@ -33,6 +34,8 @@ PARSERS: Final[Mapping[str, str]] = {
 }
 """Media types that are read. Notation3 is read as Turtle: rules and formulas have no place in a record."""
 MAX_TRIPLES: Final = 50_000
+MAX_QUADS: Final = 200_000
+"""Statements of a bundle of many records."""
 MAX_LITERAL: Final = 200_000
 MAX_DEPTH: Final = 60
 MAX_PREFIXES: Final = 500
@@ -70,15 +73,15 @@ def _harden() -> None:
 class _Bounded(Memory):
     """A store that takes so many statements and no more, so that a parser stops early."""
 
-    def __init__(self) -> None:
+    def __init__(self, most: int) -> None:
         super().__init__()
-        self.taken = 0
+        self.taken, self.most = 0, most
 
     def add(self, triple: Any, context: Any, quoted: bool = False) -> None:
         """Add a statement; raise InvalidInput for the one too many."""
         self.taken += 1
-        if self.taken > MAX_TRIPLES:
-            raise InvalidInput(f"The document has more than {MAX_TRIPLES} statements.", remedy="Split it; a record describes one thing.")
+        if self.taken > self.most:
+            raise InvalidInput(f"The document has more than {self.most} statements.", remedy="Split it; a record describes one thing.")
         super().add(triple, context, quoted)
 
 
@@ -93,15 +96,29 @@ def read_rdf(body: bytes, media_type: str, *, base: str, limit: int) -> Graph:
     kind = PARSERS.get(media_type.partition(";")[0].strip().lower())
     if kind is None:
         raise UnsupportedInput(f"Records are not read as {media_type!r}.", remedy=f"Send {', '.join(sorted(PARSERS))}.")
+    graph = Graph(_Bounded(MAX_TRIPLES), bind_namespaces="none")
+    _parse(graph, _disarmed(_text(body, limit), kind), kind, base=base)
+    _check_triples(graph)
+    return graph
+
+
+def read_trig(body: bytes, *, base: str, limit: int) -> dict[Node, Graph]:
+    """Return the named graphs of a TriG document by name; what stands outside of them is left out. Raise InvalidInput as read_rdf does."""
+    dataset = Dataset(store=_Bounded(MAX_QUADS))
+    _parse(dataset, _disarmed(_text(body, limit), "trig"), "trig", base=base)
+    named = {graph.identifier: graph for graph in dataset.graphs() if graph.identifier != DATASET_DEFAULT_GRAPH_ID and len(graph)}
+    for graph in named.values():
+        _check_triples(graph)
+    return {name: named[name] for name in sorted(named, key=str)}
+
+
+def _text(body: bytes, limit: int) -> str:
     if len(body) > limit:
         raise InvalidInput(f"The document has more than {limit} bytes.", remedy="Split it; a record describes one thing.")
     try:
-        text = body.decode("utf-8-sig")
+        return body.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise InvalidInput("The document is not UTF-8.", remedy="Send UTF-8.") from error
-    graph = _parse(_disarmed(text, kind), kind, base=base)
-    _check_triples(graph)
-    return graph
 
 
 def _disarmed(text: str, kind: str) -> str:
@@ -198,9 +215,8 @@ def _crate_context() -> Any:
     return json.loads(files("rocrate").joinpath("data/ro-crate.jsonld").read_text("utf-8"))["@context"]
 
 
-def _parse(text: str, kind: str, *, base: str) -> Graph:
+def _parse(graph: Graph, text: str, kind: str, *, base: str) -> None:
     _harden()
-    graph = Graph(_Bounded(), bind_namespaces="none")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # rdflib's own JSON-LD parser uses what rdflib deprecates
@@ -211,7 +227,6 @@ def _parse(text: str, kind: str, *, base: str) -> Graph:
         raise InvalidInput("The document is nested too deeply.", remedy="Send it flat.") from error
     except Exception as error:  # every parser has its own kinds, and some raise bare ones
         raise InvalidInput(f"The document is not valid {kind}: {_first_line(error)}", remedy="Correct its syntax.") from error
-    return graph
 
 
 def _first_line(error: Exception) -> str:

@@ -50,6 +50,18 @@ revisions: Final = Table(
 )
 """Earlier contents of written records; they go when the record is deleted."""
 
+bundles: Final = Table(
+    "catalog_bundles",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("owner", String(256), nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("report", Text, nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("changed_at", UtcDateTime, nullable=False),
+)
+"""One row a bundle that is stored later: ``report`` is what became of its records, as JSON; gone after a week."""
+
 harvested: Final = Table(
     "catalog_harvested",
     metadata,

@@ -9,9 +9,8 @@ from __future__ import annotations
 import json
 import uuid
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import datetime
-from functools import lru_cache
 from types import MappingProxyType
 from typing import Annotated, Any, Final
 
@@ -37,13 +36,12 @@ from fairlead.catalog.writing import (
     part_of,
     require_shapes,
     rewritten,
+    site_graph,
     title_of,
     words_of,
 )
 from fairlead.database import utc_now
 from fairlead.errors import InvalidInput, NotFound, NotPermitted, Withdrawn
-from fairlead.publish import Site
-from fairlead.publish.graph import add_agent, new_graph
 
 Body = Annotated[bytes, Depends(body_of)]
 WAITING: Final[Mapping[str, Any]] = MappingProxyType(
@@ -58,6 +56,12 @@ class Sent:
     body: bytes
     content_type: str
     user: User
+    parent: str | None = None
+    """What the record is part of when it does not say so itself."""
+    read: Graph | None = None
+    """Its statements, when they were read before."""
+    near: Mapping[str, Graph] = field(default_factory=dict)
+    """Records of the same bundle, which it may be part of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,19 +80,21 @@ class Writer:
             raise NotAuthenticated("Records are written by users who are logged in.")
         return user
 
-    def create(self, request: Request, name: str, body: bytes) -> Response:
-        """Store a new draft and answer with it."""
-        sent = Sent(body, request.headers.get("content-type", ""), self.user(request))
+    def create(self, request: Request, name: str, body: bytes, *, parent: str | None = None) -> Response:
+        """Store a new draft and answer with it; ``parent`` is whose container it was sent to."""
+        sent = Sent(body, request.headers.get("content-type", ""), self.user(request), parent)
         entry, graph = self.drafted(sent, kind_of(name))
-        iri = iri_of(self.documents.site, name, entry.id)
+        if parent is not None and entry.parent != parent:
+            raise InvalidInput("The record names another parent than that of this container.", remedy="Send it there, or leave it out.")
+        iri = self.iri_of(name, entry.id)
         self.documents.entries.add(entry, words=words_of(graph, iri))
         return self.answers.entry(request, entry, status=201, headers={"Location": iri}, stored=graph)
 
-    def drafted(self, sent: Sent, kind: Kind) -> tuple[Entry, Graph]:
+    def drafted(self, sent: Sent, kind: Kind, *, identifier: str | None = None) -> tuple[Entry, Graph]:
         """Return a new draft that may be stored, and its statements; raise what says why it may not."""
-        identifier, now = str(uuid.uuid4()), self.clock()
+        identifier, now = identifier or str(uuid.uuid4()), self.clock()
         graph, parent = self._record(sent, kind, identifier)
-        title = title_of(graph, iri_of(self.documents.site, kind.name, identifier))
+        title = title_of(graph, self.iri_of(kind.name, identifier))
         content = graph.serialize(format="nt")
         return Entry(identifier, kind, parent, EntryState.DRAFT, sent.user.email, title, content, 1, now, now), graph
 
@@ -100,7 +106,7 @@ class Writer:
     def replaced(self, request: Request, entry: Entry, sent: Sent) -> Response:
         """Give a record another content and answer with it."""
         self._check_match(request, entry)
-        graph, parent = self._record(sent, entry.kind, entry.id, known_parent=entry.parent)
+        graph, parent = self._record(replace(sent, parent=entry.parent), entry.kind, entry.id)
         if parent != entry.parent:
             raise InvalidInput("A record stays part of what it is part of.", remedy="Delete it and create it in the other place.")
         iri = iri_of(self.documents.site, entry.kind.name, entry.id)
@@ -177,17 +183,14 @@ class Writer:
         if not {tag.strip() for tag in wanted.split(",")} & self.answers.etags_of(entry):
             raise PreconditionFailed("The record has changed since you read it.")
 
-    def _record(self, given: Sent, kind: Kind, identifier: str, *, known_parent: str | None = None) -> tuple[Graph, str]:
+    def _record(self, given: Sent, kind: Kind, identifier: str) -> tuple[Graph, str]:
         """Return the completed record and its parent; raise what says why it cannot be stored."""
-        media_type = given.content_type.partition(";")[0].strip().lower() or "text/turtle"
-        if media_type not in PARSERS:
-            raise UnsupportedMediaType(f"Records are not read as {media_type!r}.", remedy=f"Send {', '.join(sorted(PARSERS))}.")
         site = self.documents.site
         iri = iri_of(site, kind.name, identifier)
-        sent = read_rdf(given.body, media_type, base=iri, limit=MAX_BODY)
+        sent = _read(given, iri)
         node = described(sent, kind, base=iri)
-        parent = known_parent if known_parent and sent.value(node, DCTERMS.isPartOf) is None else part_of(sent, node)
-        parent_graph = self._parent(given.user, parent, kind)
+        parent = given.parent if given.parent and sent.value(node, DCTERMS.isPartOf) is None else part_of(sent, node)
+        parent_graph = given.near[parent] if parent in given.near else self._parent(given.user, parent, kind)
         graph = rewritten(sent, node, iri, site=site)
         graph.set((URIRef(iri), DCTERMS.isPartOf, URIRef(self._normal(parent))))
         complete(graph, iri, kind, site=site, parent=parent_graph)
@@ -204,9 +207,9 @@ class Writer:
         if kind.name == "catalog":
             if parent.rstrip("/") != site.base:
                 raise wrong
-            return _site_graph(site)
+            return site_graph(site)
         if kind.name == "dataset" and parent == site.catalog:
-            return _site_graph(site)
+            return site_graph(site)
         wanted = "catalog" if kind.name == "dataset" else "dataset"
         stem = f"{site.base}/{wanted}/"
         if not parent.startswith(stem):
@@ -217,12 +220,14 @@ class Writer:
             raise wrong from error
 
 
-@lru_cache(maxsize=4)
-def _site_graph(site: Site) -> Graph:
-    """Return what a record inherits from the FAIR Data Point itself; it is read and never changed."""
-    graph = new_graph()
-    graph.add((URIRef(site.root), DCTERMS.publisher, add_agent(graph, site.publisher)))
-    return graph
+def _read(given: Sent, iri: str) -> Graph:
+    """Return the statements of what was sent for an IRI."""
+    if given.read is not None:
+        return given.read
+    media_type = given.content_type.partition(";")[0].strip().lower() or "text/turtle"
+    if media_type not in PARSERS:
+        raise UnsupportedMediaType(f"Records are not read as {media_type!r}.", remedy=f"Send {', '.join(sorted(PARSERS))}.")
+    return read_rdf(given.body, media_type, base=iri, limit=MAX_BODY)
 
 
 def json_of(body: bytes) -> Any:

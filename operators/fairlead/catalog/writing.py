@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Final
 
@@ -151,6 +151,14 @@ def _name_media_type(graph: Graph, node: URIRef, value: Term) -> None:
     if isinstance(value, URIRef) and prefix is not None:
         graph.remove((node, DCAT.mediaType, value))
         graph.add((node, DCAT.mediaType, Literal(str(value).removeprefix(prefix))))
+
+
+@lru_cache(maxsize=4)
+def site_graph(site: Site) -> Graph:
+    """Return what a record inherits from the FAIR Data Point itself; it is read and never changed."""
+    graph = new_graph()
+    graph.add((URIRef(site.root), DCTERMS.publisher, add_agent(graph, site.publisher)))
+    return graph
 
 
 @cache

@@ -28,6 +28,7 @@ SHAPE_FILES: Final[Mapping[str, tuple[str, ...]]] = {
     "healthdcat-ap-non-public": ("dcat-ap.ttl", "healthdcat.ttl", "healthdcat-non-public.ttl"),
     "imaging": ("fdp.ttl", "imaging.ttl"),
     "gide": ("gide.ttl",),
+    "fdp-draft": ("fdp-draft.ttl",),
 }
 """Shapes of each profile, package data: nothing is fetched."""
 
