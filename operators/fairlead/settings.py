@@ -12,7 +12,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, SecretStr, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveFloat, PositiveInt, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError, YamlConfigSettingsSource
 
 from fairlead.configuration import place_of, read_mapping, unreadable_variables
@@ -204,6 +204,7 @@ class WorkbenchSettings(Section):
 
     projects: Mapping[str, tuple[str, ...]] | None = None
     counts_only: tuple[str, ...] = ()
+    pictures_at_ingest: NonNegativeInt = 500
 
 
 class LogSettings(Section):

@@ -87,9 +87,11 @@ def test_the_sample_is_drawn_by_its_seed(client: Client) -> None:
     assert drawn[0] == drawn[1] != drawn[2]
 
 
-def test_a_record_without_a_file_has_no_picture_and_a_made_up_ticket_is_not_found(client: Client) -> None:
+def test_a_record_without_a_file_shows_why_and_a_made_up_ticket_is_not_found(client: Client) -> None:
     html = client.get("?tab=samples&in.modality=DCM:CT").text
     [address, *_] = re.findall(r'data-picture="([^"]+)', html)
-    assert client.get(address).status_code == 204
+    shown = client.get(address)
+    assert (shown.status_code, shown.headers["content-type"]) == (200, "image/svg+xml")
+    assert "The file is not" in shown.text
     assert client.get(address.replace("gAAAA", "gAAAB")).status_code == 404
     assert client.get("picture?of=local:default:1.2.3.1").status_code == 404

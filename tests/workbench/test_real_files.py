@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import re
 import stat
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import pydicom
 import pytest
 
 from fairlead.extract import load_catalogue, read_paths
 from fairlead.records import ImagingRecord
 from fairlead.settings import Settings
-from fairlead.workbench import Workbench, open_workbench
-from fairlead.workbench.pictures import ArchivedPictures
+from fairlead.workbench import Workbench, draw_pictures, open_workbench
+from fairlead.workbench.pictures import ArchivedPictures, DrawReport
 from workbench.fakes import Client, Page, mounted
 
 FOLDERS = ("dicom/ct", "dicom/mr", "dicom/dicomdir_fileset", "dicom/seg", "dicom/charset", "ome/tiff")
@@ -63,19 +65,76 @@ def test_no_identifier_of_a_source_is_on_any_view(real: Workbench, records: list
             assert not [path for path in record.core.source.paths if path in html]
 
 
-def test_a_picture_is_drawn_of_clean_pixels_and_never_of_what_may_show_text(
+def archived(data: Path, record: ImagingRecord) -> ImagingRecord:
+    """Return the record as if the sample data were the archive."""
+    here = tuple(str(Path(path).relative_to(data)) for path in record.core.source.paths)
+    source = record.core.source.model_copy(update={"place": "archive", "paths": here})
+    return record.model_copy(update={"core": record.core.model_copy(update={"source": source})})
+
+
+@pytest.fixture
+def drawn(data: Path, records: list[ImagingRecord], tmp_path: Path) -> Iterator[tuple[Settings, Any]]:
+    """Return the settings and services of an installation whose archive is the sample data, indexed."""
+    settings = Settings(home=tmp_path, archive=data)
+    services: Any = open_workbench(settings)
+    services.data.index.put([archived(data, record) if record.core.kind == "dicom-series" else record for record in records])
+    yield settings, services
+    services.versions.cohorts.engine.dispose()
+
+
+def test_pictures_are_drawn_at_ingest_of_clean_pixels_and_never_of_what_may_show_text(
+    drawn: tuple[Settings, Any], records: list[ImagingRecord]
+) -> None:
+    settings, services = drawn
+    ids = [record.id for record in records]
+    report = draw_pictures(settings, ids, services.data.index)
+    kept = {path: path.stat().st_mtime_ns for path in (settings.home_folder / "pictures").rglob("*.png")}
+    assert report.drawn + report.withheld + report.none == len(ids) == len(kept)
+    assert report.drawn
+    by_modality: dict[str, set[str]] = {}
+    for record in records:
+        shown = services.pictures.picture(services.data.index.get(record.id))
+        assert shown.content.startswith(b"\x89PNG") is shown.shows_pixels is (shown.media_type == "image/png")
+        words = "pixels" if shown.shows_pixels else " ".join(re.findall(r">([^<]+)</text>", shown.content.decode()))
+        by_modality.setdefault(record.core.modality.raw if record.core.modality else record.core.kind, set()).add(words)
+    assert "pixels" in by_modality["CT"]
+    assert by_modality["ome-image"] == {"This kind has no picture"}
+    assert "pixels" not in by_modality.get("CR", set())
+    assert {path: path.stat().st_mtime_ns for path in kept} == kept  # looked at again, drawn once
+    assert draw_pictures(settings, ids, services.data.index) == report
+    assert stat.S_IMODE((settings.home_folder / "pictures").stat().st_mode) == 0o700
+
+
+def test_burned_in_text_a_huge_frame_and_a_lost_file_say_why_there_is_no_picture(
     data: Path, records: list[ImagingRecord], tmp_path: Path
 ) -> None:
-    pictures = ArchivedPictures(Settings(home=tmp_path, archive=data))
-    drawn = {}
-    for record in records:
-        if record.core.kind == "dicom-series" and record.core.modality:
-            here = tuple(str(Path(path).relative_to(data)) for path in record.core.source.paths)
-            source = record.core.source.model_copy(update={"place": "archive", "paths": here})
-            archived = record.model_copy(update={"core": record.core.model_copy(update={"source": source})})
-            drawn.setdefault(record.core.modality.raw, []).append(pictures.picture(archived))
-    assert any(picture and picture.startswith(b"\x89PNG") for picture in drawn["CT"])
-    assert drawn.get("CR", [None]) == [None] * len(drawn.get("CR", [None]))
-    kept = sorted((tmp_path / "pictures").rglob("*.png"))
-    assert len(kept) == sum(map(len, drawn.values()))
-    assert stat.S_IMODE((tmp_path / "pictures").stat().st_mode) == 0o700
+    [source, *_] = [archived(data, record) for record in records if record.core.modality and record.core.modality.raw == "CT"]
+    dataset = pydicom.dcmread(data / source.core.source.paths[0])
+    said = {}
+    for name, changes in {
+        "clean": {},
+        "burned": {"BurnedInAnnotation": "YES"},
+        "huge": {"Rows": 60_000, "Columns": 60_000},
+        "gone": None,
+    }.items():
+        archive = tmp_path / name / "archive"
+        archive.mkdir(parents=True)
+        for keyword, value in (changes or {}).items():
+            setattr(dataset, keyword, value)
+        if changes is not None:
+            dataset.save_as(archive / "one.dcm")
+        record = source.model_copy(
+            update={"core": source.core.model_copy(update={"source": source.core.source.model_copy(update={"paths": ("one.dcm",)})})}
+        )
+        kept = ArchivedPictures(Settings(home=tmp_path / name, archive=archive)).kept(record)
+        said[name] = "pixels" if kept.startswith(b"\x89PNG") else kept.decode()
+        dataset = pydicom.dcmread(data / source.core.source.paths[0])
+    assert said == {"clean": "pixels", "burned": "withheld", "huge": "too-large", "gone": "gone"}
+
+
+def test_one_run_draws_as_many_as_the_settings_say(drawn: tuple[Settings, Any], records: list[ImagingRecord]) -> None:
+    settings, services = drawn
+    few = settings.model_copy(update={"workbench": settings.workbench.model_copy(update={"pictures_at_ingest": 1})})
+    report = draw_pictures(few, ["local:default:gone", *(record.id for record in records)], services.data.index)
+    assert report == DrawReport()
+    assert not (settings.home_folder / "pictures").exists()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from fairlead.workbench.app import create_app
 from fairlead.workbench.definition import definition_of, state_of
+from fairlead.workbench.pictures import draw_pictures
 from fairlead.workbench.services import Answer, Bucket, DataSource, ExportSource, ExportState, Step, User, VersionSource, Workbench
 from fairlead.workbench.sources import open_workbench
 
@@ -19,6 +20,7 @@ __all__ = [
     "Workbench",
     "create_app",
     "definition_of",
+    "draw_pictures",
     "open_workbench",
     "state_of",
 ]

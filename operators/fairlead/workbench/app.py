@@ -106,10 +106,10 @@ def _add_pages(app: FastAPI, services: Workbench, *, templates: Environment, cur
 
     @app.get("/picture")
     def picture(of: Annotated[str, Query(max_length=2000)], user: Annotated[User, Depends(current_user)]) -> Response:
-        """Return the small picture of one record, or 204 where none may or can be shown."""
+        """Return the small picture of one record, or a drawing that says why there is none."""
         require_records(user)
-        drawn = services.pictures.picture(narrowed(services, user).data.record(tickets.redeem(of)))
-        return Response(drawn, media_type="image/png") if drawn else Response(status_code=204)
+        shown = services.pictures.picture(narrowed(services, user).data.record(tickets.redeem(of)))
+        return Response(shown.content, media_type=shown.media_type)
 
     @app.get("/definition")
     def definition(request: Request) -> Response:

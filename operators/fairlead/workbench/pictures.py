@@ -1,7 +1,9 @@
 """Small pictures of records: the middle slice, windowed as its header says, and only where the pixels are known to be clean.
 
-A picture is drawn once a content and kept below the home folder. Whether it may be shown is decided by the same judge that
-guards exports: nothing but its "pass" is drawn, so text burned into a screen capture or an ultrasound never reaches the page.
+A picture is drawn once a content, when the series is indexed (:func:`draw_pictures`) or else when it is first asked for, and kept
+below the home folder under a hash of that content. Whether it may be shown is decided by the same judge that guards exports:
+nothing but its "pass" is drawn, so text burned into a screen capture or an ultrasound never reaches the page. Where there is no
+picture, a drawing says why, in words of ours.
 """
 
 from __future__ import annotations
@@ -10,7 +12,10 @@ import base64
 import hashlib
 import io
 import logging
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from functools import cached_property
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -18,7 +23,7 @@ from cryptography.fernet import Fernet, InvalidToken
 
 from fairlead.errors import NotFound
 from fairlead.files import atomic_write
-from fairlead.records import ImagingRecord
+from fairlead.records import ImagingRecord, Record
 from fairlead.settings import Settings
 
 if TYPE_CHECKING:
@@ -26,15 +31,54 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from pydicom.dataset import Dataset
 
+    from fairlead.index import Index
+
 logger = logging.getLogger(__name__)
 
 SIDE: Final = 160
 """Longest side in pixels."""
-NONE: Final = b""
+PNG: Final = b"\x89PNG"
 MAX_BYTES: Final = 64 * 1024**2
 """Larger files are not read for a picture."""
-LAYOUT: Final = 1
+MAX_PIXELS: Final = 64_000_000
+"""Larger frames are not decoded: a small file may say that it holds a very large one."""
+LAYOUT: Final = 2
 TICKET_S: Final = 12 * 3600
+
+WITHHELD: Final = "withheld"
+WHY: Final[Mapping[str, tuple[str, ...]]] = {
+    WITHHELD: ("Not shown:", "text may be", "burned in"),
+    "no-pixels": ("This kind has", "no picture"),
+    "too-large": ("Too large", "for a picture"),
+    "gone": ("The file is not", "in the archive"),
+    "unreadable": ("The pixels cannot", "be read"),
+}
+"""Why there is no picture, by the code that is kept in its place, in lines of a drawing."""
+
+
+class NoPicture(Exception):
+    """There is no picture of a record; ``code`` is one of :data:`WHY`."""
+
+    def __init__(self, code: str) -> None:
+        super().__init__(code)
+        self.code = code
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """What is shown of a record: its pixels, or the words why not."""
+
+    content: bytes
+    media_type: str
+    shows_pixels: bool
+
+
+class DrawReport(Record):
+    """What drawing came to: ``drawn + withheld + none`` is how many records were looked at, ``withheld`` by the judge of exports."""
+
+    drawn: int = 0
+    withheld: int = 0
+    none: int = 0
 
 
 class Tickets:
@@ -61,17 +105,27 @@ class ArchivedPictures:
     def __init__(self, settings: Settings) -> None:
         self._settings, self._folder = settings, settings.home_folder / "pictures"
 
-    def picture(self, record: ImagingRecord) -> bytes | None:
-        """Return a PNG, or None where none may or can be shown; both answers are kept."""
+    def picture(self, record: ImagingRecord) -> Picture:
+        """Return the picture, or a drawing of the words why there is none."""
+        kept = self.kept(record)
+        if kept.startswith(PNG):
+            return Picture(kept, "image/png", shows_pixels=True)
+        return Picture(_words(WHY.get(kept.decode("ascii", "replace"), WHY["unreadable"])), "image/svg+xml", shows_pixels=False)
+
+    def kept(self, record: ImagingRecord) -> bytes:
+        """Return a PNG or a code of :data:`WHY`; worked out and kept where nobody did yet."""
         name = hashlib.sha256(f"{LAYOUT}\n{self._judged_by}\n{record.id}\n{record.core.generation}".encode()).hexdigest()
         kept = self._folder / name[:2] / f"{name}.png"
         if not kept.is_file():
-            drawn = self._drawn(record) or NONE
+            try:
+                drawn = self._drawn(record)
+            except NoPicture as none:
+                drawn = none.code.encode()
             for folder in (self._folder, kept.parent):
                 folder.mkdir(exist_ok=True, mode=0o700)
             with atomic_write(kept) as out:
                 out.write(drawn)
-        return kept.read_bytes() or None
+        return kept.read_bytes()
 
     @cached_property
     def _judged_by(self) -> str:
@@ -80,30 +134,64 @@ class ArchivedPictures:
 
         return hashlib.sha256(load_profile(self._settings.export.profile).model_dump_json().encode()).hexdigest()
 
-    def _drawn(self, record: ImagingRecord) -> bytes | None:
+    def _drawn(self, record: ImagingRecord) -> bytes:
         source = record.core.source
         if record.core.kind != "dicom-series" or source.place != "archive" or not source.paths:
-            return None
+            raise NoPicture("no-pixels")
         file = self._settings.archive_folder / sorted(source.paths)[len(source.paths) // 2]
         root = self._settings.archive_folder
-        if not file.resolve().is_relative_to(root) or not file.is_file() or file.stat().st_size > MAX_BYTES:
-            return None
+        if not file.resolve().is_relative_to(root) or not file.is_file():
+            raise NoPicture("gone")
+        if file.stat().st_size > MAX_BYTES:
+            raise NoPicture("too-large")
         try:
             return _png(file, self._settings.export.profile)
+        except (NoPicture, MemoryError):
+            raise
         except Exception as error:  # a decoder may raise anything over other people's bytes; a missing picture is no failure
             logger.warning("No picture could be drawn: %s.", type(error).__name__)
-            return None
+            raise NoPicture("unreadable") from error
 
 
-def _png(file: Path, profile: str) -> bytes | None:
+def draw_pictures(settings: Settings, record_ids: Iterable[str], index: Index) -> DrawReport:
+    """Draw what was just indexed, so that nobody waits for it on the page; what is there already is left alone.
+
+    At most ``workbench.pictures_at_ingest`` records are looked at: the page draws the others when it shows them.
+    """
+    pictures, tally = ArchivedPictures(settings), dict.fromkeys(("drawn", "withheld", "none"), 0)
+    for record_id in islice(record_ids, settings.workbench.pictures_at_ingest):
+        try:
+            kept = pictures.kept(index.get(record_id))
+        except NotFound:  # removed since
+            continue
+        except (OSError, MemoryError) as error:  # the page draws what is missing; the records are in the index
+            logger.warning("Drawing pictures ended early: %s.", type(error).__name__)
+            break
+        tally["drawn" if kept.startswith(PNG) else "withheld" if kept.decode() == WITHHELD else "none"] += 1
+    return DrawReport(**tally)
+
+
+def _words(lines: tuple[str, ...]) -> bytes:
+    """Return an SVG of the lines, which are ours and hold nothing to escape."""
+    start = SIDE // 2 - 10 * (len(lines) - 1)
+    spans = "".join(f'<text x="50%" y="{start + 20 * place}">{line}</text>' for place, line in enumerate(lines))
+    style = 'font-family="sans-serif" font-size="14" fill="#c8d0d8" text-anchor="middle"'
+    return f'<svg xmlns="http://www.w3.org/2000/svg" width="{SIDE}" height="{SIDE}"><g {style}>{spans}</g></svg>'.encode()
+
+
+def _png(file: Path, profile: str) -> bytes:
     import pydicom
 
     from fairlead.deidentify import Decision, judge, load_profile
 
-    dataset = pydicom.dcmread(file)
+    dataset = pydicom.dcmread(file)  # judged and drawn from one reading: nothing can change in between
     syntax = str(dataset.file_meta.TransferSyntaxUID)
     if judge(dataset, load_profile(profile), transfer_syntax=syntax).decision is not Decision.PASS:
-        return None
+        raise NoPicture(WITHHELD)
+    if not any(name in dataset for name in ("PixelData", "FloatPixelData", "DoubleFloatPixelData")):
+        raise NoPicture("no-pixels")
+    if int(dataset.get("Rows") or 0) * int(dataset.get("Columns") or 0) > MAX_PIXELS:
+        raise NoPicture("too-large")
     return _encoded(_grey(dataset))
 
 

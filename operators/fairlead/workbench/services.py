@@ -10,6 +10,7 @@ from typing import Final, Protocol
 from fairlead.cohort import AuditTrail, CohortDiff, DraftStore, Region
 from fairlead.extract import FieldCatalogue
 from fairlead.records import CohortSummary, CohortVersion, Counts, ImagingRecord, JsonObject, Scalar
+from fairlead.workbench.pictures import Picture
 
 EXPORT_DAG: Final = "export_cohort"
 STATE_WORDS: Final[Mapping[str, str]] = {
@@ -181,8 +182,8 @@ class ExportSource(Protocol):
 class PictureSource(Protocol):
     """Small pictures of records."""
 
-    def picture(self, record: ImagingRecord) -> bytes | None:
-        """Return a PNG, or None where none may or can be shown."""
+    def picture(self, record: ImagingRecord) -> Picture:
+        """Return the picture, or a drawing of the words why there is none."""
         ...
 
 
