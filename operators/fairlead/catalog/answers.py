@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
@@ -32,6 +33,7 @@ from fairlead.publish import (
     Tombstone,
     datasheet_graph,
 )
+from fairlead.publish.graph import Child
 from fairlead.records import DatasetRecord
 
 ADMS: Final = Namespace("http://www.w3.org/ns/adms#")
@@ -41,7 +43,9 @@ RDF_ONLY: Final = tuple(name for name in OFFERED if name != HTML)
 type Kept = tuple[bytes, list[str]]
 """A finished representation and its links."""
 KEPT: Final = 512
-"""Representations that are kept; each belongs to one generation of the store, so none is ever stale."""
+"""Representations that are kept; each belongs to one generation of the store, or to what it was made of, so none is ever stale."""
+KEPT_BYTES: Final = 64 * 1024 * 1024
+"""Of all of them together."""
 
 
 class Answers:
@@ -51,6 +55,7 @@ class Answers:
         self._documents = documents
         self._pages = Pages(documents.site)
         self._kept: OrderedDict[tuple[str, ...], Kept] = OrderedDict()
+        self._size = 0
         self._lock = Lock()
 
     @property
@@ -116,16 +121,23 @@ class Answers:
             raise NotAcceptable("A written record has the profile fdp only.", remedy="Leave ?profile= out.")
         iri = iri_of(self.site, entry.kind.name, entry.id)
         draft = not entry.is_visible
-        key = ("" if draft else self._documents.generation(), iri, str(entry.revision), media_type)
-        kept = None if draft else self._recall(key)
-        if kept is None:
-            graph = self._documents.entry(entry, stored=stored)
-            kept = (self._pages.entry(entry, graph, iri) if media_type == HTML else represent(graph, media_type), [])
-            if not draft:
-                self._keep(key, kept)
+        body = self._written(entry, media_type, iri, stored=stored, keep=not draft)
         extra = {"Cache-Control": "private, no-store", "Vary": "Accept, Authorization"} if draft else {}
         links = [f'<{iri}>; rel="cite-as"', f'<{iri}?format=ttl>; rel="describedby"; type="text/turtle"', *self._draft_links(iri)]
-        return self._respond(request, (kept[0], links), media_type, status=status, extra={**extra, **(headers or {})})
+        return self._respond(request, (body, links), media_type, status=status, extra={**extra, **(headers or {})})
+
+    def _written(self, entry: Entry, media_type: str, iri: str, *, stored: Graph | None, keep: bool) -> bytes:
+        """Return the bytes of a written record; kept ones hold while its revision and its children are the same, whoever changed them."""
+        children = self._documents.children(entry)
+        key = (iri, str(entry.revision), media_type, digest_of(children))
+        kept = self._recall(key) if keep else None
+        if kept is not None:
+            return kept[0]
+        if media_type == HTML:
+            body = self._pages.entry(entry, self._documents.entry(entry, stored=stored), iri)
+        else:
+            body = self._documents.written(entry, media_type, children=children, stored=stored)
+        return self._keep(key, (body, []))[0] if keep else body
 
     def _iri_of(self, node: Node) -> str:
         """Return the address of a record."""
@@ -148,8 +160,8 @@ class Answers:
 
     def etags_of(self, entry: Entry) -> set[str]:
         """Return the ETag of every representation of a written record, for ``If-Match``."""
-        graph = self._documents.entry(entry)
-        return {etag_of(represent(graph, media_type)) for media_type in RDF_ONLY}
+        children = self._documents.children(entry)
+        return {etag_of(self._documents.written(entry, media_type, children=children)) for media_type in RDF_ONLY}
 
     def tombstone(self, request: Request, stone: Tombstone, iri: str) -> Response:
         """Answer 410 with what remains."""
@@ -177,9 +189,11 @@ class Answers:
 
     def _keep(self, key: tuple[str, ...], made: Kept) -> Kept:
         with self._lock:
+            before = self._kept.pop(key, None)
             self._kept[key] = made
-            while len(self._kept) > KEPT:
-                self._kept.popitem(last=False)
+            self._size += len(made[0]) - (len(before[0]) if before else 0)
+            while len(self._kept) > KEPT or self._size > KEPT_BYTES:
+                self._size -= len(self._kept.popitem(last=False)[1][0])
         return made
 
     def _page(self, node: Node) -> bytes:
@@ -208,6 +222,11 @@ class Answers:
         if status == 200 and is_fresh(request.headers.get("if-none-match"), etag):
             return Response(status_code=304, headers=headers)
         return Response(body, status, headers=headers, media_type=media_type)
+
+
+def digest_of(children: Sequence[Child]) -> str:
+    """Return a mark of addresses and titles in their order."""
+    return hashlib.sha256("\n".join(f"{iri}\t{title!r}" for iri, title in children).encode()).hexdigest() if children else ""
 
 
 def _headers(media_type: str) -> dict[str, str]:

@@ -5,6 +5,7 @@ Source: FDP 1.2; FAIR Signposting; LDP 1.0 for the containers.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Annotated, Final
 
@@ -44,6 +45,8 @@ from fairlead.publish.vocabulary import DCAT, FDP, LDP
 from fairlead.settings import Settings
 
 EXPOSED: Final = ["ETag", "Link", "Location", "Content-Length", "Content-Range", "Accept-Ranges", "Last-Modified"]
+WRITTEN: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+"""Identifiers that records which clients write are given (RFC 9562)."""
 PageSize = Annotated[int, Query(ge=1, le=MAX_PAGE_SIZE)]
 PageNumber = Annotated[int, Query(alias="page", ge=0, le=10**9)]
 """Bounded, so that no database is asked for a number that it does not have."""
@@ -114,21 +117,19 @@ def _add_records(app: FastAPI, documents: Documents, answers: Answers, accounts:
 
     def record(request: Request, kind: str, identifier: str) -> Response:
         """Answer with an exported record, else with a written one, or with a tombstone."""
+        if _is_written(documents.site, kind, identifier):
+            return written(request, kind, identifier)
         try:
             return answers.node(request, lambda: find[kind](identifier))
         except Withdrawn:
             return _tombstone(request, documents, answers, "" if kind == "series" else dataset_of(identifier))
         except NotFound:
-            user = accounts.user_of(request.headers.get("authorization"))
-            return written(request, kind, identifier, user)
+            return written(request, kind, identifier)
 
-    def written(request: Request, kind: str, identifier: str, user: User | None) -> Response:
-        """Answer with a written record, or its tombstone."""
-        try:
-            return answers.entry(request, documents.entries.get(kind, identifier, user))
-        except Withdrawn:
-            iri = iri_of(documents.site, kind, identifier)
-            return answers.tombstone(request, documents.entries.tombstone(kind, identifier), iri)
+    def written(request: Request, kind: str, identifier: str) -> Response:
+        """Answer with a written record, as the user who asks may see it."""
+        user = accounts.user_of(request.headers.get("authorization"))
+        return _written(request, answers, documents=documents, kind=kind, identifier=identifier, user=user)
 
     def add(kind: str) -> None:
         """Add the route of one type of record."""
@@ -142,6 +143,20 @@ def _add_records(app: FastAPI, documents: Documents, answers: Answers, accounts:
 
     for kind in find:
         add(kind)
+
+
+def _written(request: Request, answers: Answers, *, documents: Documents, kind: str, identifier: str, user: User | None) -> Response:
+    """Answer with a written record, or its tombstone."""
+    try:
+        return answers.entry(request, documents.entries.get(kind, identifier, user))
+    except Withdrawn:
+        iri = iri_of(documents.site, kind, identifier)
+        return answers.tombstone(request, documents.entries.tombstone(kind, identifier), iri)
+
+
+def _is_written(site: Site, kind: str, identifier: str) -> bool:
+    """Return whether only a written record can be called like that, which spares looking for an exported one first."""
+    return kind != "series" and identifier != site.catalog_id and WRITTEN.fullmatch(identifier) is not None
 
 
 def _add_datasheets(app: FastAPI, documents: Documents, answers: Answers) -> None:

@@ -16,7 +16,9 @@ from fairlead import __version__
 from fairlead.catalog.draft_graph import add_draft
 from fairlead.catalog.entries import Entries, Entry, entry_graph, iri_of
 from fairlead.catalog.linkset import linkset_address
+from fairlead.catalog.negotiation import TURTLE
 from fairlead.catalog.series import SeriesBook
+from fairlead.catalog.turtle import Members, ntriples_of, turtle_of
 from fairlead.catalog.writing import written_shapes
 from fairlead.errors import NotFound
 from fairlead.publish import (
@@ -38,6 +40,8 @@ from fairlead.publish.graph import Child, add_container, new_graph
 from fairlead.publish.vocabulary import DCAT, FDP
 from fairlead.records import DatasetRecord, JsonObject
 
+LINES: Final = {TURTLE: turtle_of, "application/n-triples": ntriples_of}
+"""Syntaxes in which statements may be written one after the other."""
 PAGE_SIZE: Final = 10
 MAX_PAGE_SIZE: Final = 1000
 SHACL_ROLE: Final = URIRef("http://www.w3.org/ns/dx/prof/role/validation")
@@ -112,8 +116,24 @@ class Documents:
 
     def entry(self, entry: Entry, *, stored: Graph | None = None) -> Graph:
         """Return a written record as it is served; ``stored`` are its statements when they are at hand."""
-        children = [] if entry.kind.relation is None else self.written_children(iri_of(self.site, entry.kind.name, entry.id))
-        return self._with_metadata(entry_graph(self.site, entry, children, stored=stored))
+        return self._with_metadata(entry_graph(self.site, entry, self.children(entry), stored=stored))
+
+    def written(self, entry: Entry, media_type: str, *, children: Sequence[Child], stored: Graph | None = None) -> bytes:
+        """Return the bytes of a written record as it is served.
+
+        In the two syntaxes that harvesters ask for, the members of its container are written straight from the rows: as statements in
+        a graph, a thousand of them would cost a hundred times as much.
+        """
+        write, kind = LINES.get(media_type), entry.kind
+        graph = self._with_metadata(entry_graph(self.site, entry, () if write else children, stored=stored))
+        if write is None:
+            return represent(graph, media_type)
+        node = iri_of(self.site, kind.name, entry.id)
+        return write(graph, () if kind.relation is None else (Members(f"{node}/{kind.child}/", node, str(kind.relation), children),))
+
+    def children(self, entry: Entry) -> list[Child]:
+        """Return IRI and title of the published children of a written record."""
+        return [] if entry.kind.relation is None else self.written_children(iri_of(self.site, entry.kind.name, entry.id))
 
     def page(self, parent: str, relation: URIRef, *, page: int, size: int) -> Page:
         """Return some children of a record; what it costs follows the page, not the total.
@@ -187,8 +207,10 @@ def etag_of(body: bytes) -> str:
 
 
 def represent(graph: Graph, media_type: str) -> bytes:
-    """Return the bytes of an RDF representation."""
-    return serialise(graph, media_type)
+    """Return the bytes of an RDF representation; a graph with lists, such as shapes, is written by rdflib, which knows their short form."""
+    if media_type == TURTLE and (None, RDF.first, None) in graph:
+        return serialise(graph, media_type)
+    return LINES[media_type](graph) if media_type in LINES else serialise(graph, media_type)
 
 
 def signposts(site: Site, record: DatasetRecord, *, profile: str) -> list[str]:
