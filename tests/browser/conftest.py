@@ -44,6 +44,8 @@ class FakeAirflow:
             raise HTTPException(503, "busy")
         if self.status != 200:
             raise HTTPException(self.status, "no")
+        if any(run["dag_run_id"] == body["dag_run_id"] for run in self.runs):
+            raise HTTPException(409, "there is such a run")
         self.runs.append(body)
         return {"dag_run_id": body["dag_run_id"], "state": "queued"}
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from browser.conftest import Site
 from fairlead.workbench import definition_of
@@ -263,6 +264,69 @@ def test_the_export_is_started_as_the_user_and_followed_to_the_dataset(site: Sit
     said = tab.console_said  # type: ignore[attr-defined]
     assert all("503" in text or "404" in text for text in said)  # the outage, and the run before its first task
     said.clear()
+
+
+def test_a_follow_up_survives_lost_late_and_broken_replies_and_goes_on_to_the_record(site: Site, tab: Page) -> None:
+    site.airflow.states = ["running"]
+    lost: list[str] = []
+
+    def lose(route: Route) -> None:
+        """Lose the first reply, break the second, cut the third short, hold the fourth for ever, and let the others pass."""
+        lost.append(route.request.url)
+        match len(lost):
+            case 1:
+                route.abort("connectionreset")
+            case 2:
+                route.fulfill(status=502, body="Bad Gateway")
+            case 3:
+                route.fulfill(status=200, content_type="application/json", body='{"state": "run')
+            case 4:
+                pass
+            case _:
+                route.continue_()
+
+    tab.clock.install()
+    tab.goto(f"{site.page}?in.modality=DCM:CT")
+    freeze(tab, "Chest CT")
+    tab.get_by_role("button", name="Start the export").click()
+    expect(tab.locator("#export-state")).to_contain_text("waiting for a steward's approval", timeout=60_000)
+    site.airflow.states = ["success"]
+    tab.route("**/dagRuns/cohorts__*", lose)
+    for seen in range(1, 6):
+        until(lambda seen=seen: len(lost) >= seen, tab)
+    expect(tab.locator("#export-state a.dataset")).to_have_attribute("href", "http://fdp.test/dataset/d1", timeout=60_000)
+    tab.console_said.clear()  # type: ignore[attr-defined]  # the lost replies
+
+
+def until(holds: Callable[[], bool], tab: Page) -> None:
+    """Let the page's clock run until something holds, and fail when it never does."""
+    for _ in range(60):
+        if holds():
+            return
+        tab.clock.run_for(1000)
+    raise AssertionError("It never came to that.")
+
+
+def test_a_start_whose_reply_is_lost_is_the_same_run_when_it_is_asked_again(site: Site, tab: Page) -> None:
+    site.airflow.states = ["running"]
+    tries: list[str] = []
+
+    def lose(route: Route) -> None:
+        """Let every request reach Airflow, and lose its first four replies."""
+        tries.append(json.loads(route.request.post_data or "{}")["dag_run_id"])
+        answer = route.fetch()
+        route.abort("connectionreset") if len(tries) <= 4 else route.fulfill(response=answer)
+
+    tab.route("**/export_cohort/dagRuns", lose)
+    tab.goto(site.page)
+    freeze(tab, "Everything")
+    tab.get_by_role("button", name="Start the export").click()
+    expect(tab.locator("#export-state")).to_contain_text("Airflow does not answer. Try again.")
+    tab.get_by_role("button", name="Start the export").click()
+    expect(tab.locator("#export-state")).to_contain_text("waiting for a steward's approval", timeout=60_000)
+    assert len(tries) == 5
+    assert len(set(tries)) == len(site.airflow.runs) == 1
+    tab.console_said.clear()  # type: ignore[attr-defined]  # the lost replies
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@
 const POLL_MS = 2000;
 const RETRIES = 3;
 const PATIENCE = 30; // lost replies in a row, a minute, before the follow-up says so; it goes on asking
+const WAIT_MS = 20000; // a reply that takes longer is a lost one: a proxy may hold a dead connection for minutes
 const AIRFLOW = "../api/v2/dags/";
 const VEGA = ["vega", "vega-lite", "vega-embed"];
 const watched = new Set();
@@ -257,21 +258,39 @@ async function draw(place) {
 async function start(form) {
   const asked = Object.fromEntries(new FormData(form));
   const cohort = form.dataset.cohort;
+  const wish = JSON.stringify(asked);
+  if (form.dataset.wish === wish && form.dataset.run) return begin(form, form.dataset.run, asked, 1); // asked again after a lost reply: the same run
   const random = Array.from(crypto.getRandomValues(new Uint8Array(6)), (byte) => byte.toString(16).padStart(2, "0")).join("");
   const run = `cohorts__${cohort.replace("@", "__v")}__${random}`;
-  const body = JSON.stringify({ dag_run_id: run, logical_date: null, conf: { cohort, ...asked } });
-  const answer = await post(`${AIRFLOW}${encodeURIComponent(form.dataset.dag)}/dagRuns`, body);
+  Object.assign(form.dataset, { wish, run });
+  return begin(form, run, asked, 0);
+}
+
+async function begin(form, run, asked, before) {
+  const body = JSON.stringify({ dag_run_id: run, logical_date: null, conf: { cohort: form.dataset.cohort, ...asked } });
+  const answer = await post(`${AIRFLOW}${encodeURIComponent(form.dataset.dag)}/dagRuns`, body, before);
+  delete form.dataset.run; // answered: asking again is another export
   if (!answer.ok) throw new Error(await refusal(answer));
   return run;
 }
 
-async function post(address, body) {
+async function post(address, body, before) {
   for (let attempt = 1; ; attempt += 1) {
-    const answer = await fetch(address, { method: "POST", headers: { "Content-Type": "application/json", Accept: "application/json" }, body });
-    if (answer.status === 409 && attempt > 1) return new Response(null, { status: 200 }); // an earlier attempt got through: the run id is ours
-    if (answer.status < 500 || attempt === RETRIES) return answer;
+    try {
+      const answer = await reply(address, { method: "POST", headers: { "Content-Type": "application/json", Accept: "application/json" }, body });
+      if (answer.status === 409 && attempt + before > 1) return new Response(null, { status: 200 }); // an earlier attempt got through: the run id is ours
+      if (answer.status < 500) return answer;
+      if (attempt === RETRIES) throw new TypeError("no answer");
+    } catch (error) {
+      if (attempt === RETRIES) throw error;
+    }
     await pause(attempt * 500);
   }
+}
+
+function reply(address, options) {
+  const late = pause(WAIT_MS).then(() => { throw new TypeError("no reply in time"); });
+  return Promise.race([fetch(address, options), late]);
 }
 
 async function refusal(answer) {
@@ -294,7 +313,7 @@ async function watch(dag, run, place) {
         done = await look(address, run, place);
         lost = 0;
       } catch (error) {
-        if (!(error instanceof TypeError)) throw error; // what fetch throws when no reply came: the run goes on, so do we
+        if (!(error instanceof TypeError || error instanceof SyntaxError)) throw error; // no reply, or half of one: the run goes on, so do we
         lost += 1;
         if (lost === PATIENCE) alertUser("Airflow does not answer; the export goes on without this page.");
       }
@@ -307,8 +326,8 @@ async function watch(dag, run, place) {
 
 async function look(address, run, place) {
   // Airflow first: our own state, read after a run has ended, is the last one
-  const airflow = await fetch(address, { headers: { Accept: "application/json" } });
-  const ours = await fetch(`exports?run=${encodeURIComponent(run)}`, { headers: { Accept: "text/html", "HX-Request": "true" } });
+  const airflow = await reply(address, { headers: { Accept: "application/json" } });
+  const ours = await reply(`exports?run=${encodeURIComponent(run)}`, { headers: { Accept: "text/html", "HX-Request": "true" } });
   const passing = [airflow, ours].some((answer) => answer.status >= 500 || answer.status === 429);
   if (passing) throw new TypeError("no answer yet"); // a server that restarts is a lost reply too
   const state = airflow.ok ? (await airflow.json()).state : `not visible to you (${airflow.status})`;
