@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import io
 import json
 import shutil
@@ -16,6 +17,7 @@ from fairlead.cli import run
 from fairlead.resources import configs_folder
 
 CT: dict[str, Any] = {"schemaVersion": "1", "title": "CT", "unit": "series", "include": {"field": "modality", "op": "=", "value": "CT"}}
+EVERYTHING = {"field": "kind", "op": "exists"}
 
 
 @pytest.fixture(scope="module")
@@ -190,6 +192,67 @@ def test_a_list_becomes_a_cohort_and_a_cohort_a_manifest(shell: Shell, tmp_path:
     assert sorted(line.rpartition("/")[2] for line in lines) == sorted(uids)
     assert shell.json("cohort", "translate", shell.definition(), "--to", "beacon")["query"]["filters"][0]["id"] == "DCM:CT"
     assert "There is no target" in shell("cohort", "translate", shell.definition(), "--to", "sql", status=1)
+
+
+# --- a closer look ------------------------------------------------------------------------------------------------------------
+
+
+def test_attrition_is_written_for_everybody_and_for_each_centre(shell: Shell, tmp_path: Path) -> None:
+    thin = {"name": "=thin", "where": {"field": "series.instances", "op": ">=", "value": 2}}
+    file = shell.definition(rules=[thin])
+    told = shell.json("cohort", "count", file)["attrition"]
+    shell("cohort", "attrition", file, "--output", tmp_path / "attrition.csv")
+    rows = list(csv.DictReader((tmp_path / "attrition.csv").read_text().splitlines()))
+    for center in ("", "local"):  # there is one centre
+        mine = [row for row in rows if row["center"] == center]
+        assert [(int(row["patients"]), int(row["series"])) for row in mine] == [(one["patients"], one["series"]) for one in told]
+        assert [row["rule"] for row in mine] == ["in scope", "include", "'=thin"]
+    assert shell.json("cohort", "attrition", file) == {"attrition": told, "centers": {"local": told}}
+
+
+def test_a_sample_is_drawn_again_by_its_seed_and_extremes_are_the_ends(shell: Shell) -> None:
+    drawn = shell.json("cohort", "sample", shell.definition(), "--size", "3", "--seed", "7")
+    assert drawn == shell.json("cohort", "sample", shell.definition(), "--size", "3", "--seed", "7")
+    assert len({one["id"] for one in drawn["records"]}) == 3
+    ends = shell.json("cohort", "sample", shell.definition(), "--size", "1", "--extremes", "series.instances")
+    frozen = shell.json("cohort", "freeze", shell.definition(), "--title", "All to sample")
+    sizes = [json.loads(line)["instances"] for line in shell("cohort", "members", f"{frozen['id']}@1", "--format", "ndjson").splitlines()]
+    assert [ends[side][0]["series.instances"] for side in ("least", "greatest")] == [[min(sizes)], [max(sizes)]]
+    assert "least" in shell("cohort", "sample", shell.definition(), "--extremes", "series.instances")
+    assert "no least and greatest" in shell("cohort", "sample", shell.definition(), "--extremes", "modality", status=1)
+
+
+def test_a_record_is_told_which_criteria_hold_for_it(shell: Shell) -> None:
+    include = {"all": [CT["include"], {"field": "patient.age_years", "op": ">", "value": 200}]}
+    (record,) = shell.json("cohort", "sample", shell.definition(), "--size", "1")["records"]
+    for name in (record["id"], record["id"].rpartition(":")[2]):
+        (found,) = shell.json("cohort", "explain", shell.definition(include=include), name)
+        assert (found["id"], found["member"], found["withdrawn"]) == (record["id"], False, False)
+        scope, asked = found["steps"]
+        assert (scope["holds"], asked["criterion"]) == (True, "include")
+        assert asked["parts"][0]["holds"] is True
+        assert asked["parts"][1]["holds"] in (False, None)
+    assert "a member" in shell("cohort", "explain", shell.definition(), record["id"])
+    assert "no such record" in shell("cohort", "explain", shell.definition(), "1.2.3.4.5", status=1)
+
+
+def test_drift_and_overlap_are_told_without_freezing(shell: Shell) -> None:
+    refs = [f"{shell.json('cohort', 'freeze', shell.definition(**more))['id']}@1" for more in ({}, {"title": "All", "include": EVERYTHING})]
+    assert shell.json("cohort", "drift", refs[1].partition("@")[0])["words"] == "+0 −0 series, +0 patients since v1"
+    regions = shell.json("cohort", "venn", *refs)["regions"]
+    assert [(one["in"], one["series"] > 0) for one in regions] == [([refs[0]], False), ([refs[1]], True), (refs, True)]
+    assert "only" in shell("cohort", "venn", *refs)
+    assert "1 versions were given" in shell("cohort", "venn", refs[0], status=1)
+
+
+def test_the_audit_chain_is_shown_checked_and_compared_with_what_was_noted(shell: Shell) -> None:
+    shell("cohort", "sample", shell.definition())
+    told = shell.json("cohort", "audit", "--last", "1")
+    assert [one["what"] for one in told["last"]] == ["sample"]
+    assert told["last"][0]["sha256"] == told["sha256"]
+    shell("cohort", "sample", shell.definition())
+    assert shell.json("cohort", "audit", "--holds", told["sha256"])["entries"] == told["entries"] + 1
+    assert "no entry with this sha256" in shell("cohort", "audit", "--holds", "0" * 64, status=1)
 
 
 ELSEWHERE = ("ct-and-pet-in-one-study", "two-time-points", "mouse-nuclei", "ct-and-slide", "recent-unannotated")

@@ -9,7 +9,7 @@ import pytest
 
 from cohort.conftest import Define
 from fairlead.cohort import CohortStore, export_members
-from fairlead.cohort.export import FORMULA
+from fairlead.cohort.cells import FORMULA
 from fairlead.errors import UnsupportedInput
 from fairlead.extract import FieldCatalogue
 from fairlead.index import Index

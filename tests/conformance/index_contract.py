@@ -358,6 +358,34 @@ class IndexContract:
         with pytest.raises(InvalidInput, match="between 0 and 10000"):
             index.sample(All(), -1)
 
+    def test_the_ends_of_a_distribution_are_named_with_their_records(self, make_index: MakeIndex) -> None:
+        thick = (5.0, 0.5, None, 2.5, 40.0, 1.25)
+        found = [a_series(str(number), series__slice_thickness_mm=one) for number, one in enumerate(thick)]
+        index = filled(make_index, *found, a_series("9", modality="MR", series__slice_thickness_mm=0.1))
+        least, greatest = index.extremes(Term("modality", "CT"), "series.slice_thickness_mm", 2)
+        assert (least, greatest) == ((found[1], found[5]), (found[4], found[0]))
+        assert [len(side) for side in index.extremes(Term("modality", "CT"), "series.slice_thickness_mm", 24)] == [5, 5]
+        assert index.extremes(All(), "study_date", 3) == index.extremes(All(), "series.instances", 0) == ((), ())
+        for field in ("modality", "series.description", "series.regular"):
+            with pytest.raises(UnsupportedInput, match="no least and greatest"):
+                index.extremes(All(), field, 1)
+        with pytest.raises(InvalidInput, match="between 0 and 10000"):
+            index.extremes(All(), "study_date", -1)
+
+    @SHARED
+    @given(found=records(), criterion=CRITERIA, field=st.sampled_from(["series.instances", "study_date"]), size=st.integers(0, 5))
+    def test_every_engine_names_the_same_extremes(
+        self, make_index: MakeIndex, found: list[ImagingRecord], criterion: Criterion, field: str, size: int
+    ) -> None:
+        index = filled(make_index, *found)
+        rows = [row_of(record, CATALOGUE) for record in found]
+        chosen = evaluator.members(criterion, rows)
+        by_draw = sorted((row for row in rows if row.id in chosen and field in row.values), key=lambda row: row.draw)
+        least = sorted(by_draw, key=lambda row: min(row.values[field]))[:size]
+        greatest = sorted(by_draw, key=lambda row: max(row.values[field]), reverse=True)[:size]
+        told = index.extremes(criterion, field, size)
+        assert [[one.id for one in side] for side in told] == [[row.id for row in least], [row.id for row in greatest]]
+
     @SHARED
     @given(found=records(), criterion=CRITERIA)
     def test_the_engine_agrees_with_the_plain_evaluator(

@@ -153,7 +153,7 @@ def _grown(inner: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
         st.builds(lambda one: {"latest": "study", "where": one}, inner),
         st.builds(
             lambda grain, same, least, where: {"has": grain, "same": same, "count": {"min": least}, "where": where},
-            *(st.sampled_from(["series", "image"]), st.sampled_from(["patient", "study"]), st.integers(0, 3), inner),
+            *(st.sampled_from(["series", "image"]), st.sampled_from(["patient", "study", "frameOfReference"]), st.integers(0, 3), inner),
         ),
     )
 

@@ -66,6 +66,7 @@ class TestOpenSearchWithoutColumns:
     test_numbers = IndexContract.test_numbers_and_truth_values_are_buckets_too
     test_years = IndexContract.test_a_date_facet_counts_by_year
     test_the_evaluator = IndexContract.test_the_engine_agrees_with_the_plain_evaluator
+    test_latest = IndexContract.test_the_latest_is_the_last_day_of_each_patient
     test_sums = IndexContract.test_facet_counts_add_up
 
 

@@ -4,9 +4,20 @@ from __future__ import annotations
 
 from fairlead.cohort.audit import AuditEntry, AuditTrail
 from fairlead.cohort.compile import compile_definition
-from fairlead.cohort.counting import Attrition, CohortCount, CohortFacets, attrition, count_definition, facet_definition, narrowed
+from fairlead.cohort.counting import (
+    Attrition,
+    CohortCount,
+    CohortFacets,
+    attrition,
+    attrition_by_center,
+    attrition_lines,
+    count_definition,
+    facet_definition,
+    narrowed,
+)
 from fairlead.cohort.diff import CohortDiff, changes_in_words, diff_versions
 from fairlead.cohort.drafts import Draft, DraftChanged, DraftStore
+from fairlead.cohort.explaining import Judged, explain
 from fairlead.cohort.export import export_members, members_parquet
 from fairlead.cohort.importing import Imported, import_series, listed_uids, read_list
 from fairlead.cohort.manifest import dicomweb_manifest, present_members, s5cmd_manifest
@@ -37,10 +48,13 @@ __all__ = [
     "DraftStore",
     "Drift",
     "Imported",
+    "Judged",
     "Region",
     "SetOperation",
     "Withdrawn",
     "attrition",
+    "attrition_by_center",
+    "attrition_lines",
     "beacon_request",
     "changes_in_words",
     "combine",
@@ -50,6 +64,7 @@ __all__ = [
     "dicomweb_manifest",
     "diff_versions",
     "drift",
+    "explain",
     "export_members",
     "facet_definition",
     "fhir_group",

@@ -57,14 +57,22 @@ class AuditTrail:
         with database_errors(), self._engine.connect() as connection:
             return tuple(AuditEntry(**row._mapping) for row in connection.execute(select(audit).order_by(audit.c.seq)))
 
-    def verify(self) -> int:
-        """Return the length of the chain; raise CheckFailed at the first entry that does not hold."""
+    def verify(self, *, holds: str = "") -> int:
+        """Return the length of the chain.
+
+        Raises
+        ------
+        CheckFailed : an entry does not hold; the first one is named. Or none has the sha256 ``holds``, noted earlier by somebody else:
+        then the end was cut off, which a chain alone cannot show.
+        """
         before, entries = BEGINNING, self.entries()
         for place, entry in enumerate(entries, 1):
             told = {name: getattr(entry, name) for name in ("seq", "at", "who", "what", "ref", "detail")}
             if entry.seq != place or entry.sha256 != _linked(before, told):
                 raise CheckFailed(f"The audit chain breaks at entry {place}.", remedy="Compare the database with a backup.")
             before = entry.sha256
+        if holds and all(entry.sha256 != holds for entry in entries):
+            raise CheckFailed("The audit chain has no entry with this sha256 (any more).", remedy="Compare the database with a backup.")
         return len(entries)
 
 

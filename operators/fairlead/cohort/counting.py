@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from fairlead.cohort.cells import csv_lines
 from fairlead.cohort.compile import Resolve, compile_definition, no_cohorts, scope_of, steps
 from fairlead.cohort.nodes import Definition, fields_used
 from fairlead.cohort.sentence import sentence
 from fairlead.extract import FieldCatalogue
-from fairlead.index import All, And, Criterion, Facets, Index
+from fairlead.index import All, And, Criterion, Facets, Index, Term
 from fairlead.records import Counts, JsonObject
 
 EVERYBODY: Final = All()
@@ -24,6 +25,10 @@ class Attrition:
     rule: str
     patients: int
     series: int
+
+    def as_json(self) -> JsonObject:
+        """Return the step as the contract writes it."""
+        return {"rule": self.rule, "patients": self.patients, "series": self.series}
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +49,7 @@ class CohortCount:
             "images": self.counts.images,
             "bytes": self.counts.size_bytes,
             "unknown": self.unknown,
-            "attrition": [{"rule": step.rule, "patients": step.patients, "series": step.series} for step in self.attrition],
+            "attrition": [step.as_json() for step in self.attrition],
             "sentence": self.sentence,
         }
 
@@ -97,6 +102,25 @@ def attrition(
         counts = index.count(And(held))
         table.append(Attrition(step.rule, counts.patients, counts.series))
     return tuple(table), counts
+
+
+def attrition_by_center(
+    definition: Definition, index: Index, cohorts: Resolve = no_cohorts, *, within: Criterion = EVERYBODY
+) -> dict[str, tuple[Attrition, ...]]:
+    """Return what is left after each step at each centre that the definition looks at, by its name."""
+    (found,) = index.facets(narrowed(scope_of(definition), within), ["center"]).values()
+    asked = definition.centers  # the facet of a field is counted without its own condition
+    names = sorted(str(bucket.value) for bucket in found if bucket.value is not None and (not asked or bucket.value in asked))
+    return {name: attrition(definition, index, cohorts, within=narrowed(Term("center", name), within))[0] for name in names}
+
+
+def attrition_lines(together: Sequence[Attrition], apart: Mapping[str, Sequence[Attrition]]) -> Iterator[str]:
+    """Yield the attrition of everybody and of each centre as CSV lines; ``center`` is empty for everybody."""
+    yield "center,step,rule,patients,series"
+    tables = {"": together, **apart}.items()
+    yield from csv_lines(
+        (center, number, step.rule, step.patients, step.series) for center, table in tables for number, step in enumerate(table, 1)
+    )
 
 
 def facet_definition(

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import csv
 import io
 import json
 from collections.abc import Iterator, Mapping
 from typing import Final
 
+from fairlead.cohort.cells import csv_lines
 from fairlead.errors import InvalidConfiguration, UnsupportedInput
 from fairlead.index import Index, Members, MembersOf
 from fairlead.records import CohortVersion, Scalar
@@ -20,8 +20,6 @@ COLUMNS: Final = (
 FIELDS: Final = ("kind", "modality", "body_part", "series.instances", "series.size_bytes")
 """Fields of the catalogue that are columns of the list."""
 NUMBERS: Final = ("instances", "bytes")
-FORMULA: Final = frozenset("=+-@\t\r\n")
-"""First characters that make a spreadsheet run a cell; header values are other people's text."""
 
 type MemberRow = dict[str, Scalar | None]
 
@@ -97,16 +95,6 @@ def _row(found: Members, place: int, columns: Mapping[str, tuple[Scalar | None, 
     }
 
 
-class _Echo:
-    """What a csv writer writes to: it gives the line back."""
-
-    def write(self, line: str) -> str:
-        """Return the line."""
-        return line
-
-
 def _csv(rows: Iterator[MemberRow]) -> Iterator[str]:
     yield ",".join(COLUMNS)
-    writer, formula = csv.writer(_Echo(), lineterminator=""), FORMULA
-    for row in rows:  # no call a cell: a version has millions
-        yield str(writer.writerow([f"'{cell}" if type(cell) is str and cell[:1] in formula else cell for cell in row.values()]))
+    yield from csv_lines(row.values() for row in rows)

@@ -19,6 +19,9 @@ from numpy.typing import NDArray
 
 PACKED: Final = b"FM2\n"
 SHA_BYTES: Final = 32
+WITHOUT_PATIENTS: Final = 20
+WITH_PATIENTS: Final = 28
+"""Bytes a member of packed fingerprints."""
 
 type Prints = NDArray[np.uint64]
 type Names = tuple[tuple[str, ...], tuple[str, ...]]
@@ -56,10 +59,15 @@ class Fingerprints:
         """Return the bytes that :meth:`unpack` reads; hashes do not compress, so nothing tries."""
         return b"".join(column.tobytes() for column in (self.ids, self.revisions, self.patients, self.places))
 
+    @staticmethod
+    def fit(packed: bytes, members: int) -> bool:
+        """Return whether the bytes are fingerprints of so many members, with or without their patients."""
+        return len(packed) in (members * WITH_PATIENTS, members * WITHOUT_PATIENTS)
+
     @classmethod
     def unpack(cls, packed: bytes, members: int) -> Fingerprints:
         """Return the fingerprints of so many members."""
-        noted = members if len(packed) == members * 28 else 0
+        noted = members if len(packed) == members * WITH_PATIENTS else 0
         bounds = np.cumsum([0, members * 8, members * 8, noted * 8, members * 4])
         columns: list[Any] = [
             np.frombuffer(packed[begin:end], dtype=kind)

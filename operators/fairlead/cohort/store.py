@@ -123,7 +123,7 @@ class CohortStore:
                 criterion = And((criterion, Not(MembersOf(gone))))
                 members, counts = index.members(criterion), index.count(criterion)
                 table = (*table, Attrition(WITHDRAWN, counts.patients, counts.series))
-            if index.generation() == before:
+            if index.generation() == before and counts.series == len(members.ids):  # two answers about one state, not two
                 return Look(before, members, counts, table)
         raise Conflict("The index changes faster than it can be read.", remedy="Freeze again when the present ingest is done.")
 
@@ -231,7 +231,9 @@ class CohortStore:
                 return unpack_names(connection.execute(select(cohort_versions.c.members).where(*here)).scalar_one())
 
         packed = row.fingerprints
-        return FrozenMembers(Fingerprints.of(*load()) if packed is None else Fingerprints.unpack(packed, row.series), load)
+        if packed is None or not Fingerprints.fit(packed, row.series):  # before fingerprints, or numbers of a moment that never was
+            return FrozenMembers(Fingerprints.of(*load()), load)
+        return FrozenMembers(Fingerprints.unpack(packed, row.series), load)
 
     def diff(self, older: str, newer: str, *, index: Index | None = None, catalogue: FieldCatalogue | None = None) -> CohortDiff:
         """Return what changed between two versions; names are read only when somebody asks for them."""

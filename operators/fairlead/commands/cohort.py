@@ -1,59 +1,33 @@
-"""``fairlead cohort``: count, freeze, compare and combine."""
+"""``fairlead cohort``: count, freeze and list; the rest of the group stands in the modules beside it."""
 
 from __future__ import annotations
 
-import getpass
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, cast
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fairlead.commands import cohort_exchange
-from fairlead.commands.shared import JsonFlag, complain, emit, settings_of
+from fairlead.commands import cohort_changes, cohort_exchange, cohort_looking
+from fairlead.commands.cohort_shared import (
+    AuthorOption,
+    DefinitionArgument,
+    OutputOption,
+    ReferenceArgument,
+    deliver,
+    exported,
+    freeze_and_tell,
+    frozen_document,
+    open_cohorts,
+    user_of_process,
+    whole_file,
+)
+from fairlead.commands.shared import JsonFlag, emit
 
 if TYPE_CHECKING:
-    from fairlead.cohort import CohortDiff, CohortStore, Definition, SetOperation
-    from fairlead.extract import FieldCatalogue
-    from fairlead.index import Index
-    from fairlead.records import CohortSummary, CohortVersion, JsonObject
+    from fairlead.records import CohortSummary, JsonObject
 
 cohort = typer.Typer(help="Cohorts: count, freeze, compare, combine.", no_args_is_help=True)
 
-DefinitionArgument = Annotated[str, typer.Argument(metavar="DEF", help="Definition file, JSON or YAML; - is standard input.")]
-ReferenceArgument = Annotated[str, typer.Argument(metavar="REF", help="Frozen version ID@N; ID alone is the newest.")]
 TitleOption = Annotated[str | None, typer.Option(help="Title of the cohort (default: the definition's).")]
-
-
-@dataclass(frozen=True, slots=True)
-class OpenedCohorts:
-    """Index, catalogue and store of one installation."""
-
-    index: Index
-    catalogue: FieldCatalogue
-    store: CohortStore
-
-    @property
-    def asked(self) -> dict[str, Any]:
-        """What every question about a definition needs."""
-        return {"index": self.index, "catalogue": self.catalogue, "cohorts": self.store.resolve}
-
-    def parse(self, source: str) -> Definition:
-        """Read and check a definition."""
-        from fairlead.cohort import parse_definition, read_definition
-
-        return parse_definition(read_definition(source), self.catalogue)
-
-
-def open_cohorts(context: typer.Context) -> OpenedCohorts:
-    """Open what the settings name."""
-    from fairlead.cohort import CohortStore
-    from fairlead.database import open_database
-    from fairlead.extract import load_catalogue
-    from fairlead.index import open_index
-
-    settings = settings_of(context)
-    catalogue = load_catalogue(settings.fields_file)
-    return OpenedCohorts(open_index(settings, catalogue), catalogue, CohortStore(open_database(settings)))
 
 
 @cohort.command("count")
@@ -77,6 +51,28 @@ def _counted(document: JsonObject) -> str:
     numbers = ", ".join(f"{document[name]} {name}" for name in ("patients", "studies", "series", "images", "bytes"))
     lines += ["", numbers, *(f"not stated in {n} series: {field}" for field, n in document["unknown"].items() if n)]
     return "\n".join(lines)
+
+
+@cohort.command("attrition")
+def attrition(context: typer.Context, definition: DefinitionArgument, output: OutputOption = None, as_json: JsonFlag = False) -> None:
+    """Write what each step leaves, at all centres together and at each one, as CSV; patients are counted, series beside them.
+
+    Example: fairlead cohort attrition chest-ct.yaml --output attrition.csv
+    """
+    import json
+
+    from fairlead.cohort import attrition as attrition_of
+    from fairlead.cohort import attrition_by_center, attrition_lines
+
+    opened = open_cohorts(context)
+    parsed, within = opened.parse(definition), opened.store.consenting()
+    together, _ = attrition_of(parsed, opened.index, opened.store.resolve, within=within)
+    apart = attrition_by_center(parsed, opened.index, opened.store.resolve, within=within)
+    if as_json:
+        tables = {name: [step.as_json() for step in table] for name, table in apart.items()}
+        deliver([json.dumps({"attrition": [step.as_json() for step in together], "centers": tables}, ensure_ascii=False)], output)
+    else:
+        deliver(attrition_lines(together, apart), output)
 
 
 @cohort.command("facets")
@@ -112,7 +108,7 @@ def freeze(
     context: typer.Context,
     definition: DefinitionArgument,
     title: TitleOption = None,
-    author: Annotated[str | None, typer.Option(help="Who freezes (default: the user of this process).")] = None,
+    author: AuthorOption = None,
     purpose: Annotated[str, typer.Option(help="What the cohort is for.")] = "",
     as_json: JsonFlag = False,
 ) -> None:
@@ -121,41 +117,7 @@ def freeze(
     Example: fairlead cohort freeze chest-ct.yaml
     """
     opened = open_cohorts(context)
-    _freeze(opened, opened.parse(definition), title=title, author=author or user_of_process(), purpose=purpose, as_json=as_json)
-
-
-def _freeze(opened: OpenedCohorts, definition: Definition, *, title: str | None, author: str, purpose: str = "", as_json: bool) -> None:
-    before = {version.ref for version in opened.store.list()}
-    version = opened.store.freeze(definition, index=opened.index, catalogue=opened.catalogue, author=author, title=title, purpose=purpose)
-    if version.ref in before:
-        complain(f"Nothing changed since {version.ref} was frozen; there is no new version.")
-    emit(
-        _frozen(version), as_json=as_json, text=lambda: f"{version.ref}  {version.counts.patients} patients, {version.counts.series} series"
-    )
-
-
-def _frozen(version: CohortSummary) -> JsonObject:
-    return {
-        "id": version.id,
-        "version": version.version,
-        "definition_sha256": version.definition_sha256,
-        "members_sha256": version.members_sha256,
-        "patients": version.counts.patients,
-        "series": version.counts.series,
-        "index_generation": version.index_generation,
-        "title": version.title,
-        "unit": version.unit.value,
-        "created_at": version.created_at.isoformat(),
-        "author": version.author,
-    }
-
-
-def user_of_process() -> str:
-    """Return the name that the system gives the user."""
-    try:
-        return getpass.getuser()
-    except (OSError, KeyError):  # a container may run a user without a name
-        return "unknown"
+    freeze_and_tell(opened, opened.parse(definition), title=title, author=author or user_of_process(), purpose=purpose, as_json=as_json)
 
 
 @cohort.command("list")
@@ -165,7 +127,7 @@ def list_cohorts(context: typer.Context, as_json: JsonFlag = False) -> None:
     Example: fairlead cohort list
     """
     versions = open_cohorts(context).store.list()
-    document = [_frozen(version) for version in versions]
+    document = [frozen_document(version) for version in versions]
     emit(document, as_json=as_json, text=lambda: "\n".join(_line(version) for version in versions) or "no cohort is frozen yet")
 
 
@@ -183,11 +145,11 @@ def show(context: typer.Context, reference: ReferenceArgument, as_json: JsonFlag
 
     opened = open_cohorts(context)
     version = opened.store.get(reference)
-    steps = [{"rule": step.rule, "patients": step.patients, "series": step.series} for step in opened.store.attrition(version.ref)]
+    steps = [step.as_json() for step in opened.store.attrition(version.ref)]
     counts = version.counts
     numbers = {"studies": counts.studies, "images": counts.images, "bytes": counts.size_bytes, "attrition": steps}
     told = {"purpose": version.purpose, "catalogue_sha256": version.catalogue_sha256}
-    document = {**_frozen(version), **numbers, "sentence": version.sentence, **told, "definition": version.definition}
+    document = {**frozen_document(version), **numbers, "sentence": version.sentence, **told, "definition": version.definition}
     versions = [known.version for known in opened.store.versions(version.id)]
     document["versions"] = sorted(versions)
     emit(document, as_json=as_json, text=lambda: yaml.safe_dump(document, sort_keys=False, allow_unicode=True).rstrip())
@@ -198,7 +160,7 @@ def members(
     context: typer.Context,
     reference: ReferenceArgument,
     format_: Annotated[str, typer.Option("--format", help="csv, ndjson or parquet.")] = "csv",
-    output: cohort_exchange.OutputOption = None,
+    output: OutputOption = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Write the members of a frozen version, without those that were withdrawn, one a line; Parquet is one file.
@@ -211,140 +173,18 @@ def members(
     version = exported(opened, reference)
     AuditTrail(opened.store.engine).note(user_of_process(), "list-members", version.ref, format=format_[:20])
     if format_ != "parquet" or as_json:
-        cohort_exchange.deliver(export_members(version, opened.index, "ndjson" if as_json else format_), output)
+        deliver(export_members(version, opened.index, "ndjson" if as_json else format_), output)
         return
     table = members_parquet(version, opened.index)
     if output is None:
         typer.echo(table, nl=False)
         return
-    with cohort_exchange.whole_file(output) as file:
+    with whole_file(output) as file:
         file.write(table)
-
-
-def exported(opened: OpenedCohorts, reference: str) -> CohortVersion:
-    """Return a version as an export may hold it; say how many members were withdrawn since it was frozen."""
-    version = opened.store.exportable(reference)
-    if gone := version.counts.series - len(version.members):
-        complain(f"{gone} of {version.counts.series} members of {version.ref} were withdrawn since and are left out.")
-    return version
-
-
-@cohort.command("diff")
-def diff(context: typer.Context, older: ReferenceArgument, newer: ReferenceArgument, as_json: JsonFlag = False) -> None:
-    """Say what differs between two versions, each member with its cause.
-
-    Example: fairlead cohort diff ID@1 ID@2
-    """
-    opened = open_cohorts(context)
-    found = opened.store.diff(older, newer, index=opened.index, catalogue=opened.catalogue)
-    emit(found.as_json(), as_json=as_json, text=lambda: _differing(found))
-
-
-def _differing(found: CohortDiff) -> str:
-    lines = [f"added {found.count('added')}, removed {found.count('removed')}, revised {found.count('revised')}"]
-    lines += [f"caused by {cause}: {n}" for cause, n in found.causes().items() if n]
-    lines += list(found.definition_changes) + [f"{member.change:<8} {member.id}  ({member.cause})" for member in found.members]
-    if not found.exact:
-        lines.append("The index has moved on since the newer version; causes are told by the data of now.")
-    return "\n".join(lines)
-
-
-@cohort.command("rerun")
-def rerun_cohort(
-    context: typer.Context,
-    identity: Annotated[str, typer.Argument(metavar="ID", help="Cohort.")],
-    author: Annotated[str | None, typer.Option(help="Who freezes.")] = None,
-    as_json: JsonFlag = False,
-) -> None:
-    """Freeze the newest definition on the data of now and say why it differs.
-
-    Example: fairlead cohort rerun ID
-    """
-    from fairlead.cohort import rerun
-
-    opened = open_cohorts(context)
-    before, after, found = rerun(opened.store, identity, index=opened.index, catalogue=opened.catalogue, author=author or user_of_process())
-    document: dict[str, Any] = {**_frozen(after), "before": before.ref, "diff": found.as_json()}
-    news = f"{after.ref} (was {before.ref})" if after.ref != before.ref else f"{after.ref}: nothing changed, no new version"
-    emit(document, as_json=as_json, text=lambda: f"{news}\n{_differing(found)}")
-
-
-def _combine(context: typer.Context, operation: SetOperation, pair: tuple[str, str], *, title: str, as_json: bool) -> None:
-    from fairlead.cohort import combine, parse_definition
-
-    opened = open_cohorts(context)
-    a, b = (opened.store.get(ref) for ref in pair)
-    definition = parse_definition(combine(operation, a, b, title=title), opened.catalogue)
-    _freeze(opened, definition, title=title, author=user_of_process(), as_json=as_json)
-
-
-@cohort.command("union")
-def union(
-    context: typer.Context, a: ReferenceArgument, b: ReferenceArgument, title: Annotated[str, typer.Option()], as_json: JsonFlag = False
-) -> None:
-    """Freeze who is in either version.
-
-    Example: fairlead cohort union A@1 B@2 --title "Chest or head"
-    """
-    from fairlead.cohort import SetOperation
-
-    _combine(context, SetOperation.UNION, (a, b), title=title, as_json=as_json)
-
-
-@cohort.command("intersect")
-def intersect(
-    context: typer.Context, a: ReferenceArgument, b: ReferenceArgument, title: Annotated[str, typer.Option()], as_json: JsonFlag = False
-) -> None:
-    """Freeze who is in both versions.
-
-    Example: fairlead cohort intersect A@1 B@2 --title "Chest and thin"
-    """
-    from fairlead.cohort import SetOperation
-
-    _combine(context, SetOperation.INTERSECT, (a, b), title=title, as_json=as_json)
-
-
-@cohort.command("subtract")
-def subtract(
-    context: typer.Context, a: ReferenceArgument, b: ReferenceArgument, title: Annotated[str, typer.Option()], as_json: JsonFlag = False
-) -> None:
-    """Freeze who is in the first version and not in the second.
-
-    Example: fairlead cohort subtract A@1 B@2 --title "Not for training"
-    """
-    from fairlead.cohort import SetOperation
-
-    _combine(context, SetOperation.SUBTRACT, (a, b), title=title, as_json=as_json)
-
-
-@cohort.command("withdraw")
-def withdraw(
-    context: typer.Context,
-    kind: Annotated[str, typer.Argument(metavar="patient|series", help="What was withdrawn.")],
-    subject: Annotated[str, typer.Argument(help="The id of a series, or centre:project:patient, as `cohort members` writes them.")],
-    reason: Annotated[str, typer.Option(help="Why, without names.")],
-    as_json: JsonFlag = False,
-) -> None:
-    """Mark every version that holds a withdrawn patient or series, and list the published datasets made of those versions.
-
-    Later versions and exports leave them out; a dataset that is out already is withdrawn with `fairlead withdraw`.
-
-    Example: fairlead cohort withdraw patient local:default:p1 --reason "consent withdrawn"
-    """
-    from fairlead.cohort import withdraw_consent
-    from fairlead.publish import DatasetStore
-
-    store = open_cohorts(context).store
-    done = withdraw_consent(store, cast("Any", kind), subject, reason=reason, by=user_of_process())
-    published = DatasetStore(settings_of(context), store.engine).published()
-    datasets = sorted(record.id for record in published if record.cohort in done.versions)
-    document = {"kind": kind, "versions": {ref: len(found) for ref, found in done.versions.items()}, "datasets": datasets}
-    lines = [f"{ref}  {len(found)} members" for ref, found in done.versions.items()]
-    lines += [f"published: withdraw it with `fairlead withdraw {dataset} --reason …`" for dataset in datasets]
-    emit(document, as_json=as_json, text=lambda: "\n".join(lines) or "none")
 
 
 def register(app: typer.Typer) -> None:
     """Add the group to the tree."""
-    cohort_exchange.register(cohort)
+    for module in (cohort_changes, cohort_looking, cohort_exchange):
+        module.register(cohort)
     app.add_typer(cohort, name="cohort")

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, BinaryIO
+from typing import Annotated
 
 import typer
 
+from fairlead.commands.cohort_shared import (
+    DefinitionArgument,
+    OutputOption,
+    ReferenceArgument,
+    deliver,
+    exported,
+    open_cohorts,
+    user_of_process,
+)
 from fairlead.commands.shared import JsonFlag, complain, emit
 
-OutputOption = Annotated[Path | None, typer.Option(help="File to write, as a whole or not at all (default: standard output).")]
 KINDS = {"beacon": "GA4GH Beacon v2", "lens": "Lens (EUCAIM, BBMRI)", "fhir": "FHIR R6 Group"}
 
 
@@ -21,44 +27,6 @@ def register(cohort: typer.Typer) -> None:
     cohort.command("import")(import_list)
     cohort.command("translate")(translate)
     cohort.command("manifest")(manifest)
-
-
-def deliver(lines: Iterable[str], output: Path | None) -> int:
-    """Write lines as they come, to a file that appears when it is complete or to standard output; return how many are no comments."""
-    listed = 0
-
-    def counted() -> Iterator[str]:
-        """Yield the lines and count those that are no comments."""
-        nonlocal listed
-        for line in lines:
-            listed += not line.startswith("#")
-            yield line
-
-    if output is None:
-        for line in counted():
-            typer.echo(line)
-        return listed
-    with whole_file(output) as file:
-        file.writelines(f"{line}\n".encode() for line in counted())
-    return listed
-
-
-@contextmanager
-def whole_file(output: Path) -> Iterator[BinaryIO]:
-    """Give a file that appears when it is complete.
-
-    Raises
-    ------
-    InvalidConfiguration : nobody may write there, or there is a folder of that name.
-    """
-    from fairlead.errors import InvalidConfiguration
-    from fairlead.files import atomic_write, usable_folder
-
-    usable_folder(output.absolute().parent, "folder")
-    if output.is_dir():
-        raise InvalidConfiguration(f"{output} is a folder.", remedy="Name the file to write: --output FILE.")
-    with atomic_write(output) as file:
-        yield file
 
 
 def import_list(
@@ -73,7 +41,6 @@ def import_list(
     Example: fairlead cohort import manifest.tcia --reason "chosen by the tumour board" > board.json
     """
     from fairlead.cohort import import_series, listed_uids, read_list
-    from fairlead.commands.cohort import open_cohorts
 
     found = import_series(listed_uids(read_list(file)), open_cohorts(context).index)
     definition = found.definition(title=title or file.stem, reason=reason)
@@ -84,7 +51,7 @@ def import_list(
 
 def translate(
     context: typer.Context,
-    definition: Annotated[str, typer.Argument(metavar="DEF", help="Definition file, JSON or YAML; - is standard input.")],
+    definition: DefinitionArgument,
     to: Annotated[str, typer.Option(help="beacon, lens or fhir.")],
     as_json: JsonFlag = False,
 ) -> None:
@@ -93,7 +60,6 @@ def translate(
     Example: fairlead cohort translate chest-ct.yaml --to beacon
     """
     from fairlead.cohort import beacon_request, fhir_group, lens_tree
-    from fairlead.commands.cohort import open_cohorts
     from fairlead.errors import UnsupportedInput
 
     opened = open_cohorts(context)
@@ -112,7 +78,7 @@ def translate(
 
 def manifest(
     context: typer.Context,
-    reference: Annotated[str, typer.Argument(metavar="REF", help="Frozen version ID@N; ID alone is the newest.")],
+    reference: ReferenceArgument,
     to: Annotated[str, typer.Option(help="dicomweb, s5cmd or fhir.")] = "dicomweb",
     base: Annotated[str, typer.Option(help="Address of the DICOMweb service.")] = "",
     output: OutputOption = None,
@@ -124,7 +90,6 @@ def manifest(
     Example: fairlead cohort manifest ID@2 --to dicomweb --base https://pacs.example.org/dicom-web
     """
     from fairlead.cohort import AuditTrail, dicomweb_manifest, fhir_members, present_members, s5cmd_manifest
-    from fairlead.commands.cohort import exported, open_cohorts, user_of_process
     from fairlead.errors import UnsupportedInput
 
     opened = open_cohorts(context)

@@ -27,6 +27,7 @@ from fairlead.index.buckets import facet
 from fairlead.index.columns import Columns, Ints, positions
 from fairlead.index.criteria import Criterion, Tail, without_field
 from fairlead.index.embedded_file import PAGE, IndexFile, delete, documents_of, insert, known, named, ordinals_of, with_tail
+from fairlead.index.extremes import ends, ordered
 from fairlead.index.paging import checked_page, near, places
 from fairlead.index.port import Facets, FacetValue, IndexStatus, Members, PutReport, Values
 from fairlead.index.rows import ROW_LAYOUT, Row, countable, generation_of, row_of, rows_of
@@ -187,6 +188,14 @@ class EmbeddedIndex:
             drawn = chosen[smallest(shuffled(columns.amounts("draws")[chosen], seed), checked_size(size))]
             documents = [self._document(int(ordinal)) for ordinal in drawn]
         return tuple(ImagingRecord.model_validate_json(document) for document in documents)
+
+    def extremes(self, criterion: Criterion, field: str, size: int) -> tuple[tuple[ImagingRecord, ...], tuple[ImagingRecord, ...]]:
+        """Return the matching records with the least and with the greatest values of a field."""
+        declared, asked = ordered(self._catalogue.get(field)), checked_size(size)
+        with self._current() as columns:
+            sides = ends(declared, columns, select(criterion, columns).sure, asked)
+            least, greatest = ([self._document(int(ordinal)) for ordinal in side] for side in sides)
+        return tuple(map(ImagingRecord.model_validate_json, least)), tuple(map(ImagingRecord.model_validate_json, greatest))
 
     def page(self, criterion: Criterion, *, offset: int, limit: int) -> tuple[ImagingRecord, ...]:
         """Return one page of the matching records, in the order of patient, study and id."""

@@ -19,7 +19,8 @@ from fairlead.errors import NotFound, ServiceUnreachable
 from fairlead.extract import FieldCatalogue, FieldDeclaration
 from fairlead.index.buckets import facet
 from fairlead.index.columns import Columns, Ints, positions
-from fairlead.index.criteria import FRAME, All, Criterion, Has, without_field
+from fairlead.index.criteria import All, Criterion, Has, without_field
+from fairlead.index.extremes import ordered
 from fairlead.index.opensearch_client import CHUNK_RECORDS, bulk, connect, opensearch_errors, point_in_time, read_each, scan, search
 from fairlead.index.opensearch_codes import Codes
 from fairlead.index.opensearch_counting import (
@@ -35,7 +36,7 @@ from fairlead.index.opensearch_counting import (
 from fairlead.index.opensearch_generations import Generations
 from fairlead.index.opensearch_mapping import path_of
 from fairlead.index.opensearch_mirror import Mirror, numbers
-from fairlead.index.opensearch_query import Compiler, Framed, Query, none_of, stated
+from fairlead.index.opensearch_query import Compiler, Query, none_of, stated
 from fairlead.index.opensearch_writing import Writing, together
 from fairlead.index.paging import ORDER, checked_page
 from fairlead.index.port import Facets, FacetValue, IndexStatus, Members, PutReport, Values
@@ -65,7 +66,7 @@ class OpenSearchIndex:
         self._alias = settings.name
         self.codes = Codes(self.client, self._generations.codes)
         self.mirror = Mirror(self.client, self._generations, catalogue, file=columns)
-        self._compiler = Compiler(catalogue, self._tally, self._days, self._frames)
+        self._compiler = Compiler(catalogue, self._tally, self._days)
         self._generation: tuple[str, str] | None = None
         self._remembered: tuple[str, dict[object, object]] = "", {}
         self._lock = threading.Lock()
@@ -203,16 +204,19 @@ class OpenSearchIndex:
 
     def sample(self, criterion: Criterion, size: int, *, seed: int = 0) -> tuple[ImagingRecord, ...]:
         """Return some of the matching records, drawn evenly."""
-        asked = {"query": self._sure(criterion), "_source": ["document"], "sort": [script_sort(seed), {"ord": "asc"}]}
-        hits = self._search({**asked, "size": checked_size(size), "track_total_hits": False})["hits"]["hits"]
-        return tuple(ImagingRecord.model_validate_json(hit["_source"]["document"]) for hit in hits)
+        return self._records(self._sure(criterion), [script_sort(seed), {"ord": "asc"}], size=checked_size(size))
+
+    def extremes(self, criterion: Criterion, field: str, size: int) -> tuple[tuple[ImagingRecord, ...], tuple[ImagingRecord, ...]]:
+        """Return the matching records with the least and with the greatest values of a field."""
+        path, asked = path_of(ordered(self.catalogue.get(field)).id), checked_size(size)
+        query = {"bool": {"filter": [self._sure(criterion), stated(self.catalogue.get(field).id)]}}
+        least = self._records(query, [{path: {"order": "asc", "mode": "min"}}, {"draw": "asc"}], size=asked)
+        return least, self._records(query, [{path: {"order": "desc", "mode": "max"}}, {"draw": "asc"}], size=asked)
 
     def page(self, criterion: Criterion, *, offset: int, limit: int) -> tuple[ImagingRecord, ...]:
         """Return one page of the matching records, in the order of patient, study and id."""
         checked_page(offset, limit)
-        asked = {"query": self._sure(criterion), "_source": ["document"], "sort": ORDER, "from": offset, "size": limit}
-        hits = self._search({**asked, "track_total_hits": False})["hits"]["hits"]
-        return tuple(ImagingRecord.model_validate_json(hit["_source"]["document"]) for hit in hits)
+        return self._records(self._sure(criterion), ORDER, size=limit, offset=offset)
 
     def generation(self) -> str:
         """Return the hash of the content, computed once per change."""
@@ -256,6 +260,10 @@ class OpenSearchIndex:
     def _search(self, body: Mapping[str, Any]) -> Mapping[str, Any]:
         return search(self.client, self._alias, {"size": 0, "track_total_hits": True, **body})
 
+    def _records(self, query: Query, order: Sequence[Query], *, size: int, offset: int = 0) -> tuple[ImagingRecord, ...]:
+        asked = {"query": query, "_source": ["document"], "sort": order, "from": offset, "size": size, "track_total_hits": False}
+        return tuple(ImagingRecord.model_validate_json(hit["_source"]["document"]) for hit in self._search(asked)["hits"]["hits"])
+
     def _days(self, query: Query, path: str) -> Mapping[str, BitMap]:
         days: dict[str, BitMap] = {}
         after: Mapping[str, Any] | None = None
@@ -267,15 +275,6 @@ class OpenSearchIndex:
             after = groups.get("after_key")
             if after is None:
                 return days
-
-    def _frames(self, query: Query) -> Sequence[Framed]:
-        path, keys = path_of(FRAME), ("ord", "patient.code", "study.code", "images")
-        asked = {"query": {"bool": {"filter": [query, stated(FRAME)]}}, "_source": False, "docvalue_fields": [*keys, path]}
-        found = []
-        for hit in scan(self.client, self._alias, asked):
-            ordinal, patient, study, images = (int(hit["fields"][name][0]) for name in keys)
-            found.append(Framed(ordinal, (patient, min(map(str, hit["fields"][path]))), study, images))
-        return found
 
     def _tally(self, query: Query, node: Has) -> Mapping[int, int]:
         numbers: dict[int, int] = {}

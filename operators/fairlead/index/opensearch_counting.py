@@ -13,7 +13,7 @@ from fairlead.errors import UnsupportedInput
 from fairlead.extract import FieldDeclaration
 from fairlead.index.criteria import Has
 from fairlead.index.opensearch_mapping import path_of
-from fairlead.index.opensearch_query import Query, none_of, stated
+from fairlead.index.opensearch_query import CODES, Query, none_of, stated
 from fairlead.index.port import FacetValue
 from fairlead.index.rows import UNKNOWN_LABEL, label_of
 from fairlead.records import Counts, Scalar
@@ -107,7 +107,7 @@ def _value(bucket: Mapping[str, Any], field: FieldDeclaration) -> Scalar:
 
 def tally_body(query: Query, node: Has, after: Mapping[str, Any] | None) -> Query:
     """Return one page of the numbers per group that a quantifier needs; a page ends with ``after_key``."""
-    group = {"group": {"terms": {"field": f"{node.same}.code"}}}
+    group = {"group": {"terms": {"field": CODES[node.same]}}}
     sources = [group, {"study": {"terms": {"field": "study.code"}}}] if node.grain == "study" else [group]
     pages = {"size": PAGE, "sources": sources} | ({"after": after} if after else {})
     images = {"aggs": {"images": {"sum": {"field": "images"}}}} if node.grain == "image" else {}

@@ -8,7 +8,7 @@ headers is one ``flat_object`` (``other``): it can be searched by path, not coun
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from fairlead.errors import InvalidConfiguration
 from fairlead.extract import FieldCatalogue, FieldDeclaration
@@ -17,7 +17,7 @@ from fairlead.index.rows import SOURCE_FIELD, Row
 from fairlead.index.tail import long_tail
 from fairlead.records import Scalar
 
-LAYOUT: Final = 2
+LAYOUT: Final = 3
 """Number of this module's document; another one is a new generation, as another catalogue is."""
 
 BETWEEN_VALUES: Final = 100_000
@@ -55,7 +55,8 @@ def mapping_of(catalogue: FieldCatalogue) -> dict[str, Any]:
             _place(values, field.id, {**TYPES[field.type], **({"eager_global_ordinals": True} if _counted(field) else {})})
     numbers = {"ord": {"type": "integer"}, "images": {"type": "long"}, "bytes": {"type": "long"}}
     texts = {name: {"type": "keyword"} for name in ("id", "source", "stated")}
-    objects = {"patient": KEY, "study": KEY, "values": {"properties": values}, "words": {"properties": words}}
+    frame = {"properties": {"code": {"type": "integer"}}}
+    objects = {"patient": KEY, "study": KEY, "frame": frame, "values": {"properties": values}, "words": {"properties": words}}
     properties = {
         **texts,
         **numbers,
@@ -87,8 +88,16 @@ def _both(field: str) -> InvalidConfiguration:
     return InvalidConfiguration(f"The field {field!r} is both a value and a group of values for OpenSearch.", remedy="Give it another id.")
 
 
-def document_of(row: Row, catalogue: FieldCatalogue, *, ordinal: int, patient: int, study: int) -> dict[str, Any]:
-    """Return the document of a row under its ordinal and the codes of its patient and study."""
+class GroupCodes(NamedTuple):
+    """The small numbers of the groups that a record belongs to; ``frame`` is None where it states no frame of reference."""
+
+    patient: int
+    study: int
+    frame: int | None
+
+
+def document_of(row: Row, catalogue: FieldCatalogue, *, ordinal: int, codes: GroupCodes) -> dict[str, Any]:
+    """Return the document of a row under its ordinal and the codes of its groups."""
     fields = {name: found for name, found in row.values.items() if name != SOURCE_FIELD}
     texts = {name for name in fields if catalogue.fields[name].type == "text"}
     return {
@@ -96,8 +105,9 @@ def document_of(row: Row, catalogue: FieldCatalogue, *, ordinal: int, patient: i
         "ord": ordinal,
         "draw": row.draw,
         "revision": row.revision,
-        "patient": {"key": row.patient, "code": patient},
-        "study": {"key": row.study, "code": study},
+        "patient": {"key": row.patient, "code": codes.patient},
+        "study": {"key": row.study, "code": codes.study},
+        "frame": {} if codes.frame is None else {"code": codes.frame},
         "images": row.images,
         "bytes": row.size_bytes,
         "source": list(row.values.get(SOURCE_FIELD, ())),

@@ -7,8 +7,7 @@ on with a bitmap of codes.
 from __future__ import annotations
 
 import base64
-from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import singledispatchmethod
 from itertools import batched
@@ -25,6 +24,7 @@ from fairlead.index.criteria import (
     AtLeast,
     Criterion,
     Exists,
+    Group,
     Has,
     Latest,
     MembersOf,
@@ -49,21 +49,11 @@ type Days = Callable[[Query, str], Mapping[str, BitMap]]
 """Gives, for a filter and a date field, the codes of the patients whose last day among the matching is each day."""
 
 type Tally = Callable[[Query, Has], Mapping[int, int]]
-"""Gives, for a filter and a quantifier, the number of studies, series or images per code of a patient or study."""
+"""Gives, for a filter and a quantifier, the number of studies, series or images per code of a group."""
 
+CODES: Final[Mapping[Group, str]] = {"patient": "patient.code", "study": "study.code", "frameOfReference": "frame.code"}
+"""Where the code of each kind of group lies in a document; who states no frame of reference has none of that kind."""
 
-@dataclass(frozen=True, slots=True)
-class Framed:
-    """One record that states a frame of reference: its group is its patient's code with the frame, the least of several."""
-
-    ordinal: int
-    group: tuple[int, str]
-    study: int
-    images: int
-
-
-type Frames = Callable[[Query], Sequence[Framed]]
-"""Gives, for a filter, the matching records that state a frame of reference."""
 
 EVERYTHING: Final[Query] = {"match_all": {}}
 NOTHING: Final[Query] = {"match_none": {}}
@@ -110,8 +100,8 @@ def coded(field: str, codes: BitMap) -> Query:
 class Compiler:
     """Compiles criteria over one catalogue."""
 
-    def __init__(self, catalogue: FieldCatalogue, tally: Tally, days: Days, frames: Frames) -> None:
-        self._catalogue, self._tally, self._days, self._frames = catalogue, tally, days, frames
+    def __init__(self, catalogue: FieldCatalogue, tally: Tally, days: Days) -> None:
+        self._catalogue, self._tally, self._days = catalogue, tally, days
 
     @singledispatchmethod
     def filters(self, node: Criterion) -> Filters:
@@ -189,35 +179,20 @@ class Compiler:
     @filters.register
     def _(self, node: Has) -> Filters:
         inner = self.filters(node.where)
-        if node.same == "frameOfReference":
-            return self._framed(inner, node)
+        framed = node.same == "frameOfReference"
+        if framed and self._declared(FRAME) is None:
+            return Filters(NOTHING, EVERYTHING)
         fewest = self._tally(inner.sure, node)
         most = fewest if inner.possible == inner.sure else self._tally(inner.possible, node)
         groups = {code: (fewest.get(code, 0), most.get(code, 0)) for code in {*fewest, *most}}
         ceiling = float("inf") if node.maximum is None else node.maximum
         empty = node.minimum <= 0 <= ceiling
-        field = f"{node.same}.code"
-        return Filters(
-            _chosen(field, {code: low >= node.minimum and high <= ceiling for code, (low, high) in groups.items()}, empty),
-            _chosen(field, {code: high >= node.minimum and low <= ceiling for code, (low, high) in groups.items()}, empty),
-        )
-
-    def _framed(self, inner: Filters, node: Has) -> Filters:
-        """Return the filters of a quantifier over frames of reference, which have no codes of their own: grouped here."""
-        if self._declared(FRAME) is None:
-            return Filters(NOTHING, EVERYTHING)
-        everybody = self._frames(EVERYTHING)
-        fewest = amounts(self._frames(inner.sure), node)
-        most = fewest if inner.possible == inner.sure else amounts(self._frames(inner.possible), node)
-        ceiling = float("inf") if node.maximum is None else node.maximum
-        sure, possible = BitMap(), BitMap()
-        for one in everybody:
-            low, high = fewest.get(one.group, 0), most.get(one.group, 0)
-            if low >= node.minimum and high <= ceiling:
-                sure.add(one.ordinal)
-            if high >= node.minimum and low <= ceiling:
-                possible.add(one.ordinal)
-        return Filters(coded("ord", sure), some([coded("ord", possible), none_of(stated(FRAME))]))
+        field = CODES[node.same]
+        sure = _chosen(field, {code: low >= node.minimum and high <= ceiling for code, (low, high) in groups.items()}, empty)
+        possible = _chosen(field, {code: high >= node.minimum and low <= ceiling for code, (low, high) in groups.items()}, empty)
+        if not framed:
+            return Filters(sure, possible)
+        return Filters(every([sure, stated(FRAME)]), some([possible, none_of(stated(FRAME))]))
 
     @filters.register
     def _(self, node: Latest) -> Filters:
@@ -250,16 +225,6 @@ class Compiler:
     def _compared(found: Query, field: str, *, or_missing: bool) -> Filters:
         either = some([found, none_of(stated(field))])
         return both(either) if or_missing else Filters(found, either)
-
-
-def amounts(found: Sequence[Framed], node: Has) -> Mapping[tuple[int, str], int]:
-    """Return how many studies, series or images of each group are found."""
-    if node.grain == "study":
-        return Counter(group for group, _ in {(one.group, one.study) for one in found})
-    tally: Counter[tuple[int, str]] = Counter()
-    for one in found:
-        tally[one.group] += one.images if node.grain == "image" else 1
-    return tally
 
 
 def _chosen(field: str, groups: Mapping[int, bool], empty: bool) -> Query:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from opensearchpy import OpenSearch
@@ -11,9 +11,9 @@ from fairlead.errors import InvalidInput, ServiceUnreachable
 from fairlead.extract import FieldCatalogue
 from fairlead.index.opensearch_client import Outcome, bulk, read_each
 from fairlead.index.opensearch_codes import Codes
-from fairlead.index.opensearch_mapping import document_of
+from fairlead.index.opensearch_mapping import GroupCodes, document_of
 from fairlead.index.port import PutReport
-from fairlead.index.rows import Row, rows_of
+from fairlead.index.rows import Row, frame_of, rows_of
 from fairlead.records import ImagingRecord, Refusal
 
 CREATED: Final = 201
@@ -60,16 +60,22 @@ class Writing:
         self._left += [row for row in rows if now[row.id] is not row]
         if not now:
             return
-        patients = self._codes.of("patient", (row.patient for row in now.values()))
-        studies = self._codes.of("study", (row.study for row in now.values()))
         actions = []
-        for ordinal, row in enumerate(
-            now.values(), self._codes.reserve("record", len(now))
-        ):  # a number is of one version: mirrors rely on it
-            document = document_of(row, self._catalogue, ordinal=ordinal, patient=patients[row.patient], study=studies[row.study])
+        first, groups = self._codes.reserve("record", len(now)), self._groups(now.values())
+        for ordinal, (row, codes) in enumerate(zip(now.values(), groups, strict=True), first):  # of one version: mirrors rely on it
+            document = document_of(row, self._catalogue, ordinal=ordinal, codes=codes)
             actions.append({"_id": row.id, "_source": document} | _against(present.get(row.id)))
         for outcome in bulk(self._client, self._index, actions):
             self._note(now[outcome.id], outcome)
+
+    def _groups(self, rows: Collection[Row]) -> Iterator[GroupCodes]:
+        """Yield the codes of the groups that each row belongs to, made where nobody was of that group yet."""
+        frames = [frame_of(row) for row in rows]
+        patients = self._codes.of("patient", (row.patient for row in rows))
+        studies = self._codes.of("study", (row.study for row in rows))
+        known = self._codes.of("frame", (frame for frame in frames if frame is not None))
+        for row, frame in zip(rows, frames, strict=True):
+            yield GroupCodes(patients[row.patient], studies[row.study], None if frame is None else known[frame])
 
     def _note(self, row: Row, outcome: Outcome) -> None:
         if outcome.status == CONFLICT:

@@ -116,6 +116,17 @@ class Index(Protocol):
         """
         ...
 
+    def extremes(self, criterion: Criterion, field: str, size: int) -> tuple[tuple[ImagingRecord, ...], tuple[ImagingRecord, ...]]:
+        """Return up to ``size`` of the matching records with the least values of a field, least first, and with the greatest.
+
+        Of several values of one record the least, or the greatest, stands for it; equal values come in the same order on every engine.
+
+        Raises
+        ------
+        UnsupportedInput : the field is no number and no date. InvalidInput : ``size`` is negative or above 10,000.
+        """
+        ...
+
     def page(self, criterion: Criterion, *, offset: int, limit: int) -> tuple[ImagingRecord, ...]:
         """Return ``limit`` of the matching records from ``offset`` on, in the order of patient, study and id.
 

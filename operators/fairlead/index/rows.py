@@ -10,6 +10,7 @@ from typing import Final
 
 from fairlead.errors import InvalidInput, UnsupportedInput
 from fairlead.extract import FieldCatalogue, FieldDeclaration, concept_label, vocabulary
+from fairlead.index.criteria import FRAME
 from fairlead.index.sampling import draw_of
 from fairlead.records import ImagingRecord, JsonObject, Refusal, Scalar
 
@@ -79,6 +80,12 @@ def row_of(record: ImagingRecord, catalogue: FieldCatalogue) -> Row:
         document=document,
         record=record,
     )
+
+
+def frame_of(row: Row) -> str | None:
+    """Return the key of the coordinate system that a row shares with others of its patient: the least that it states, None if none."""
+    stated = row.values.get(FRAME)
+    return f"{row.patient}\n{min(map(str, stated))}" if stated else None
 
 
 def rows_of(records: Iterable[ImagingRecord], catalogue: FieldCatalogue) -> Iterator[Row | Refusal]:
