@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -13,11 +13,14 @@ from fairlead.convert.lattice import PlanePose, slice_order, stack_planes, unit
 from fairlead.convert.plan import Axis, ImagePlan
 from fairlead.convert.segmentation import Segmentation, SegmentFrame
 from fairlead.errors import UnreadableImage, UnsupportedInput
-from fairlead.records import GeometryVerdict
+from fairlead.records import GeometryVerdict, JsonObject
 
 ON_THE_LATTICE: Final = 0.02
 """Largest distance of a frame from a voxel of the lattice, in voxels (positions are rounded decimal strings)."""
 SAME_DIRECTION: Final = 1e-3
+SAME_SPACING: Final = 0.01
+EVEN: Final = 0.01
+SLIDE: Final = "SM"
 SMALLEST_VOXEL_MM3: Final = 1e-15
 MAX_SLICES: Final = 100_000
 MILLIMETER: Final = "millimeter"
@@ -35,7 +38,10 @@ class Placed:
 
 @dataclass(frozen=True, slots=True)
 class Grid:
-    """Space axes that labels are drawn on, and the frames by slice. ``level_count`` None: as many as the size asks for."""
+    """Space axes that labels are drawn on, and the frames by slice. ``level_count`` None: as many as the size asks for.
+
+    ``banded``: the focal planes of a slide, which are too large to be read whole.
+    """
 
     axes: tuple[Axis, ...]
     geometry: GeometryVerdict
@@ -43,6 +49,7 @@ class Grid:
     frame_rows: int
     frame_columns: int
     level_count: int | None = None
+    banded: bool = False
 
     @property
     def space(self) -> tuple[int, ...]:
@@ -57,11 +64,13 @@ def grid_of_image(source: Segmentation, image: ImagePlan, frame_of_reference: st
     """
     if not source.header.frame_of_reference_uid or source.header.frame_of_reference_uid != frame_of_reference:
         return None
+    if source.matrix is not None:
+        return _grid_of_slide(source, image, source.matrix)
     axes = tuple(axis for axis in image.axes if axis.is_space)
     sizes = (1,) * (3 - len(axes)) + tuple(axis.size for axis in axes)
     found: dict[int, list[Placed]] = {}
     for frame in source.frames:
-        place = _slide_place(source, frame, sizes) if source.matrix else _patient_place(source, frame, image.geometry)
+        place = _patient_place(source, frame, image.geometry)
         if place is None or not _inside(source, place, sizes):
             return None
         found.setdefault(place[0], []).append(Placed(frame, place[1], place[2]))
@@ -125,22 +134,80 @@ def _moved(pose: PlanePose, position: np.ndarray[tuple[int], np.dtype[np.float64
     return PlanePose((x, y, z), pose.orientation, pose.spacing_mm)
 
 
-def _matrix_grid(source: Segmentation, matrix: tuple[int, int]) -> Grid:
+def _grid_of_slide(source: Segmentation, image: ImagePlan, matrix: tuple[int, int]) -> Grid | None:
+    """Return the grid of the level that a segmentation of a slide was drawn on, with the slide's focal planes; None when none fits."""
+    level = next((number for number, shape in enumerate(image.levels or (image.space,)) if shape[-2:] == matrix), None)
+    if level is None or image.kind != SLIDE:
+        return None
+    axes = _axes_of_level(image, level, matrix)
+    if (
+        source.pixel_mm
+        and axes[-1].unit
+        and not np.allclose(source.pixel_mm, [axis.scale for axis in axes[-2:]], rtol=SAME_SPACING, atol=0)
+    ):
+        return None
+    depths = _depths(image.attributes)
+    if (found := _placed_on_slide(source, depths, matrix)) is None:
+        return None
+    return Grid(axes, image.geometry, found, source.rows, source.columns, len(image.levels) or None, banded=len(axes) == 3)
+
+
+def _axes_of_level(image: ImagePlan, level: int, matrix: tuple[int, int]) -> tuple[Axis, ...]:
+    """Return the space axes of one level; its first sample lies half the difference of the sample distances further in."""
+    axes = [axis for axis in image.axes if axis.is_space]
+    if level == 0:
+        return tuple(axes)
+    steps = image.level_steps[level]
+    return (
+        *axes[:-2],
+        *(
+            replace(axis, size=size, scale=step, origin=axis.origin + (step - axis.scale) / 2)
+            for axis, size, step in zip(axes[-2:], matrix, steps[-2:], strict=True)
+        ),
+    )
+
+
+def _depths(attributes: JsonObject) -> tuple[float, ...]:
+    """Return where the focal planes of a slide lie, nothing when it has one."""
+    return tuple(attributes.get("dicom", {}).get("slide", {}).get("focal_planes_mm", ()))
+
+
+def _placed_on_slide(source: Segmentation, depths: tuple[float, ...], matrix: tuple[int, int]) -> dict[int, tuple[Placed, ...]] | None:
+    """Return the frames by focal plane, None when one lies outside the matrix or between focal planes."""
+    stated = sorted({frame.tile.depth_mm for frame in source.frames if frame.tile is not None})
+    if not depths and len(stated) > 1:
+        return None
+    nearest = float(np.diff(depths).min()) * ON_THE_LATTICE if len(depths) > 1 else 0.0
+    planes = {depth: next((n for n, plane in enumerate(depths) if abs(plane - depth) <= nearest), None) for depth in stated}
     found: dict[int, list[Placed]] = {}
     for frame in source.frames:
-        place = _slide_place(source, frame, (1, *matrix))
-        if place is None or not _inside(source, place, (1, *matrix)):
-            raise UnreadableImage("A frame of the segmentation lies outside its total pixel matrix.")
-        found.setdefault(0, []).append(Placed(frame, place[1], place[2]))
-    axes = tuple(Axis(name, size) for name, size in zip("yx", matrix, strict=True))
-    return Grid(axes, NO_PATIENT, _frozen(found), source.rows, source.columns)
+        plane = 0 if not depths or frame.tile is None else planes[frame.tile.depth_mm]
+        place = _slide_place(source, frame)
+        if plane is None or place is None or not _inside(source, (0, *place), (1, *matrix)):
+            return None
+        found.setdefault(plane, []).append(Placed(frame, *place))
+    return _frozen(found)
 
 
-def _slide_place(source: Segmentation, frame: SegmentFrame, sizes: tuple[int, ...]) -> tuple[int, int, int] | None:
+def _matrix_grid(source: Segmentation, matrix: tuple[int, int]) -> Grid:
+    depths = tuple(sorted({frame.tile.depth_mm for frame in source.frames if frame.tile is not None}))
+    found = _placed_on_slide(source, depths if len(depths) > 1 else (), matrix)
+    if found is None:
+        raise UnreadableImage("A frame of the segmentation lies outside its total pixel matrix.")
+    pixel, unit = (source.pixel_mm, MILLIMETER) if source.pixel_mm else ((1.0, 1.0), None)
+    axes = [Axis(name, size, step, unit) for name, size, step in zip("yx", matrix, pixel, strict=True)]
+    if len(depths) > 1:
+        gaps = np.diff(depths)
+        even = float(gaps.mean()) if gaps.max() - gaps.min() <= EVEN * gaps.max() else None
+        axes = [Axis("z", len(depths), even or 1.0, MILLIMETER if even else None), *axes]
+    return Grid(tuple(axes), NO_PATIENT, found, source.rows, source.columns, banded=len(axes) == 3)
+
+
+def _slide_place(source: Segmentation, frame: SegmentFrame) -> tuple[int, int] | None:
     tile = frame.tile
-    if tile is None or sizes != (1, *(source.matrix or ())) or tile.row % source.rows or tile.column % source.columns:
+    if tile is None or tile.row % source.rows or tile.column % source.columns:
         return None
-    return 0, tile.row, tile.column
+    return tile.row, tile.column
 
 
 def _patient_place(source: Segmentation, frame: SegmentFrame, geometry: GeometryVerdict) -> tuple[int, int, int] | None:

@@ -52,8 +52,9 @@ class LabelVoxels:
 
     def read(self, level: int, lead: tuple[int, ...], start: int, stop: int) -> NDArray[Any]:
         """Return slices (or rows of a plane) ``start:stop``."""
-        values = np.zeros((stop - start, *self._drawn.grid.space[1:]), self._drawn.dtype)
-        for placed, part, rows in _parts(self._drawn.grid, values, start, stop):
+        grid = self._drawn.grid
+        values = np.zeros((stop - start, *grid.space[-1:]) if grid.banded else (stop - start, *grid.space[1:]), self._drawn.dtype)
+        for placed, part, rows in _parts(grid, values, start, stop, lead[-1] if grid.banded else None):
             if placed.frame.segment is None:
                 np.copyto(part, _numbers(self._drawn, placed)[rows])
             elif placed.frame.segment in self._wanted:
@@ -118,6 +119,7 @@ def segmentation_plan(source: Segmentation, grid: Grid, reason: str) -> ImagePla
         voxels=CountVoxels([LabelVoxels(drawn, number) for number in range(len(drawn.layers))]),
         geometry=grid.geometry,
         attributes={"dicom": _attributes(source, grid, reason)},
+        bands=grid.banded and not drawn.fractional,
     )
     if not drawn.fractional:
         window = (0.0, float(len(drawn.layers)))
@@ -144,6 +146,7 @@ def _label_plans(drawn: _Drawn) -> tuple[ImagePlan, ...]:
             geometry=drawn.grid.geometry,
             channels=(),
             level_count=drawn.grid.level_count,
+            bands=drawn.grid.banded,
             image_label=image_label([segment for segment in drawn.source.segments if segment.number in drawn.layers[number]]),
         )
         for number, name in enumerate(names)
@@ -237,14 +240,17 @@ def _numbers(drawn: _Drawn, placed: Placed) -> NDArray[Any]:
     return values if padding in {None, UNSEGMENTED} else np.where(values == padding, values.dtype.type(UNSEGMENTED), values)
 
 
-def _parts(grid: Grid, values: NDArray[Any], start: int, stop: int) -> Any:
-    """Yield each frame with the part of ``values`` it covers, and which of its own rows and columns these are."""
-    flat = len(grid.space) == 2
-    for depth in (0,) if flat else range(start, stop):
-        plane, first = (values, start) if flat else (values[depth - start], 0)
+def _parts(grid: Grid, values: NDArray[Any], start: int, stop: int, plane: int | None = None) -> Any:
+    """Yield each frame with the part of ``values`` it covers, and which of its own rows and columns these are.
+
+    From ``start`` to ``stop`` are rows of a plane, the only one or that with the number ``plane``, or else slices.
+    """
+    flat = len(grid.space) == 2 or plane is not None
+    for depth in (plane or 0,) if flat else range(start, stop):
+        area, first = (values, start) if flat else (values[depth - start], 0)
         for placed in grid.frames.get(depth, ()):
-            top, bottom = max(placed.row, first), min(placed.row + grid.frame_rows, first + plane.shape[0])
-            right = min(placed.column + grid.frame_columns, plane.shape[1])
+            top, bottom = max(placed.row, first), min(placed.row + grid.frame_rows, first + area.shape[0])
+            right = min(placed.column + grid.frame_columns, area.shape[1])
             if top < bottom and placed.column < right:
                 own = (slice(top - placed.row, bottom - placed.row), slice(0, right - placed.column))
-                yield placed, plane[top - first : bottom - first, placed.column : right], own
+                yield placed, area[top - first : bottom - first, placed.column : right], own

@@ -48,7 +48,7 @@ def _multiscale_06(plan: ImagePlan, shapes: Sequence[tuple[int, ...]]) -> JsonOb
     systems: list[JsonObject] = [{"name": INTRINSIC, "axes": plain}]
     image: JsonObject = _named(plan) | {"coordinateSystems": systems, "datasets": []}
     for number, shape in enumerate(shapes):
-        steps = _level_transforms(plan, number, shape, origin=False)
+        steps = _level_transforms(plan, number, shape, origin=plan.geometry.affine is None)  # else the affine has it
         image["datasets"].append({"path": str(number), "coordinateTransformations": [_sequence(steps, str(number))]})
     if plan.geometry.affine is not None and len(plan.space) == 3:
         systems.append({"name": PATIENT, "axes": _patient_axes(plan)})

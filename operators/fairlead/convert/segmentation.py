@@ -17,11 +17,11 @@ from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 from pydicom.pixels.decoders.base import get_decoder
 
-from fairlead.convert.frames import enhanced_pose
+from fairlead.convert.frames import FARTHEST_MM, enhanced_pose
 from fairlead.convert.headers import Header, pixel_offset
 from fairlead.convert.lattice import PlanePose
 from fairlead.convert.sop_classes import UNCOMPRESSED, decoders_of
-from fairlead.convert.tiles import Tile, slide_tile
+from fairlead.convert.tiles import Tile, slide_tile, tiled_full
 from fairlead.convert.words import coded, known_words
 from fairlead.errors import UnreadableImage, UnsupportedInput
 from fairlead.records import JsonObject, is_uid
@@ -76,6 +76,7 @@ class Segmentation:
     referenced_series: frozenset[str]
     matrix: tuple[int, int] | None
     spacing_between_mm: float | None
+    pixel_mm: tuple[float, float] | None
 
 
 def read_segmentation(header: Header) -> Segmentation:
@@ -157,16 +158,13 @@ def _segmentation(header: Header, dataset: Dataset, offset: int | None) -> Segme
     syntax = str(dataset.file_meta.get("TransferSyntaxUID", ""))
     decoders_of(syntax)
     count = int(dataset.get("NumberOfFrames") or 1)
-    groups = dataset.get("PerFrameFunctionalGroupsSequence") or []
-    if count > MAX_FRAMES or len(groups) != count:
-        raise UnreadableImage(f"The segmentation has {count} frames, but functional groups for {len(groups)}.")
     segments = tuple(_segment(item) for item in dataset.get("SegmentSequence") or [])
     shared = (dataset.get("SharedFunctionalGroupsSequence") or [Dataset()])[0]
-    frames = tuple(_frame(number, item, shared, kind) for number, item in enumerate(groups))
+    measures = (shared.get("PixelMeasuresSequence") or [Dataset()])[0]
+    between, spacing = measures.get("SpacingBetweenSlices"), measures.get("PixelSpacing")
+    frames = _frames(dataset, count, segments, shared, kind=kind, step_mm=float(between) if between else None)
     _known(frames, {segment.number for segment in segments}, len(segments))
     matrix = (int(dataset.get("TotalPixelMatrixRows") or 0), int(dataset.get("TotalPixelMatrixColumns") or 0))
-    measures = (shared.get("PixelMeasuresSequence") or [Dataset()])[0]
-    between = measures.get("SpacingBetweenSlices")
     padding = dataset.get("PixelPaddingValue")
     return Segmentation(
         header=header,
@@ -184,7 +182,29 @@ def _segmentation(header: Header, dataset: Dataset, offset: int | None) -> Segme
         referenced_series=frozenset(str(item.get("SeriesInstanceUID", "")) for item in dataset.get("ReferencedSeriesSequence") or []),
         matrix=matrix if all(matrix) and all(frame.tile for frame in frames) else None,
         spacing_between_mm=float(between) if between else None,
+        pixel_mm=_pixel_mm(spacing),
     )
+
+
+def _frames(
+    dataset: Dataset, count: int, segments: tuple[Segment, ...], shared: Dataset, *, kind: Kind, step_mm: float | None
+) -> tuple[SegmentFrame, ...]:
+    """Return the frames: as their functional groups say, or counted where a segmentation of a slide has none (TILED_FULL)."""
+    groups = dataset.get("PerFrameFunctionalGroupsSequence") or []
+    if not groups and dataset.get("DimensionOrganizationType") == "TILED_FULL" and 0 < count <= MAX_FRAMES:
+        full = tiled_full(dataset, 1 if kind == "labelmap" else len(segments), step_mm)
+        if full.count != count:
+            raise UnreadableImage(f"The segmentation has {count} frames, its total pixel matrix {full.count}.")
+        numbers = [None] if kind == "labelmap" else [segment.number for segment in segments]
+        return tuple(SegmentFrame(index, numbers[channel], None, tile) for index, (channel, tile) in enumerate(full.places(0, count)))
+    if count > MAX_FRAMES or len(groups) != count:
+        raise UnreadableImage(f"The segmentation has {count} frames, but functional groups for {len(groups)}.")
+    return tuple(_frame(number, item, shared, kind) for number, item in enumerate(groups))
+
+
+def _pixel_mm(stated: Any) -> tuple[float, float] | None:
+    pair = tuple(float(part) for part in stated) if stated is not None and not isinstance(stated, str) else ()
+    return (pair[0], pair[1]) if len(pair) == 2 and all(0 < part < FARTHEST_MM for part in pair) else None
 
 
 def _known(frames: tuple[SegmentFrame, ...], numbers: set[int], described: int) -> None:

@@ -23,7 +23,7 @@ from pydicom.pixels.decoders.base import get_decoder
 from fairlead.convert.bounded import require_image
 from fairlead.convert.headers import Header, pixel_offset
 from fairlead.convert.sop_classes import decoders_of
-from fairlead.convert.tiles import Tile, slide_tile
+from fairlead.convert.tiles import Tile, slide_tile, tiled_full
 from fairlead.errors import UnreadableImage, UnsupportedInput
 
 JPEG_BASELINE: Final = "1.2.840.10008.1.2.4.50"
@@ -184,8 +184,9 @@ def _slide_file(header: Header, dataset: FileDataset, handle: BinaryIO) -> Slide
     if not (min(matrix + tile) > 0 and max(matrix) < MAX_MATRIX and max(tile) <= 65535):
         raise UnreadableImage("The total pixel matrix or the tiles have no size.")
     count = int(dataset.get("NumberOfFrames") or 1)
-    keys = tuple(_keys(dataset, matrix, tile, count))
     measures = _first(_first(dataset, "SharedFunctionalGroupsSequence"), "PixelMeasuresSequence")
+    step = float(measures.SpacingBetweenSlices) if measures.get("SpacingBetweenSlices") else None
+    keys = tuple(_keys(dataset, matrix, count, step))
     frames = _encapsulated(handle, count) if plugins else _native(handle, dataset, count, tile[0] * tile[1] * samples * bits // 8)
     return SlideFile(
         header=header,
@@ -198,7 +199,7 @@ def _slide_file(header: Header, dataset: FileDataset, handle: BinaryIO) -> Slide
         planar=bool(dataset.get("PlanarConfiguration", 0)),
         syntax=syntax,
         spacing_mm=_spacing(dataset, measures, matrix),
-        depth_step_mm=float(measures.SpacingBetweenSlices) if measures.get("SpacingBetweenSlices") else None,
+        depth_step_mm=step,
         pyramid=str(dataset.get("PyramidUID") or header.frame_of_reference_uid),
         tiles=keys,
         frames=frames,
@@ -207,7 +208,7 @@ def _slide_file(header: Header, dataset: FileDataset, handle: BinaryIO) -> Slide
     )
 
 
-def _keys(dataset: Dataset, matrix: tuple[int, int], tile: tuple[int, int], count: int) -> Iterator[TileKey]:
+def _keys(dataset: Dataset, matrix: tuple[int, int], count: int, step_mm: float | None) -> Iterator[TileKey]:
     """Yield the place of every frame: counted for TILED_FULL (PS3.3 C.7.6.17.3), else as the functional groups say."""
     paths = [str(item.get("OpticalPathIdentifier", "")) for item in dataset.get("OpticalPathSequence") or [Dataset()]]
     if count > MAX_TILES:
@@ -220,17 +221,12 @@ def _keys(dataset: Dataset, matrix: tuple[int, int], tile: tuple[int, int], coun
         for item in groups:
             yield _sparse_key(item, shared, paths, matrix)
         return
-    depths = int(dataset.get("TotalPixelMatrixFocalPlanes") or 1)
-    down, across = -(-matrix[0] // tile[0]), -(-matrix[1] // tile[1])
+    frames = tiled_full(dataset, len(paths), step_mm)
     first = int(dataset.get("ConcatenationFrameOffsetNumber") or 0)
-    if first + count > len(paths) * depths * down * across or (
-        first == 0 and count < len(paths) * depths * down * across and not _is_part(dataset)
-    ):
-        raise UnreadableImage(f"{count} tiles do not fill a matrix of {down} × {across} tiles.")
-    for number in range(first, first + count):
-        plane, place = divmod(number, down * across)
-        path, depth = divmod(plane, depths)
-        yield TileKey(paths[path], float(depth), place // across * tile[0], place % across * tile[1])
+    if first < 0 or first + count > frames.count or (first == 0 and count < frames.count and not _is_part(dataset)):
+        raise UnreadableImage(f"{count} tiles do not fill a matrix that has {frames.count}.")
+    for channel, tile in frames.places(first, count):
+        yield TileKey(paths[channel], tile.depth_mm, tile.row, tile.column)
 
 
 def _is_part(dataset: Dataset) -> bool:

@@ -156,7 +156,7 @@ def _image_plan(pyramid: str, levels: Sequence[SlideLevel], paths: list[str], de
         channels=channels,
         levels=tuple((*deep, *level.first.matrix) for level in levels) if len(levels) > 1 else (),
         level_steps=tuple((*(1.0 for _ in deep), *step) for step in steps) if len(levels) > 1 else (),
-        attributes={"dicom": _attributes(levels, profiles)},
+        attributes={"dicom": _attributes(levels, profiles, depths)},
         dropped=_absent(levels, len(paths) * len(depths)),
         instances=sum(len(level.files) for level in levels),
         greyscale=len(channels) == 1,
@@ -253,7 +253,7 @@ def _absent(levels: Sequence[SlideLevel], planes: int) -> tuple[str, ...]:
     return (f"{absent} tiles were not acquired and are {shown}",) if absent > 0 else ()
 
 
-def _attributes(levels: Sequence[SlideLevel], profiles: Mapping[str, bytes]) -> JsonObject:
+def _attributes(levels: Sequence[SlideLevel], profiles: Mapping[str, bytes], depths: Sequence[float]) -> JsonObject:
     first = levels[0].first
     header, dataset = first.header, first.dataset
     ids = {"study": header.study_uid, "series": header.series_uid, "frame_of_reference": header.frame_of_reference_uid}
@@ -264,6 +264,8 @@ def _attributes(levels: Sequence[SlideLevel], profiles: Mapping[str, bytes]) -> 
         "orientation": [float(part) for part in dataset.get("ImageOrientationSlide") or []],
         "icc_profiles": {f"icc/{path}.icc": hashlib.sha256(profile).hexdigest() for path, profile in profiles.items()},
     }
+    if len(depths) > 1:
+        slide["focal_planes_mm"] = list(depths)
     if (
         origin is not None
         and origin.get("XOffsetInSlideCoordinateSystem") is not None
