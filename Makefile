@@ -53,8 +53,8 @@ unit: setup ## Run the tests that need no server (one file: make unit ARGS=tests
 live: setup ## Run the tests against real servers.
 	$(BIN)/pytest -m live $(ARGS)
 
-browser: setup ## Run the tests in headless Chromium.
-	$(BIN)/pytest -m browser $(ARGS)
+browser: setup ## Run the tests in headless Chromium; pictures of every view are in .screenshots/ afterwards.
+	FAIRLEAD_SCREENSHOTS=$${FAIRLEAD_SCREENSHOTS:-$(CURDIR)/.screenshots} $(BIN)/pytest -m browser $(ARGS)
 
 charts: setup ## Lint, render and validate the Helm charts.
 	$(BIN)/pytest tests/charts $(ARGS)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+from urllib.parse import parse_qsl
 
 import pytest
 
+from fairlead.cohort import withdraw_consent
 from fairlead.records import CohortSummary
 from fairlead.workbench import Workbench, definition_of, state_of
 from fairlead.workbench.state import read_state
@@ -53,9 +55,50 @@ def test_three_versions_overlap_as_the_set_operations_say(client: Client, versio
     html = client.get(f"?tab=sets&{marked}").text
     offered = dict(re.findall(r'<th scope="row">([^<]+)</th><td class="n">(\d+)</td>', html))
     assert offered == {"A or B or C": "12", "A and B and C": "4", "A without BC": "2", "B without AC": "0", "C without AB": "0"}
-    links = [found["href"] or "" for found in Page(html).all("a") if "how=" in (found["href"] or "")]
+    links = [found["href"] or "" for found in Page(html.split('class="regions"')[1]).all("a") if "how=" in (found["href"] or "")]
     for words, link in zip(offered, links, strict=True):
         assert f"{offered[words]} series" in Page(client.get(link.removeprefix("./")).text).text, words
+
+
+def test_every_region_of_the_diagram_opens_as_the_cohort_it_shows(client: Client, fresh: Workbench, versions) -> None:  # type: ignore[no-untyped-def]
+    other = freeze(fresh, "MR and old", **{"from__patient.age_years": "44"})
+    marked = "&".join(f"of={version.ref}" for version in (versions[0], versions[2], other))
+    svg = client.get(f"?tab=sets&{marked}").text.split('<svg class="venn"')[1].split("</svg>")[0]
+    regions = {found["aria-label"]: found["href"] or "" for found in Page(svg).all("a")}
+    assert list(regions) == [
+        "A without BC: 1 series, open as cohort",
+        "A and B without C: 2 series, open as cohort",
+        "C without AB: 4 series, open as cohort",
+        "A and C without B: 5 series, open as cohort",
+        "A and B and C: 4 series, open as cohort",
+    ]
+    for words, link in regions.items():
+        assert f" {words.split(': ')[1].split()[0]} series" in Page(client.get(link.removeprefix("./")).text).text, words
+    state = read_state(parse_qsl(regions["A and C without B: 5 series, open as cohort"].removeprefix("./?")), fresh.catalogue)
+    assert state_of(definition_of(state), fresh.catalogue) == state
+
+
+def test_a_diagram_of_equal_withdrawn_old_and_otherwise_counted_versions_is_drawn(client: Client, fresh: Workbench, versions) -> None:  # type: ignore[no-untyped-def]
+    same = freeze(fresh, "The same", in__modality="DCM:CT")
+    patients = fresh.versions.freeze({**same.definition, "unit": "patient"}, author="ada", title="Counted by patient", purpose="")
+    withdraw_consent(fresh.data.cohorts, "series", "local:default:1.2.3.2", reason="consent", by="ada")  # type: ignore[attr-defined]  # the real one
+    unnoted = freeze(fresh, "Unnoted", in__modality="DCM:MR")
+    engine = fresh.data.cohorts.engine  # type: ignore[attr-defined]  # the real one
+    with engine.begin() as connection:
+        connection.exec_driver_sql("UPDATE cohort_versions SET fingerprints = NULL WHERE title = 'Unnoted'")
+    first = versions[0].ref
+    for others in (
+        [same.ref],
+        [patients.ref],
+        [unnoted.ref],
+        [same.ref, patients.ref],
+        [same.ref, unnoted.ref],
+        [same.id],
+        [same.id, same.ref],
+    ):
+        answer = client.get("?tab=sets&" + "&".join(f"of={ref}" for ref in (first, *others)))
+        assert (answer.status_code, 'class="venn"' in answer.text) == (200, True), others
+    assert client.get(f"?tab=sets&of={first}&of={versions[1].id}@99").status_code == 404
 
 
 def test_a_set_operation_is_frozen_as_a_definition_and_opens_again(client: Client, fresh: Workbench, versions) -> None:  # type: ignore[no-untyped-def]

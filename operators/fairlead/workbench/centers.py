@@ -76,7 +76,7 @@ def add_centers(app: FastAPI, services: Workbench, *, templates: Environment, cu
             raise NotPermitted("Only the Cohorts page itself asks other centres.")
         state = read_state(request.query_params.multi_items(), services.catalogue)
         own = narrowed(services, user)
-        for ref in state.of:  # a cohort of another project is no criterion for this user
+        for ref in (*state.of, *state.less):  # a cohort of another project is no criterion for this user
             own.versions.get(ref)
         person = "u-" + hashlib.sha256(user.id.encode()).hexdigest()[:16]
         asked = services.centers.ask(definition_of(state, title=TITLE), person=person)

@@ -128,11 +128,21 @@ class Combination:
 
 
 @dataclass(frozen=True, slots=True)
+class RegionView:
+    """One region of the diagram: the letters inside, what it is in words, its series, and the link that opens it (none of nobody)."""
+
+    inside: str
+    words: str
+    series: int
+    link: str
+
+
+@dataclass(frozen=True, slots=True)
 class SetsView:
-    """A Venn diagram of two or three versions: ``regions`` by the letters inside, and the operations."""
+    """A Venn diagram of two or three versions: its regions, and the operations."""
 
     circles: tuple[Circle, ...]
-    regions: Mapping[str, int]
+    regions: tuple[RegionView, ...]
     combinations: tuple[Combination, ...]
 
 
@@ -145,7 +155,16 @@ def sets_view(state: PageState, workbench: Workbench) -> SetsView | None:
     circles = tuple(Circle(letter, workbench.versions.get(ref)) for letter, ref in zip(letters, state.of, strict=True))
     series = {_inside(region.inside): region.series for region in found}
     patients = {_inside(region.inside): region.patients for region in found}
-    return SetsView(circles, series, tuple(_combinations(state, letters, series, patients)))
+    drawn = tuple(_region(state, letters, inside, number) for inside, number in series.items())
+    return SetsView(circles, drawn, tuple(_combinations(state, letters, series, patients)))
+
+
+def _region(state: PageState, letters: str, inside: str, series: int) -> RegionView:
+    outside = "".join(letter for letter in letters if letter not in inside)
+    of, less = (tuple(state.of[letters.index(letter)] for letter in side) for side in (inside, outside))
+    query = replace(state, of=of, less=less, how="intersect", filters={}, tab="funnel", version="", against="", order=(), off=()).query()
+    words = " and ".join(inside) + (f" without {outside}" if outside else "")
+    return RegionView(inside, words, series, f"./?{query}" if series else "")
 
 
 def _inside(inside: Sequence[bool]) -> str:
@@ -158,7 +177,7 @@ def _combinations(state: PageState, letters: str, series: Mapping[str, int], pat
         noted = [patients[region] for region in chosen]
         # A patient can have series in several regions only of a union, and then every region is counted once for patients too.
         known = sum(number or 0 for number in noted) if None not in noted and how == "union" else None
-        link = replace(state, of=of, how=how, filters={}, tab="funnel", version="", against="").query()
+        link = replace(state, of=of, less=(), how=how, filters={}, tab="funnel", version="", against="", order=(), off=()).query()
         return Combination(words, sum(series[region] for region in chosen), known, f"./?{link}", (state.of, state.how) == (of, how))
 
     yield offered(" or ".join(letters), list(series), "union", state.of)

@@ -41,12 +41,16 @@ def funnel_of(state: PageState, catalogue: FieldCatalogue) -> JsonObject:
         if name in active
     ]
     if state.how:
-        rules = [{"name": f"Sets: {state.how} of {len(state.of)} versions", "where": {"all": _sets(state)}}, *rules]
+        rules = [{"name": f"Sets: {state.how} of {len(state.of) + len(state.less)} versions", "where": {"all": _sets(state)}}, *rules]
     return {**_document("", []), "rules": rules}
 
 
 def _sets(state: PageState) -> list[JsonObject]:
-    """Return the set operation on the chosen versions; what is subtracted is subtracted from the first."""
+    """Return the set operation on the chosen versions; what is subtracted is subtracted from the first, ``less`` from the result."""
+    return [*_operation(state), *({"not": {"cohort": ref}} for ref in state.less)]
+
+
+def _operation(state: PageState) -> list[JsonObject]:
     named: list[JsonObject] = [{"cohort": ref} for ref in state.of]
     match state.how:
         case "union":
@@ -151,11 +155,13 @@ def _set_pairs(nodes: list[JsonObject]) -> list[tuple[str, str]]:
     """Return the versions and the operation that :func:`_sets` makes these criteria of."""
     if not nodes:
         return []
-    if "any" in nodes[0]:
-        return [("how", "union"), *(("of", part["cohort"]) for part in nodes[0]["any"])]
-    kept = [node["cohort"] for node in nodes if "cohort" in node]
     taken = [node["not"]["cohort"] for node in nodes if "not" in node]
-    return [("how", "subtract" if taken else "intersect"), *(("of", ref) for ref in (*kept, *taken))]
+    if "any" in nodes[0]:
+        return [("how", "union"), *(("of", part["cohort"]) for part in nodes[0]["any"]), *(("less", ref) for ref in taken)]
+    kept = [node["cohort"] for node in nodes if "cohort" in node]
+    if len(kept) == 1 and taken:
+        return [("how", "subtract"), *(("of", ref) for ref in (*kept, *taken))]
+    return [("how", "intersect"), *(("of", ref) for ref in kept), *(("less", ref) for ref in taken)]
 
 
 def _pairs(node: JsonObject) -> Iterator[tuple[str, str]]:

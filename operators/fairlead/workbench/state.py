@@ -4,8 +4,8 @@ Parameters: ``in.FIELD=value`` and ``not.FIELD=value`` (repeatable), ``from.FIEL
 ``unknown.FIELD=in|out`` for records that do not say, ``every.FIELD=patient|study`` where all values are asked of one patient or
 study instead of any of them; ``order=FIELD`` and ``off=FIELD`` (repeatable) for the rules of the funnel; ``tab``, ``page``,
 ``version=ID@N``; ``against=ID@N`` to compare that version with; ``of=ID@N`` (repeatable) for versions chosen for sets, with
-``how`` as a criterion; ``draft`` and ``rev`` for the draft that is being edited and the revision it was opened at; ``seed`` of
-the sample; ``q`` for words to search (never in links).
+``how`` as a criterion, and ``less=ID@N`` (repeatable) for versions that are taken out of those; ``draft`` and ``rev`` for the
+draft that is being edited and the revision it was opened at; ``seed`` of the sample; ``q`` for words to search (never in links).
 """
 
 from __future__ import annotations
@@ -88,6 +88,7 @@ class PageState:
     q: str = ""
     order: tuple[str, ...] = ()
     off: tuple[str, ...] = ()
+    less: tuple[str, ...] = ()
 
     @property
     def narrows(self) -> bool:
@@ -128,6 +129,7 @@ class PageState:
         found = [*((name, text) for name, text in single if text), *(("of", ref) for ref in self.of)]
         found += [(name, str(number)) for name, number in numbers if number]
         found += [*(("order", name) for name in self.order), *(("off", name) for name in self.off)]
+        found += [("less", ref) for ref in self.less]
         return [pair for pair in found if pair[0] not in names]
 
     def query(self) -> str:
@@ -164,15 +166,15 @@ def read_state(pairs: Iterable[tuple[str, str]], catalogue: FieldCatalogue) -> P
     cards = {card.field: card for card in cards_for(catalogue.fields)}
     asked: dict[str, Filter] = {}
     plain: dict[str, str] = dict.fromkeys(PLAIN, "")
-    sets: tuple[str, ...] = ()
+    sets: dict[str, tuple[str, ...]] = {"of": (), "less": ()}
     rules: dict[str, list[str]] = {"order": [], "off": []}
     for name, text in given:
         verb, dot, field_id = name.partition(".")
         if dot:
             card = _card(field_id, cards, catalogue)
             asked[card.field] = _extended(asked.get(card.field, Filter()), verb, text, card=card, catalogue=catalogue)
-        elif name == "of":
-            sets = tuple(dict.fromkeys((*sets, _version(text))))
+        elif name in sets:
+            sets[name] = tuple(dict.fromkeys((*sets[name], _version(text))))
         elif name in rules:
             rules[name].append(_card(text, cards, catalogue).field)
         elif name in PLAIN:
@@ -181,16 +183,17 @@ def read_state(pairs: Iterable[tuple[str, str]], catalogue: FieldCatalogue) -> P
             raise InvalidQuery(f"This page has no parameter {_shown(name)}.")
     checked = {name: _checked(asked[name], cards[name]) for name in cards if name in asked}
     filters = {name: wanted for name, wanted in checked.items() if wanted}
-    if len(sets) > MAX_SETS:
-        raise InvalidQuery(f"{len(sets)} versions are chosen; {MAX_SETS} are the most.")
+    if (chosen := len(sets["of"]) + len(sets["less"])) > MAX_SETS:
+        raise InvalidQuery(f"{chosen} versions are chosen; {MAX_SETS} are the most.")
     return PageState(
         filters,
         tab=_one_of(plain["tab"] or TABS[0], TABS, "tab"),
         page=_page(plain["page"]),
         version=_version(plain["version"]),
         against=_version(plain["against"]),
-        of=sets,
-        how=_one_of(plain["how"], HOW, "set operation") if plain["how"] and sets else "",
+        of=sets["of"],
+        how=_one_of(plain["how"], HOW, "set operation") if plain["how"] and sets["of"] else "",
+        less=sets["less"] if plain["how"] and sets["of"] else (),
         draft=_draft(plain["draft"]),
         rev=_number(plain["rev"]),
         seed=_number(plain["seed"]),

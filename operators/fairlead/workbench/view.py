@@ -117,7 +117,7 @@ def sentence(state: PageState, definition: JsonObject, workbench: Workbench) -> 
     """Return the sentence in pieces, with the titles of the versions it names, which people know, in the place of their ids."""
     if not state.narrows:
         return (Part(NO_FILTER),)
-    titles = {f"cohort {one.ref}": f"“{one.title}” v{one.version}" for one in map(workbench.versions.get, state.of)}
+    titles = {f"cohort {one.ref}": f"“{one.title}” v{one.version}" for one in map(workbench.versions.get, (*state.of, *state.less))}
     parts = sentence_parts(workbench.data.sentence(definition), state, workbench)
     return tuple(replace(part, text=_titled(part.text, titles)) for part in parts)
 
