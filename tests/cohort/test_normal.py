@@ -32,6 +32,7 @@ FEMALE = {"field": "patient.sex", "op": "=", "value": "F"}
         pytest.param({"atLeast": 2, "of": [CT, THIN, FEMALE]}, {"atLeast": 2, "of": [FEMALE, CT, THIN]}, id="order of at least"),
         pytest.param(CT, {"concept": "DCM:CT", "field": "modality"}, id="concept"),
         pytest.param(CT, {"field": "modality", "op": "in", "value": ["ct", "DCM:CT"]}, id="spellings"),
+        pytest.param(CT, {"field": "modality", "op": "in", "value": ["Computed Tomography", "computed tomography"]}, id="labels"),
         pytest.param(THIN, {"field": "slice_thickness", "op": "<=", "value": 0.25, "unit": "UCUM:cm"}, id="alias and unit"),
         pytest.param(THIN, {**THIN, "orMissing": False}, id="default"),
         pytest.param(

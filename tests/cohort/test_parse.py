@@ -76,7 +76,9 @@ def nested(levels: int) -> dict[str, Any]:
         pytest.param(leaf("patient.age_years", "between", value=[75, 40]), "lower bound is above", id="between reversed"),
         pytest.param(leaf("patient.age_years", "<", value="40"), "of type float, but a text is given. Give a number", id="text for number"),
         pytest.param(leaf("patient.age_years", "<", value=True), "of type float, but a boolean is given", id="true for number"),
-        pytest.param(leaf("patient.age_years", "<", value=float("nan")), "of type float", id="not a number"),
+        pytest.param(
+            leaf("patient.age_years", "<", value=float("nan")), "nan is no number for patient.age_years. Give a finite", id="not a number"
+        ),
         pytest.param(
             leaf("patient.age_years", "<", value=40, unit="mm"), "'mm' is no unit for this field. Use one of: a, d, mo, wk", id="unit"
         ),
@@ -85,7 +87,9 @@ def nested(levels: int) -> dict[str, Any]:
             leaf("patient.age_years", "<", value=40, orMissing="yes"), "At include.orMissing: true or false", id="or missing text"
         ),
         pytest.param(leaf("study_date", ">", value="2024-02-30"), 'Give a date such as "2024-02-29"', id="no such day"),
-        pytest.param(leaf("study_date", ">", value="yesterday"), "of type date, but a text is given", id="no date"),
+        pytest.param(leaf("study_date", ">", value="yesterday"), "'yesterday' is no date of the calendar", id="no date"),
+        pytest.param(leaf("study_date", "<=", value="2004-13"), "'2004-13' is no date of the calendar", id="month 13"),
+        pytest.param(leaf("modality", "=", value="  "), "the text for modality is empty", id="empty text"),
         pytest.param(
             leaf("study_date", "between", value=["2024", "2019"]), "first date given for study_date is after", id="dates reversed"
         ),

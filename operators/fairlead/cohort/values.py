@@ -5,12 +5,14 @@ from __future__ import annotations
 import calendar
 import math
 import re
+from collections.abc import Mapping
 from datetime import date, datetime
+from functools import cache
 from typing import Any, Final
 
 from fairlead.cohort.units import convert
 from fairlead.errors import InvalidDefinition
-from fairlead.extract import FieldDeclaration, vocabulary
+from fairlead.extract import FieldDeclaration, folded, vocabulary
 from fairlead.records import Scalar
 
 PERIOD: Final = re.compile(r"(\d{4})(?:-(\d{2})(?:-(\d{2}))?)?")
@@ -47,14 +49,18 @@ def scalar(declaration: FieldDeclaration, given: Any, *, unit: str | None, where
         case "integer" | "float":
             return _number(declaration, given, unit=unit, where=where)
         case _:
-            if not isinstance(given, str) or not given.strip():
+            if not isinstance(given, str):
                 raise wrong_type(declaration, given, where)
+            if not given.strip():
+                raise InvalidDefinition(f"At {where}: the text for {declaration.id} is empty.", remedy="Give a text, or use `op: missing`.")
             return spelling(declaration, given, where=where)
 
 
 def _number(declaration: FieldDeclaration, given: Any, *, unit: str | None, where: str) -> float:
-    if isinstance(given, bool) or not isinstance(given, int | float) or not math.isfinite(given) or abs(given) >= 2**53:
+    if isinstance(given, bool) or not isinstance(given, int | float):
         raise wrong_type(declaration, given, where)
+    if not math.isfinite(given) or abs(given) >= 2**53:
+        raise InvalidDefinition(f"At {where}: {given!r:.40} is no number for {declaration.id}.", remedy="Give a finite number below 2^53.")
     number = float(given) if unit is None else convert(float(given), unit, declaration.unit, where=where)
     return int(number) if number.is_integer() else number
 
@@ -72,7 +78,15 @@ def spelling(declaration: FieldDeclaration, text: str, *, where: str) -> str:
         raise InvalidDefinition(
             f"At {where}: {text[:80]!r} is no value of {declaration.id}.", remedy=f"Use one of: {', '.join(sorted(known.labels))}."
         )
-    return (found.curie or found.label or text) if known.knows(bare) else text
+    if known.knows(bare):
+        return found.curie or found.label or text
+    return _labelled(declaration.vocabulary).get(folded(text), text)
+
+
+@cache
+def _labelled(name: str) -> Mapping[str, str]:
+    """Return the values of a vocabulary by their labels: sentences and facets show these, so people write them."""
+    return {folded(label): value for value, label in vocabulary(name).labels.items()}
 
 
 def period(declaration: FieldDeclaration, given: Any, *, where: str) -> tuple[str, str]:
@@ -84,13 +98,21 @@ def period(declaration: FieldDeclaration, given: Any, *, where: str) -> tuple[st
     """
     if isinstance(given, datetime):
         raise wrong_type(declaration, given, where)
-    found = PERIOD.fullmatch(str(given)) if isinstance(given, str | int | date) and not isinstance(given, bool) else None
-    if found is None:
+    if isinstance(given, bool) or not isinstance(given, str | int | date):
         raise wrong_type(declaration, given, where)
+    found = PERIOD.fullmatch(str(given))
+    if found is None:
+        raise _no_date(declaration, given, where)
     year, month, day = (int(part) if part else None for part in found.groups())
     try:
         first = date(year or 0, month or 1, day or 1)
         last = date(first.year, month or 12, day or calendar.monthrange(first.year, month or 12)[1])
     except (ValueError, IndexError) as error:
-        raise wrong_type(declaration, given, where) from error
+        raise _no_date(declaration, given, where) from error
     return first.isoformat(), last.isoformat()
+
+
+def _no_date(declaration: FieldDeclaration, given: Any, where: str) -> InvalidDefinition:
+    return InvalidDefinition(
+        f"At {where}: {str(given)[:40]!r} is no date of the calendar, which {declaration.id} needs.", remedy=f"Give {ACCEPTED['date']}."
+    )
