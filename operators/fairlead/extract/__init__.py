@@ -8,7 +8,7 @@ from fairlead.extract.loose import DUPLICATE, read_paths
 from fairlead.extract.ome_file import read_file
 from fairlead.extract.readings import as_age_years, as_date, as_integer, as_text
 from fairlead.extract.schema import filtering_terms, record_schema
-from fairlead.extract.vocabulary import Vocabulary, concept_label, vocabulary
+from fairlead.extract.vocabulary import Vocabulary, concept_label, folded, vocabulary
 
 __all__ = [
     "DUPLICATE",
@@ -22,6 +22,7 @@ __all__ = [
     "as_text",
     "concept_label",
     "filtering_terms",
+    "folded",
     "load_catalogue",
     "read_file",
     "read_kaapana",
