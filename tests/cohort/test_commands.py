@@ -157,7 +157,11 @@ def test_a_withdrawn_series_is_named_with_the_versions_that_hold_it(shell: Shell
     frozen = shell.json("cohort", "freeze", shell.definition(), "--title", "To be marked")
     reference = f"{frozen['id']}@1"
     member = json.loads(shell("cohort", "members", reference, "--format", "ndjson").splitlines()[0])["id"]
-    done = shell.json("cohort", "withdraw", "series", f"{member}.none", "--reason", "a test")
+    for mistyped in (f"{member}.none", member.rpartition(":")[2]):
+        answer = shell("cohort", "withdraw", "series", mistyped, "--reason", "a test", status=1)
+        assert "No record and no version holds this series" in answer
+    assert "holds this patient" in shell("cohort", "withdraw", "patient", "local:default:p0", "--reason", "a test", status=1)
+    done = shell.json("cohort", "withdraw", "series", f"{member}.none", "--reason", "a test", "--ahead")
     assert done == {"kind": "series", "versions": {}, "datasets": []}
     assert "names one patient or one series" in shell("cohort", "withdraw", "study", member, "--reason", "a test", status=1)
 

@@ -32,7 +32,7 @@ from fairlead.cohort.store import CohortStore
 from fairlead.cohort.to_beacon import beacon_request
 from fairlead.cohort.to_fhir import fhir_group, fhir_members
 from fairlead.cohort.to_lens import lens_tree
-from fairlead.cohort.withdrawing import Withdrawn, withdraw_consent
+from fairlead.cohort.withdrawing import Withdrawn, require_known, withdraw_consent
 
 __all__ = [
     "Attrition",
@@ -81,6 +81,7 @@ __all__ = [
     "public_sentence",
     "read_definition",
     "read_list",
+    "require_known",
     "rerun",
     "s5cmd_manifest",
     "sentence_of",

@@ -18,7 +18,8 @@ from fairlead.cohort.audit import TRIES, append
 from fairlead.cohort.store import CohortStore
 from fairlead.cohort.tables import cohort_versions, withdrawals, withdrawn_members
 from fairlead.database import database_errors, utc_now
-from fairlead.errors import Conflict, InvalidInput
+from fairlead.errors import Conflict, InvalidInput, NotFound
+from fairlead.index import Index, MembersOf
 
 type Subject = Literal["patient", "series"]
 MAX_SUBJECT: Final = 512
@@ -60,6 +61,24 @@ def withdraw_consent(
         except IntegrityError:  # somebody else withdrew, or was audited, at the same moment
             continue
     raise Conflict("The database is too busy.", remedy="Withdraw again; nothing was written.")
+
+
+def require_known(store: CohortStore, index: Index, kind: Subject, subject: str) -> None:
+    """Refuse a subject that neither the index nor a frozen version knows: a mistyped withdrawal must not pass for a done one.
+
+    Raises
+    ------
+    NotFound : nothing is known under this id.
+    """
+    subjects = frozenset({subject})
+    asked = MembersOf(subjects) if kind == "series" else MembersOf(frozenset(), patients=subjects)
+    if index.count(asked).series or any(store.holding(ref, {kind: (subject,)}) for ref in _every_version(store)):
+        return
+    column = "series_uid" if kind == "series" else "patient"
+    raise NotFound(
+        f"No record and no version holds this {kind}.",
+        remedy=f"Join what `fairlead cohort members` lists as center, project and {column} with colons, or withdraw with --ahead.",
+    )
 
 
 def _every_version(store: CohortStore) -> list[str]:

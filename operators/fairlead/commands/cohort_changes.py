@@ -113,8 +113,11 @@ def subtract(
 def withdraw(
     context: typer.Context,
     kind: Annotated[str, typer.Argument(metavar="patient|series", help="What was withdrawn.")],
-    subject: Annotated[str, typer.Argument(help="The id of a series, or centre:project:patient, as `cohort members` writes them.")],
+    subject: Annotated[str, typer.Argument(help="center:project:series_uid or center:project:patient, from the columns of `cohort members`.")],
     reason: Annotated[str, typer.Option(help="Why, without names.")],
+    ahead: Annotated[
+        bool, typer.Option("--ahead", help="Note what nothing is known of yet; it is left out when it comes.")
+    ] = False,
     as_json: JsonFlag = False,
 ) -> None:
     """Mark every version that holds a withdrawn patient or series, and list the published datasets made of those versions.
@@ -123,17 +126,20 @@ def withdraw(
 
     Example: fairlead cohort withdraw patient local:default:p1 --reason "consent withdrawn"
     """
-    from fairlead.cohort import withdraw_consent
+    from fairlead.cohort import require_known, withdraw_consent
     from fairlead.publish import DatasetStore
 
-    store = open_cohorts(context).store
+    opened = open_cohorts(context)
+    store = opened.store
+    if kind in {"patient", "series"} and not ahead:
+        require_known(store, opened.index, cast("Any", kind), subject)
     done = withdraw_consent(store, cast("Any", kind), subject, reason=reason, by=user_of_process())
     published = DatasetStore(settings_of(context), store.engine).published()
     datasets = sorted(record.id for record in published if record.cohort in done.versions)
     document = {"kind": kind, "versions": {ref: len(found) for ref, found in done.versions.items()}, "datasets": datasets}
     lines = [f"{ref}  {len(found)} members" for ref, found in done.versions.items()]
     lines += [f"published: withdraw it with `fairlead withdraw {dataset} --reason …`" for dataset in datasets]
-    emit(document, as_json=as_json, text=lambda: "\n".join(lines) or "none")
+    emit(document, as_json=as_json, text=lambda: "\n".join(lines) or "noted; no frozen version holds it")
 
 
 def drift_of(context: typer.Context, identity: IdentityArgument, as_json: JsonFlag = False) -> None:
