@@ -113,11 +113,9 @@ def subtract(
 def withdraw(
     context: typer.Context,
     kind: Annotated[str, typer.Argument(metavar="patient|series", help="What was withdrawn.")],
-    subject: Annotated[str, typer.Argument(help="center:project:series_uid or center:project:patient, from the columns of `cohort members`.")],
+    subject: Annotated[str, typer.Argument(help="center:project:series_uid or …:patient, from the columns of `cohort members`.")],
     reason: Annotated[str, typer.Option(help="Why, without names.")],
-    ahead: Annotated[
-        bool, typer.Option("--ahead", help="Note what nothing is known of yet; it is left out when it comes.")
-    ] = False,
+    ahead: Annotated[bool, typer.Option("--ahead", help="Note what nothing is known of yet; it is left out when it comes.")] = False,
     as_json: JsonFlag = False,
 ) -> None:
     """Mark every version that holds a withdrawn patient or series, and list the published datasets made of those versions.
