@@ -336,3 +336,16 @@ def test_nothing_in_gives_nothing_out(tmp_path):
 def test_out_may_be_a_deep_new_folder(series, tmp_path):
     assert convert(series, tmp_path / "a" / "b").stores[0].path
     assert Path(tmp_path / "a" / "b").is_dir()
+
+
+def drawn(store, png):
+    render_preview(store, png)
+    return np.asarray(Image.open(png).convert("RGB")).astype(int)
+
+
+def test_channels_without_colours_are_told_apart_and_an_empty_middle_is_passed_over(data, tmp_path):
+    (store,) = convert(data / "ome/zarr/viv_bioformats.zarr/data.zarr", tmp_path).stores
+    ome = json.loads((tmp_path / store.path / "zarr.json").read_text())["attributes"]["ome"]
+    assert [channel["color"] for channel in ome["omero"]["channels"]] == ["0000FF", "00FF00", "FF0000"]
+    (alone,) = convert(data / "dicom/seg/highdicom_seg_ct_binary_overlap.dcm", tmp_path).stores
+    assert drawn(tmp_path / alone.path, tmp_path / "a.png").max() == 255

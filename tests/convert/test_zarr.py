@@ -230,3 +230,18 @@ def test_levels_that_differ_in_type_are_refused(tmp_path):
     levels = [picture(shape=(1, 1, 1, 6, 8)), picture(shape=(1, 1, 1, 3, 4)).astype(np.uint16)]
     source = an_image(tmp_path / "in.zarr", {"multiscales": [multiscale]}, *levels, version=2)
     assert "differ in type" in convert(source, tmp_path / "out").refused[0].reason
+
+
+@pytest.mark.parametrize("ngff", ["0.5", "0.6"])
+def test_a_translation_of_the_source_is_kept_in_every_version(tmp_path, ngff):
+    root = tmp_path / "a.ome.zarr"
+    array = zarr.open_group(str(root), mode="w", zarr_format=2).create_array("0", shape=(8, 8), chunks=(8, 8), dtype="u1")
+    array[:] = np.arange(64).reshape(8, 8)
+    axes = [{"name": name, "type": "space", "unit": "micrometer"} for name in "yx"]
+    steps = [{"type": "scale", "scale": [2, 3]}, {"type": "translation", "translation": [10, 20]}]
+    scales = [{"version": "0.4", "axes": axes, "datasets": [{"path": "0", "coordinateTransformations": steps}]}]
+    (root / ".zattrs").write_text(json.dumps({"multiscales": scales}))
+    (store,) = convert(root, tmp_path / "out", options=ConvertOptions(ngff=ngff)).stores
+    ome = json.loads((tmp_path / "out" / store.path / "zarr.json").read_text())["attributes"]["ome"]
+    (told,) = ome["multiscales"][0]["datasets"]
+    assert '"translation": [10.0, 20.0]' in json.dumps(told)

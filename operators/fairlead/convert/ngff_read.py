@@ -14,7 +14,7 @@ from typing import Any, Final
 import numpy as np
 
 from fairlead.convert.allowed import channel_label, known_unit
-from fairlead.convert.plan import AXIS_ORDER, AXIS_TYPES, Channel
+from fairlead.convert.plan import AXIS_ORDER, AXIS_TYPES, Channel, default_color
 from fairlead.errors import UnreadableImage, UnsupportedInput
 from fairlead.records import JsonObject
 
@@ -79,7 +79,7 @@ def known_version(version: str) -> str:
 def channels_of(ome: JsonObject, count: int) -> tuple[Channel, ...]:
     """Return how the channels are shown, as ``omero`` says."""
     stated = (ome.get("omero") or {}).get("channels") or []
-    return tuple(_channel(stated[number] if number < len(stated) else {}, number) for number in range(count))
+    return tuple(_channel(stated[number] if number < len(stated) else {}, number, count) for number in range(count))
 
 
 def _axes(image: JsonObject, family: str) -> tuple[tuple[str, ...], tuple[str | None, ...]]:
@@ -121,14 +121,14 @@ def _has_other_transforms(image: JsonObject) -> bool:
     return any(step.get("type") != "identity" and "output" in step for step in image.get("coordinateTransformations") or [])
 
 
-def _channel(entry: Any, number: int) -> Channel:
+def _channel(entry: Any, number: int, count: int) -> Channel:
     entry = entry if isinstance(entry, dict) else {}
     label, color, window = entry.get("label"), str(entry.get("color", "")), entry.get("window") or {}
     ends = (window.get("start"), window.get("end")) if isinstance(window, dict) else (None, None)
     known = all(isinstance(end, (int, float)) and math.isfinite(end) for end in ends)
     return Channel(
         label=channel_label(label, number),
-        color=color.upper() if re.fullmatch(r"[0-9A-Fa-f]{6}", color) else "FFFFFF",
+        color=color.upper() if re.fullmatch(r"[0-9A-Fa-f]{6}", color) else default_color(number, count),
         window=(float(ends[0]), float(ends[1])) if known else None,  # type: ignore[arg-type]  # numbers, checked above
         inverted=entry.get("inverted") is True,
     )

@@ -15,9 +15,9 @@ import zarr
 
 from fairlead.convert.image_parts import Part, parts_of
 from fairlead.convert.modulo import mentions_modulo
-from fairlead.convert.ome_xml import HEX_COLORS, OmeImage, binary_only_target, read_document, read_ome_xml, read_plate, undivided_xml
+from fairlead.convert.ome_xml import OmeImage, binary_only_target, read_document, read_ome_xml, read_plate, undivided_xml
 from fairlead.convert.ome_zarr import zarr_plans
-from fairlead.convert.plan import AXIS_ORDER, Axis, Channel, CollectionPlan, ImagePlan, StorePlan, rgb_channels
+from fairlead.convert.plan import AXIS_ORDER, Axis, Channel, CollectionPlan, ImagePlan, StorePlan, default_color, rgb_channels
 from fairlead.convert.plates import in_plate
 from fairlead.convert.sources import Source, SourceKind
 from fairlead.convert.tiff_voxels import COLOUR_PICTURE, DAMAGED, PlaneFiles, TiffVoxels, require_complete
@@ -208,7 +208,7 @@ def _channels(image: OmeImage, count: int) -> tuple[Channel, ...]:
     return tuple(
         Channel(
             channel.name if channel else None,
-            (channel.color if channel else None) or ("FFFFFF" if count == 1 else HEX_COLORS[number % len(HEX_COLORS)]),
+            (channel.color if channel else None) or default_color(number, count),
         )
         for number, channel in enumerate(stated)
     )

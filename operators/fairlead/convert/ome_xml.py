@@ -24,8 +24,6 @@ UNITS: Final[Mapping[str, str | None]] = {
     "pixel": None, "reference frame": None,
 }  # fmt: skip
 """OME unit symbols to the unit names NGFF recommends (UDUNITS-2); None: no physical unit."""
-HEX_COLORS: Final = ("0000FF", "00FF00", "FF0000", "FF00FF", "00FFFF", "FFFF00", "FFFFFF")
-"""Colours for channels without one: blue, green, red as fluorescence usually runs, then mixtures."""
 MAX_WELLS: Final = 10_000
 MAX_XML_BYTES: Final = 64 * 1024**2
 DIGITS: Final = re.compile(r"[0-9]{1,9}")

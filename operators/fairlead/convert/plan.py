@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 from fairlead.records import GeometryVerdict, JsonObject
 
 AXIS_ORDER: Final = "tczyx"
+MIXED: Final = ("0000FF", "00FF00", "FF0000", "FF00FF", "00FFFF", "FFFF00", "FFFFFF")
+"""Blue, green, red as fluorescence usually runs, then mixtures."""
 AXIS_TYPES: Final[Mapping[str, str]] = {"t": "time", "c": "channel", "z": "space", "y": "space", "x": "space"}
 
 
@@ -49,6 +51,15 @@ class Channel:
     color: str = "FFFFFF"
     window: tuple[float, float] | None = None
     inverted: bool = False
+
+
+def default_color(number: int, count: int) -> str:
+    """Return a colour for a channel without one: white alone, else colours that can be told apart when they are mixed.
+
+    >>> default_color(0, 1), default_color(0, 2), default_color(1, 2)
+    ('FFFFFF', '0000FF', '00FF00')
+    """
+    return "FFFFFF" if count == 1 else MIXED[number % len(MIXED)]
 
 
 def rgb_channels(dtype: np.dtype[Any]) -> tuple[Channel, ...]:

@@ -19,6 +19,7 @@ import zarr
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
+from fairlead.convert.plan import default_color
 from fairlead.convert.validate import groups_below, read_ome
 from fairlead.errors import InvalidInput
 from fairlead.files import atomic_write
@@ -87,7 +88,7 @@ def _load(store: Path) -> _View:
     thinned = {"y": array.shape[-2] / voxels.shape[-2], "x": array.shape[-1] / voxels.shape[-1]}
     steps = {name: step * thinned.get(name, 1.0) for name, step in zip(names, scale, strict=True)}
     units = {str(axis["name"]): axis.get("unit") for axis in axes}
-    channels = (ome.get("omero") or {}).get("channels") or [_default_channel(voxels)] * voxels.shape[0]
+    channels = (ome.get("omero") or {}).get("channels") or _default_channels(voxels)
     return _View(voxels, (steps.get("z", 1.0), steps["y"], steps["x"]), units["x"], channels, _head_last(store, axes))
 
 
@@ -153,9 +154,20 @@ def _thinned(array: zarr.Array[Any], names: list[str]) -> NDArray[Any]:
     return np.concatenate(bands, axis=-2)
 
 
-def _default_channel(voxels: NDArray[Any]) -> JsonObject:
+def _default_channels(voxels: NDArray[Any]) -> list[JsonObject]:
     low, high = np.percentile(voxels, (0.5, 99.5))
-    return {"color": "FFFFFF", "window": {"start": float(low), "end": float(high)}}
+    window, count = {"start": float(low), "end": float(high)}, voxels.shape[0]
+    return [{"color": default_color(number, count), "window": window} for number in range(count)]
+
+
+def _middle(voxels: NDArray[Any], axis: int) -> int:
+    """Return the middle plane along an axis; when one value fills it, as in a segmentation, the plane whose values differ most."""
+    planes = np.moveaxis(voxels, axis, 0)
+    middle = len(planes) // 2
+    if planes[middle].min() != planes[middle].max():
+        return middle
+    spread = [float(np.nan_to_num(plane.std(dtype=np.float64))) for plane in planes]
+    return spread.index(max(spread)) if any(spread) else middle
 
 
 def _orthogonal(view: _View) -> Image.Image:
@@ -165,9 +177,9 @@ def _orthogonal(view: _View) -> Image.Image:
     extent = max(depth * z, height * y, width * x)
     up = -1 if view.head_last else 1
     planes = [
-        (view.voxels[:, depth // 2], y, x),
-        (view.voxels[:, ::up, height // 2], z, x),
-        (view.voxels[:, ::up, :, width // 2], z, y),
+        (view.voxels[:, _middle(view.voxels, 1)], y, x),
+        (view.voxels[:, ::up, _middle(view.voxels, 2)], z, x),
+        (view.voxels[:, ::up, :, _middle(view.voxels, 3)], z, y),
     ]
     panels = [_panel(plane, view.channels, rows, columns, PANEL / extent) for plane, rows, columns in planes]
     main, *sides = panels
@@ -184,10 +196,10 @@ def _orthogonal(view: _View) -> Image.Image:
 
 
 def _single(view: _View) -> Image.Image:
-    _, depth, height, width = view.voxels.shape
+    _, _, height, width = view.voxels.shape
     _, y, x = view.scale
     per_unit = 2 * PANEL / max(height * y, width * x)
-    panel = _panel(view.voxels[:, depth // 2], view.channels, y, x, per_unit)
+    panel = _panel(view.voxels[:, _middle(view.voxels, 1)], view.channels, y, x, per_unit)
     canvas = Image.new("RGB", (panel.width + 2 * GAP, panel.height + 2 * GAP + CAPTION), BACKGROUND)
     canvas.paste(panel, (GAP, GAP))
     _bar(canvas, view.unit, per_unit)
