@@ -4,8 +4,10 @@ import re
 from html.parser import HTMLParser
 
 import pytest
+from rdflib import XSD
 
 from catalog.conftest import Publish, TestClient
+from catalog.test_write_api import BASE, a_catalog, a_dataset, create, publish_entry
 
 VOID = {"meta", "link", "img", "br", "input"}
 
@@ -83,3 +85,33 @@ def test_the_style_sheet_is_ours(client: TestClient):
     assert answer.headers["content-type"].startswith("text/css")
     assert "prefers-color-scheme: dark" in answer.text
     assert "url(" not in answer.text
+
+
+def test_the_page_of_a_written_record_speaks_to_people(client, bearer):
+    me = bearer()
+    catalog = create(client, me, "catalog", a_catalog("Hive"))
+    dataset = create(
+        client, me, body=a_dataset(catalog, more=f'; dcat:keyword "wax", "bees" ; dct:issued "2020-05-01T00:00:00Z"^^<{XSD.dateTime}>')
+    )
+    for iri in (catalog, dataset):
+        publish_entry(client, me, iri)
+    page = client.get(dataset, headers={"Accept": "text/html"}).text
+    for text in ('<th scope="row">Publisher</th>\n<td>Hive</td>', "<td>bees, wax</td>", "<td>1 May 2020</td>", ">CC-BY-4.0</a>"):
+        assert text in page
+    assert not [word for word in ("dct:", "fdp-o:", "rdfs:", "metadataIdentifier", "described in the record") if word in page]
+    assert f'<li><a href="{dataset.removeprefix(BASE)}">Bees</a></li>' in client.get(catalog, headers={"Accept": "text/html"}).text
+
+
+def test_browsers_get_a_page_where_something_is_wrong_and_programs_a_problem(client):
+    browser = {"Accept": "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"}
+    found = client.get("/dataset/none", headers=browser)
+    assert (found.status_code, found.headers["content-type"]) == (404, "text/html; charset=utf-8")
+    assert "There is no record of that id." in found.text
+    assert "default-src 'none'" in found.headers["content-security-policy"]
+    for accept in ("*/*", "application/json", "text/turtle", "application/problem+json"):
+        assert client.get("/dataset/none", headers={"Accept": accept}).headers["content-type"] == "application/problem+json"
+
+
+def test_a_search_without_hits_says_what_to_do(client):
+    page = client.get("/search?q=zzzz", headers={"Accept": "text/html"}).text
+    assert "Nothing here has all these words." in page

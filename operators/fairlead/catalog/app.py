@@ -31,7 +31,7 @@ from fairlead.catalog.fdp_draft import add_draft_routes
 from fairlead.catalog.find_api import add_find_routes
 from fairlead.catalog.history_api import add_history_routes
 from fairlead.catalog.metrics import Metrics
-from fairlead.catalog.pages import HERE
+from fairlead.catalog.pages import HERE, Pages
 from fairlead.catalog.pings import PingIndex, add_ping_routes
 from fairlead.catalog.problems import add_handlers
 from fairlead.catalog.series import SeriesBook
@@ -66,9 +66,9 @@ def create_app(settings: Settings, engine: Engine) -> FastAPI:
         expose_headers=EXPOSED,
     )
     app.add_middleware(metrics.middleware())
-    add_handlers(app)
-    gateway = settings.gateway.url if "url" in settings.gateway.model_fields_set else ""  # its default is good for nobody else
     site, store = Site.of(settings), DatasetStore(settings, engine)
+    add_handlers(app, Pages(site).problem)
+    gateway = settings.gateway.url if "url" in settings.gateway.model_fields_set else ""  # its default is good for nobody else
     documents = Documents(site, store, Entries(engine), SeriesBook(site, store, engine), gateway, settings.catalog.fdp_draft)
     answers = Answers(documents)
     accounts = Accounts(settings, engine)

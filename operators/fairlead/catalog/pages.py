@@ -12,12 +12,12 @@ from urllib.parse import quote, urlencode, urlsplit
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 from markupsafe import Markup
-from rdflib import DCTERMS, RDF, BNode, Graph, URIRef
-from rdflib.term import Node as Term
+from rdflib import Graph
 
 from fairlead.catalog.corpus import Hit
 from fairlead.catalog.entries import Entry
 from fairlead.catalog.viewing import VIEWER_PAGE, viewer_folder
+from fairlead.catalog.written_page import written_page
 from fairlead.publish import (
     AccessRights,
     CatalogNode,
@@ -35,7 +35,7 @@ from fairlead.publish.counting import how_many
 from fairlead.publish.graph import Child
 from fairlead.publish.model import plural
 from fairlead.publish.schemaorg import schema_org
-from fairlead.publish.vocabulary import LICENCES, NGFF, PREFIXES, concept_iri
+from fairlead.publish.vocabulary import LICENCES, NGFF, concept_iri
 from fairlead.records import Concept, DatasetRecord, Distribution, JsonObject
 
 HERE: Final = Path(__file__).parent
@@ -113,19 +113,6 @@ def known_concepts(concepts: tuple[Concept, ...]) -> list[dict[str, str]]:
     return [{"label": item.label or item.raw, "iri": iri} for item in concepts if (iri := concept_iri(item.curie))]
 
 
-def _short(predicate: Term) -> str:
-    text = str(predicate)
-    prefix = next(((name, base) for name, base in PREFIXES.items() if text.startswith(base)), None)
-    return f"{prefix[0]}:{text.removeprefix(prefix[1])}" if prefix else text
-
-
-def _shown(value: Term) -> tuple[str, bool]:
-    """Return the text of a value, and whether it is an address to follow; blank nodes have no name worth showing."""
-    return (
-        ("(described in the record)", False) if isinstance(value, BNode) else (str(value), str(value).startswith(("http://", "https://")))
-    )
-
-
 @dataclass(frozen=True, slots=True)
 class Search:
     """What was asked and what was found: words, chosen facets, the hits of this page, how many there are, and what to narrow by."""
@@ -180,11 +167,12 @@ class Pages:
         return self._render("search.html", here=f"{self.site.base}/search", found=found, query=found.query, hits=found.hits)
 
     def entry(self, entry: Entry, graph: Graph, iri: str) -> bytes:
-        """Return the page of a written record: what it says, property by property."""
-        node = URIRef(iri)
-        facts = sorted((_short(predicate), _shown(value)) for predicate, value in graph.predicate_objects(node) if predicate != RDF.type)
-        text = graph.value(node, DCTERMS.description)
-        return self._render("entry.html", here=iri, entry=entry, description=str(text or ""), facts=facts)
+        """Return the page of a written record: what it says, and what is below it."""
+        return self._render("entry.html", here=iri, entry=entry, **written_page(graph, iri))
+
+    def problem(self, status: int, title: str, detail: str) -> bytes:
+        """Return the page that says in a browser what went wrong, and what to do."""
+        return self._render("problem.html", here=self.site.root, status=status, title=title, detail=detail)
 
     def _dataset(self, record: DatasetRecord) -> dict[str, Any]:
         items = [self._item(record, item) for item in record.distributions]
