@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import random
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -121,6 +123,47 @@ def shuffled(tree: Any, random: random.Random) -> Any:
         if key in copy:
             copy[key] = random.sample([shuffled(part, random) for part in copy[key]], len(copy[key]))
     return copy
+
+
+def independently(value: Any) -> str:
+    """Return RFC 8785 JSON worked out from its text alone: sections 3.2.2.2 (strings), 3.2.2.3 (numbers) and 3.2.3 (order)."""
+    match value:
+        case dict():
+            inner = sorted(value.items(), key=lambda pair: pair[0].encode("utf-16-be"))
+            return "{" + ",".join(f"{independently(key)}:{independently(one)}" for key, one in inner) + "}"
+        case list():
+            return "[" + ",".join(map(independently, value)) + "]"
+        case float():
+            return as_ecmascript(value)
+        case _:
+            return json.dumps(value, ensure_ascii=False)
+
+
+def as_ecmascript(number: float) -> str:
+    """Return a number as ECMAScript's Number::toString does, from the shortest digits that Python finds too."""
+    if number == 0:
+        return "0"
+    _, digits, exponent = Decimal(repr(abs(number))).normalize().as_tuple()
+    text, point = "".join(map(str, digits)), len(digits) + int(exponent)
+    if len(text) <= point <= 21:
+        shown = text + "0" * (point - len(text))
+    elif 0 < point <= 21:
+        shown = f"{text[:point]}.{text[point:]}"
+    elif -6 < point <= 0:
+        shown = "0." + "0" * -point + text
+    else:
+        shown = text[0] + (f".{text[1:]}" if text[1:] else "") + f"e{point - 1:+d}"
+    return shown if number > 0 else f"-{shown}"
+
+
+SCALARS = st.none() | st.booleans() | st.integers(-(2**53) + 1, 2**53 - 1) | st.floats(allow_nan=False, allow_infinity=False)
+TEXTS = st.text(st.characters(exclude_categories=["Cs"]))
+
+
+@QUIET
+@given(st.recursive(SCALARS | TEXTS, lambda inner: st.lists(inner) | st.dictionaries(TEXTS, inner), max_leaves=12))
+def test_canonical_bytes_are_what_another_reading_of_the_rfc_gives(document: Any) -> None:
+    assert canonical_bytes(document).decode() == independently(document)
 
 
 def test_a_double_negation_behind_a_repetition_is_none(define: Define) -> None:

@@ -10,8 +10,9 @@ import pytest
 
 from cohort.conftest import Define
 from fairlead.cohort import parse_definition
+from fairlead.cohort.leaves import MAX_VALUES
 from fairlead.cohort.nodes import AllOf, AnyOf, Compare, HasWhere, NotOf
-from fairlead.cohort.tree import MAX_DEPTH, MAX_LEAVES, MAX_VALUES
+from fairlead.cohort.tree import MAX_DEPTH, MAX_LEAVES
 from fairlead.errors import InvalidDefinition, UnknownField, UnsupportedInput
 from fairlead.extract import FieldCatalogue
 from fairlead.resources import configs_folder

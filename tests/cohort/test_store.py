@@ -5,20 +5,20 @@ from __future__ import annotations
 import hashlib
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import Engine
+from sqlalchemy import Engine, update
 
 from cohort.conftest import Define
-from fairlead.cohort import CohortStore, Definition
+from fairlead.cohort import CohortStore, Definition, venn
 from fairlead.cohort.tables import cohort_versions, cohorts
 from fairlead.database import metadata, open_engine
 from fairlead.errors import Conflict, EmptyCohort, InvalidDefinition, NotFound
 from fairlead.extract import FieldCatalogue
-from fairlead.index import Index
+from fairlead.index import Criterion, Index
 from fairlead.records import CohortVersion, Counts
 from index.builders import a_series
 
@@ -118,6 +118,45 @@ def test_only_drafts_may_follow_the_latest_of_a_cohort(freeze, define: Define) -
     first = freeze(define(CT))
     with pytest.raises(InvalidDefinition, match="only drafts may follow the latest"):
         freeze(define({"cohort": f"{first.id}@latest"}), title="Other")
+
+
+def test_a_version_is_found_by_what_it_says_and_by_who_is_in_it(freeze, store: CohortStore, define: Define, index: Index) -> None:  # type: ignore[no-untyped-def]
+    first = freeze(define(CT), title="T")
+    index.put([a_series("9")])
+    second = freeze(define(CT), title="T")
+    assert store.get(f"sha256:{first.members_sha256}").ref == first.ref
+    assert store.summary(f"sha256:{first.definition_sha256}").ref == second.ref  # both have it
+    assert first.compiler.startswith("fairlead ")
+    with pytest.raises(NotFound, match="no cohort"):
+        store.get(f"sha256:{'0' * 64}")
+
+
+def test_numbers_that_do_not_fit_the_members_are_looked_at_again(
+    store: CohortStore, index: Index, catalogue: FieldCatalogue, define: Define
+) -> None:
+    class Behind:
+        """An index whose first count is of a moment ago."""
+
+        asked = 0
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(index, name)
+
+        def count(self, criterion: Criterion) -> Counts:
+            self.asked += 1
+            found = index.count(criterion)
+            return found.model_copy(update={"series": found.series + 1}) if self.asked <= 2 else found
+
+    version = store.freeze(define(CT), index=cast("Index", Behind()), catalogue=catalogue, author="ada", title="T")
+    assert version.counts.series == len(version.members)
+
+
+def test_fingerprints_of_other_numbers_are_made_again_from_the_names(freeze, store: CohortStore, define: Define, engine: Engine) -> None:  # type: ignore[no-untyped-def]
+    versions = freeze(define(CT), title="T"), freeze(define(), title="Everything")
+    with engine.begin() as connection:  # as a version was that counted while somebody wrote
+        connection.execute(update(cohort_versions).where(cohort_versions.c.title == "T").values(series=1))
+    found = {region.inside: region.series for region in venn(CohortStore(engine), [one.ref for one in versions])}
+    assert found == {(True, False): 0, (False, True): 2, (True, True): 3}
 
 
 @pytest.mark.parametrize(

@@ -11,11 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fairlead.cohort.compile import Resolve, compile_definition, no_cohorts
+from fairlead.cohort.leaves import Reading
 from fairlead.cohort.members import Fingerprints, FrozenMembers, moved, prints_of
 from fairlead.cohort.normal import canonical_bytes
 from fairlead.cohort.parse import parse_definition
 from fairlead.cohort.sentence import phrase
-from fairlead.cohort.tree import Reading, read_node
+from fairlead.cohort.tree import read_node
 from fairlead.errors import UnsupportedInput
 from fairlead.extract import FieldCatalogue
 from fairlead.index import Index

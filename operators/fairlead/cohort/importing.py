@@ -16,7 +16,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any, Final
 
-from fairlead.cohort.tree import MAX_VALUES
+from fairlead.cohort.leaves import MAX_VALUES
 from fairlead.errors import InvalidInput, NotFound, UnsupportedInput
 from fairlead.index import All, Index, MembersOf
 from fairlead.records import JsonObject

@@ -8,8 +8,9 @@ import uuid
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
+from fairlead.cohort.leaves import Reading
 from fairlead.cohort.nodes import Definition, Node, Rule
-from fairlead.cohort.tree import Reading, read_node
+from fairlead.cohort.tree import read_node
 from fairlead.errors import InvalidDefinition
 from fairlead.extract import FieldCatalogue
 from fairlead.records import Grain

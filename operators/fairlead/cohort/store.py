@@ -2,36 +2,45 @@
 
 from __future__ import annotations
 
-import hashlib
-import re
-import uuid
-from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Collection, Mapping
 from datetime import datetime
 from functools import lru_cache
 from typing import Any, Final
 
 import numpy as np
-from sqlalchemy import ColumnElement, Connection, Engine, Row, Select, and_, func, insert, select, tuple_
+from sqlalchemy import ColumnElement, Connection, Engine, Select, and_, func, insert, select, tuple_
 from sqlalchemy.exc import IntegrityError
 
 from fairlead.cohort.audit import append
 from fairlead.cohort.compile import compile_definition
 from fairlead.cohort.counting import Attrition, attrition, last_step_before_nothing
 from fairlead.cohort.diff import CohortDiff, Sides, compare
-from fairlead.cohort.members import Fingerprints, FrozenMembers, pack_names, prints_of, unpack_names
+from fairlead.cohort.members import Fingerprints, FrozenMembers, prints_of, unpack_names
 from fairlead.cohort.nodes import Definition, cohorts_used
-from fairlead.cohort.normal import definition_sha256, normal_form
-from fairlead.cohort.sentence import sentence
 from fairlead.cohort.tables import cohort_versions, cohorts, withdrawals, withdrawn_members
+from fairlead.cohort.version_rows import (
+    PLAIN,
+    SHA256,
+    Look,
+    by_hash,
+    draft_of,
+    may_say_the_same,
+    newest_summary,
+    no_cohort,
+    numbered,
+    one_version,
+    packed_columns,
+    plain_columns,
+    reference_of,
+    summary_of,
+    version_of,
+)
 from fairlead.database import database_errors, utc_now
 from fairlead.errors import Conflict, EmptyCohort, InvalidDefinition, NotFound, NotPermitted
 from fairlead.extract import FieldCatalogue
 from fairlead.index import All, And, Criterion, Index, Members, MembersOf, Not
-from fairlead.records import CohortSummary, CohortVersion, Counts, Grain, JsonObject
+from fairlead.records import CohortSummary, CohortVersion
 
-REFERENCE: Final = re.compile(r"([0-9a-fA-F-]{36})(?:@([1-9][0-9]{0,8}|latest))?")
-NAMESPACE: Final = uuid.UUID("6f0c7cb6-6c4b-5d0e-9c0d-0d6f6e2b7a51")
 TRIES: Final = 5
 WITHDRAWN: Final = "withdrawn"
 HELD: Final = 8
@@ -40,31 +49,6 @@ HELD: Final = 8
 
 type Subjects = Mapping[str, Collection[str]]
 """Withdrawn record ids under ``series``, keys of withdrawn patients under ``patient``."""
-
-
-@dataclass(frozen=True, slots=True)
-class Look:
-    """Members, counts and attrition of one index generation."""
-
-    generation: str
-    members: Members
-    counts: Counts
-    attrition: tuple[Attrition, ...]
-
-
-def cohort_id(title: str, project: str = "") -> str:
-    """Return the id of a cohort whose definition states none: the same title in the same project is the same cohort.
-
-    >>> cohort_id("Chest CT") == cohort_id(" chest ct ") != cohort_id("Chest CT", "lung")
-    True
-    """
-    name = title.strip().casefold()
-    return str(uuid.uuid5(NAMESPACE, f"{project}\n{name}" if project else name))
-
-
-def members_sha256(ids: Sequence[str]) -> str:
-    """Return the sha256 over sorted ids joined by newlines, UTF-8."""
-    return hashlib.sha256("\n".join(sorted(ids)).encode()).hexdigest()
 
 
 class CohortStore:
@@ -98,7 +82,7 @@ class CohortStore:
         NotPermitted : the definition states the id of another project's cohort.
         """
         seen = self._seen(definition, index)
-        draft = _draft(definition, seen, catalogue, title=(title or definition.title).strip(), project=project)
+        draft = draft_of(definition, seen, catalogue, title=(title or definition.title).strip(), project=project)
         made = {"author": author, "purpose": purpose or definition.purpose, "created_at": clock(), "project": project}
         return self._keep(draft.model_copy(update=made), seen)
 
@@ -151,7 +135,7 @@ class CohortStore:
         return frozenset(one for one, patient in pairs if one in subjects["series"] or patient in subjects["patient"])
 
     def _keep(self, draft: CohortVersion, seen: Look) -> CohortVersion:
-        packed = _packed(draft, seen)
+        packed = packed_columns(draft, seen)
         for _ in range(TRIES):
             try:
                 with database_errors(), self.engine.begin() as connection:
@@ -161,18 +145,18 @@ class CohortStore:
         raise Conflict("Others freeze this cohort faster than it can be written.", remedy="Freeze again.")
 
     def _kept(self, connection: Connection, draft: CohortVersion, packed: Mapping[str, Any]) -> CohortVersion:
-        newest = _newest_summary(connection, draft.id)
+        newest = newest_summary(connection, draft.id)
         if newest is not None and newest.project != draft.project:
             raise NotPermitted("There is a cohort of this id in another project.", remedy="Leave `id` out of the definition.")
-        if newest is not None and _may_say_the_same(newest, draft):
-            known = _one(connection, newest.id, newest.version)
+        if newest is not None and may_say_the_same(newest, draft):
+            known = one_version(connection, newest.id, newest.version)
             if known is not None and known.revisions == draft.revisions:
                 return known
         if newest is None:
             values = {"id": draft.id, "created_at": draft.created_at, "created_by": draft.author, "project": draft.project}
             connection.execute(insert(cohorts), values)
-        version = _numbered(draft, newest)
-        connection.execute(insert(cohort_versions), {**_plain(version), **packed})
+        version = numbered(draft, newest)
+        connection.execute(insert(cohort_versions), {**plain_columns(version), **packed})
         told = {"definition": version.definition_sha256, "members": version.members_sha256}
         append(connection, draft.author, "freeze", version.ref, at=draft.created_at, detail=told)
         return version
@@ -180,12 +164,15 @@ class CohortStore:
     # --- reading -----------------------------------------------------------------------------------------------------
 
     def get(self, ref: str) -> CohortVersion:
-        """Return ``ID@N``, or the newest version for ``ID`` and ``ID@latest``; raise NotFound."""
-        identity, number = _reference(ref)
+        """Return ``ID@N``, the newest version for ``ID`` and ``ID@latest``, or the newest of a hash; raise NotFound.
+
+        A hash is ``sha256:`` and that of a definition or of members, as ``fairlead cohort show`` prints them: the same everywhere.
+        """
+        identity, number = self._named(ref)
         with database_errors(), self.engine.connect() as connection:
-            version = self._newest(connection, identity) if number is None else _one(connection, identity, number)
+            version = self._newest(connection, identity) if number is None else one_version(connection, identity, number)
         if version is None:
-            raise _no_cohort(ref)
+            raise no_cohort(ref)
         return version
 
     def list(self) -> tuple[CohortSummary, ...]:
@@ -205,13 +192,13 @@ class CohortStore:
         return frozenset(self.get(ref).members) if ref.endswith("@latest") or "@" not in ref else self._ids(ref)
 
     def summary(self, ref: str) -> CohortSummary:
-        """Return ``ID@N`` without its members; NotFound otherwise."""
-        identity, number = _reference(ref)
+        """Return what :meth:`get` returns without its members; NotFound otherwise."""
+        identity, number = self._named(ref)
         here = [cohort_versions.c.cohort_id == identity]
         here += [] if number is None else [cohort_versions.c.version == number]
         found = self._summaries(and_(*here), limit=1)
         if not found:
-            raise _no_cohort(ref)
+            raise no_cohort(ref)
         return found[0]
 
     def prints(self, ref: str) -> FrozenMembers:
@@ -219,7 +206,7 @@ class CohortStore:
         return self._prints(self.summary(ref).ref)
 
     def _read_prints(self, ref: str) -> FrozenMembers:
-        identity, number = _reference(ref)
+        identity, number = reference_of(ref)
         here = (cohort_versions.c.cohort_id == identity, cohort_versions.c.version == number)
         columns = select(cohort_versions.c.fingerprints, cohort_versions.c.series)
         with database_errors(), self.engine.connect() as connection:
@@ -246,7 +233,7 @@ class CohortStore:
 
         Beside those that are marked also those whom a withdrawal of the same moment as the freeze could not see yet to mark.
         """
-        identity, number = _reference(ref)
+        identity, number = reference_of(ref)
         here = (withdrawn_members.c.cohort_id == identity, withdrawn_members.c.version == number)
         with database_errors(), self.engine.connect() as connection:
             marked = set(connection.execute(select(withdrawn_members.c.record_id).where(*here)).scalars())
@@ -278,104 +265,24 @@ class CohortStore:
             stored = connection.execute(select(cohort_versions.c.attrition).where(*here)).scalar_one()
         return tuple(Attrition(**step) for step in stored)
 
+    def _named(self, ref: str) -> tuple[str, int | None]:
+        hashed = SHA256.fullmatch(ref.strip())
+        if hashed is None:
+            return reference_of(ref)
+        with database_errors(), self.engine.connect() as connection:
+            found = by_hash(connection, hashed[1])
+        if found is None:
+            raise no_cohort(ref)
+        return found
+
     def _summaries(self, which: ColumnElement[bool], limit: int | None = None) -> tuple[CohortSummary, ...]:
         order = (cohort_versions.c.created_at.desc(), cohort_versions.c.version.desc())
         wanted: Select[Any] = select(*PLAIN, cohorts.c.project).join(cohorts).where(which).order_by(*order).limit(limit)
         with database_errors(), self.engine.connect() as connection:
-            return tuple(CohortSummary(**_summary(row)) for row in connection.execute(wanted))
+            return tuple(CohortSummary(**summary_of(row)) for row in connection.execute(wanted))
 
     @staticmethod
     def _newest(connection: Connection, identity: str) -> CohortVersion | None:
         wanted = select(cohort_versions, cohorts.c.project).join(cohorts).where(cohort_versions.c.cohort_id == identity)
         row = connection.execute(wanted.order_by(cohort_versions.c.version.desc()).limit(1)).one_or_none()
-        return None if row is None else _version(row)
-
-
-PLAIN: Final = tuple(column for column in cohort_versions.c if column.name not in {"members", "fingerprints"})
-
-
-def _reference(ref: str) -> tuple[str, int | None]:
-    """Return the id and the number, None for the newest."""
-    found = REFERENCE.fullmatch(ref.strip())
-    if found is None:
-        raise _no_cohort(ref)
-    return found[1].lower(), None if found[2] in (None, "latest") else int(found[2])
-
-
-def _no_cohort(ref: str) -> NotFound:
-    return NotFound(f"There is no cohort {ref[:60]!r}.", remedy="`fairlead cohort list` shows every ID@N.")
-
-
-def _draft(definition: Definition, seen: Look, catalogue: FieldCatalogue, *, title: str, project: str) -> CohortVersion:
-    texts = {"title": title, "description": definition.description, "purpose": definition.purpose}
-    return CohortVersion.model_construct(  # the lists come from our own index: nothing to check in 300,000 names
-        id=definition.id or cohort_id(title, project),
-        version=1,
-        title=title,
-        unit=definition.unit,
-        definition=normal_form(definition) | {key: text for key, text in texts.items() if text},
-        definition_sha256=definition_sha256(definition),
-        members=seen.members.ids,
-        members_sha256=members_sha256(seen.members.ids),
-        counts=seen.counts,
-        sentence=sentence(definition, catalogue),
-        index_generation=seen.generation,
-        author="",
-        created_at=utc_now(),
-        revisions=seen.members.revisions,
-        catalogue_sha256=catalogue.sha256,
-        project=project,
-        purpose=definition.purpose,
-    )
-
-
-def _one(connection: Connection, identity: str, number: int) -> CohortVersion | None:
-    here = (cohort_versions.c.cohort_id == identity, cohort_versions.c.version == number)
-    row = connection.execute(select(cohort_versions, cohorts.c.project).join(cohorts).where(*here)).one_or_none()
-    return None if row is None else _version(row)
-
-
-def _newest_summary(connection: Connection, identity: str) -> CohortSummary | None:
-    wanted: Select[Any] = select(*PLAIN, cohorts.c.project).join(cohorts).where(cohort_versions.c.cohort_id == identity)
-    row = connection.execute(wanted.order_by(cohort_versions.c.version.desc()).limit(1)).one_or_none()
-    return None if row is None else CohortSummary(**_summary(row))
-
-
-def _may_say_the_same(newest: CohortSummary, draft: CohortSummary) -> bool:
-    """Return whether only a revised member could tell the two apart."""
-    return all(getattr(newest, name) == getattr(draft, name) for name in ("title", "definition_sha256", "members_sha256"))
-
-
-def _numbered(draft: CohortVersion, newest: CohortSummary | None) -> CohortVersion:
-    number = 1 if newest is None else newest.version + 1
-    names: JsonObject = {"id": draft.id, "version": number}
-    parent = {} if newest is None else {"parent": f"sha256:{newest.definition_sha256}"}
-    return draft.model_copy(update={"version": number, "definition": draft.definition | names | parent})
-
-
-def _packed(version: CohortVersion, seen: Look) -> dict[str, Any]:
-    """Return the columns that take time to make, before the database is locked."""
-    return {
-        "members": pack_names(version.members, version.revisions),
-        "fingerprints": Fingerprints.of(version.members, version.revisions, seen.members.patients).pack(),
-        "attrition": [asdict(step) for step in seen.attrition],
-    }
-
-
-def _plain(version: CohortVersion) -> dict[str, Any]:
-    plain = version.model_dump(exclude={"id", "members", "revisions", "counts", "unit", "project"})
-    return plain | version.counts.model_dump() | {"cohort_id": version.id, "unit": version.unit.value}
-
-
-def _version(row: Row[Any]) -> CohortVersion:
-    members, revisions = unpack_names(row.members)
-    checked = CohortSummary(**_summary(row))
-    return CohortVersion.model_construct(
-        **{name: getattr(checked, name) for name in CohortSummary.model_fields}, members=members, revisions=revisions
-    )
-
-
-def _summary(row: Row[Any]) -> dict[str, Any]:
-    counts = Counts(**{name: getattr(row, name) for name in Counts.model_fields})
-    same = {name: getattr(row, name) for name in CohortSummary.model_fields if name not in {"id", "unit", "counts"}}
-    return same | {"id": row.cohort_id, "unit": Grain(row.unit), "counts": counts}
+        return None if row is None else version_of(row)

@@ -54,6 +54,7 @@ cohort_versions: Final = Table(
     Column("purpose", Text, nullable=False),
     Column("created_at", UtcDateTime, nullable=False),
     Column("fingerprints", LargeBinary, nullable=True),
+    Column("compiler", String(64), nullable=True),
 )
 """``members`` is one of the two forms that ``cohort.members`` packs, ``fingerprints`` what two versions are compared by."""
 

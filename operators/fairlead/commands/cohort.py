@@ -148,7 +148,7 @@ def show(context: typer.Context, reference: ReferenceArgument, as_json: JsonFlag
     steps = [step.as_json() for step in opened.store.attrition(version.ref)]
     counts = version.counts
     numbers = {"studies": counts.studies, "images": counts.images, "bytes": counts.size_bytes, "attrition": steps}
-    told = {"purpose": version.purpose, "catalogue_sha256": version.catalogue_sha256}
+    told = {"purpose": version.purpose, "catalogue_sha256": version.catalogue_sha256, "compiler": version.compiler}
     document = {**frozen_document(version), **numbers, "sentence": version.sentence, **told, "definition": version.definition}
     versions = [known.version for known in opened.store.versions(version.id)]
     document["versions"] = sorted(versions)

@@ -48,6 +48,7 @@ class CohortSummary(Record):
     purpose: str = ""
     created_at: datetime
     catalogue_sha256: str = ""
+    compiler: str = ""
     project: str = ""
 
     @property
