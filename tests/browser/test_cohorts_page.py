@@ -238,6 +238,18 @@ def test_charts_are_drawn_under_the_strict_policy(site: Site, tab: Page) -> None
     tab.goto(f"{site.page}?tab=charts")
     expect(tab.locator(".chart canvas")).to_have_count(4)
     assert all(box["width"] > 100 for canvas in tab.locator(".chart canvas").all() if (box := canvas.bounding_box()))
+    years = tab.locator(".chart[data-brush] canvas")
+    years.scroll_into_view_if_needed()
+    box = years.bounding_box()
+    assert box is not None
+    tab.mouse.move(box["x"] + box["width"] * 0.55, box["y"] + 60)
+    tab.mouse.down()
+    tab.mouse.move(box["x"] + box["width"] * 0.9, box["y"] + 90, steps=5)
+    tab.mouse.up()
+    expect(tab.get_by_label("Date to")).to_have_value("2020-12-31")
+    headline(tab, "16 patients")
+    tab.get_by_role("button", name="Undo").click()
+    headline(tab, "24 patients")
     tab.get_by_role("link", name="Table").click()
     expect(tab.get_by_role("heading", name="Records")).to_be_visible()
     tab.get_by_role("link", name="Charts").click()
@@ -379,6 +391,8 @@ def test_axe_finds_nothing_to_complain_about_on_any_tab(site: Site, tab: Page, s
         tab.goto(f"{address}&tab={view}&against={women.ref}&of={first.ref}&of={women.ref}&q=chest")
         if view == "charts":
             expect(tab.locator(".chart canvas")).to_have_count(4)
+        if view in ("samples", "compare"):
+            expect(tab.locator(".frame img").nth(5)).to_be_visible()
         picture(tab, f"cohorts-{view}-{scheme}")
         assert (view, violations(tab)) == (view, [])
 

@@ -7,6 +7,9 @@ import pytest
 from fairlead.workbench import Bucket, Workbench
 from fairlead.workbench.charts import Chart, charts, histogram, years
 from fairlead.workbench.state import read_state
+from workbench.builders import a_series
+
+YEARS = "Patients by year of study (draw over the years to choose them)"
 
 
 def drawn(workbench: Workbench, *pairs: tuple[str, str]) -> dict[str, Chart]:
@@ -19,14 +22,14 @@ def buckets(*pairs: tuple[str | float | None, int]) -> list[Bucket]:
 
 def test_the_charts_of_the_archive(workbench: Workbench) -> None:
     found = drawn(workbench)
-    assert found["Patients by year of study"].rows == (("2015", 2), ("2016", 2), ("2017", 2), ("2018", 2), ("2019", 10), ("2020", 2))
+    assert found[YEARS].rows == (("2015", 2), ("2016", 2), ("2017", 2), ("2018", 2), ("2019", 10), ("2020", 2))
     assert ("CT", "Chest", 12) in found["Patients by modality and body part"].rows
     assert ("CT", "Siemens Healthineers", 7) in found["Patients by modality and manufacturer"].rows
 
 
 def test_charts_show_only_what_the_filters_leave(workbench: Workbench) -> None:
     found = drawn(workbench, ("in.modality", "DCM:CT"), ("from.study_date", "2019-01-01"), ("to.patient.age_years", "50"))
-    assert [row[0] for row in found["Patients by year of study"].rows] == ["2019", "2020"]
+    assert [row[0] for row in found[YEARS].rows] == ["2019", "2020"]
     assert found["Patients by modality and body part"].rows == (("CT", "Chest", 3),)
 
 
@@ -69,3 +72,20 @@ def test_the_picture_holds_the_numbers_of_the_table(workbench: Workbench) -> Non
     for chart in drawn(workbench).values():
         assert len(chart.spec["data"]["values"]) == len(chart.rows)
         assert chart.spec["$schema"].endswith("/v6.json")
+
+
+def test_ages_are_a_pyramid_where_both_sexes_are_stated_and_bars_otherwise(workbench: Workbench) -> None:
+    chart = drawn(workbench, ("in.modality", "DCM:CT"))["Patients by age and sex"]
+    assert chart.rows[:2] == (("52–53", "F", 0), ("51–52", "F", 1))
+    assert {sex: sum(int(row[2]) for row in chart.rows if row[1] == sex) for sex in "FM"} == {"F": 6, "M": 6}
+    assert {value["side"] for value in chart.spec["data"]["values"] if value["sex"] == "F"} == {0, -1}
+    assert "Patients by age" in drawn(workbench, ("in.patient.sex", "F"))
+
+
+def test_several_centres_are_crossed_with_modalities(fresh: Workbench) -> None:
+    assert not [title for title in drawn(fresh) if "centre" in title]
+    record = a_series(400)
+    there = record.model_copy(update={"core": record.core.model_copy(update={"id": "north:default:1.2.3.400", "center": "north"})})
+    fresh.data.index.put([there])  # type: ignore[attr-defined]  # the real one
+    rows = drawn(fresh)["Patients by modality and centre"].rows
+    assert {("CT", "local", 12), ("CT", "north", 1), ("MR", "local", 8)} <= set(rows)

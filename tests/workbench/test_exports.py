@@ -8,12 +8,14 @@ from typing import Any
 
 import pytest
 
+from fairlead.cohort import withdraw_consent
 from fairlead.publish import ExportParameters
 from fairlead.publish import ExportState as PublishState
 from fairlead.records import Approval, CohortVersion
 from fairlead.workbench import ExportState, Workbench, definition_of
 from fairlead.workbench.services import FINAL_STATES, STATE_WORDS
-from fairlead.workbench.state import read_state
+from fairlead.workbench.state import PageState, read_state
+from workbench.builders import a_series
 from workbench.fakes import Client, MemoryExports, Page, mounted
 
 RUN = "cohorts__x__v1__a1"
@@ -102,3 +104,22 @@ def test_the_form_offers_the_profiles_the_rights_and_the_catalogues_licence(fres
     assert {"public", "restricted", "non-public"} <= set(page.words)
     assert page.value_of("license") == "https://creativecommons.org/licenses/by/4.0/"
     assert f"fairlead publish {version.ref}" in page.text
+
+
+def test_before_an_export_the_page_says_what_to_look_at(fresh: Workbench) -> None:
+    document = definition_of(read_state([("in.modality", "DCM:MR")], fresh.catalogue))
+    few = fresh.versions.freeze(document, author="ada", title="Few", purpose="")
+    many = fresh.versions.freeze(definition_of(PageState()), author="ada", title="All", purpose="A reader study")
+    client = Client(mounted(fresh))
+    before = Page(client.get(f"?version={many.ref}").text).text
+    assert "✓ The purpose is stated. ✓ 24 patients. ✓ Nobody was withdrawn. ✓ As much data as when it was frozen." in before
+    fresh.data.index.put([a_series(500, modality="MR"), a_series(501, modality="MR")])  # type: ignore[attr-defined]  # the real one
+    withdraw_consent(fresh.data.cohorts, "series", "local:default:1.2.3.20", reason="consent", by="ada")  # type: ignore[attr-defined]  # the real one
+    after = Page(client.get(f"?version={few.ref}").text).text
+    for words in (
+        "No purpose is stated",
+        "Fewer than 10 patients",
+        "1 member was withdrawn",
+        "Since it was frozen: +1 series, +1 patients",
+    ):
+        assert f"Look at this: {words}" in after

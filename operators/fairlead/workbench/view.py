@@ -13,6 +13,7 @@ from fairlead.index import label_of
 from fairlead.records import CohortSummary, ImagingRecord, JsonObject, Scalar
 from fairlead.workbench.access import own_drafts, unscoped
 from fairlead.workbench.cards import cards_for, short_label
+from fairlead.workbench.checklist import Check, checklist
 from fairlead.workbench.definition import definition_of, funnel_of, state_of
 from fairlead.workbench.drafting import DraftView, draft_views
 from fairlead.workbench.facets import CardView, after, view_of
@@ -53,6 +54,7 @@ class VersionView:
     exports: tuple[ExportState, ...]
     withdrawn: int
     others: tuple[CohortSummary, ...]
+    checks: tuple[Check, ...] = ()
     reopen: str = ""
     same: bool = False
     """Whether the filters of the page are its definition; ``reopen`` leads to them where filters can say it."""
@@ -135,12 +137,14 @@ def selected_version(workbench: Workbench, state: PageState, user: User, newest:
     history = workbench.versions.history(version.id)
     others = tuple(other for other in (*history, *newest) if other.ref != version.ref)
     exports = workbench.exports.of_cohort(version.ref)
+    gone = workbench.versions.withdrawn(version.ref)
     return VersionView(
         version,
         history,
         exports,
-        workbench.versions.withdrawn(version.ref),
+        gone,
         others=tuple({one.ref: one for one in others}.values()),
+        checks=checklist(version, gone, workbench, user) if user.may_change else (),
         reopen=filters.link(version=version.ref) if filters else "",
         same=filters is not None and definition_of(filters) == definition_of(state),
     )

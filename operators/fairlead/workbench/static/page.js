@@ -247,10 +247,24 @@ async function draw(place) {
   vega ??= VEGA.reduce((before, name) => before.then(() => script(name)), Promise.resolve());
   try {
     await vega;
-    await vegaEmbed(place, JSON.parse(place.dataset.spec), { ast: true, actions: false, renderer: "canvas", defaultStyle: false, tooltip: { disableDefaultStyle: true }, config: theme() });
+    const { view } = await vegaEmbed(place, JSON.parse(place.dataset.spec), { ast: true, actions: false, renderer: "canvas", defaultStyle: false, tooltip: { disableDefaultStyle: true }, config: theme() });
+    if (place.dataset.brush) brushed(place, view);
   } catch {
     place.textContent = "The chart could not be drawn; its numbers are below.";
   }
+}
+
+// What is drawn over becomes the bounds of the card on the left, where the keyboard sets them too.
+function brushed(place, view) {
+  let years = null;
+  view.addSignalListener("brush", (_name, drawn) => { years = drawn.bin ?? null; });
+  place.onpointerup = () => setTimeout(() => { // after Vega has heard of it
+    const [from, to] = ["from", "to"].map((end) => document.getElementById(`${end}-${place.dataset.brush}`));
+    if (!years?.length || !from || !to) return;
+    from.value = `${years[0]}-01-01`;
+    to.value = `${years.at(-1)}-12-31`;
+    to.dispatchEvent(new Event("change", { bubbles: true }));
+  }, 50);
 }
 
 // --- the export: Airflow starts it as the signed-in user --------------------------------------------------------------------
