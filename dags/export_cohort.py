@@ -18,6 +18,7 @@ from fairlead.airflow.export import (
 )
 
 EXPORT = "{{ ti.xcom_pull(task_ids='request') }}"
+BEFORE = "Empty: as in the version before, else the setting's"
 RETRY = {"retries": 4, "retry_delay": timedelta(seconds=20)}  # longer than a lease: a worker that was killed holds one
 
 with DAG(
@@ -31,14 +32,38 @@ with DAG(
     tags=["fairlead"],
     params={
         "cohort": Param(type="string", title="Cohort version", description="Reference ID@N", pattern=r"^[0-9a-f-]{36}@[1-9][0-9]*$"),
-        "title": Param(None, type=["null", "string"], title="Title", description="Empty: the cohort's own", maxLength=200),
-        "profile": Param("basic", type="string", title="De-identification profile", examples=["basic", "research-longitudinal"]),
-        "access_rights": Param("public", type="string", title="Access rights", enum=["public", "restricted", "non-public"]),
-        "license": Param(
-            "https://creativecommons.org/licenses/by/4.0/", type="string", title="Licence", description="IRI", pattern=r"^https?://\S+$"
+        "title": Param(
+            None,
+            type=["null", "string"],
+            title="Title",
+            description="Empty: as in the version before, else the cohort's own",
+            maxLength=200,
         ),
-        "geometry": Param("strict", type="string", title="Irregular geometry", enum=["strict", "split", "annotate"]),
-        "ngff": Param("0.5", type="string", title="OME-Zarr version", enum=["0.5", "0.6"]),
+        "profile": Param(
+            None,
+            type=["null", "string"],
+            title="De-identification profile",
+            description=BEFORE,
+            examples=["basic", "research-longitudinal"],
+        ),
+        "access_rights": Param(
+            None,
+            type=["null", "string"],
+            title="Access rights",
+            description="Empty: as in the version before, else public",
+            enum=[None, "public", "restricted", "non-public"],
+        ),
+        "license": Param(
+            None,
+            type=["null", "string"],
+            title="Licence",
+            description="IRI. Empty: as in the version before, else the catalogue's",
+            pattern=r"^(https?://\S+)?$",
+        ),
+        "geometry": Param(
+            None, type=["null", "string"], title="Irregular geometry", description=BEFORE, enum=[None, "strict", "split", "annotate"]
+        ),
+        "ngff": Param(None, type=["null", "string"], title="OME-Zarr version", description=BEFORE, enum=[None, "0.5", "0.6"]),
     },
 ) as dag:
     chain(

@@ -25,17 +25,17 @@ def publish_cohort(
         list[str] | None,
         typer.Option(help="FAIR view of the record: fdp, dcat-ap, health-ri, healthdcat-ap, imaging; may be repeated. Default: all."),
     ] = None,
-    deidentify_profile: Annotated[str | None, typer.Option(help="De-identification profile.")] = None,
-    title: Annotated[str | None, typer.Option(help="Title of the dataset; default: the cohort's.")] = None,
-    license: Annotated[str | None, typer.Option(help="Licence: an IRI or an SPDX name; default: the catalogue's.")] = None,
-    access_rights: Annotated[str, typer.Option(help="public, restricted or non-public.")] = "public",
+    deidentify_profile: Annotated[str | None, typer.Option(help="De-identification profile; of a first version: the setting's.")] = None,
+    title: Annotated[str | None, typer.Option(help="Title of the dataset; of a first version: the cohort's.")] = None,
+    license: Annotated[str | None, typer.Option(help="Licence: an IRI or an SPDX name; of a first version: the catalogue's.")] = None,
+    access_rights: Annotated[str | None, typer.Option(help="public, restricted or non-public; of a first version: public.")] = None,
     geometry: Annotated[str | None, typer.Option(help="strict, split or annotate.")] = None,
     ngff: Annotated[str | None, typer.Option(help="OME-Zarr version: 0.5 or 0.6.")] = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Publish a cohort version as a FAIR dataset. Example: fairlead publish 5e2c…@1 --approved-by stewart --title "Chest CT".
 
-    Repeating the command after an interruption goes on where it stopped.
+    Repeating the command after an interruption goes on where it stopped. Options that are not given stay as in the version before.
     """
     from fairlead.database import open_database
     from fairlead.errors import CheckFailed
@@ -43,8 +43,7 @@ def publish_cohort(
 
     settings = settings_of(context)
     given: dict[str, Any] = {"cohort": cohort, "title": title, "license": license, "access_rights": access_rights, "views": profile or None}
-    given |= {"profile": deidentify_profile or settings.export.profile}
-    given |= {"geometry": geometry or settings.export.geometry, "ngff": ngff or settings.export.ngff}
+    given |= {"profile": deidentify_profile, "geometry": geometry, "ngff": ngff}
     parameters = read_parameters(given)
     engine = open_database(settings)
     record = carry(
@@ -85,7 +84,7 @@ def run_id_of(exports: Exports, parameters: ExportParameters, *, requested_by: s
     """Return the run to go on with: the unfinished one of the same request, else a new one."""
     from fairlead.publish import ExportState
 
-    asked = f"{requested_by}\n{parameters.model_dump_json(exclude={'title'})}\n{parameters.title or ''}"
+    asked = f"{requested_by}\n{parameters.model_dump_json(exclude={'title'}, exclude_unset=True)}\n{parameters.title or ''}"
     stem = f"cli-{hashlib.sha256(asked.encode()).hexdigest()[:24]}"
     mine = [export for export in exports.list() if export.run_id.rpartition("-")[0] == stem]
     final = (ExportState.PUBLISHED, ExportState.REFUSED, ExportState.FAILED)

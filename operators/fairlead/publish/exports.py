@@ -7,7 +7,7 @@ finished step left. Airflow's operators and ``fairlead publish`` call the same m
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
@@ -24,18 +24,19 @@ from fairlead.publish.deciding import is_somebody, require_steward
 from fairlead.publish.describing import write_dataset
 from fairlead.publish.leases import Lease, is_leased, leased
 from fairlead.publish.making import make_safe, make_stores
-from fairlead.publish.model import Ingredients, dataset_id, title_of
+from fairlead.publish.model import Ingredients, title_of
 from fairlead.publish.parameters import ExportParameters
 from fairlead.publish.placing import Overtaken, Placing, newest_row
+from fairlead.publish.previous import completed, parameters_before, require_not_looser
 from fairlead.publish.reasons import in_house
 from fairlead.publish.residue import require_no_address, residue, texts_of
 from fairlead.publish.staging import StagedStores, Staging
 from fairlead.publish.states import ExportEvent, ExportState, advance, is_past
 from fairlead.publish.summary import summarise
-from fairlead.publish.upstream import Upstream
+from fairlead.publish.upstream import Upstream, records_of
 from fairlead.publish.verify import require_sound
 from fairlead.publish.worklist import Export, WorkList
-from fairlead.records import Approval, DatasetRecord, ImagingRecord
+from fairlead.records import Approval, DatasetRecord
 from fairlead.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -67,6 +68,8 @@ class Exports:
     def request(self, parameters: ExportParameters, *, requested_by: str, run_id: str) -> Export:
         """Check cohort and profile, and add the export; the same run again returns the same export.
 
+        What is not given stays as in the version before; only the first version takes defaults.
+
         Raises
         ------
         NotFound : there is no such cohort version.
@@ -77,16 +80,16 @@ class Exports:
         """
         if not is_somebody(requested_by):
             raise NotPermitted("Nobody is named as the one who asks for the export.", remedy="Trigger the run as a signed-in user.")
-        Site.of(self._settings)
+        site = Site.of(self._settings)
         self._sweep()
         cohort = self._upstream.cohort(parameters.cohort)
         if not cohort.members:
             raise EmptyCohort(f"Cohort {cohort.ref} has no members, so there is nothing to export.")
-        self._upstream.check_profile(parameters.profile)
+        before = parameters_before(self._engine, cohort.ref, licence=site.words.license, run_id=run_id)
+        wanted = completed(parameters, before, rules=self._settings.export)
+        self._upstream.check_profile(wanted.profile)
         self._upstream.threshold()
-        with database_errors(), self._engine.connect() as connection:
-            newest_row(connection, dataset_id(cohort.ref))
-        named = parameters.model_copy(update={"title": title_of(parameters, cohort)})
+        named = wanted.model_copy(update={"title": title_of(wanted, cohort)})
         return self._list.add(named, requested_by=requested_by, run_id=run_id)
 
     def summary(self, identifier: str) -> str:
@@ -97,9 +100,10 @@ class Exports:
             export,
             cohort,
             sentence=self._upstream.sentence(cohort),
-            records=self._records(cohort.members),
+            records=records_of(self._upstream, cohort.members),
             codes=self._upstream.check_profile(export.parameters.profile),
             threshold=self._upstream.threshold(),
+            before=parameters_before(self._engine, cohort.ref, licence=Site.of(self._settings).words.license),
         )
 
     def decide(self, identifier: str, approval: Approval) -> Export:
@@ -245,6 +249,7 @@ class Exports:
             raise CheckFailed("The export has no approval.", remedy="Ask a steward to decide on it.")
         with database_errors(), self._engine.connect() as connection:
             newest = newest_row(connection, export.dataset_id)
+        require_not_looser(export.parameters.access_rights, newest, requested_at=export.requested_at)
         cohort = self._upstream.cohort(export.parameters.cohort)
         given = Ingredients(
             site=Site.of(self._settings),
@@ -253,7 +258,7 @@ class Exports:
             sentence=self._upstream.sentence(cohort),
             approval=export.approval,
             stores=made.stores,
-            records=self._records({item.record_id for item in made.stores}),
+            records=records_of(self._upstream, {item.record_id for item in made.stores}),
             refused=made.refused,
             codes=made.codes,
             made={},
@@ -286,13 +291,6 @@ class Exports:
         if not is_past(export.state, event):
             advance(export.state, event)
         return export
-
-    def _records(self, identifiers: Iterable[str]) -> dict[str, ImagingRecord]:
-        found: dict[str, ImagingRecord] = {}
-        for identifier in identifiers:
-            with suppress(NotFound):  # gone from the index since the cohort was frozen; the de-identify step lists it as refused
-                found[identifier] = self._upstream.record(identifier)
-        return found
 
     def _staging(self, identifier: str) -> Staging:
         return Staging.of(self._settings.staging_folder, identifier)

@@ -9,6 +9,8 @@ from typing import Final
 
 from fairlead.publish.counting import hidden_below
 from fairlead.publish.model import Selected, describe, public_text
+from fairlead.publish.parameters import ExportParameters
+from fairlead.publish.previous import changes_of
 from fairlead.publish.vocabulary import AccessRights
 from fairlead.publish.worklist import Export
 from fairlead.records import CohortVersion, Core, ImagingRecord
@@ -38,6 +40,7 @@ def summarise(
     records: Mapping[str, ImagingRecord],
     codes: tuple[str, ...],
     threshold: int = 0,
+    before: ExportParameters | None = None,
 ) -> str:
     """Return the evidence as Markdown; words from headers are escaped, nobody is named.
 
@@ -78,6 +81,8 @@ def summarise(
         f"| Definition sha256 | `{cohort.definition_sha256}` |",
         f"| Members sha256 | `{cohort.members_sha256}` |",
     ]
+    if changed := changes_of(export.parameters, before):
+        lines.append(f"| **Changed since the version before** | {plain('; '.join(changed))} |")
     if cohort.purpose:
         lines.append(f"| Purpose | {plain(cohort.purpose)} |")
     missing = len(cohort.members) - len(records)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from fairlead.errors import NotFound
 from fairlead.publish.parameters import ExportParameters
 from fairlead.records import CohortVersion, ConvertReport, DeidentifyReport, ImagingRecord
 
@@ -74,3 +76,12 @@ class Upstream(Protocol):
     def pseudonyms(self, version: CohortVersion, record: ImagingRecord) -> tuple[str, str]:
         """Return the published pseudonyms of the image and of its subject."""
         ...
+
+
+def records_of(upstream: Upstream, identifiers: Iterable[str]) -> dict[str, ImagingRecord]:
+    """Return the records that are in the index; what is gone since the cohort was frozen the de-identify step lists as refused."""
+    found: dict[str, ImagingRecord] = {}
+    for identifier in identifiers:
+        with suppress(NotFound):
+            found[identifier] = upstream.record(identifier)
+    return found
