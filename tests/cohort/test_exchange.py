@@ -10,12 +10,15 @@ import pytest
 
 from fairlead.cohort import (
     CohortStore,
+    Imported,
     compile_definition,
     definition_sha256,
     dicomweb_manifest,
     fhir_members,
+    import_addresses,
     import_series,
     importing,
+    listed_addresses,
     listed_uids,
     normal_form,
     parse_definition,
@@ -159,6 +162,16 @@ def test_a_list_that_breaks_off_leaves_no_file_behind(tmp_path: Path) -> None:
     assert [file.name for file in tmp_path.iterdir()] == ["list"]
     with pytest.raises(InvalidConfiguration, match="is a folder"):
         deliver(iter(["a"]), tmp_path)
+
+
+def test_an_s5cmd_manifest_comes_back_as_the_series_whose_address_it_names(version: Any, index: Index) -> None:
+    text = "\n".join(["# Kept in IDC v25", *s5cmd_manifest(version, index), "cp 's3://idc-open-data/gone/*' ."])
+    found = import_addresses(listed_addresses(text), index)
+    assert found == Imported(("local:default:1.2.901",), ("s3://idc-open-data/gone/*",))
+    assert found.definition(title="T", reason="chosen at the portal")["include"]["ids"] == ["local:default:1.2.901"]
+    assert listed_addresses(TCIA) == ()
+    with pytest.raises(InvalidInput, match="Line 2 of the manifest"):
+        listed_addresses("cp s3://idc-open-data/0f0e/* .\n# words\nrm -rf /\n")
 
 
 def test_an_enumerated_group_lists_each_patient_once(version: Any, index: Index) -> None:

@@ -19,7 +19,7 @@ from fairlead.cohort.diff import CohortDiff, changes_in_words, diff_versions
 from fairlead.cohort.drafts import Draft, DraftChanged, DraftStore
 from fairlead.cohort.explaining import Judged, explain
 from fairlead.cohort.export import export_members, members_parquet
-from fairlead.cohort.importing import Imported, import_series, listed_uids, read_list
+from fairlead.cohort.importing import Imported, import_addresses, import_series, listed_addresses, listed_uids, read_list
 from fairlead.cohort.manifest import dicomweb_manifest, present_members, s5cmd_manifest
 from fairlead.cohort.nodes import Definition
 from fairlead.cohort.normal import definition_sha256, normal_form
@@ -69,8 +69,10 @@ __all__ = [
     "facet_definition",
     "fhir_group",
     "fhir_members",
+    "import_addresses",
     "import_series",
     "lens_tree",
+    "listed_addresses",
     "listed_uids",
     "members_parquet",
     "narrowed",

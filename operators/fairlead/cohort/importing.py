@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from fairlead.cohort.leaves import MAX_VALUES
+from fairlead.cohort.manifest import bucket_of
 from fairlead.errors import InvalidInput, NotFound, UnsupportedInput
 from fairlead.index import All, Index, MembersOf
 from fairlead.records import JsonObject
@@ -27,11 +28,13 @@ MAX_BYTES: Final = 64 * 1024**2
 """Larger files are no list of series: 65,536 of them, the most one definition holds, are 4 MB."""
 HEADS: Final = frozenset({"seriesinstanceuid", "seriesuid", "series"})
 TCIA: Final = "ListOfSeriesToDownload="
+COPY: Final = re.compile(r"cp\s.*?[\"']?(s3://[^\s\"']+)")
+"""A line of an s5cmd manifest; what is copied comes before where it goes."""
 
 
 @dataclass(frozen=True, slots=True)
 class Imported:
-    """Record ids of the listed series, and the UIDs that the index does not hold."""
+    """Record ids of the listed series, and the UIDs or addresses that the index does not hold."""
 
     ids: tuple[str, ...]
     absent: tuple[str, ...]
@@ -98,8 +101,8 @@ def _uids(text: str) -> Iterator[str]:
         yield from _of_json(text)
     elif TCIA in lines:
         yield from lines[lines.index(TCIA) + 1 :]
-    elif any(line.startswith("cp ") and "s3://" in line for line in lines):
-        raise UnsupportedInput("An s5cmd manifest names objects, not series.", remedy="Download the CSV manifest of the same cohort.")
+    elif any(COPY.match(line) for line in lines):
+        raise UnsupportedInput("An s5cmd manifest names objects, not series.", remedy="Look its addresses up with import_addresses.")
     else:
         yield from _of_table(lines)
 
@@ -124,6 +127,38 @@ def _of_table(lines: Sequence[str]) -> Iterator[str]:
     heads = [re.sub(r"[^a-z]", "", head.casefold()) for head in rows[0]] if rows else []
     place = next((at for at, head in enumerate(heads) if head in HEADS), None)
     yield from (row[place or 0].strip() for row in rows[place is not None :] if len(row) > (place or 0))
+
+
+def listed_addresses(text: str) -> tuple[str, ...]:
+    """Return what an ``s5cmd`` manifest copies, sorted and once; nothing for a list of another kind.
+
+    Raises
+    ------
+    InvalidInput : a line copies something else than from a bucket, or there are more than a definition holds.
+    """
+    lines = [line.strip() for line in text.removeprefix("\ufeff").splitlines() if line.strip() and not line.lstrip().startswith("#")]
+    found = [COPY.match(line) for line in lines]
+    if not any(found):
+        return ()
+    if None in found:
+        raise InvalidInput(f"Line {found.index(None) + 1} of the manifest, comments apart, copies nothing from a bucket.")
+    addresses = sorted({one[1] for one in found if one is not None})
+    if len(addresses) > MAX_VALUES:
+        raise InvalidInput(
+            f"The manifest names {len(addresses)} series; {MAX_VALUES} are the most.", remedy="Freeze parts, and unite them."
+        )
+    return tuple(addresses)
+
+
+def import_addresses(addresses: Iterable[str], index: Index) -> Imported:
+    """Return which of the addresses records of the index state; every record is read, because no engine searches by address."""
+    wanted = frozenset(addresses)
+    found: dict[str, set[str]] = {}
+    for record in index.read(index.members(All()).ids):
+        address = bucket_of(record)
+        if address in wanted:
+            found.setdefault(str(address), set()).add(record.id)
+    return Imported(tuple(sorted(set().union(*found.values()))), tuple(sorted(wanted - set(found))))
 
 
 def import_series(uids: Iterable[str], index: Index) -> Imported:

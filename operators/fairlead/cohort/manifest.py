@@ -42,7 +42,7 @@ def s5cmd_manifest(version: CohortVersion, index: Index) -> Iterator[str]:
     read = listed = 0
     for record in index.read(version.members):
         read += 1
-        address = _bucket_of(record)
+        address = bucket_of(record)
         if address is not None:
             listed += 1
             yield f"cp {address} ./{record.id.split(':', 2)[2]}/"
@@ -52,7 +52,8 @@ def s5cmd_manifest(version: CohortVersion, index: Index) -> Iterator[str]:
         yield f"# {len(version.members) - read} members have left the index"
 
 
-def _bucket_of(record: ImagingRecord) -> str | None:
+def bucket_of(record: ImagingRecord) -> str | None:
+    """Return the address of a record's bytes in a public bucket, None where none is told or it is none that a shell may see."""
     dicom = record.community.dicom
     told = dicom.other.get("idc") if dicom is not None else None
     address = told.get("series_aws_url") if isinstance(told, dict) else None

@@ -31,7 +31,7 @@ def register(cohort: typer.Typer) -> None:
 
 def import_list(
     context: typer.Context,
-    file: Annotated[Path, typer.Argument(help="CSV with SeriesInstanceUID, .tcia manifest, or Kaapana dataset (JSON).")],
+    file: Annotated[Path, typer.Argument(help="CSV with SeriesInstanceUID, .tcia or s5cmd manifest, or Kaapana dataset (JSON).")],
     reason: Annotated[str, typer.Option(help="Who chose these series, and what for.")],
     title: Annotated[str | None, typer.Option(help="Title of the cohort (default: the file's name).")] = None,
     as_json: JsonFlag = False,
@@ -40,9 +40,11 @@ def import_list(
 
     Example: fairlead cohort import manifest.tcia --reason "chosen by the tumour board" > board.json
     """
-    from fairlead.cohort import import_series, listed_uids, read_list
+    from fairlead.cohort import import_addresses, import_series, listed_addresses, listed_uids, read_list
 
-    found = import_series(listed_uids(read_list(file)), open_cohorts(context).index)
+    text, index = read_list(file), open_cohorts(context).index
+    addresses = listed_addresses(text)
+    found = import_addresses(addresses, index) if addresses else import_series(listed_uids(text), index)
     definition = found.definition(title=title or file.stem, reason=reason)
     if found.absent:
         complain(f"{len(found.absent)} of {len(found.absent) + len(found.ids)} series are not in the index, such as {found.absent[0]}.")

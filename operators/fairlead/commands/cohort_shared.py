@@ -20,7 +20,9 @@ if TYPE_CHECKING:
     from fairlead.records import CohortSummary, CohortVersion, JsonObject
 
 DefinitionArgument = Annotated[str, typer.Argument(metavar="DEF", help="Definition file, JSON or YAML; - is standard input.")]
-ReferenceArgument = Annotated[str, typer.Argument(metavar="REF", help="Frozen version ID@N, or sha256:… of its definition or members; ID alone is the newest.")]
+ReferenceArgument = Annotated[
+    str, typer.Argument(metavar="REF", help="Frozen version ID@N, or sha256:… of its definition or members; ID alone is the newest.")
+]
 AuthorOption = Annotated[str | None, typer.Option(help="Who freezes (default: the user of this process).")]
 OutputOption = Annotated[Path | None, typer.Option(help="File to write, as a whole or not at all (default: standard output).")]
 
