@@ -65,7 +65,7 @@ def test_children_of_somebody_elses_draft_are_refused(client: TestClient, bearer
         ('{"records": {}}', 400),
         ('{"records": [1]}', 422),
         ('{"records": [{"kind": "planet", "body": "x"}]}', 422),
-        ('{"records": [{"kind": "dataset", "body": "\\ud800"}]}', 422),
+        ('{"records": [{"kind": "dataset", "body": "\\ud800"}]}', 400),
         ('{"records": [{"kind": "dataset", "type": 1, "body": "x"}]}', 422),
         ('{"publish": "yes", "records": [{"kind": "dataset", "body": "x"}]}', 400),
         ('{"records": [' + ",".join(["1"] * 1001) + "]}", 400),
@@ -74,6 +74,7 @@ def test_children_of_somebody_elses_draft_are_refused(client: TestClient, bearer
 def test_what_is_no_bundle_is_refused_in_words(client: TestClient, bearer: Bearer, body: str, status: int):
     answer = client.post("/bulk", content=body, headers=bearer())
     assert (answer.status_code, bool(answer.json()["title"])) == (status, True)
+    assert ("publish" in answer.json()["title"]) == ("publish" in body)
 
 
 def test_strangers_and_outages_store_nothing(client: TestClient, bearer: Bearer, engine: Engine):

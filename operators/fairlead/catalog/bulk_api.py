@@ -51,7 +51,9 @@ def _asked(document: Any) -> tuple[bool, list[Any]]:
     """Return whether to publish, and the records; raise InvalidInput."""
     items = document.get("records") if isinstance(document, dict) else None
     publish = document.get("publish", False) if isinstance(document, dict) else False
-    if not isinstance(items, list) or not 1 <= len(items) <= MAX_RECORDS or not isinstance(publish, bool):
+    if not isinstance(publish, bool):
+        raise InvalidInput('The field "publish" is neither true nor false.', remedy="Write true or false, without quotes.")
+    if not isinstance(items, list) or not 1 <= len(items) <= MAX_RECORDS:
         raise InvalidInput(
             f"A bundle has 1 to {MAX_RECORDS} records.", remedy='Send {"publish": false, "records": [{"kind": "dataset", "body": "…"}]}.'
         )
@@ -65,7 +67,7 @@ def _drafted(writer: Writer, user: User, items: list[Any]) -> tuple[list[tuple[E
         try:
             kind = kind_of(text_field(item, "kind"))
             content_type = item.get("type", "text/turtle")
-            sent = Sent(text_field(item, "body").encode("utf-8", "surrogatepass"), str(content_type), user)
+            sent = Sent(text_field(item, "body").encode(), str(content_type), user)
             entry, graph = writer.drafted(sent, kind)
             new.append((entry, words_of(graph, iri_of(writer.documents.site, kind.name, entry.id))))
         except ServiceUnreachable:

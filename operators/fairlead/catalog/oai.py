@@ -18,7 +18,8 @@ from lxml import etree
 
 from fairlead.catalog.corpus import Corpus, Item
 from fairlead.catalog.documents import Documents
-from fairlead.catalog.oai_formats import FORMATS, clean
+from fairlead.catalog.literals import clean
+from fairlead.catalog.oai_formats import FORMATS
 from fairlead.database import utc_now
 
 OAI: Final = "http://www.openarchives.org/OAI/2.0/"
@@ -97,7 +98,8 @@ class Repository:
                 raise OaiError("noSetHierarchy", "This repository has no sets.")
             case "GetRecord":
                 _require_format(given)
-                self._record(_add(root, verb), self._find(given["identifier"]), given["metadataPrefix"])
+                item = self._find(given["identifier"])
+                self._record(_add(root, verb), item, given["metadataPrefix"])
             case _:
                 self._list(root, given)
 

@@ -5,7 +5,6 @@ Sources: oai_dc; DataCite Metadata Schema 4.5 (https://schema.datacite.org/meta/
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -15,6 +14,7 @@ from rdflib import DCTERMS, FOAF, Graph, URIRef
 
 from fairlead.catalog.corpus import Item
 from fairlead.catalog.documents import Documents
+from fairlead.catalog.literals import clean
 from fairlead.publish import DatasetNode
 from fairlead.publish.graph import concepts
 from fairlead.publish.schemaorg import datacite
@@ -24,7 +24,6 @@ OAI_DC: Final = "http://www.openarchives.org/OAI/2.0/oai_dc/"
 DC: Final = "http://purl.org/dc/elements/1.1/"
 XSI: Final = "http://www.w3.org/2001/XMLSchema-instance"
 DATACITE: Final = "http://datacite.org/schema/kernel-4"
-NOT_XML: Final = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 type Write = Callable[[etree._Element, Item, Documents], None]
 
 
@@ -35,11 +34,6 @@ class Format:
     schema: str
     namespace: str
     write: Write
-
-
-def clean(text: str) -> str:
-    """Return text without the characters that XML 1.0 has no way to write."""
-    return NOT_XML.sub(" ", text)
 
 
 def _write_dublin_core(parent: etree._Element, item: Item, documents: Documents) -> None:

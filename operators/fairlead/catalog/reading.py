@@ -10,17 +10,19 @@ import re
 import warnings
 from collections.abc import Iterator, Mapping
 from decimal import Decimal
-from functools import cache
+from functools import cache, partial
 from importlib.resources import files
 from itertools import islice
+from math import isfinite
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from rdflib import RDF, XSD, Dataset, Graph, Literal, URIRef
+from rdflib import RDF, XSD, BNode, Dataset, Graph, Literal, URIRef
 from rdflib.graph import DATASET_DEFAULT_GRAPH_ID
 from rdflib.plugins.stores.memory import Memory
-from rdflib.term import Node, _toPythonMapping
+from rdflib.term import Node, XSDToPython, _toPythonMapping
 
+from fairlead.catalog.literals import FORMS, check_text, is_well_formed
 from fairlead.errors import InvalidInput, UnsupportedInput
 
 PARSERS: Final[Mapping[str, str]] = {
@@ -36,7 +38,6 @@ PARSERS: Final[Mapping[str, str]] = {
 MAX_TRIPLES: Final = 50_000
 MAX_QUADS: Final = 200_000
 """Statements of a bundle of many records."""
-MAX_LITERAL: Final = 200_000
 MAX_DEPTH: Final = 60
 MAX_PREFIXES: Final = 500
 """Prefixes and namespaces that a document declares; rdflib compares each new one with all the others."""
@@ -44,28 +45,43 @@ MAX_CONTEXTS: Final = 50
 """Contexts that a JSON-LD document names or holds: each that comes from the package is thousands of terms to read."""
 SCHEMES: Final = frozenset({"http", "https", "mailto", "urn", "doi", "tel", "ark", "hdl", "info", "orcid", "s3"})
 """Schemes that an IRI of a record may have; ``file:``, ``javascript:`` and ``data:`` are none of them."""
-FORBIDDEN: Final = re.compile(r"[\x00-\x20<>\"{}|\\^`]")
+FORBIDDEN: Final = re.compile(r"[\x00-\x20\x7f-\x9f<>\"{}|\\^`\ud800-\udfff\ufdd0-\ufdef\ufff0-\uffff]")
+"""What no IRI has (RFC 3987 section 2.2): controls, blanks, quotes, brackets, surrogates, noncharacters."""
+LABEL: Final = re.compile(r"[A-Za-z0-9]([A-Za-z0-9_.-]{0,200}[A-Za-z0-9_-])?")
+"""Labels of blank nodes that every syntax has; JSON-LD would take any text."""
 ENCODING: Final = re.compile(r"""<\?xml[^>]*encoding\s*=\s*["']([^"']+)["']""", re.IGNORECASE)
 PREFIX: Final = re.compile(r"@prefix\s|\bprefix\s+[^\s:]*:\s*<|\bxmlns:", re.IGNORECASE)
+SURROGATE: Final = re.compile(r"\\u[dD][89a-fA-F]|[\ud800-\udfff]")
 SCHEMA_ORG: Final = re.compile(r"https?://schema\.org/?(docs/jsonldcontext\.json(ld)?)?")
 CRATE_CONTEXT: Final = re.compile(r"https://w3id\.org/ro/crate/1\.[0-9](-DRAFT)?/context")
 
-DECIMAL: Final = re.compile(r"\s*[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)\s*")
+
+def _value_of(datatype: URIRef, text: str) -> Any:
+    """Return the value of a literal, or None when its form is not of its datatype, and for the three numbers that rdflib would misspell.
+
+    An ``xsd:decimal`` has no exponent (XSD 1.1 part 2, 3.3.3): rdflib would write 1e999999999 out in full. A form that raises would be
+    logged with its text.
+    """
+    short = text.strip()
+    read: Any = Decimal if datatype == XSD.decimal else XSDToPython[datatype]
+    if not is_well_formed(short, str(datatype)):
+        return None
+    try:
+        value = read(short)
+    except (ValueError, OverflowError, ArithmeticError):
+        return None  # what Python has no value for: the year 12026, numbers of thousands of digits
+    return None if isinstance(value, float) and not isfinite(value) else value
 
 
-def _decimal(text: str) -> Decimal:
-    """Return an ``xsd:decimal``, which has no exponent (XSD 1.1 part 2, 3.3.3): rdflib would write 1e999999999 out in full."""
-    if DECIMAL.fullmatch(text) is None:
-        raise ValueError("not an xsd:decimal")
-    return Decimal(text)
+CHECKED: Final[Mapping[str | None, Any]] = {name: partial(_value_of, name) for name in map(URIRef, FORMS) if XSDToPython.get(name)}
 
 
 def _harden() -> None:
-    """Take from rdflib what lets a small literal cost much; before every document, since other libraries put it back.
+    """Take from rdflib what lets a small literal cost much or say something else; before every document: other libraries put it back.
 
     The public way, ``rdflib.term.bind``, takes no datatype out: nested HTML of 200 kB is read for minutes, and nothing here needs its tree.
     """
-    _toPythonMapping[XSD.decimal] = _decimal
+    _toPythonMapping.update(CHECKED)
     for kind in (RDF.HTML, RDF.XMLLiteral):
         _toPythonMapping.pop(kind, None)
 
@@ -161,13 +177,38 @@ def _check_xml(text: str) -> None:
 
 def read_json(text: str) -> Any:
     """Return a JSON document of bounded depth; raise InvalidInput."""
-    try:
-        document = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise InvalidInput("The document is not JSON.", remedy="Correct its syntax.") from error
+    document = strict_json(text)
     if _depth(document) > MAX_DEPTH:
         raise InvalidInput(f"The document is nested deeper than {MAX_DEPTH} levels.", remedy="Send it flat.")
     return document
+
+
+def strict_json(text: str) -> Any:
+    """Return what a JSON text says, in characters and numbers that can be stored (RFC 8259 sections 6 and 8.2).
+
+    Raises
+    ------
+    InvalidInput : not JSON, or with NaN, a number beyond doubles, or half of a surrogate pair.
+    """
+    try:
+        document = json.loads(text, parse_constant=_no_number, parse_float=_finite)
+        if SURROGATE.search(text):  # looked for only where an escape may have made one
+            json.dumps(document, ensure_ascii=False).encode()
+    except UnicodeEncodeError as error:
+        raise InvalidInput("The JSON has half of a surrogate pair.", remedy="Send whole characters.") from error
+    except (ValueError, RecursionError) as error:
+        raise InvalidInput("The document is not JSON.", remedy="Correct its syntax; numbers are finite.") from error
+    return document
+
+
+def _no_number(name: str) -> Any:
+    raise ValueError(name)
+
+
+def _finite(text: str) -> float:
+    if not isfinite(number := float(text)):
+        raise ValueError("beyond doubles")
+    return number
 
 
 def _depth(document: Any) -> int:
@@ -239,8 +280,10 @@ def _check_triples(graph: Graph) -> None:
         for term in triple:
             if isinstance(term, URIRef):
                 check_iri(str(term))
-            elif isinstance(term, Literal) and len(term) > MAX_LITERAL:
-                raise InvalidInput(f"A literal has more than {MAX_LITERAL} characters.", remedy="Link to long texts.")
+            elif isinstance(term, Literal):
+                check_text(term)
+            elif isinstance(term, BNode) and LABEL.fullmatch(term) is None:
+                raise InvalidInput(f"{str(term)[:40]!r} is no label of a blank node.", remedy="Use letters and digits.")
 
 
 def check_iri(iri: str) -> None:

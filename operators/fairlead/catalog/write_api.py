@@ -6,7 +6,6 @@ reference answers 403 to anonymous writers we answer 401, and 422 with the SHACL
 
 from __future__ import annotations
 
-import json
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -23,9 +22,10 @@ from fairlead.catalog.answers import Answers
 from fairlead.catalog.bodies import MAX_BODY, UnsupportedMediaType, body_of
 from fairlead.catalog.documents import Documents, represent
 from fairlead.catalog.entries import Entry, EntryState, PreconditionFailed, iri_of, require_owner
+from fairlead.catalog.literals import check_forms
 from fairlead.catalog.negotiation import choose
 from fairlead.catalog.problems import RDF_REPORT, problem
-from fairlead.catalog.reading import PARSERS, read_rdf
+from fairlead.catalog.reading import PARSERS, read_rdf, strict_json
 from fairlead.catalog.writing import (
     KINDS,
     Kind,
@@ -188,6 +188,7 @@ class Writer:
         site = self.documents.site
         iri = iri_of(site, kind.name, identifier)
         sent = _read(given, iri)
+        check_forms(sent)
         node = described(sent, kind, base=iri)
         parent = given.parent if given.parent and sent.value(node, DCTERMS.isPartOf) is None else part_of(sent, node)
         parent_graph = given.near[parent] if parent in given.near else self._parent(given.user, parent, kind)
@@ -233,9 +234,9 @@ def _read(given: Sent, iri: str) -> Graph:
 def json_of(body: bytes) -> Any:
     """Return a JSON body; raise InvalidInput."""
     try:
-        return json.loads(body)
-    except (ValueError, RecursionError) as error:
-        raise InvalidInput("The request is not JSON.", remedy="Send a JSON document.") from error
+        return strict_json(body.decode("utf-8-sig"))
+    except UnicodeDecodeError as error:
+        raise InvalidInput("The request is not UTF-8.", remedy="Send a JSON document in UTF-8.") from error
 
 
 def text_field(document: Any, name: str) -> str:
