@@ -40,6 +40,7 @@ def test_every_page_is_accessible(site: Five, tab: Page, scheme: str) -> None:
     pages["image"] = f"{site.iri('ct').replace('/dataset/', '/distribution/')}.{image}"
     pages["series"] = Site.of(site.settings).series(site.records["ct"])
     pages["datasheet"] = f"{site.iri('ct')}/datasheet"
+    pages["missing"] = f"{site.base}/dataset/none"
     pages["narrowed"] = f"{site.base}/search?q=cohort&facet=type:dataset"
     for name, address in pages.items():
         tab.goto(address)

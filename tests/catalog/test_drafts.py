@@ -41,7 +41,7 @@ def surfaces(client: TestClient, dataset: str) -> Iterator[tuple[str, str]]:
     query = "SELECT * { ?s ?p ?o }"
     asked = ["/", "/catalog/", "/catalog/local", "/catalog/local/dataset/", "/catalog/local/series/", "/page/catalog?size=1000"]
     asked += ["/catalog/local/page/dataset?size=1000", "/search?q=honey", "/search?q=secret", "/search?q=hive", "/search/facets"]
-    asked += ["/sitemap.xml", "/robots.txt", "/.well-known/void", "/dump", "/oai?verb=Identify"]
+    asked += ["/sitemap.xml", "/robots.txt", "/.well-known/void", "/dump.nt", "/sparql", "/oai?verb=Identify"]
     asked += [f"/oai?verb=ListRecords&metadataPrefix={prefix}" for prefix in ("oai_dc", "oai_datacite", "dcat")]
     asked += [f"/dataset/{dataset}", f"/dataset/{dataset}/datasheet", f"/.well-known/linkset/dataset/{dataset}"]
     asked += [f"/dataset/{dataset}?profile={name}" for name in ("schemaorg", "datacite", "ro-crate", "beacon", "fhir", "fdo")]

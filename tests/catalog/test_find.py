@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 
 import pytest
 from lxml import etree
-from rdflib import Graph, URIRef
+from rdflib import DCTERMS, RDF, Graph, URIRef
 from sqlalchemy import Engine, text
 
 from catalog.conftest import Publish, TestClient
@@ -299,3 +299,24 @@ def test_a_query_without_end_is_ended(client: TestClient, settings, engine):
     query = "SELECT (COUNT(*) AS ?n) { " + " ".join(f"VALUES ?v{name} {{ {values} }}" for name in "abcd") + " }"
     with pytest.raises(InvalidInput, match=r"too long|too much"):
         Queries(corpus, time_s=1).run(query, "text/csv")
+
+
+def test_the_service_says_what_it_is_and_where_everything_is(client: TestClient, publish: Publish):
+    record = publish()
+    sd, void = "http://www.w3.org/ns/sparql-service-description#", "http://rdfs.org/ns/void#"
+    for path in ("/sparql", "/.well-known/void"):
+        graph = Graph().parse(data=client.get(path, headers={"Accept": "text/turtle"}).text, format="turtle")
+        (service,) = graph.subjects(RDF.type, URIRef(f"{sd}Service"))
+        assert (service, URIRef(f"{sd}supportedLanguage"), URIRef(f"{sd}SPARQL11Query")) in graph
+    (node,) = graph.subjects(RDF.type, URIRef(f"{void}Dataset"))
+    everything = Graph()
+    for dump in graph.objects(node, URIRef(f"{void}dataDump")):
+        answer = client.get(str(dump))
+        assert answer.status_code == 200
+        part = Graph().parse(data=answer.text, format="nt" if str(dump).endswith(".nt") else "turtle")
+        assert (URIRef(f"http://127.0.0.1:8000/dataset/{record.id}"), DCTERMS.title, None) in part
+        everything = part if str(dump).endswith(".nt") else everything
+    (count,) = graph.objects(node, URIRef(f"{void}triples"))
+    assert int(count) == client.get("/dump.nt").text.count("\n") >= len(everything)
+    assert client.get("/dump.nt", headers={"If-None-Match": client.get("/dump.nt").headers["etag"]}).status_code == 304
+    assert client.get("/sparql", headers={"Accept": "image/png"}).status_code == 406

@@ -18,6 +18,8 @@ from fairlead.catalog.oai import Repository
 from fairlead.catalog.pages import POLICY, Pages, Search
 from fairlead.catalog.problems import NotAcceptable
 from fairlead.catalog.sparql import RESULTS, Queries
+from fairlead.catalog.void import add_void_routes, service_graph, triples_of
+from fairlead.catalog.void import answer as describe
 from fairlead.catalog.write_api import json_of, text_field
 from fairlead.errors import InvalidInput
 
@@ -35,7 +37,8 @@ LINKSET: Final = ("application/linkset+json", "application/linkset")
 def add_find_routes(app: FastAPI, documents: Documents, corpus: Corpus) -> None:
     """Add every route of this module."""
     _add_search(app, documents, corpus)
-    _add_sparql(app, Queries(corpus))
+    _add_sparql(app, documents, corpus)
+    add_void_routes(app, documents, corpus)
     _add_oai(app, Repository(documents, corpus))
     _add_maps(app, documents, corpus)
     _add_linksets(app, documents)
@@ -83,7 +86,9 @@ def _facet(text: str) -> tuple[str, str]:
     return name, value
 
 
-def _add_sparql(app: FastAPI, queries: Queries) -> None:
+def _add_sparql(app: FastAPI, documents: Documents, corpus: Corpus) -> None:
+    queries = Queries(corpus)
+
     def answer(request: Request, query: str) -> Response:
         """Run a query and answer in the media type that was asked for."""
         media_type = choose(request.headers.get("accept"), offered=tuple(RESULTS))
@@ -93,8 +98,10 @@ def _add_sparql(app: FastAPI, queries: Queries) -> None:
         return Response(body, media_type=found, headers={"Cache-Control": "no-cache", "Vary": "Accept"})
 
     @app.get("/sparql")
-    def sparql(request: Request, query: str = "") -> Response:
-        """Answer a read-only SPARQL query."""
+    def sparql(request: Request, query: str | None = None) -> Response:
+        """Answer a read-only SPARQL query; without one, say what the service does (SPARQL 1.1 Service Description)."""
+        if query is None:
+            return describe(request, service_graph(documents.site, triples_of(corpus)))
         return answer(request, query)
 
     @app.post("/sparql")
