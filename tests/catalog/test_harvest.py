@@ -89,6 +89,31 @@ def test_the_second_time_nothing_is_stored_and_bodies_are_not_sent_again(ask: Ha
     assert {request.headers.get("if-none-match") for request in server.asked} >= {'"1"', '"2"'}
 
 
+def test_what_was_seen_is_kept_when_a_harvest_is_broken_off(ask: Harvest, engine: Engine):
+    pages = Server(a_point())
+
+    def broken(request: httpx.Request) -> httpx.Response:
+        if request.url.path == "/dataset/2":
+            raise KeyboardInterrupt
+        return pages(request)
+
+    with pytest.raises(KeyboardInterrupt):
+        ask(broken)
+    assert known(engine) == {ROOT, f"{ROOT}catalog/c", f"{ROOT}dataset/1"}
+    report = ask(pages)
+    assert (report.stored, report.unchanged, len(known(engine))) == (1, 3, 4)
+
+
+def test_line_ends_that_rdf_does_not_know_break_no_record(ask: Harvest, engine: Engine):
+    pages = a_point(("1",))
+    pages[f"{ROOT}catalog/c"] = (200, pages[f"{ROOT}catalog/c"][1].replace("'C'", "'C\u2028D\x85E'"), {"ETag": '"c"'})
+    assert ask(Server(pages)).errors == ()
+    report = ask(Server(pages))
+    assert (report.unchanged, report.errors, len(known(engine))) == (3, (), 3)
+    with engine.connect() as connection:
+        assert connection.scalar(select(harvested.c.title).where(harvested.c.kind == "catalog")) == "C\u2028D\x85E"
+
+
 def test_a_changed_record_replaces_the_old_one(ask: Harvest, engine: Engine):
     pages = a_point()
     ask(Server(pages))

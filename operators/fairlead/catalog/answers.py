@@ -128,7 +128,7 @@ class Answers:
 
     def _written(self, entry: Entry, media_type: str, iri: str, *, stored: Graph | None, keep: bool) -> bytes:
         """Return the bytes of a written record; kept ones hold while its revision and its children are the same, whoever changed them."""
-        children = self._documents.children(entry)
+        children = self._documents.children(entry) if stored is None else []  # at hand only when it is new, with nothing below it
         key = (iri, str(entry.revision), media_type, digest_of(children))
         kept = self._recall(key) if keep else None
         if kept is not None:
@@ -219,7 +219,7 @@ class Answers:
         headers = {"ETag": etag, **REVALIDATE, **_headers(media_type), **(extra or {})}
         if links:
             headers["Link"] = ", ".join(links)
-        if status == 200 and is_fresh(request.headers.get("if-none-match"), etag):
+        if status == 200 and request.method in ("GET", "HEAD") and is_fresh(request.headers.get("if-none-match"), etag):
             return Response(status_code=304, headers=headers)
         return Response(body, status, headers=headers, media_type=media_type)
 

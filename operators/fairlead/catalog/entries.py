@@ -9,22 +9,32 @@ from enum import StrEnum
 from typing import Any, Final
 
 from rdflib import DCTERMS, Graph, URIRef
-from sqlalchemy import Connection, Engine, func, insert, select, update
+from sqlalchemy import Connection, Engine, bindparam, func, insert, select, update
 
 from fairlead.catalog import branches
 from fairlead.catalog.accounts import User
+from fairlead.catalog.ntriples import read_ntriples
 from fairlead.catalog.tables import entries, revisions
 from fairlead.catalog.writing import Kind, kind_of
 from fairlead.database import utc_now
 from fairlead.errors import FairleadError, NotFound, NotPermitted, Withdrawn
 from fairlead.publish import Site, Tombstone
-from fairlead.publish.graph import Child, add_container, add_metadata_record, new_graph
+from fairlead.publish.graph import Child, add_container, add_metadata_record
 from fairlead.publish.store import store_errors
 
 MAX_REVISIONS: Final = 100
 """Revisions back from the present one that are kept of a record."""
 MAX_NUMBER: Final = 2**31
 """No revision has it, and no database is asked for a number that it does not have."""
+
+ONE: Final = select(entries).where(entries.c.id == bindparam("id"), entries.c.kind == bindparam("kind"))
+"""Statements of every request are made once: making and comparing one costs more than running it."""
+CHILDREN: Final = (
+    select(entries.c.kind, entries.c.id, entries.c.title)
+    .where(entries.c.parent == bindparam("parent"), entries.c.state == "published")
+    .order_by(entries.c.id)
+)
+NEW: Final = insert(entries)
 
 type Also = Callable[[Connection, Sequence[Entry]], None]
 
@@ -70,9 +80,7 @@ class Entry:
 
     def graph(self) -> Graph:
         """Return the stored statements."""
-        graph = new_graph()
-        graph.parse(data=self.body, format="nt")
-        return graph
+        return read_ntriples(self.body)
 
     def may_change(self, user: User) -> bool:
         """Return whether a user may see the draft, change it and delete it."""
@@ -108,7 +116,7 @@ class Entries:
         NotFound : there is none of that type and id, or it is somebody's draft.
         Withdrawn : it was published and deleted.
         """
-        found = self._rows(select(entries).where(entries.c.id == identifier, entries.c.kind == kind))
+        found = self._rows(ONE, id=identifier, kind=kind)
         if not found:
             raise NotFound("There is no record of that id.")
         entry = _entry(found[0])
@@ -128,9 +136,9 @@ class Entries:
 
     def children(self, parent: str, *, limit: int | None = None, offset: int = 0) -> list[tuple[str, str, str]]:
         """Return kind, id and title of the published children of a record, by id."""
-        query = select(entries.c.kind, entries.c.id, entries.c.title).where(entries.c.parent == parent, entries.c.state == "published")
-        rows = self._rows(query.order_by(entries.c.id).limit(limit).offset(offset))
-        return [(row["kind"], row["id"], row["title"]) for row in rows]
+        query = CHILDREN if limit is None and offset == 0 else CHILDREN.limit(limit).offset(offset)
+        with store_errors(), self._engine.connect() as connection:
+            return [(kind, name, title) for kind, name, title in connection.execute(query, {"parent": parent})]
 
     def count(self, parent: str) -> int:
         """Return how many published children a record has."""
@@ -169,7 +177,7 @@ class Entries:
                 | {"published_at": entry.changed_at if entry.is_visible else None}
                 for entry, (_, words) in zip(stored, new, strict=True)
             ]
-            connection.execute(insert(entries), rows)
+            connection.execute(NEW, rows)
             if also is not None:
                 also(connection, stored)
         return stored
@@ -240,9 +248,9 @@ class Entries:
     def _again(self, entry: Entry) -> Entry:
         return _entry(self._rows(select(entries).where(entries.c.id == entry.id))[0])
 
-    def _rows(self, query: Any) -> list[Any]:
+    def _rows(self, query: Any, **values: str) -> list[Any]:
         with store_errors(), self._engine.connect() as connection:
-            return list(connection.execute(query).mappings())
+            return list(connection.execute(query, values).mappings())
 
 
 def _settled(connection: Connection, new: Sequence[Entry]) -> list[Entry]:

@@ -16,15 +16,15 @@ from typing import Any, Final
 
 from rdflib import DCTERMS, RDF, BNode, Graph, Namespace, URIRef
 from rdflib.term import Node as Term
-from sqlalchemy import Engine, delete, insert, select, update
+from sqlalchemy import Engine
 
 from fairlead.catalog.fetching import Answer, Fetcher
+from fairlead.catalog.harvest_rows import HarvestedRows
+from fairlead.catalog.ntriples import read_ntriples
 from fairlead.catalog.reading import PARSERS, read_rdf
-from fairlead.catalog.tables import harvested
 from fairlead.catalog.writing import title_of, words_of
 from fairlead.database import open_database, utc_now
 from fairlead.errors import Conflict, FairleadError, InvalidInput, NotPermitted, ServiceUnreachable
-from fairlead.publish.store import store_errors
 from fairlead.publish.vocabulary import DCAT, FDP, LDP, SCHEMA
 from fairlead.records import Record, Refusal
 from fairlead.settings import Settings
@@ -41,6 +41,8 @@ KINDS: Final = (
     ("distribution", DCAT.Distribution),
     ("dataset", SCHEMA.Dataset),
 )
+FOLLOWED: Final = frozenset(f"<{iri}>" for iri in (RDF.type, LDP.contains, *LINKS, DCTERMS.title, SCHEMA.name))
+"""Predicates of the statements that :func:`_children` looks at."""
 GONE: Final = frozenset({404, 410})
 CLOSED: Final = frozenset({401, 403})
 """A listed child that is not for us is not published; the reference lists drafts like that."""
@@ -72,9 +74,12 @@ def harvest(settings: Settings, urls: Sequence[str], *, fetcher: Fetcher | None 
     asking = fetcher or Fetcher(private=settings.catalog.harvest_private)
     database = engine or open_database(settings)
     try:
-        run = _Run(asking, database, f"{settings.catalog.base_url.rstrip('/')}/")
+        run = _Run(asking, HarvestedRows(database), f"{settings.catalog.base_url.rstrip('/')}/")
         for url in urls:
-            run.source(url)
+            try:
+                run.source(url)
+            finally:
+                run.rows.flush()
         return run.report()
     finally:
         asking.close()
@@ -97,7 +102,7 @@ class _Run:
     """One harvest and its counts."""
 
     fetcher: Fetcher
-    engine: Engine
+    rows: HarvestedRows
     own_base: str
     clock: Callable[[], datetime] = utc_now
     stored: int = 0
@@ -133,11 +138,11 @@ class _Run:
 
     def _document(self, source: str, address: str) -> list[str]:
         """Fetch one document, store what it describes and return what it leads to."""
-        known = self._known(address)
+        known = self.rows.get(address)
         answer = self.fetcher.get(address, {"Accept": ACCEPT, **_conditions(known)})
         if answer.status == 304 and known is not None:
             self.unchanged += 1
-            return _children(_stored_graph(known), address)
+            return _children(_links_of(known["body"]))
         if answer.status in CLOSED and address != source:
             return []
         if answer.status in GONE:
@@ -148,15 +153,14 @@ class _Run:
         if answer.status != 200:
             raise ServiceUnreachable(f"The server answers {answer.status}.", remedy="Repeat later.")
         graph = read_document(answer)
-        for iri, kind in _entities(graph, address):
-            self._store(_Found(source, address, iri, kind), _part(graph, URIRef(iri)), answer)
-        return _children(graph, address)
+        for iri, kind in _entities(graph):
+            before = known if iri == address else self.rows.get(iri)
+            self._store(_Found(source, address, iri, kind), _part(graph, URIRef(iri)), answer, before=before)
+        return _children(graph)
 
     def _look_for_lost(self, source: str, seen: set[str]) -> None:
         """Ask for records that the source no longer leads to; only its own 404 or 410 deletes them."""
-        with store_errors(), self.engine.connect() as connection:
-            own = (harvested.c.source == source, harvested.c.document == harvested.c.iri)
-            known = list(connection.scalars(select(harvested.c.iri).where(*own).order_by(harvested.c.iri)))
+        known = self.rows.of_source(source)
         for iri in known:
             if iri in seen or time.monotonic() > self.ends:
                 continue
@@ -166,15 +170,11 @@ class _Run:
             except (InvalidInput, NotPermitted, ServiceUnreachable) as error:
                 self._refuse(iri, error)
 
-    def _known(self, iri: str) -> Any:
-        with store_errors(), self.engine.connect() as connection:
-            return connection.execute(select(harvested).where(harvested.c.iri == iri)).mappings().one_or_none()
-
-    def _store(self, found: _Found, graph: Graph, answer: Answer) -> None:
-        iri, is_own = found.iri, found.iri == found.document
-        lines = sorted(line for line in graph.serialize(format="nt").splitlines() if line)
+    def _store(self, found: _Found, graph: Graph, answer: Answer, *, before: Any) -> None:
+        iri, is_own, known = found.iri, found.iri == found.document, before
+        lines = sorted(line for line in graph.serialize(format="nt").split("\n") if line)  # not splitlines: it knows other line ends too
         body = "\n".join(lines) + "\n"
-        digest, now, known = _digest(graph, lines), self.clock(), self._known(iri)
+        digest, now = _digest(graph, lines), self.clock()
         if not is_own and (iri.startswith(self.own_base) or (known is not None and known["source"] != found.source)):
             self._refuse(iri, Conflict("The record is another source's or our own, and this is not its own address."))
             return
@@ -187,15 +187,10 @@ class _Run:
             self.stored += 1
             values |= {"kind": found.kind, "body": body, "sha256": digest, "changed_at": now}
             values |= {"title": title_of(graph, iri) or _name(graph, iri), "words": words_of(graph, iri) or _name(graph, iri).casefold()}
-        with store_errors(), self.engine.begin() as connection:
-            if known is not None:
-                connection.execute(update(harvested).where(harvested.c.iri == iri).values(values))
-            else:
-                connection.execute(insert(harvested).values({"iri": iri, "etag": "", "last_modified": "", **values}))
+        self.rows.put(iri, known, values)
 
     def _forget(self, iri: str) -> None:
-        with store_errors(), self.engine.begin() as connection:
-            self.deleted += connection.execute(delete(harvested).where(harvested.c.iri == iri)).rowcount
+        self.deleted += self.rows.remove(iri)
 
     def _refuse(self, address: str, error: FairleadError) -> None:
         if len(self.errors) < MAX_ERRORS:
@@ -217,7 +212,7 @@ def read_document(answer: Answer) -> Graph:
     return read_rdf(answer.body, media_type, base=answer.url, limit=len(answer.body))
 
 
-def _entities(graph: Graph, address: str) -> Iterator[tuple[str, str]]:
+def _entities(graph: Graph) -> Iterator[tuple[str, str]]:
     """Yield the described entities: the document's own, and what it describes beside it."""
     done: set[str] = set()
     for kind, rdf_type in KINDS:
@@ -228,13 +223,13 @@ def _entities(graph: Graph, address: str) -> Iterator[tuple[str, str]]:
                 yield str(node), kind
 
 
-def _children(graph: Graph, address: str) -> list[str]:
+def _children(graph: Graph) -> list[str]:
     """Return what to follow: every container's members, or the links of a record without a container."""
     containers = set(graph.subjects(RDF.type, LDP.DirectContainer))
     found = {child for container in containers for child in graph.objects(container, LDP.contains)}
     if not containers:
         found = {child for relation in LINKS for child in graph.objects(None, relation)}
-    described = {iri for iri, _ in _entities(graph, address)}
+    described = {iri for iri, _ in _entities(graph)}
     return sorted(str(child) for child in found if isinstance(child, URIRef) and str(child) not in described)
 
 
@@ -253,15 +248,15 @@ def _part(graph: Graph, node: URIRef) -> Graph:
             value = triple[2]
             if isinstance(value, BNode) or str(value).startswith(f"{node}#"):
                 waiting.append(value)
-    for container in graph.subjects(LDP.membershipResource, node):
-        part += graph.triples((container, None, None))
+    for container in graph.subjects(RDF.type, LDP.DirectContainer):
+        if graph.value(container, LDP.membershipResource) in (node, None):  # one that does not say whose it is leads to children too
+            part += graph.triples((container, None, None))
     return part
 
 
 def _digest(graph: Graph, lines: Sequence[str]) -> str:
     """Return a digest that does not depend on the names of blank nodes: they are new in every answer."""
-    names = {str(term.n3()) for triple in graph for term in triple if isinstance(term, BNode)}
-    if not names:
+    if not any(isinstance(subject, BNode) or isinstance(value, BNode) for subject, _, value in graph):
         return hashlib.sha256("\n".join(lines).encode()).hexdigest()
     plain = sorted(" ".join("_:b" if part.startswith("_:") else part for part in line.split(" ")) for line in lines)
     return hashlib.sha256("\n".join(plain).encode()).hexdigest()
@@ -271,7 +266,6 @@ def _name(graph: Graph, iri: str) -> str:
     return str(graph.value(URIRef(iri), SCHEMA.name) or "")
 
 
-def _stored_graph(known: Any) -> Graph:
-    graph = Graph(bind_namespaces="none")
-    graph.parse(data=known["body"], format="nt")
-    return graph
+def _links_of(body: str) -> Graph:
+    """Return of a stored record what tells where it leads."""
+    return read_ntriples("".join(f"{line}\n" for line in body.split("\n") if FOLLOWED.intersection(line.split(" ", 2)[1:2])))
