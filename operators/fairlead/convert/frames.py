@@ -144,7 +144,7 @@ def _enhanced_apart(group: Any, content: Dataset) -> Iterator[tuple[str, Any]]:
     yield "echo_ms", _number(group("MREchoSequence").get("EffectiveEchoTime"))
     yield "b_value", _number(diffusion.get("DiffusionBValue"))
     yield "gradient", _rounded(_first(diffusion, "DiffusionGradientDirectionSequence").get("DiffusionGradientOrientation"))
-    kinds = [group(name).get("FrameType") for name in ("MRImageFrameTypeSequence", "CTImageFrameTypeSequence", "PETFrameTypeSequence")]
+    kinds = [group(f"{name}FrameTypeSequence").get("FrameType") for name in ("MRImage", "CTImage", "PET", "XRay3D")]
     yield "frame_type", tuple(str(part) for kind in kinds if kind for part in kind)
     yield "component", str(group("MRImageFrameTypeSequence").get("ComplexImageComponent", ""))
 

@@ -18,6 +18,8 @@ from pydicom.dataset import Dataset, FileDataset
 
 from fairlead.convert.doses import dose_frames, map_frames
 from fairlead.convert.frames import Frame, PixelFormat, classic_frame, enhanced_frames, planar_frames
+from fairlead.convert.nuclear import TAGS as OF_NUCLEAR
+from fairlead.convert.nuclear import nuclear_frames
 from fairlead.convert.sop_classes import UNCOMPRESSED, Layout, decoders_of, layout_of
 from fairlead.errors import NotDicom, UnreadableImage, UnsupportedInput
 from fairlead.records import is_uid
@@ -40,7 +42,7 @@ GEOMETRY: Final = (
     "SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence", "NumberOfTemporalPositions",
     "GridFrameOffsetVector", "DoseGridScaling",
 )  # fmt: skip
-TAGS: Final[list[Any]] = [*FACTS, *GEOMETRY, 0x00431039, 0x0019100C]
+TAGS: Final[list[Any]] = [*FACTS, *GEOMETRY, *OF_NUCLEAR, 0x00431039, 0x0019100C]
 """The two numbers are the b-values of GE (0043,1039) and Siemens (0019,100C), present only where private blocks were kept."""
 PREAMBLE: Final = 132
 MAX_FRAMES: Final = 200_000
@@ -142,6 +144,8 @@ def _frames(dataset: Dataset, layout: Layout, pixels: PixelFormat) -> tuple[Fram
         return dose_frames(dataset, pixels.frames)
     if layout is Layout.MAP:
         return map_frames(dataset, pixels.frames)
+    if layout is Layout.NUCLEAR:
+        return nuclear_frames(dataset, pixels.frames)
     if layout is Layout.SLICES and pixels.frames == 1:
         return (classic_frame(dataset),)
     return planar_frames(dataset, pixels.frames)

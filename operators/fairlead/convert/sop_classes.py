@@ -28,6 +28,8 @@ class Layout(StrEnum):
     """Planes of one grid, placed by offsets from the first (PS3.3 C.8.8.3)."""
     MAP = "map"
     """Like enhanced images, but of real numbers (PS3.3 A.75)."""
+    NUCLEAR = "nuclear"
+    """Frames told apart by vectors of indices; reconstructed slices are placed from the first (PS3.3 A.5)."""
     SEGMENTATION = "segmentation"
     """Segments on the lattice of other images (PS3.3 A.51)."""
     STRUCTURES = "structures"
@@ -47,6 +49,10 @@ IMAGES: Final[Mapping[str, Layout]] = {
     "1.2.840.10008.5.1.4.1.1.4.4": Layout.ENHANCED,  # Legacy Converted Enhanced MR
     "1.2.840.10008.5.1.4.1.1.130": Layout.ENHANCED,  # Enhanced PET
     "1.2.840.10008.5.1.4.1.1.128.1": Layout.ENHANCED,  # Legacy Converted Enhanced PET
+    "1.2.840.10008.5.1.4.1.1.13.1.1": Layout.ENHANCED,  # X-ray 3D angiographic
+    "1.2.840.10008.5.1.4.1.1.13.1.2": Layout.ENHANCED,  # X-ray 3D craniofacial
+    "1.2.840.10008.5.1.4.1.1.13.1.3": Layout.ENHANCED,  # breast tomosynthesis
+    "1.2.840.10008.5.1.4.1.1.20": Layout.NUCLEAR,  # nuclear medicine
     "1.2.840.10008.5.1.4.1.1.1": Layout.PLANAR,  # CR
     "1.2.840.10008.5.1.4.1.1.1.1": Layout.PLANAR,  # DX for presentation
     "1.2.840.10008.5.1.4.1.1.1.1.1": Layout.PLANAR,  # DX for processing
@@ -76,8 +82,8 @@ IMAGES: Final[Mapping[str, Layout]] = {
 }
 
 SUPPORTED: Final = (
-    "CT, MR and PET (classic and enhanced), CR, DX, MG, US, XA, XRF, secondary capture, visible-light photographs, whole slides, "
-    "segmentations, RT dose, parametric maps, OME-TIFF and OME-Zarr"
+    "CT, MR and PET (classic and enhanced), NM, tomosynthesis, CR, DX, MG, US, XA, XRF, secondary capture, visible-light photographs, "
+    "whole slides, segmentations, RT dose, parametric maps, OME-TIFF and OME-Zarr"
 )
 
 UNCOMPRESSED: Final = frozenset(

@@ -9,6 +9,7 @@ from typing import Final, Literal
 
 import numpy as np
 
+from fairlead.convert.frames import Frame
 from fairlead.convert.grouping import Member, TimeAxis, split_members, time_axis, what_differs
 from fairlead.convert.headers import Header
 from fairlead.convert.lattice import Stack, deviation_mm, off_lattice, reaches, regular_runs, stack_planes
@@ -19,7 +20,7 @@ from fairlead.records import GeometryVerdict
 type Policy = Literal["strict", "split", "annotate"]
 
 NAME_DIGITS: Final = 16
-SINGLES: Final = frozenset({Layout.ENHANCED, Layout.DOSE, Layout.MAP})
+SINGLES: Final = frozenset({Layout.ENHANCED, Layout.DOSE, Layout.MAP, Layout.NUCLEAR})
 """Layouts whose instances are volumes by themselves."""
 NO_PLACE: Final = GeometryVerdict(verdict="none", reason="The source states no place in the patient for this image.")
 
@@ -68,7 +69,7 @@ def plan_series(headers: Sequence[Header], policy: Policy) -> list[PlannedImage 
     """Return the images of one series in a reproducible order, and the groups that the policy refuses."""
     pictures = [header for header in headers if _is_picture(header)]
     slices = [header for header in headers if not _is_picture(header)]
-    planned: list[PlannedImage | RefusedGroup] = [_picture(header) for header in pictures]
+    planned: list[PlannedImage | RefusedGroup] = [image for header in pictures for image in _pictures(header)]
     for stem, members in _volumes(slices):
         groups = split_members(members)
         differs = what_differs(groups)
@@ -98,15 +99,28 @@ def _told(image: PlannedImage, differs: dict[str, object]) -> PlannedImage:
     return replace(image, differs=tuple(differs.items()))
 
 
-def _picture(header: Header) -> PlannedImage:
-    """Plan a projection, photograph, capture or cine: one plane per time point."""
-    frames = header.frames
+def _pictures(header: Header) -> Iterator[PlannedImage]:
+    """Plan a projection, photograph, capture or cine: one plane per time point; energy windows and detectors one by one."""
+    if header.layout is not Layout.NUCLEAR:
+        yield _picture(header, header.frames, store_stem(header.sop_instance_uid))
+        return
+    groups: dict[tuple[tuple[str, object], ...], list[Frame]] = {}
+    for frame in header.frames:
+        groups.setdefault(frame.apart, []).append(frame)
+    differs = what_differs([[Member(header, frame) for frame in frames] for frames in groups.values()])
+    for number, frames in enumerate(groups.values(), start=1):
+        name = store_stem(header.sop_instance_uid) + (f"-{number}" if len(groups) > 1 else "")
+        yield _told(_picture(header, frames, name), differs[number - 1])
+
+
+def _picture(header: Header, frames: Sequence[Frame], name: str) -> PlannedImage:
     pose = frames[0].pose
     geometry = stack_planes([pose]).verdict if pose is not None and len(frames) == 1 else NO_PLACE
     times = [dict(frame.times).get("FrameTime") for frame in frames]
-    step = times[1] if len(times) > 1 and times[1] else None
+    step = times[1] - (times[0] or 0.0) if len(times) > 1 and times[1] else None
+    basis = next((told for told, _ in frames[0].times if told != "FrameTime"), "frame number")
     points = tuple((Member(header, frame),) for frame in frames)
-    return PlannedImage(store_stem(header.sop_instance_uid), points, geometry, "FrameTime" if step else "frame number", step)
+    return PlannedImage(name, points, geometry, "FrameTime" if step else basis, step)
 
 
 def _group(name: str, group: list[Member], policy: Policy) -> Iterator[PlannedImage | RefusedGroup]:
