@@ -179,6 +179,7 @@ def test_what_leaves_the_house_has_no_withdrawn_member(shell: Shell, home: Path,
     table = parquet.read_table(tmp_path / "members.parquet")
     assert listed == table.column("id").to_pylist() == [one["id"] for one in everybody if one["id"] != gone]
     assert table.schema.metadata[b"withdrawn"] == b"1"
+    assert shell.json("cohort", "show", reference)["withdrawn"] == 1
     shell("cohort", "manifest", reference, "--base", "https://pacs.example.org", "--output", tmp_path / "addresses")
     assert gone.rpartition(":")[2] not in (tmp_path / "addresses").read_text()
 

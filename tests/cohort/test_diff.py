@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,6 +13,7 @@ from fairlead.cohort import CohortStore, SetOperation, combine, diff_versions, p
 from fairlead.errors import InvalidDefinition, UnsupportedInput
 from fairlead.extract import FieldCatalogue
 from fairlead.index import Index
+from fairlead.index.embedded import EmbeddedIndex
 from fairlead.records import CohortVersion
 from index.builders import a_series
 
@@ -82,6 +85,18 @@ def test_the_same_definition_and_data_under_another_catalogue_is_owed_to_the_map
     a = freeze(CT)
     b = a.model_copy(update={"members": a.members[1:], "revisions": a.revisions[1:], "catalogue_sha256": "0" * 64})
     assert changes(a, b) == [("1.2.1", "removed", "mapping")]
+
+
+def test_a_field_that_is_read_from_elsewhere_is_a_mapping(freeze, store: CohortStore, catalogue: FieldCatalogue, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    many = {"field": "series.instances", "op": ">=", "value": 30}
+    a = freeze(many)
+    moved = catalogue.fields["series.size_bytes"].model_copy(update={"id": "series.instances"})
+    other = replace(catalogue, fields={**catalogue.fields, "series.instances": moved}, sha256="1" * 64, _by_project={})
+    definition = parse_definition({"schemaVersion": "1", "title": a.title, "unit": "series", "include": many}, other)
+    b = store.freeze(definition, index=EmbeddedIndex(tmp_path / "index.sqlite", other), catalogue=other, author="ada", title=a.title)
+    assert (a.members, a.index_generation) == (("local:default:1.2.1",), b.index_generation)  # every other has a kilobyte, and fewer images
+    found = store.diff(a.ref, b.ref)
+    assert (found.count("added"), found.count("removed"), found.causes()["mapping"]) == (4, 0, 4)
 
 
 def test_definition_changes_tell_scope_rules_order_and_title(freeze) -> None:  # type: ignore[no-untyped-def]

@@ -151,7 +151,7 @@ def show(context: typer.Context, reference: ReferenceArgument, as_json: JsonFlag
     told = {"purpose": version.purpose, "catalogue_sha256": version.catalogue_sha256, "compiler": version.compiler}
     document = {**frozen_document(version), **numbers, "sentence": version.sentence, **told, "definition": version.definition}
     versions = [known.version for known in opened.store.versions(version.id)]
-    document["versions"] = sorted(versions)
+    document |= {"versions": sorted(versions), "withdrawn": len(opened.store.withdrawn(version.ref))}
     emit(document, as_json=as_json, text=lambda: yaml.safe_dump(document, sort_keys=False, allow_unicode=True).rstrip())
 
 
