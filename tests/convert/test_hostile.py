@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,9 @@ from convert.builders import a_series, axial_positions, save
 from fairlead.convert import ConvertOptions, convert, render_preview, validate_store
 from fairlead.convert import preview as previews
 from fairlead.convert.compact import bare_jpeg
-from fairlead.convert.staging import publish_staged, staged
+from fairlead.convert.replacing import look, publish_store
+from fairlead.convert.staging import staged
+from fairlead.errors import Conflict
 
 SECRET = b"Zqmiller" * 32
 XML = """<OME xmlns="http://www.openmicroscopy.org/Schemas/OME/2016-06"><Image ID="Image:0"><Pixels DimensionOrder="XYZCT" Type="uint8"
@@ -245,13 +246,15 @@ def test_a_preview_of_a_level_that_is_too_large_reads_every_nth_sample(tmp_path:
     assert np.abs(whole - thin).mean() < 2
 
 
-def test_two_processes_may_publish_one_store(tmp_path: Path) -> None:
+def test_of_two_processes_that_publish_one_store_the_second_stops_unless_it_is_equal(tmp_path: Path) -> None:
     target = tmp_path / "a.ome.zarr"
-    with staged(target) as one, staged(target) as two:
-        for folder, text in ((one, "1"), (two, "2")):
+    before = look(target)
+    with staged(target) as one, staged(target) as two, staged(target) as three:
+        for folder, text in ((one, "1"), (two, "2"), (three, "1")):
             (folder / "zarr.json").write_text(text)
-        publish_staged(one, target)
-        publish_staged(two, target)
-    assert (target / "zarr.json").read_text() == "2"
+        assert publish_store(one, target, {}, before=before, source="").outcome == "new"
+        with pytest.raises(Conflict):
+            publish_store(two, target, {}, before=before, source="")
+        assert publish_store(three, target, {}, before=before, source="").outcome == "unchanged"
+    assert (target / "zarr.json").read_text() == "1"
     assert [path.name for path in tmp_path.iterdir()] == ["a.ome.zarr"]
-    shutil.rmtree(target)

@@ -53,9 +53,9 @@ def test_the_manifest_digest_covers_every_file_of_the_store(series, tmp_path):
 
 
 def test_changed_pixels_replace_the_store(series, tmp_path):
-    first = convert(series, tmp_path / "out").stores[0]
+    first = convert(series, tmp_path / "out", options=ConvertOptions(described=True)).stores[0]
     save(tmp_path / "in", a_series(axial_positions(5), RescaleIntercept=-1000))
-    second = convert(series, tmp_path / "out").stores[0]
+    second = convert(series, tmp_path / "out", options=ConvertOptions(described=True)).stores[0]
     assert first.path == second.path
     assert first.manifest_sha256 != second.manifest_sha256
     assert [entry.name for entry in (tmp_path / "out").iterdir()] == [second.path]
@@ -211,16 +211,16 @@ def test_the_command_tells_refusals_and_fails_only_when_nothing_was_converted(se
 
 def test_a_resumed_run_repeats_nothing_that_is_intact_and_everything_that_changed(series, tmp_path):
     out = tmp_path / "out"
-    (first,) = convert(series, out, options=ConvertOptions(resume=True)).stores
+    (first,) = convert(series, out, options=ConvertOptions(resume=True, described=True)).stores
     root = out / first.path / "zarr.json"
     written = root.stat().st_ino
-    assert convert(series, out, options=ConvertOptions(resume=True)).stores == (first,)
+    assert convert(series, out, options=ConvertOptions(resume=True, described=True)).stores == (first,)
     assert root.stat().st_ino == written
     (out / first.path / "0/zarr.json").unlink()
-    assert convert(series, out, options=ConvertOptions(resume=True)).stores == (first,)
+    assert convert(series, out, options=ConvertOptions(resume=True, described=True)).stores == (first,)
     assert (out / first.path / "0/zarr.json").is_file()
     save(tmp_path / "in", a_series(axial_positions(5), RescaleIntercept=-1000))
-    (changed,) = convert(series, out, options=ConvertOptions(resume=True)).stores
+    (changed,) = convert(series, out, options=ConvertOptions(resume=True, described=True)).stores
     assert changed.manifest_sha256 != first.manifest_sha256
 
 

@@ -72,7 +72,7 @@ def convert_command(
     Exit status: 0 when at least one store was written or there was nothing to refuse, 1 when nothing could be converted,
     2 wrong usage.
     """
-    from fairlead.convert import ConvertOptions, convert, dated_as_there, put_stores, write_ozx
+    from fairlead.convert import ConvertOptions, convert, dated_as_there, put_stores
     from fairlead.progress import default_progress
     from fairlead.storage import open_store
 
@@ -99,18 +99,34 @@ def convert_command(
         )
         if objects is not None:
             report = report.model_copy(update={"stores": dated_as_there(folder, report.stores, objects)})
-        archives = [
-            write_ozx(folder / store.path, folder / f"{store.path.removesuffix('.ome.zarr')}.ozx") for store in report.stores if ozx
-        ]
+        archives, report = _archived(folder, report) if ozx else ([], report)
         if objects is not None:
             put_stores(folder, report.stores, objects, progress=default_progress())
             for archive in archives:
                 objects.put(archive.name, archive)
     for refusal in report.refused:
         complain(f"refused {refusal.source}: {refusal.reason}")
+    for note in report.notes:
+        complain(f"note {note.path}: {note.text}")
     emit(report.model_dump(mode="json", by_alias=True), as_json=as_json, text=lambda: _told(report))
     if report.refused and not report.stores:
         raise typer.Exit(1)
+
+
+def _archived(folder: Path, report: ConvertReport) -> tuple[list[Path], ConvertReport]:
+    """Write each store as one file; a file that is in the way is refused in the report."""
+    from fairlead.convert import write_ozx
+    from fairlead.errors import Conflict
+    from fairlead.records import Refusal
+
+    archives: list[Path] = []
+    refused: list[Refusal] = []
+    for store in report.stores:
+        try:
+            archives.append(write_ozx(folder / store.path, folder / f"{store.path.removesuffix('.ome.zarr')}.ozx"))
+        except Conflict as error:
+            refused.append(Refusal(source=store.source, code=error.code, reason=str(error)))
+    return archives, report.model_copy(update={"refused": (*report.refused, *refused)})
 
 
 @contextmanager

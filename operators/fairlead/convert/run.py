@@ -22,15 +22,16 @@ from fairlead.convert.ome_document import with_xml
 from fairlead.convert.ome_files import ome_plans, set_members
 from fairlead.convert.options import ConvertOptions
 from fairlead.convert.plan import ImagePlan, StorePlan
-from fairlead.convert.scene import write_scene
+from fairlead.convert.replacing import left_over
+from fairlead.convert.scene import is_scene, write_scene
 from fairlead.convert.segmentation import Segmentation
-from fairlead.convert.sources import Source, SourceKind, content_stem, find_sources, kind_of
+from fairlead.convert.sources import Source, SourceKind, content_stem, find_sources, kind_of, without_own
 from fairlead.convert.stores import write_store
 from fairlead.convert.values import DoesNotFit
-from fairlead.errors import FairleadError, StorageFull, UnreadableImage, UnsupportedInput
+from fairlead.errors import Conflict, FairleadError, StorageFull, UnreadableImage, UnsupportedInput
 from fairlead.files import usable_folder
 from fairlead.progress import Progress, Silent
-from fairlead.records import ConvertReport, Refusal, StoreReport
+from fairlead.records import ConvertReport, Refusal, StoreNote, StoreReport
 
 PLAIN: Final = ConvertOptions()
 
@@ -44,12 +45,15 @@ class _Run:
     progress: Progress
     stores: list[StoreReport] = field(default_factory=list)
     refused: list[Refusal] = field(default_factory=list)
+    notes: list[StoreNote] = field(default_factory=list)
 
     def write(self, plan: StorePlan) -> None:
         """Write one store and keep what is said of it."""
         licensed = replace(plan, license=self.options.license)
         options = self.options
-        self.stores.append(write_store(licensed, self.out, ngff=options.ngff, progress=self.progress, described=options.described))
+        store, notes = write_store(licensed, self.out, ngff=options.ngff, progress=self.progress, described=options.described)
+        self.stores.append(store)
+        self.notes += notes
 
     def once(self, name: str, files: Iterable[Path], work: Callable[[], None], *, source: str = "") -> None:
         """Do the work, or take over what an earlier run made of the same bytes; ``source`` is a file's name, not for the note."""
@@ -64,6 +68,8 @@ class _Run:
             return
         stores, refused = len(self.stores), len(self.refused)
         work()
+        if any(refusal.code == Conflict.code for refusal in self.refused[refused:]):
+            return  # what lay in the way may be gone next time
         finished.write(note, _renamed(self.stores[stores:], source, ""), _renamed(self.refused[refused:], source, ""))
 
     def refuse(self, source: str, error: FairleadError) -> None:
@@ -89,7 +95,8 @@ def convert(
     begun = time.monotonic()
     run = _Run(out, options, progress or Silent())
     usable_folder(out, "output folder")
-    found = list(find_sources([sources] if isinstance(sources, Path) else list(sources)))
+    given = [sources] if isinstance(sources, Path) else list(sources)
+    found = without_own(find_sources(given), given, out, run.refuse)
     headers = read_headers(found, options, run.refuse)
     jobs = dicom_jobs(headers, options.policy, limits=options.limits, refuse=run.refuse, refused=run.refused)
     others = _ome_sources(found, run)
@@ -104,10 +111,11 @@ def convert(
     finally:
         forget_files()
         run.progress.finish()
-    if options.scene and options.ngff == "0.6":
-        write_scene(out)
+    if (options.scene and options.ngff == "0.6") or is_scene(out):
+        write_scene(out)  # also when stores of a scene have just become 0.5
+    notes = (*run.notes, *(left_over(out, run.stores, run.refused) if options.described else ()))
     seconds = round(time.monotonic() - begun, 3)
-    return ConvertReport(stores=tuple(run.stores), refused=tuple(run.refused), seconds=seconds, peak_rss_mb=peak_rss_mb())
+    return ConvertReport(stores=tuple(run.stores), refused=tuple(run.refused), seconds=seconds, peak_rss_mb=peak_rss_mb(), notes=notes)
 
 
 def convert_series(files: Iterable[Path], out: Path, *, options: ConvertOptions = PLAIN, progress: Progress | None = None) -> ConvertReport:

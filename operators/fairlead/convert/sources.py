@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -13,7 +13,7 @@ from typing import Final
 
 from fairlead.convert.headers import is_dicom
 from fairlead.convert.scene import is_scene
-from fairlead.errors import NotFound
+from fairlead.errors import FairleadError, NotFound, UnsupportedInput
 from fairlead.files import manifest_lines, manifest_sha256, sha256_file
 
 ZARR_MARKS: Final = ("zarr.json", ".zgroup", ".zattrs", ".zarray")
@@ -58,6 +58,18 @@ def find_sources(paths: Sequence[Path]) -> Iterator[Source]:
         for found in _walk(path):
             name = found.relative_to(root).as_posix()
             yield Source(found, name if name != "." else found.name, kind_of(found))
+
+
+def without_own(found: Iterable[Source], given: Sequence[Path], out: Path, refuse: Callable[[str, FairleadError], None]) -> list[Source]:
+    """Return the sources but for stores and archives that lie in the output folder: they come from a run, and would grow with each."""
+    here, kept = out.resolve(), []
+    for source in found:
+        if (source.kind is SourceKind.ZARR or source.path.suffix == ".ozx") and source.path.resolve().parent == here:
+            if source.path in given:
+                refuse(source.name, UnsupportedInput("It lies in the output folder.", remedy="Choose another output folder."))
+            continue
+        kept.append(source)
+    return kept
 
 
 def kind_of(path: Path) -> SourceKind:

@@ -17,7 +17,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
-from fairlead.files import manifest_lines, manifest_sha256, relative_files, storage_errors, sync_folder, write_text
+from fairlead.files import manifest_lines, storage_errors, sync_folder, write_text
 from fairlead.records import JsonObject
 
 type Digests = dict[Path, str]
@@ -29,7 +29,7 @@ MANIFEST: Final = "manifest-sha256.txt"
 
 @contextmanager
 def staged(target: Path) -> Iterator[Path]:
-    """Yield an empty hidden sibling of ``target``; it is gone after the block unless :func:`publish_staged` moved it.
+    """Yield an empty hidden sibling of ``target``; it is gone after the block unless :func:`replace_folder` moved it.
 
     Raises
     ------
@@ -91,24 +91,7 @@ def store_manifest(folder: Path, digests: Digests | None = None) -> list[str]:
     return manifest_lines(folder, skip=frozenset({MANIFEST}), known=digests)
 
 
-def publish_staged(folder: Path, target: Path, digests: Digests | None = None) -> tuple[str, int]:
-    """Flush ``folder`` and move it to ``target``; an equal store there stays untouched, another one is replaced.
-
-    Returns the manifest's sha256 and the size in bytes; ``digests`` are those that the writers took.
-    """
-    digest = manifest_sha256(store_manifest(folder, digests))
-    files = relative_files(folder)
-    size = sum((folder / file).stat().st_size for file in files)
-    described = (folder / MANIFEST).is_file()
-    if target.is_dir() and described == (target / MANIFEST).is_file() and manifest_sha256(store_manifest(target)) == digest:
-        return digest, size
-    _flush(folder, files)
-    _replace(folder, target)
-    sync_folder(target.parent)
-    return digest, size
-
-
-def _replace(folder: Path, target: Path) -> None:
+def replace_folder(folder: Path, target: Path) -> None:
     """Move ``folder`` to ``target``, and what is there aside, also while other processes do the same."""
     while True:
         try:
@@ -123,7 +106,8 @@ def _replace(folder: Path, target: Path) -> None:
             shutil.rmtree(old, ignore_errors=True)
 
 
-def _flush(folder: Path, files: list[Path]) -> None:
+def flush(folder: Path, files: list[Path]) -> None:
+    """Bring files and the folders they lie in to the disk, so that a rename after it publishes whole files."""
     for file in files:
         descriptor = os.open(folder / file, os.O_RDONLY)
         try:

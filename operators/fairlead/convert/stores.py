@@ -11,28 +11,36 @@ from fairlead.convert.compact import write_tiles
 from fairlead.convert.keep import write_kept
 from fairlead.convert.multiscale import labels_attributes, ome_attributes
 from fairlead.convert.plan import CollectionPlan, CopyPlan, ImagePlan, StorePlan
+from fairlead.convert.replacing import Published, look, publish_store
 from fairlead.convert.republish import copy_store
-from fairlead.convert.staging import Digests, publish_staged, staged, write_root
+from fairlead.convert.staging import Digests, staged, write_root
 from fairlead.convert.validate import LABELS, ValidationResult, validate_store
 from fairlead.convert.writer import ValueRange, value_ranges, write_levels
 from fairlead.errors import CheckFailed, UnsupportedInput
 from fairlead.files import atomic_write
 from fairlead.progress import Progress
-from fairlead.records import GeometryVerdict, StoreReport
+from fairlead.records import GeometryVerdict, StoreNote, StoreReport
 
 SUFFIX: Final = ".ome.zarr"
 VERSIONS: Final = ("0.5", "0.6")
 EIGHT_BITS: Final = (0.0, 255.0)
+REPLACED: Final = "It took the place of a store of the same source that other options, other files or another version had made."
+LABELS_KEPT: Final = "The image is unchanged; the labels that an earlier run wrote beside it stay."
 AS_STATED: Final = GeometryVerdict(verdict="none", reason="OME-Zarr: sampling as the source states it.")
 
 
-def write_store(plan: StorePlan, out: Path, *, ngff: str, progress: Progress, described: bool = False) -> StoreReport:
+type Made = tuple[StoreReport, tuple[StoreNote, ...]]
+"""A store's report, and what there is to say of the one that lay there before."""
+
+
+def write_store(plan: StorePlan, out: Path, *, ngff: str, progress: Progress, described: bool = False) -> Made:
     """Write ``<out>/<plan.name>.ome.zarr``: arrays, verification, root metadata last, validation, rename.
 
     With ``described`` a crate and a manifest lie in it.
 
     Raises
     ------
+    Conflict : what is there already may not be replaced; it stays (:mod:`fairlead.convert.replacing`).
     CheckFailed : voxels or metadata did not pass; nothing is left behind.
     StorageFull : the disk is full; nothing is left behind.
     """
@@ -73,13 +81,13 @@ def _write_beside(plan: ImagePlan, folder: Path, digests: Digests, *, ngff: str,
             handle.write(data)
 
 
-def _write_image(plan: ImagePlan, out: Path, progress: Progress, *, ngff: str, described: bool) -> StoreReport:
+def _write_image(plan: ImagePlan, out: Path, progress: Progress, *, ngff: str, described: bool) -> Made:
     def fill(folder: Path, digests: Digests) -> int:
         """Write the arrays and metadata below the folder."""
         return write_group(plan, folder, digests, ngff=ngff, progress=progress)
 
-    levels, result, digest, size = _published(plan, out, fill, ngff=ngff if described else "")
-    return StoreReport(
+    levels, result, published = _published(plan, out, fill, ngff=ngff if described else "")
+    report = StoreReport(
         path=f"{plan.name}{SUFFIX}",
         source=plan.source,
         kind=plan.kind,
@@ -88,18 +96,19 @@ def _write_image(plan: ImagePlan, out: Path, progress: Progress, *, ngff: str, d
         axes=tuple(axis.name for axis in plan.axes),
         geometry=plan.geometry,
         levels=levels,
-        size_bytes=size,
-        manifest_sha256=digest,
+        size_bytes=published.size_bytes,
+        manifest_sha256=published.manifest_sha256,
         verified_voxels=True,  # the writers stop at the first difference
         valid=result.validity,
         dropped=plan.dropped,
         instances=plan.instances,
-        labels=tuple(label.name for label in plan.labels),
+        labels=published.labels or tuple(label.name for label in plan.labels),
         image_index=plan.image_index,
     )
+    return report, _notes(report.path, published)
 
 
-def _write_collection(plan: CollectionPlan, out: Path, progress: Progress, *, ngff: str, described: bool) -> StoreReport:
+def _write_collection(plan: CollectionPlan, out: Path, progress: Progress, *, ngff: str, described: bool) -> Made:
     def fill(folder: Path, digests: Digests) -> list[int]:
         """Write the arrays and metadata below the folder."""
         written = [write_group(image, folder / path, digests, ngff=ngff, progress=progress) for path, image in plan.images.items()]
@@ -116,9 +125,9 @@ def _write_collection(plan: CollectionPlan, out: Path, progress: Progress, *, ng
         write_root(folder, {"ome": {"version": ngff, **stated}})
         return written
 
-    written, result, digest, size = _published(plan, out, fill, ngff=ngff if described else "")
+    written, result, published = _published(plan, out, fill, ngff=ngff if described else "")
     first = next(iter(plan.images.values()))
-    return StoreReport(
+    report = StoreReport(
         path=f"{plan.name}{SUFFIX}",
         source=plan.source,
         kind=plan.kind,
@@ -127,18 +136,19 @@ def _write_collection(plan: CollectionPlan, out: Path, progress: Progress, *, ng
         axes=tuple(axis.name for axis in first.axes),
         geometry=first.geometry,
         levels=written[0],
-        size_bytes=size,
-        manifest_sha256=digest,
+        size_bytes=published.size_bytes,
+        manifest_sha256=published.manifest_sha256,
         verified_voxels=True,
         valid=result.validity,
         dropped=(*plan.dropped, *sorted({text for image in plan.images.values() for text in image.dropped})),
         instances=len(plan.images),
     )
+    return report, _notes(report.path, published)
 
 
-def _write_copy(plan: CopyPlan, out: Path, *, described: bool) -> StoreReport:
-    _, result, digest, size = _published(plan, out, lambda folder, digests: copy_store(plan, folder), ngff="0.5" if described else "")
-    return StoreReport(
+def _write_copy(plan: CopyPlan, out: Path, *, described: bool) -> Made:
+    _, result, published = _published(plan, out, lambda folder, digests: copy_store(plan, folder), ngff="0.5" if described else "")
+    report = StoreReport(
         path=f"{plan.name}{SUFFIX}",
         source=plan.source,
         kind=plan.kind,
@@ -147,20 +157,31 @@ def _write_copy(plan: CopyPlan, out: Path, *, described: bool) -> StoreReport:
         axes=plan.axes,
         geometry=AS_STATED,
         levels=plan.levels,
-        size_bytes=size,
-        manifest_sha256=digest,
+        size_bytes=published.size_bytes,
+        manifest_sha256=published.manifest_sha256,
         verified_voxels=True,
         valid=result.validity,
         dropped=plan.dropped,
         instances=plan.instances,
-        labels=plan.labels,
+        labels=published.labels or plan.labels,
         image_index=plan.image_index,
     )
+    return report, _notes(report.path, published)
 
 
-def _published[T](plan: StorePlan, out: Path, fill: Callable[[Path, Digests], T], *, ngff: str) -> tuple[T, ValidationResult, str, int]:
-    """Fill a staging folder, validate it and move it to its name; return manifest digest and size. Described when ``ngff`` is given."""
+def _notes(path: str, published: Published) -> tuple[StoreNote, ...]:
+    match published.outcome:
+        case "replaced":
+            return (StoreNote(path=path, code="replaced", text=REPLACED),)
+        case "labels-kept":
+            return (StoreNote(path=path, code="labels-kept", text=LABELS_KEPT),)
+    return ()
+
+
+def _published[T](plan: StorePlan, out: Path, fill: Callable[[Path, Digests], T], *, ngff: str) -> tuple[T, ValidationResult, Published]:
+    """Fill a staging folder, validate it and move it to its name. Described when ``ngff`` is given."""
     target = out / f"{plan.name}{SUFFIX}"
+    before = look(target)
     with staged(target) as folder:
         digests: Digests = {}
         filled = fill(folder, digests)
@@ -170,8 +191,8 @@ def _published[T](plan: StorePlan, out: Path, fill: Callable[[Path, Digests], T]
             raise CheckFailed(f"The new store does not pass {first.validator} at {first.path or '/'}: {first.message}")
         if ngff:
             describe(folder, plan, digests, ngff=ngff)
-        digest, size = publish_staged(folder, target, digests)
-    return filled, result, digest, size
+        published = publish_store(folder, target, digests, before=before, source=plan.source)
+    return filled, result, published
 
 
 def check_version(ngff: str) -> str:

@@ -89,10 +89,19 @@ class StoreReport(Record):
     preview: str | None = None
 
 
+class StoreNote(Record):
+    """What a reader of the report should know of a store in the output folder: ``replaced``, ``labels-kept`` or ``left-over``."""
+
+    path: str
+    code: Literal["replaced", "labels-kept", "left-over"]
+    text: str
+
+
 class ConvertReport(Record):
-    """Every store written and every source refused."""
+    """Every store written and every source refused, and notes on what lay in the output folder before."""
 
     stores: tuple[StoreReport, ...]
     refused: tuple[Refusal, ...]
     seconds: float
     peak_rss_mb: float
+    notes: tuple[StoreNote, ...] = ()
