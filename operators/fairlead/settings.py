@@ -153,6 +153,7 @@ class CatalogSettings(Section):
     language: str = "en"
     harvest_private: bool = False
     fdp_draft: bool = False
+    bucket: str = ""
     ping: PingSettings = PingSettings()
     health: HealthSettings = HealthSettings()
     pid: PidSettings = PidSettings()

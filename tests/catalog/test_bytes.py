@@ -1,12 +1,21 @@
 from __future__ import annotations
 
 import hashlib
+from functools import partial
 from pathlib import Path
 
+import httpx
 import pytest
+from sqlalchemy import Engine
 
 from catalog.conftest import Publish, TestClient
-from fairlead.settings import Settings
+from fairlead.catalog import create_app
+from fairlead.catalog.redirecting import Mirrored
+from fairlead.progress import Silent
+from fairlead.publish import mirror_folder, withdraw
+from fairlead.settings import CatalogSettings, Settings
+from fairlead.storage import open_store
+from s3_server import s3_server
 
 
 def folder_of(settings: Settings, dataset: str) -> Path:
@@ -130,3 +139,47 @@ def test_bytes_that_are_not_public_are_refused_and_the_record_is_not(client: Tes
     assert "How to get access" in page
     assert "<img" not in page
     assert client.get(f"/data/{record.id}/v1/record.ttl").status_code == 200
+
+
+def test_bytes_that_were_mirrored_are_fetched_from_the_bucket(
+    settings: Settings, engine: Engine, publish: Publish, monkeypatch: pytest.MonkeyPatch
+):
+    record = publish()
+    folder = folder_of(settings, record.id)
+    path = f"/data/{record.id}/v1/members.csv"
+    now = [0.0]
+    with s3_server() as (endpoint, bucket):
+        for name, value in {
+            "ENDPOINT": endpoint,
+            "ALLOW_HTTP": "true",
+            "ACCESS_KEY_ID": "x",
+            "SECRET_ACCESS_KEY": "y",
+            "REGION": "z",
+        }.items():
+            monkeypatch.setenv(f"AWS_{name}", value)
+        monkeypatch.setattr("fairlead.catalog.app.Mirrored", partial(Mirrored, clock=lambda: now[0]))
+        chosen = settings.model_copy(update={"catalog": CatalogSettings(bucket="s3://lab/open")})
+        client = TestClient(create_app(chosen, engine), base_url="http://127.0.0.1:8000", follow_redirects=False)
+        assert client.get(path).status_code == 200
+        store = open_store("s3://lab/open")
+        mirror_folder(folder, store, prefix=f"{record.id}/{folder.name}", progress=Silent())
+        assert client.get(path).status_code == 200  # not asked again yet
+        now[0] = 61.0
+        for ask in (client.get, client.head):
+            answer = ask(path)
+            assert (answer.status_code, answer.headers["cache-control"]) == (307, "no-store")
+            assert "X-Amz-Signature=" in answer.headers["location"]
+            assert httpx.get(answer.headers["location"]).content == (folder / "members.csv").read_bytes()
+        assert client.get(path, headers={"Sec-Fetch-Site": "same-origin"}).status_code == 200
+        assert client.get(f"/data/{record.id}/v1/none").status_code == 404
+        assert next(key.split("/")[:2] for key in sorted(bucket.objects)) == ["open", record.id]
+        withdraw(settings, engine, record.id, "Consent was taken back.")
+        assert client.get(path).status_code == 410
+
+
+def test_a_bucket_that_does_not_answer_hides_nothing(settings: Settings, engine: Engine, publish: Publish, monkeypatch: pytest.MonkeyPatch):
+    for name, value in {"ENDPOINT": "http://127.0.0.1:9", "ALLOW_HTTP": "true", "ACCESS_KEY_ID": "x", "SECRET_ACCESS_KEY": "y"}.items():
+        monkeypatch.setenv(f"AWS_{name}", value)
+    chosen = settings.model_copy(update={"catalog": CatalogSettings(bucket="s3://lab/open")})
+    client = TestClient(create_app(chosen, engine), base_url="http://127.0.0.1:8000", follow_redirects=False)
+    assert client.get(f"/data/{publish().id}/v1/members.csv").status_code == 200

@@ -34,6 +34,7 @@ from fairlead.catalog.metrics import Metrics
 from fairlead.catalog.pages import HERE, Pages
 from fairlead.catalog.pings import PingIndex, add_ping_routes
 from fairlead.catalog.problems import add_handlers
+from fairlead.catalog.redirecting import Mirrored
 from fairlead.catalog.series import SeriesBook
 from fairlead.catalog.service import READ, add_later_routes, add_service_routes
 from fairlead.catalog.viewing import add_viewer_routes
@@ -77,7 +78,7 @@ def create_app(settings: Settings, engine: Engine) -> FastAPI:
     _add_containers(app, documents, answers)
     _add_pages(app, documents, answers)
     _add_profiles(app, documents, answers)
-    _add_bytes(app, documents.store)
+    _add_bytes(app, documents.store, Mirrored(settings.catalog.bucket))
     add_service_routes(app, documents.store, metrics)
     add_viewer_routes(app)
     add_find_routes(app, documents, Corpus(documents, engine))
@@ -284,11 +285,11 @@ def _add_profiles(app: FastAPI, documents: Documents, answers: Answers) -> None:
         app.add_api_route(path, spec, methods=READ, name=f"spec {path}")
 
 
-def _add_bytes(app: FastAPI, store: DatasetStore) -> None:
+def _add_bytes(app: FastAPI, store: DatasetStore, mirrored: Mirrored) -> None:
     @app.api_route("/data/{dataset}/v{version}/{path:path}", methods=READ)
     def data(request: Request, dataset: str, version: Version, path: str) -> Response:
         """Return bytes of a published version."""
-        return serve_file(store, request, dataset=dataset, version=version, path=path)
+        return serve_file(store, request, dataset=dataset, version=version, path=path, mirrored=mirrored)
 
     @app.api_route("/static/style.css", methods=READ, include_in_schema=False)
     def style() -> Response:

@@ -11,6 +11,7 @@ from fastapi import Request
 from fastapi.responses import FileResponse, Response
 
 from fairlead.catalog.negotiation import is_fresh
+from fairlead.catalog.redirecting import Mirrored
 from fairlead.errors import NotFound, NotPermitted
 from fairlead.publish import AccessRights, DatasetStore
 
@@ -58,12 +59,14 @@ def require_public(store: DatasetStore, dataset: str, version: int) -> None:
         raise NotPermitted(f"The bytes of this dataset are {rights.value}.", remedy="Write to the contact point that its record names.")
 
 
-def serve_file(store: DatasetStore, request: Request, *, dataset: str, version: int, path: str) -> Response:
-    """Answer with a file, or the part of it that ``Range`` names, with length, ETag and type."""
+def serve_file(store: DatasetStore, request: Request, *, dataset: str, version: int, path: str, mirrored: Mirrored) -> Response:
+    """Answer with a file, or the part of it that ``Range`` names, with length, ETag and type; or send to the bucket that has it."""
     folder = store.folder(dataset, version)
     if not path.startswith("record."):
         require_public(store, dataset, version)
     file = find_file(folder, path)
+    if (elsewhere := mirrored.elsewhere(request, folder, file)) is not None:
+        return elsewhere
     media_type = MEDIA_TYPES.get(file.suffix.lower()) or mimetypes.guess_type(file.name)[0] or "application/octet-stream"
     stat = file.stat()
     etag = f'"{stat.st_size:x}-{stat.st_mtime_ns:x}"'
