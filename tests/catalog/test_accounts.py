@@ -5,11 +5,12 @@ import json
 from base64 import urlsafe_b64encode
 from datetime import UTC, datetime, timedelta
 from hashlib import scrypt
+from typing import Any
 
 import pytest
-from sqlalchemy import Engine, select, update
+from sqlalchemy import Engine, Row, select, update
 
-from fairlead.catalog.accounts import Accounts, NotAuthenticated, check_password, hash_password
+from fairlead.catalog.accounts import MAX_FAILURES, Accounts, NotAuthenticated, TooManyAttempts, check_password, hash_password
 from fairlead.catalog.tables import users
 from fairlead.cli import run
 from fairlead.database import open_database
@@ -84,15 +85,35 @@ def test_the_command_makes_a_password_and_stores_its_hash(tmp_path, monkeypatch:
     assert run(["catalog", "user", "ada@example.org", "--admin", "--json"]) == 0
     document = json.loads(capfd.readouterr().out)
     assert document.keys() == {"email", "role", "password"}
-    monkeypatch.setattr("sys.stdin", io.StringIO(f"{PASSWORD}\n"))
-    assert run(["catalog", "user", "ada@example.org", "--password-stdin"]) == 0
-    assert PASSWORD not in capfd.readouterr().out
+    assert run(["catalog", "user", "ADA@example.org", "--json"]) != 0
+    assert "ada@example.org is here already, as admin; nothing was changed" in capfd.readouterr().err
+    assert check_password(document["password"], stored().password_hash)
+    for options, role in ((["--reset-password"], "admin"), (["--no-admin", "--reset-password"], "user")):
+        monkeypatch.setattr("sys.stdin", io.StringIO(f"{PASSWORD}\n"))
+        assert run(["catalog", "user", "ADA@example.org", "--password-stdin", *options]) == 0
+        assert PASSWORD not in capfd.readouterr().out
+        assert stored().role == role
+        assert check_password(PASSWORD, stored().password_hash)
+
+
+def stored() -> Row[Any]:
+    """Return the one user of the home that the environment names."""
     engine = open_database(Settings())
     with engine.connect() as connection:
         (row,) = connection.execute(select(users)).all()
     engine.dispose()
-    assert row.role == "user"
-    assert check_password(PASSWORD, row.password_hash)
+    return row
+
+
+def test_an_address_in_another_case_is_the_same_user_and_counts_the_same_failures(settings: Settings, engine: Engine):
+    accounts = Accounts(settings, engine)
+    accounts.add("Ada@Example.org", PASSWORD)
+    assert accounts.user_of(f"Bearer {accounts.token('ada@example.ORG', PASSWORD)}").email == "Ada@Example.org"
+    for number in range(MAX_FAILURES):
+        with pytest.raises(NotAuthenticated):
+            accounts.token("ada@example.org" if number % 2 else "ADA@example.org", "wrong wrong wrong")
+    with pytest.raises(TooManyAttempts):
+        accounts.token("aDa@example.org", PASSWORD)
 
 
 def test_a_key_that_is_given_is_never_written(settings: Settings, engine: Engine, monkeypatch: pytest.MonkeyPatch):

@@ -17,11 +17,11 @@ from datetime import datetime
 from threading import BoundedSemaphore, Lock
 from typing import Final, Literal
 
-from sqlalchemy import Engine, insert, select, update
+from sqlalchemy import Engine, bindparam, func, insert, select, update
 
 from fairlead.catalog.tables import users
 from fairlead.database import utc_now
-from fairlead.errors import FairleadError, InvalidInput, NotFound, Unauthenticated
+from fairlead.errors import Conflict, FairleadError, InvalidInput, NotFound, Unauthenticated
 from fairlead.keys import load_project_key
 from fairlead.publish.store import store_errors
 from fairlead.publish.vocabulary import EMAIL
@@ -41,6 +41,15 @@ FORGET_S: Final = 300
 MAX_WATCHED: Final = 10_000
 HASHES_AT_ONCE: Final = 2
 """Each costs 16 MB and some 200 ms: strangers must not be able to ask for hundreds at once."""
+
+
+ONE: Final = (
+    select(users)
+    .where(func.lower(users.c.email) == func.lower(bindparam("email")))
+    .order_by(users.c.email != bindparam("email"), users.c.email)
+    .limit(1)
+)
+"""Made once: every request of a user asks for it. Nobody's mailboxes differ by the case of letters only (RFC 5321 section 2.4)."""
 
 
 class NotAuthenticated(FairleadError):
@@ -103,28 +112,33 @@ class Accounts:
         self._lock = Lock()
         self._hashing = BoundedSemaphore(HASHES_AT_ONCE)
 
-    def add(self, email: str, password: str, role: Role = "user") -> User:
-        """Add a user, or give an existing one a new password and role.
+    def add(self, email: str, password: str, role: Role | None = None, *, reset: bool = False) -> User:
+        """Add a user; with ``reset`` give an existing one a new password, and the role when one is named.
 
         Raises
         ------
+        Conflict : there is one already, in whatever case the address is written, and nothing was to be reset.
         InvalidInput : no e-mail address, or a password shorter than :data:`MIN_PASSWORD`.
         """
         if EMAIL.fullmatch(email) is None or len(email) > 256:
             raise InvalidInput(f"{email[:80]!r} is no e-mail address.", remedy="Users are known by their e-mail address.")
         if not MIN_PASSWORD <= len(password) <= MAX_PASSWORD:
             raise InvalidInput(f"A password has {MIN_PASSWORD} to {MAX_PASSWORD} characters.", remedy="Choose another.")
-        values = {"role": role, "password_hash": hash_password(password)}
+        digest = hash_password(password)
         with store_errors(), self._engine.begin() as connection:
-            changed = connection.execute(update(users).where(users.c.email == email).values(values))
-            if not changed.rowcount:
-                connection.execute(insert(users).values(email=email, created_at=self._clock(), **values))
-        return User(email, role)
+            known = connection.execute(ONE, {"email": email}).one_or_none()
+            if known is None:
+                connection.execute(insert(users).values(email=email, created_at=self._clock(), role=role or "user", password_hash=digest))
+                return User(email, role or "user")
+            if not reset:
+                raise Conflict(f"{known.email} is here already, as {known.role}; nothing was changed.", remedy="See --reset-password.")
+            connection.execute(update(users).where(users.c.email == known.email).values(role=role or known.role, password_hash=digest))
+        return User(known.email, role or known.role)
 
     def get(self, email: str) -> User:
         """Return a user; raise NotFound."""
         with store_errors(), self._engine.connect() as connection:
-            row = connection.execute(select(users.c.email, users.c.role).where(users.c.email == email)).one_or_none()
+            row = connection.execute(ONE, {"email": email}).one_or_none()
         if row is None:
             raise NotFound("There is no such user.")
         return User(row.email, row.role)
@@ -137,17 +151,17 @@ class Accounts:
         NotAuthenticated : no such user or another password; which of them is not told.
         TooManyAttempts : the account was tried too often.
         """
-        self._check_attempts(email)
+        self._check_attempts(email.lower())
         with store_errors(), self._engine.connect() as connection:
-            row = connection.execute(select(users.c.password_hash).where(users.c.email == email)).one_or_none()
+            row = connection.execute(ONE, {"email": email}).one_or_none()
         if not self._holds(password[:MAX_PASSWORD], row.password_hash if row else NOBODY) or row is None:
-            self._count_failure(email)
+            self._count_failure(email.lower())
             raise NotAuthenticated("The e-mail address or the password is wrong.", remedy="Ask an administrator of this catalogue.")
         with self._lock:
-            self._failures.pop(email, None)
+            self._failures.pop(email.lower(), None)
         if not row.password_hash.startswith(f"{_METHOD}$"):
-            self._store_hash(email, hash_password(password))
-        return self.issue(email)
+            self._store_hash(row.email, hash_password(password))
+        return self.issue(row.email)
 
     def _store_hash(self, email: str, password_hash: str) -> None:
         with store_errors(), self._engine.begin() as connection:

@@ -37,21 +37,24 @@ def serve_catalog(
 def add_user(
     context: typer.Context,
     email: Annotated[str, typer.Argument(help="E-mail address of the user.")],
-    admin: Annotated[bool, typer.Option("--admin", help="May change and delete records of others.")] = False,
+    admin: Annotated[bool | None, typer.Option("--admin/--no-admin", help="May change and delete records of others.")] = None,
+    reset_password: Annotated[bool, typer.Option("--reset-password", help="Give an existing user a new password.")] = False,
     password_stdin: Annotated[bool, typer.Option("--password-stdin", help="Read the password from stdin instead of making one.")] = False,
     as_json: JsonFlag = False,
 ) -> None:
     """Add a user who may write records. Example: fairlead catalog user ada@example.org --admin.
 
-    An existing user gets a new password. Without --password-stdin it is made and printed once; only its scrypt hash is stored.
+    An existing user is refused; --reset-password gives a new password, and the role only when it is named. Without --password-stdin the
+    password is made and printed once; only its scrypt hash is stored.
     """
-    from fairlead.catalog.accounts import Accounts
+    from fairlead.catalog.accounts import Accounts, Role
     from fairlead.database import open_database
 
     settings = settings_of(context)
     password = sys.stdin.readline().rstrip("\r\n") if password_stdin else secrets.token_urlsafe(18)
     engine = open_database(settings)
-    user = Accounts(settings, engine).add(email, password, "admin" if admin else "user")
+    role: Role | None = None if admin is None else "admin" if admin else "user"
+    user = Accounts(settings, engine).add(email, password, role, reset=reset_password)
     engine.dispose()
     document = {"email": user.email, "role": user.role} | ({} if password_stdin else {"password": password})
     if not password_stdin:
