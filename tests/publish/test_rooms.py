@@ -149,6 +149,16 @@ def test_bad_requests_end_with_one_and_say_why(home: Path, capfd, arguments: lis
     assert words in capfd.readouterr().err
 
 
+@pytest.mark.parametrize("option", ["--requested-by", "--approved-by"])
+def test_an_empty_name_is_nobody_and_never_the_user_of_the_process(home: Path, cohort: str, capfd, option: str):
+    """A variable of the shell that is not set gives one."""
+    names = {"--requested-by": "clara", "--approved-by": "stewart"} | {option: ""}
+    assert run(["publish", cohort, *(word for pair in names.items() for word in pair)]) == 1
+    said = capfd.readouterr().err
+    assert "Nobody is named" in said
+    assert option in said
+
+
 def test_one_person_cannot_request_and_approve(home: Path, cohort: str, capfd):
     assert run(["publish", cohort, "--approved-by", "clara", "--requested-by", "clara"]) == 1
     assert "four eyes" in capfd.readouterr().err
@@ -161,7 +171,12 @@ def test_one_person_cannot_request_and_approve(home: Path, cohort: str, capfd):
 def test_a_withdrawn_dataset_is_gone_and_says_so(home: Path, cohort: str, capfd):
     document = published(capfd, cohort)
     assert run(["withdraw", document["dataset"], "--reason", "consent withdrawn", "--json"]) == 0
-    assert json.loads(capfd.readouterr().out) == {"dataset": document["dataset"], "state": "withdrawn", "reason": "consent withdrawn"}
+    said = json.loads(capfd.readouterr().out)
+    assert (said["dataset"], said["state"], said["reason"]) == (document["dataset"], "withdrawn", "consent withdrawn")
+    assert run(["withdraw", document["dataset"], "--reason", "consent withdrawn"]) == 0
+    assert capfd.readouterr().out.endswith(f"is withdrawn since {said['withdrawn_at'][:10]}\n")
+    assert run(["withdraw", document["dataset"], "--reason", "again"]) == 1
+    assert f"was withdrawn before, on {said['withdrawn_at'][:10]}: consent withdrawn" in capfd.readouterr().err
     assert not Path(document["folder"]).exists()
     assert run(["publish", cohort, "--approved-by", "stewart", "--requested-by", "clara"]) == 1
     assert "was withdrawn" in capfd.readouterr().err

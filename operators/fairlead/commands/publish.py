@@ -47,7 +47,11 @@ def publish_cohort(
     parameters = read_parameters(given)
     engine = open_database(settings)
     record = carry(
-        Exports(settings, engine), parameters, requested_by=requested_by or getpass.getuser(), approved_by=approved_by, reason=reason
+        Exports(settings, engine),
+        parameters,
+        requested_by=getpass.getuser() if requested_by is None else requested_by,
+        approved_by=approved_by,
+        reason=reason,
     )
     document = result_of(record, DatasetStore(settings, engine), base_url=settings.catalog.base_url)
     emit(document, as_json=as_json, text=lambda: in_words(document))
@@ -135,14 +139,21 @@ def withdraw_dataset(
     Example: fairlead withdraw ds-1f… --reason "no consent"
     """
     from fairlead.database import open_database
+    from fairlead.errors import Conflict
     from fairlead.publish import withdraw
 
     settings = settings_of(context)
     engine = open_database(settings)
     stone = withdraw(settings, engine, dataset, reason)
     engine.dispose()
+    if stone.reason != reason.strip():
+        raise Conflict(
+            f"{stone.id} was withdrawn before, on {stone.withdrawn_at:%Y-%m-%d}: {stone.reason}",
+            remedy="Nothing was changed; a tombstone keeps its first reason.",
+        )
     complain("The bytes are out of the catalogue; copies that others made are not.")
-    emit({"dataset": stone.id, "state": "withdrawn", "reason": stone.reason}, as_json=as_json, text=lambda: f"{stone.id} is withdrawn")
+    document = {"dataset": stone.id, "state": "withdrawn", "reason": stone.reason, "withdrawn_at": stone.withdrawn_at.isoformat()}
+    emit(document, as_json=as_json, text=lambda: f"{stone.id} is withdrawn since {stone.withdrawn_at:%Y-%m-%d}")
 
 
 def register(app: typer.Typer) -> None:

@@ -20,7 +20,9 @@ def require_steward(decision: Approval, rules: ExportSettings) -> None:
     """Raise NotPermitted unless the decision is somebody's who may decide; whoever asked may always take the request back."""
     who, asked = decision.decided_by.strip().casefold(), decision.requested_by.strip().casefold()
     if not is_somebody(who):
-        raise NotPermitted("Nobody is named as the one who decides (four eyes).", remedy="Answer as a signed-in user.")
+        raise NotPermitted(
+            "Nobody is named as the one who decides (four eyes).", remedy="Answer as a signed-in user, or fill --approved-by."
+        )
     if not decision.approved and who == asked:
         return
     if rules.stewards and who not in {name.strip().casefold() for name in rules.stewards}:

@@ -79,7 +79,9 @@ class Exports:
         NotPermitted : nobody asks.
         """
         if not is_somebody(requested_by):
-            raise NotPermitted("Nobody is named as the one who asks for the export.", remedy="Trigger the run as a signed-in user.")
+            raise NotPermitted(
+                "Nobody is named as the one who asks for the export.", remedy="Trigger the run as a signed-in user, or fill --requested-by."
+            )
         site = Site.of(self._settings)
         self._sweep()
         cohort = self._upstream.cohort(parameters.cohort)
