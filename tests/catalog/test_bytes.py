@@ -47,8 +47,57 @@ def test_parts_of_a_file_can_be_fetched(client: TestClient, publish: Publish, he
     assert status == 200 or answer.headers["content-range"].endswith(f"/{len(whole)}")
 
 
-def test_a_part_beyond_the_end_is_416(client: TestClient, publish: Publish):
-    assert client.get(f"/data/{publish().id}/v1/members.csv", headers={"Range": "bytes=999999-"}).status_code == 416
+@pytest.mark.parametrize("header", ["bytes=999999-", "bytes=-0"])
+def test_a_part_beyond_the_end_is_416_and_a_problem_document(client: TestClient, publish: Publish, header: str):
+    path = f"/data/{publish().id}/v1/members.csv"
+    answer = client.get(path, headers={"Range": header})
+    assert (answer.status_code, answer.headers["content-type"]) == (416, "application/problem+json")
+    assert answer.headers["content-range"] == f"bytes */{len(client.get(path).content)}"
+
+
+@pytest.mark.parametrize(
+    "header", ["items=0-1", "bytes", "bytes=", "bytes=-", "bytes=5-3", "bytes=a-b", "bytes=0x0-1", "", "=", "bytes=1-2-3"]
+)
+def test_a_range_that_is_none_is_ignored(client: TestClient, publish: Publish, header: str):
+    path = f"/data/{publish().id}/v1/members.csv"
+    answer = client.get(path, headers={"Range": header})
+    assert (answer.status_code, answer.content) == (200, client.get(path).content)
+
+
+def test_of_several_ranges_those_that_the_file_has_are_served(client: TestClient, publish: Publish):
+    path = f"/data/{publish().id}/v1/members.csv"
+    answer = client.get(path, headers={"Range": "bytes=0-1, 999999-"})
+    assert (answer.status_code, answer.content) == (206, client.get(path).content[:2])
+
+
+@pytest.mark.parametrize(("header", "status"), [('"x"', 412), ("W/{etag}", 412), ("*", 200), ('"x", {etag}', 200)])
+def test_a_file_that_is_not_the_one_expected_is_412(client: TestClient, publish: Publish, header: str, status: int):
+    path = f"/data/{publish().id}/v1/members.csv"
+    etag = client.get(path).headers["etag"]
+    assert client.get(path, headers={"If-Match": header.format(etag=etag)}).status_code == status
+
+
+@pytest.mark.parametrize(
+    ("name", "media_type"),
+    [
+        ("members.csv", "text/csv; charset=utf-8"),
+        ("members.parquet", "application/vnd.apache.parquet"),
+        ("ro-crate-metadata.json", "application/json"),
+        ("manifest-sha256.txt", "text/plain; charset=utf-8"),
+        ("record.ttl", "text/turtle; charset=utf-8"),
+    ],
+)
+def test_a_file_has_the_type_that_the_record_says(client: TestClient, publish: Publish, name: str, media_type: str):
+    assert client.get(f"/data/{publish().id}/v1/{name}").headers["content-type"] == media_type
+
+
+@pytest.mark.parametrize(
+    "path", ["dataset/{id}%0a", "dataset/{id}%20", "data/{id}/v01/members.csv", "data/{id}/v1/members.csv/", "data/{id}/v1//members.csv"]
+)
+def test_one_thing_has_one_address(client: TestClient, publish: Publish, path: str):
+    record = publish()
+    assert client.get(f"/dataset/{record.id}").status_code == 200
+    assert client.get(f"/{path.format(id=record.id)}").status_code == 404
 
 
 def test_an_unchanged_file_is_304(client: TestClient, publish: Publish):
@@ -92,6 +141,11 @@ def test_other_origins_may_read_parts(client: TestClient, publish: Publish):
         "",
         "images",
         "nothing.txt",
+        "a" * 5000,
+        "/".join("a" * 5000),
+        "members.csv/x",
+        "%ED%A0%80",
+        "images/%FF",
     ],
 )
 def test_nothing_outside_or_hidden_is_served(client: TestClient, publish: Publish, settings: Settings, path: str):

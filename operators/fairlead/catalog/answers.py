@@ -68,7 +68,7 @@ class Answers:
         if (profile := request.query_params.get("profile", "")) in DOCUMENTS:
             return self._document(request, find(), profile)
         media_type, profile = self._wanted(request)
-        key = (self._documents.generation(), request.url.path, profile, media_type)
+        key = (self._documents.generation(), request.scope["path"], profile, media_type)
         kept = self._recall(key)
         if kept is None:
             node = find()

@@ -289,6 +289,8 @@ def _add_bytes(app: FastAPI, store: DatasetStore, mirrored: Mirrored) -> None:
     @app.api_route("/data/{dataset}/v{version}/{path:path}", methods=READ)
     def data(request: Request, dataset: str, version: Version, path: str) -> Response:
         """Return bytes of a published version."""
+        if request.path_params["version"] != str(version):
+            raise NotFound("There is no such file.")  # v01, v+1: one thing has one address
         return serve_file(store, request, dataset=dataset, version=version, path=path, mirrored=mirrored)
 
     @app.api_route("/static/style.css", methods=READ, include_in_schema=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from functools import cache
 from pathlib import Path
 from typing import Final
@@ -11,6 +12,7 @@ from fastapi.responses import FileResponse, Response
 
 from fairlead.errors import NotFound
 
+logger = logging.getLogger(__name__)
 VIEWER_PAGE: Final = "viewer.html"
 POLICY: Final = "connect-src 'self'; frame-ancestors 'self'"
 """Beside the page's own policy: images of this catalogue only, in frames of this catalogue only."""
@@ -31,8 +33,18 @@ def add_viewer_routes(app: FastAPI) -> None:
     def viewer(path: str) -> Response:
         """Return a file of the viewer."""
         folder = viewer_folder()
-        file = (folder / path).resolve() if folder is not None and "\x00" not in path else None
-        if file is None or folder is None or not file.is_relative_to(folder.resolve()) or not file.is_file():
-            raise NotFound("There is no such file.", remedy="`make setup` builds the viewer.")
+        file = _file_of(folder, path) if folder is not None else None
+        if file is None:
+            logger.debug("no file of the viewer: %s", "built" if folder else "not built; `make setup` builds it")
+            raise NotFound("There is no such file.")
         headers = {"Content-Security-Policy": POLICY, "X-Content-Type-Options": "nosniff", "Cache-Control": "public, max-age=3600"}
         return FileResponse(file, headers=headers)
+
+
+def _file_of(folder: Path, path: str) -> Path | None:
+    """Return a file of the viewer; None for what leads out of its folder or is no name of a file."""
+    try:
+        file = (folder / path).resolve()
+        return file if file.is_relative_to(folder.resolve()) and file.is_file() else None
+    except (OSError, ValueError):
+        return None
