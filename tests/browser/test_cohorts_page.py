@@ -87,6 +87,12 @@ def test_the_keyboard_alone_builds_and_freezes_a_cohort(site: Site, tab: Page) -
     headline(tab, "12 patients")
     tab.keyboard.press("f")
     tab.keyboard.type("Chest CT")
+    tab.get_by_label("Single keys:").uncheck()
+    tab.keyboard.press("/")
+    expect(tab.get_by_role("searchbox", name="Search values")).not_to_be_focused()
+    tab.get_by_label("Single keys:").check()
+    tab.keyboard.press("f")
+    tab.keyboard.press("End")
     tab.keyboard.press("Enter")
     expect(tab.get_by_role("heading", name="Chest CT v1")).to_be_visible()
     [version] = site.workbench.versions.newest()
@@ -271,8 +277,10 @@ def test_the_export_is_started_as_the_user_and_followed_to_the_dataset(site: Sit
         "cohort": version.ref, "title": "Chest CT", "profile": "basic", "access_rights": "restricted",
         "license": "https://creativecommons.org/licenses/by/4.0/",
     }  # fmt: skip
+    tab.get_by_label("MR", exact=True).check()  # the page is swapped while the export is followed
+    headline(tab, "20 patients")
     site.airflow.states = ["success"]
-    expect(tab.locator("#export-state a.dataset")).to_have_text("http://fdp.test/dataset/d1", timeout=60_000)
+    expect(tab.locator(".exports a.dataset")).to_have_text("http://fdp.test/dataset/d1", timeout=60_000)
     said = tab.console_said  # type: ignore[attr-defined]
     assert all("503" in text or "404" in text for text in said)  # the outage, and the run before its first task
     said.clear()

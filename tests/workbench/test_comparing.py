@@ -130,6 +130,18 @@ def test_the_sample_is_drawn_by_its_seed(client: Client) -> None:
     assert drawn[0] == drawn[1] != drawn[2]
 
 
+def test_what_is_new_since_a_version_is_shown_counted_and_opens_again(client: Client, fresh: Workbench, versions) -> None:  # type: ignore[no-untyped-def]
+    page = Page(client.get(f"?tab=samples&in.modality=DCM:CT&version={versions[1].ref}").text)
+    [link] = [found["href"] or "" for found in page.all("a", id="only-new")]
+    new = Page(client.get(link.removeprefix("./")).text)
+    assert "4 patients 4 studies 4 series" in new.text
+    assert "(it is in “CT” v2)" in new.text
+    assert not new.all("a", id="only-new")
+    assert "24 patients" in Page(client.get((new.all("a", id="reset")[0]["href"] or "").removeprefix("./")).text).text
+    state = read_state([("in.modality", "DCM:CT"), ("less", versions[1].ref)], fresh.catalogue)
+    assert state_of(definition_of(state), fresh.catalogue) == state
+
+
 def test_a_record_without_a_file_shows_why_and_a_made_up_ticket_is_not_found(client: Client) -> None:
     html = client.get("?tab=samples&in.modality=DCM:CT").text
     [address, *_] = re.findall(r'data-picture="([^"]+)', html)

@@ -40,8 +40,12 @@ def funnel_of(state: PageState, catalogue: FieldCatalogue) -> JsonObject:
         for name in state.rules
         if name in active
     ]
-    if state.how:
-        rules = [{"name": f"Sets: {state.how} of {len(state.of) + len(state.less)} versions", "where": {"all": _sets(state)}}, *rules]
+    if state.how or state.less:
+        words = f"{state.how} of {len(state.of) + len(state.less)}" if state.how else f"without {len(state.less)}"
+        rules = [
+            {"name": f"Sets: {words} version{'s' if state.how or len(state.less) > 1 else ''}", "where": {"all": _sets(state)}},
+            *rules,
+        ]
     return {**_document("", []), "rules": rules}
 
 
@@ -159,6 +163,8 @@ def _set_pairs(nodes: list[JsonObject]) -> list[tuple[str, str]]:
     if "any" in nodes[0]:
         return [("how", "union"), *(("of", part["cohort"]) for part in nodes[0]["any"]), *(("less", ref) for ref in taken)]
     kept = [node["cohort"] for node in nodes if "cohort" in node]
+    if not kept:
+        return [("less", ref) for ref in taken]
     if len(kept) == 1 and taken:
         return [("how", "subtract"), *(("of", ref) for ref in (*kept, *taken))]
     return [("how", "intersect"), *(("of", ref) for ref in kept), *(("less", ref) for ref in taken)]

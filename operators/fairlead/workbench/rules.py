@@ -40,10 +40,10 @@ class RuleView:
 
 def sentence_parts(sentence: str, state: PageState, workbench: Workbench) -> tuple[Part, ...]:
     """Return the sentence in pieces: each phrase that a rule wrote leads to the card, or the tab, where the rule is made."""
-    if not state.active and not state.how:
+    if not state.narrows:
         return (Part(sentence),)
     phrases = workbench.data.phrases(funnel_of(state, workbench.catalogue))
-    links = [state.link(tab="sets")] if state.how else []
+    links = [state.link(tab="sets")] if state.how or state.less else []
     links += [f"#card-{name}" for name in state.rules if name in state.active]
     written = sorted(zip(phrases, links, strict=True), key=lambda one: sentence.find(one[0]))  # the funnel may be in another order
     return tuple(_parts(sentence, written))

@@ -4,7 +4,7 @@ Parameters: ``in.FIELD=value`` and ``not.FIELD=value`` (repeatable), ``from.FIEL
 ``unknown.FIELD=in|out`` for records that do not say, ``every.FIELD=patient|study`` where all values are asked of one patient or
 study instead of any of them; ``order=FIELD`` and ``off=FIELD`` (repeatable) for the rules of the funnel; ``tab``, ``page``,
 ``version=ID@N``; ``against=ID@N`` to compare that version with; ``of=ID@N`` (repeatable) for versions chosen for sets, with
-``how`` as a criterion, and ``less=ID@N`` (repeatable) for versions that are taken out of those; ``draft`` and ``rev`` for the
+``how`` as a criterion, and ``less=ID@N`` (repeatable) for versions that are taken out; ``draft`` and ``rev`` for the
 draft that is being edited and the revision it was opened at; ``seed`` of the sample; ``q`` for words to search (never in links).
 """
 
@@ -93,7 +93,7 @@ class PageState:
     @property
     def narrows(self) -> bool:
         """Whether anything is asked of the records."""
-        return bool(self.active or (self.of and self.how))
+        return bool(self.active or (self.of and self.how) or self.less)
 
     @property
     def active(self) -> Mapping[str, Filter]:
@@ -193,7 +193,7 @@ def read_state(pairs: Iterable[tuple[str, str]], catalogue: FieldCatalogue) -> P
         against=_version(plain["against"]),
         of=sets["of"],
         how=_one_of(plain["how"], HOW, "set operation") if plain["how"] and sets["of"] else "",
-        less=sets["less"] if plain["how"] and sets["of"] else (),
+        less=sets["less"],
         draft=_draft(plain["draft"]),
         rev=_number(plain["rev"]),
         seed=_number(plain["seed"]),

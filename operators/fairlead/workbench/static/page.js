@@ -8,7 +8,7 @@ const PATIENCE = 30; // lost replies in a row, a minute, before the follow-up sa
 const WAIT_MS = 20000; // a reply that takes longer is a lost one: a proxy may hold a dead connection for minutes
 const AIRFLOW = "../api/v2/dags/";
 const VEGA = ["vega", "vega-lite", "vega-embed"];
-const watched = new Set();
+const watched = new Map(); // run -> where it is told; a swapped page gives it another place
 let vega = null;
 
 document.documentElement.classList.add("scripted");
@@ -212,10 +212,19 @@ function show_(frame) {
   image.src = frame.dataset.picture;
 }
 
+// --- keys may be switched off (WCAG 2.1.4): who speaks to the machine, or shakes, would press them unawares ------------------------
+
+const KEYS = "fairlead-keys";
+
+document.addEventListener("change", (event) => {
+  if (event.target.id === "keys") localStorage.setItem(KEYS, event.target.checked ? "on" : "off");
+});
+
 // --- keys: / goes to the search box, f to the freeze form, d to the comparison --------------------------------------------------------------------
 
 document.addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey || event.target.matches?.("input:not([type=checkbox]), textarea, select")) return;
+  if (localStorage.getItem(KEYS) === "off") return;
   if (event.key === "d") document.getElementById("tab-compare")?.click();
   const goal = { "/": "#q", f: "#freeze-title" }[event.key];
   if (goal && document.querySelector(goal)) {
@@ -318,13 +327,14 @@ async function refusal(answer) {
 const pause = (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds));
 
 async function watch(dag, run, place) {
-  if (watched.has(run)) return;
-  watched.add(run);
+  const before = watched.get(run);
+  if (!before?.isConnected) watched.set(run, place);
+  if (before) return;
   try {
     const address = `${AIRFLOW}${encodeURIComponent(dag)}/dagRuns/${encodeURIComponent(run)}`;
-    for (let done = false, lost = 0; !done && place.isConnected; ) {
+    for (let done = false, lost = 0; !done && watched.get(run).isConnected; ) {
       try {
-        done = await look(address, run, place);
+        done = await look(address, run);
         lost = 0;
       } catch (error) {
         if (!(error instanceof TypeError || error instanceof SyntaxError)) throw error; // no reply, or half of one: the run goes on, so do we
@@ -338,14 +348,14 @@ async function watch(dag, run, place) {
   }
 }
 
-async function look(address, run, place) {
+async function look(address, run) {
   // Airflow first: our own state, read after a run has ended, is the last one
   const airflow = await reply(address, { headers: { Accept: "application/json" } });
   const ours = await reply(`exports?run=${encodeURIComponent(run)}`, { headers: { Accept: "text/html", "HX-Request": "true" } });
   const passing = [airflow, ours].some((answer) => answer.status >= 500 || answer.status === 429);
   if (passing) throw new TypeError("no answer yet"); // a server that restarts is a lost reply too
   const state = airflow.ok ? (await airflow.json()).state : `not visible to you (${airflow.status})`;
-  return show(place, { state, registered: ours.ok, fragment: ours.ok ? await ours.text() : "" }) || state === "success" || state === "failed";
+  return show(watched.get(run), { state, registered: ours.ok, fragment: ours.ok ? await ours.text() : "" }) || state === "success" || state === "failed";
 }
 
 function show(place, { state, registered, fragment }) {
@@ -400,6 +410,8 @@ document.addEventListener("click", (event) => {
 
 function prepare() {
   remember();
+  const keys = document.getElementById("keys");
+  if (keys) keys.checked = localStorage.getItem(KEYS) !== "off";
   document.querySelectorAll(".funnel tr[data-rule]").forEach((row) => { row.draggable = true; });
   document.querySelectorAll(".frame:not([data-asked])").forEach((frame) => { frame.dataset.asked = ""; seen.observe(frame); });
   document.querySelectorAll(".chart:not([data-drawn])").forEach((place) => { place.dataset.drawn = ""; draw(place); });
