@@ -96,7 +96,7 @@ def run(number: int) -> dict[str, float]:
         settings = Settings(home=Path(folder) / "a")
         engine = open_database(settings)
         accounts = Accounts(settings, engine)
-        accounts.add("ada@example.org", "correct horse battery")
+        accounts.add("ada@example.org", "correct horse battery", "admin")
         headers = {"Authorization": f"Bearer {accounts.issue('ada@example.org')}"}
         with TestClient(create_app(settings, engine), base_url=BASE) as client:
             create(client, headers, range(10))

@@ -89,6 +89,12 @@ def client(settings: Settings, engine: Engine) -> Iterator[TestClient]:
         yield opened
 
 
+class Caller(dict[str, str]):
+    """The header of a user, with that of the administrator who publishes what the user may only draft."""
+
+    steward: dict[str, str]
+
+
 PASSWORD = "correct horse battery"
 EMAIL = "ada@example.org"
 
@@ -114,6 +120,8 @@ def bearer(accounts: Accounts) -> Callable[..., dict[str, str]]:
     """Return a function that gives the header of a user who is logged in."""
 
     def bearer(email: str = EMAIL) -> dict[str, str]:
-        return {"Authorization": f"Bearer {accounts.issue(email)}"}
+        found = Caller({"Authorization": f"Bearer {accounts.issue(email)}"})
+        found.steward = {"Authorization": f"Bearer {accounts.issue('root@example.org')}"}
+        return found
 
     return bearer

@@ -24,12 +24,14 @@ def found(client: TestClient, word: str) -> list[str]:
 
 
 def test_a_bundle_is_stored_in_order_and_published_when_asked(client: TestClient, bearer: Bearer):
-    answer = client.post("/bulk", json=bundle(*(a_dataset(title=f"Bees {n}") for n in range(3)), publish=True), headers=bearer())
+    answer = client.post(
+        "/bulk", json=bundle(*(a_dataset(title=f"Bees {n}") for n in range(3)), publish=True), headers=bearer("root@example.org")
+    )
     assert (answer.status_code, answer.json()["state"]) == (201, "PUBLISHED")
     created = answer.json()["created"]
     assert [client.get(iri).text.count(f'"Bees {n}"') > 0 for n, iri in enumerate(created)] == [True] * 3
     assert sorted(found(client, "bees")) == sorted(created)
-    assert client.delete(created[0], headers=bearer()).status_code == 204
+    assert client.delete(created[0], headers=bearer("root@example.org")).status_code == 204
     assert client.get(created[0]).status_code == 410
 
 
@@ -42,7 +44,7 @@ def test_drafts_of_a_bundle_are_nobody_elses(client: TestClient, bearer: Bearer)
 def test_one_record_that_breaks_the_shapes_stops_all_and_is_named(client: TestClient, bearer: Bearer):
     bad = a_dataset().replace("dcat:theme <http://example.org/bee>", 'dcat:theme "bees"')
     assert bad != a_dataset()
-    answer = client.post("/bulk", json=bundle(a_dataset(), bad, "no turtle", a_dataset(), publish=True), headers=bearer())
+    answer = client.post("/bulk", json=bundle(a_dataset(), bad, "no turtle", a_dataset(), publish=True), headers=bearer("root@example.org"))
     assert (answer.status_code, answer.headers["content-type"]) == (422, "application/problem+json")
     failed = answer.json()["records"]
     assert [(item["record"], item["code"]) for item in failed] == [(1, "record-refused"), (2, "invalid-input")]

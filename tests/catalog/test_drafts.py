@@ -87,7 +87,7 @@ def test_what_waited_leaves_no_mark_when_it_goes(client: TestClient, bearer: Bea
 
 
 def test_a_bundle_below_a_draft_waits_too(client: TestClient, bearer: Bearer):
-    me = bearer()
+    me = bearer("root@example.org")
     catalog = create(client, me, "catalog", a_catalog())
     bundle = {"publish": True, "records": [{"kind": "dataset", "body": a_dataset(catalog)}, {"kind": "dataset", "body": a_dataset()}]}
     answer = client.post("/bulk", json=bundle, headers=me).json()

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from catalog.conftest import EMAIL, PASSWORD
+from catalog.conftest import PASSWORD
 from catalog.test_server import port, server, settings  # noqa: F401  (fixtures)
 from needs import missing
 
@@ -44,7 +44,15 @@ def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_the_reference_clients_write_update_delete_and_load(python: Path, server, settings, accounts, data: Path) -> None:  # noqa: F811
     base = settings.catalog.base_url
-    command = [str(python), str(HERE / "reference_client.py"), base, f"{base}/catalog/local", EMAIL, PASSWORD, str(data / "fair")]
+    command = [
+        str(python),
+        str(HERE / "reference_client.py"),
+        base,
+        f"{base}/catalog/local",
+        "root@example.org",
+        PASSWORD,
+        str(data / "fair"),
+    ]
     done = subprocess.run(command, capture_output=True, text=True, timeout=180, check=False)
     assert done.returncode == 0, done.stderr
     found: dict[str, Any] = json.loads(done.stdout)

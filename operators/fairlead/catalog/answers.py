@@ -72,7 +72,7 @@ class Answers:
         kept = self._recall(key)
         if kept is None:
             node = find()
-            body = self._page(node) if media_type == HTML else represent(self._documents.graph(node, profile), media_type)
+            body = self._page(node) if media_type == HTML else self._documents.represented(node, profile, media_type)
             links = signposts(self.site, node.record, profile=profile) if isinstance(node, DatasetNode) else []
             kept = self._keep(key, (body, [*links, *self._draft_links(self._iri_of(node))]))
         return self._respond(request, kept, media_type)
@@ -134,7 +134,7 @@ class Answers:
         if kept is not None:
             return kept[0]
         if media_type == HTML:
-            body = self._pages.entry(entry, self._documents.entry(entry, stored=stored), iri)
+            body = self._pages.entry(entry, self._documents.entry(entry, children=children, stored=stored), iri)
         else:
             body = self._documents.written(entry, media_type, children=children, stored=stored)
         return self._keep(key, (body, []))[0] if keep else body

@@ -35,7 +35,7 @@ def add_bulk_routes(app: FastAPI, writer: Writer) -> None:
         user = writer.user(request)
         asked = json_of(body)
         publish, items = _asked(asked)
-        new, failed = _drafted(writer, user, items)
+        new, failed = _drafted(writer, user, items, publish=publish)
         if failed:
             return _refused(failed, len(items))
         if publish:
@@ -60,7 +60,8 @@ def _asked(document: Any) -> tuple[bool, list[Any]]:
     return publish, items
 
 
-def _drafted(writer: Writer, user: User, items: list[Any]) -> tuple[list[tuple[Entry, str]], list[dict[str, Any]]]:
+def _drafted(writer: Writer, user: User, items: list[Any], *, publish: bool) -> tuple[list[tuple[Entry, str]], list[dict[str, Any]]]:
+    """Return what may be stored, and why the rest may not."""
     new: list[tuple[Entry, str]] = []
     failed: list[dict[str, Any]] = []
     for number, item in enumerate(items):
@@ -69,6 +70,8 @@ def _drafted(writer: Writer, user: User, items: list[Any]) -> tuple[list[tuple[E
             content_type = item.get("type", "text/turtle")
             sent = Sent(text_field(item, "body").encode(), str(content_type), user)
             entry, graph = writer.drafted(sent, kind)
+            if publish:
+                writer.require_place(entry.parent, user)
             new.append((entry, words_of(graph, iri_of(writer.documents.site, kind.name, entry.id))))
         except ServiceUnreachable:
             raise  # no record's fault

@@ -105,7 +105,10 @@ def _drafted(writer: Writer, wanted: Wanted, part: Part, inside: set[str], near:
     if part.parent not in inside and part.parent.rstrip("/") != wanted.top.rstrip("/"):
         raise InvalidInput("The record is part of something outside of this bundle.", remedy="Send it to the container of that.")
     sent = Sent(b"", "", wanted.user, part.parent, part.graph, near)
-    return writer.drafted(sent, part.kind, identifier=part.id)
+    drafted = writer.drafted(sent, part.kind, identifier=part.id)
+    if wanted.publish and part.parent not in inside:
+        writer.require_place(drafted[0].parent, wanted.user)
+    return drafted
 
 
 def _refusal(name: str, error: FairleadError) -> JsonObject:

@@ -23,7 +23,7 @@ from fairlead.catalog.bodies import MAX_BODY, UnsupportedMediaType, body_of
 from fairlead.catalog.documents import Documents, represent
 from fairlead.catalog.entries import Entry, EntryState, PreconditionFailed, iri_of, require_owner
 from fairlead.catalog.literals import check_forms
-from fairlead.catalog.negotiation import choose
+from fairlead.catalog.negotiation import choose, is_fresh
 from fairlead.catalog.problems import RDF_REPORT, problem
 from fairlead.catalog.reading import PARSERS, read_rdf, strict_json
 from fairlead.catalog.writing import (
@@ -123,8 +123,25 @@ class Writer:
             raise InvalidInput(
                 "You can not change state to DRAFT." if wanted == "DRAFT" else "There is no such state.", remedy="PUBLISHED."
             )
+        if not entry.is_visible:
+            self.require_place(entry.parent, self.user(request))
         changed = self.documents.entries.publish(entry, iri=self.iri_of)
         return JSONResponse({"current": "PUBLISHED"} if changed.is_visible else dict(WAITING))
+
+    def require_place(self, parent: str, user: User) -> None:
+        """Raise NotPermitted when publishing would list a record among those of somebody else.
+
+        Everybody may publish catalogues. The catalogue of the exports is the administrators': what stands there was approved.
+        """
+        site = self.documents.site
+        if user.is_admin or parent == site.root:
+            return
+        kind, _, identifier = parent.removeprefix(f"{site.base}/").partition("/")
+        if parent == site.catalog or not self.documents.entries.get(kind, identifier, user).may_change(user):
+            raise NotPermitted(
+                "What this record is part of is not yours, so you may draft here, and not publish.",
+                remedy="Ask an administrator of this catalogue to publish it, or make it part of a catalogue of your own.",
+            )
 
     def iri_of(self, kind: str, identifier: str) -> str:
         """Return the IRI of a written record of this site."""
@@ -177,11 +194,12 @@ class Writer:
         return True
 
     def _check_match(self, request: Request, entry: Entry) -> None:
-        wanted = request.headers.get("if-match")
-        if wanted is None or wanted.strip() == "*":
-            return
-        if not {tag.strip() for tag in wanted.split(",")} & self.answers.etags_of(entry):
+        """Raise PreconditionFailed when a condition of the request does not hold (RFC 9110 sections 13.1.1, 13.1.2 and 13.2.2)."""
+        wanted, unwanted = (request.headers.get(name) for name in ("if-match", "if-none-match"))
+        if wanted is not None and wanted.strip() != "*" and not {tag.strip() for tag in wanted.split(",")} & self.answers.etags_of(entry):
             raise PreconditionFailed("The record has changed since you read it.")
+        if unwanted is not None and (unwanted.strip() == "*" or any(is_fresh(unwanted, tag) for tag in self.answers.etags_of(entry))):
+            raise PreconditionFailed("The record is there, and the request wants none.", remedy="Leave If-None-Match out to change it.")
 
     def _record(self, given: Sent, kind: Kind, identifier: str) -> tuple[Graph, str]:
         """Return the completed record and its parent; raise what says why it cannot be stored."""
