@@ -34,6 +34,7 @@ from fairlead.publish import (
     datasheet_graph,
 )
 from fairlead.publish.graph import Child
+from fairlead.publish.vocabulary import DCAT
 from fairlead.records import DatasetRecord
 
 ADMS: Final = Namespace("http://www.w3.org/ns/adms#")
@@ -166,7 +167,7 @@ class Answers:
     def tombstone(self, request: Request, stone: Tombstone, iri: str) -> Response:
         """Answer 410 with what remains."""
         media_type = choose(request.headers.get("accept"), request.query_params.get("format")) or RDF_ONLY[0]
-        body = self._pages.tombstone(stone, iri) if media_type == HTML else represent(_tombstone_graph(iri, stone), media_type)
+        body = self._pages.tombstone(stone, iri) if media_type == HTML else represent(_tombstone_graph(iri, stone, self.site), media_type)
         return Response(body, 410, headers=_headers(media_type), media_type=media_type)
 
     def _wanted(self, request: Request) -> tuple[str, str]:
@@ -240,13 +241,14 @@ def _not_acceptable(offered: Sequence[str]) -> NotAcceptable:
     )
 
 
-def _tombstone_graph(iri: str, stone: Tombstone) -> Graph:
+def _tombstone_graph(iri: str, stone: Tombstone, site: Site) -> Graph:
     graph, node = Graph(), URIRef(iri)
     graph.add((node, RDF.type, PROV.Entity))
     graph.add((node, DCTERMS.title, Literal(stone.title)))
     graph.add((node, ADMS["status"], URIRef("http://publications.europa.eu/resource/authority/dataset-status/WITHDRAWN")))
     graph.add((node, PROV.invalidatedAtTime, Literal(stone.withdrawn_at)))
     graph.add((node, RDFS.comment, Literal(stone.reason)))
+    graph.add((node, DCAT.contactPoint, URIRef(f"mailto:{site.words.contact_email}")))
     return graph
 
 

@@ -36,7 +36,7 @@ from fairlead.publish import (
     shapes_graph,
 )
 from fairlead.publish.crate import CRATE, detached
-from fairlead.publish.graph import Child, add_container, new_graph
+from fairlead.publish.graph import EPOCH, Child, add_container, moment, new_graph
 from fairlead.publish.vocabulary import DCAT, FDP
 from fairlead.records import DatasetRecord, JsonObject
 
@@ -95,9 +95,30 @@ class Documents:
         graph = render(node, profile, site=self.site)
         if profile == "fdp" and isinstance(node, RootNode | CatalogNode):
             self._add_written(graph, self.site.root if isinstance(node, RootNode) else self.site.catalog)
-            if self.gateway:
-                graph.add((URIRef(self.site.catalog), DCAT.service, URIRef(f"{self.gateway.rstrip('/')}/v1/service")))
+            self._with_gateway(graph)
         return self._with_metadata(graph) if profile == "fdp" else graph
+
+    def represented(self, node: Node, profile: str, media_type: str) -> bytes:
+        """Return the bytes of a view of a node; the members of the catalogue, which are many, are written straight from the records."""
+        write = LINES.get(media_type)
+        if write is None or profile != "fdp" or not isinstance(node, CatalogNode):
+            return represent(self.graph(node, profile), media_type)
+        here, iri = URIRef(self.site.catalog), self.site.catalog
+        graph = render(CatalogNode(()), profile, site=self.site)
+        for predicate in (FDP.metadataModified, DCTERMS.modified):
+            graph.set((here, predicate, moment(max((record.modified for record in node.records), default=EPOCH))))
+        datasets = [(self.site.dataset(record.id), record.title) for record in node.records]
+        members = [Members(f"{iri}/dataset/", iri, str(DCAT.dataset), (*datasets, *self.written_children(iri)))]
+        if node.series:
+            add_container(graph, f"{iri}/series/", member_of=here, relation=DCAT.resource, children=())
+            members.append(Members(f"{iri}/series/", iri, str(DCAT.resource), node.series))
+        return write(self._with_metadata(self._with_gateway(graph)), members)
+
+    def _with_gateway(self, graph: Graph) -> Graph:
+        """Name this centre's gateway in the record of the catalogue."""
+        if self.gateway:
+            graph.add((URIRef(self.site.catalog), DCAT.service, URIRef(f"{self.gateway.rstrip('/')}/v1/service")))
+        return graph
 
     def _with_metadata(self, graph: Graph) -> Graph:
         """Add what the FDP 2.0 draft wants in a record; only for readers who set the draft."""
@@ -114,9 +135,10 @@ class Documents:
         """Return IRI and title of the published written records that are part of ``parent``."""
         return [(iri_of(self.site, kind, name), title) for kind, name, title in self.entries.children(parent)]
 
-    def entry(self, entry: Entry, *, stored: Graph | None = None) -> Graph:
-        """Return a written record as it is served; ``stored`` are its statements when they are at hand."""
-        return self._with_metadata(entry_graph(self.site, entry, self.children(entry), stored=stored))
+    def entry(self, entry: Entry, *, children: Sequence[Child] | None = None, stored: Graph | None = None) -> Graph:
+        """Return a written record as it is served; ``children`` and its own statements (``stored``) when they are at hand."""
+        listed = self.children(entry) if children is None else children
+        return self._with_metadata(entry_graph(self.site, entry, listed, stored=stored))
 
     def written(self, entry: Entry, media_type: str, *, children: Sequence[Child], stored: Graph | None = None) -> bytes:
         """Return the bytes of a written record as it is served.
