@@ -40,7 +40,6 @@ def test_every_page_is_accessible(site: Five, tab: Page, scheme: str) -> None:
     pages["image"] = f"{site.iri('ct').replace('/dataset/', '/distribution/')}.{image}"
     pages["series"] = Site.of(site.settings).series(site.records["ct"])
     pages["datasheet"] = f"{site.iri('ct')}/datasheet"
-    pages["missing"] = f"{site.base}/dataset/none"
     pages["narrowed"] = f"{site.base}/search?q=cohort&facet=type:dataset"
     for name, address in pages.items():
         tab.goto(address)
@@ -55,6 +54,16 @@ def test_a_withdrawn_dataset_says_so_to_people(site: Five, browser: Browser) -> 
     assert answer is not None
     assert answer.status == 410
     expect(page.get_by_role("heading", level=1)).to_have_text("Withdrawn: The withdrawn cohort")
+    page.close()
+
+
+def test_an_address_that_leads_nowhere_has_a_page_for_people(site: Five, browser: Browser) -> None:
+    page = browser.new_page()
+    answer = page.goto(f"{site.base}/dataset/none")
+    assert answer is not None
+    assert answer.status == 404
+    expect(page.get_by_role("heading", level=1)).to_have_text("Not found")
+    assert Axe().run(page, options=RULES).response["violations"] == []
     page.close()
 
 

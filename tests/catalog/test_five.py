@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import html
 import json
 import os
+import re
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -22,7 +24,7 @@ from rdflib import DCTERMS, RDF, Graph, URIRef
 from requests_cache import CachedRequest, CachedResponse
 from rocrate_validator import models, services
 
-from catalog.five import NAMES, RIGHTS, Five, five
+from catalog.five import NAMES, RIGHTS, VOXELS, Five, five
 from fairlead.publish import check_shapes
 from fairlead.publish.vocabulary import DCAT, FDP, LDP
 
@@ -222,6 +224,16 @@ def test_a_page_says_to_machines_what_it_says_to_people(site: Five, http: httpx.
     (found,) = extruct.extract(page, base_url=site.iri(name), syntaxes=["json-ld"])["json-ld"]
     assert (found["@type"], found["name"]) == ("Dataset", f"The {name} cohort")
     assert len(found.get("distribution", ())) == (len(site.records[name].distributions) if name in OPEN else 0)
+
+
+@pytest.mark.parametrize("name", ["ct"])
+def test_the_lines_of_python_on_the_page_run_as_they_stand(site: Five, http: httpx.Client, name: str) -> None:
+    page = http.get(site.iri(name), headers={"Accept": "text/html"}).text
+    (code,) = [html.unescape(text) for text in re.findall(r"<pre[^>]*><code>(import zarr.*?)</code>", page, re.DOTALL)]
+    assert code.count("\n") == 2
+    known: dict[str, Any] = {}
+    exec(code, known)  # noqa: S102  (what a reader would paste)
+    assert (known["voxels"] == VOXELS).all()
 
 
 def test_numbers_for_cohort_exchanges_name_nobody(site: Five, http: httpx.Client) -> None:
