@@ -69,6 +69,18 @@ def test_venn_numbers_are_those_of_the_set_operations(
         venn(store, [frozen[0].ref])
 
 
+def test_three_equal_versions_of_three_units_overlap_wholly_even_when_everybody_was_withdrawn(
+    store: CohortStore, index: Index, catalogue: FieldCatalogue, define: Define
+) -> None:
+    units = ("patient", "study", "image")
+    made = [store.freeze(define(CHEST, unit=one), index=index, catalogue=catalogue, author="ada", title=one) for one in units]
+    for _ in range(2):
+        found = venn(CohortStore(store.engine), [version.ref for version in made])
+        assert [(one.series, one.patients) for one in found] == [(0, 0)] * 6 + [(2, 1)]
+        assert found[-1].inside == (True, True, True)
+        withdraw_consent(store, "patient", "local:default:p1", reason="consent withdrawn", by="steward")
+
+
 def test_the_same_title_in_two_projects_is_two_cohorts(store: CohortStore, index: Index, catalogue: FieldCatalogue, define: Define) -> None:
     made = [store.freeze(define(CT), index=index, catalogue=catalogue, author="a", title="T", project=name) for name in ("lung", "brain")]
     assert made[0].id != made[1].id
