@@ -14,6 +14,7 @@ from needs import program
 AXE = Path(__file__).parents[2] / "web" / "node_modules" / "axe-core" / "axe.min.js"
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 SLOW_MS = 60_000
+PICTURES = os.environ.get("FAIRLEAD_SCREENSHOTS")  # now: a test runs without settings of the shell
 
 
 @contextmanager
@@ -70,5 +71,5 @@ def status_of_post(tab: Page, path: str, body: str, kind: str = "application/jso
 
 def picture(tab: Page, name: str) -> None:
     """Keep a picture where $FAIRLEAD_SCREENSHOTS says."""
-    if folder := os.environ.get("FAIRLEAD_SCREENSHOTS"):
-        tab.screenshot(path=Path(folder) / f"{name}.png")
+    if PICTURES:
+        tab.screenshot(path=Path(PICTURES) / f"{name}.png")

@@ -206,8 +206,17 @@ def test_a_clinician_works_in_airflows_own_pages(
     with chromium() as browser, signed_in(browser, environment.airflow_url, "clinician", environment.passwords["clinician"]) as tab:
         frame = open_cohorts(tab)
         everything = patients(frame)
+        drawn = {kept.read_bytes()[:4] for kept in (environment.settings.home_folder / "pictures").rglob("*.png")}
+        assert b"\x89PNG" in drawn  # at ingest: nobody has opened the page before
+        frame.get_by_role("link", name="Samples").click()
+        expect(frame.locator(".frame img").first).to_be_visible()
+        picture(tab, "airflow-samples")
+        frame.get_by_role("link", name="Charts").click()
+        expect(frame.locator(".chart canvas").first).to_be_visible()
+        picture(tab, "airflow-charts")
+        frame.get_by_role("link", name="Funnel").click()
         frame.get_by_label("CT", exact=True).check()
-        expect(frame.get_by_role("button", name="Undo")).to_be_enabled()
+        expect(frame.locator(".patients")).not_to_have_text(f"{everything} patients")
         by_mouse = patients(frame)
         assert 0 < by_mouse < everything
         frame.get_by_label("Title", exact=True).fill("In the browser")

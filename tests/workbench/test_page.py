@@ -58,6 +58,14 @@ def test_a_card_counts_without_its_own_filter_and_keeps_its_other_values(client:
     assert rows(page, "body_part") == {"SCT:816094009": False}
 
 
+def test_values_stand_by_number_or_by_name(client: Client) -> None:
+    page = Page(client.get().text)
+    assert list(rows(page, "manufacturer")) == ["Siemens Healthineers", "GE HealthCare"]
+    named = Page(client.get((page.all("a", id="sort-name")[0]["href"] or "").removeprefix("./")).text)
+    assert list(rows(named, "manufacturer")) == ["GE HealthCare", "Siemens Healthineers"]
+    assert named.value_of("sort") == "name"
+
+
 def test_a_chosen_value_that_no_record_has_stays_on_the_page_to_be_taken_away(client: Client) -> None:
     page = Page(client.get("?in.model=Gone").text)
     assert rows(page, "model") == {"Gone": True}

@@ -125,6 +125,7 @@ def view_of(card: Card, buckets: Sequence[Bucket], state: PageState, *, catalogu
         for value in (*asked.include, *asked.exclude)
         if value not in {bucket.value for bucket in known}
     ]
+    rows = sorted(rows, key=lambda row: row.label.casefold()) if state.sort == "name" else rows
     missing = next((bucket for bucket in buckets if bucket.value is None and bucket.patients), None)
     unknown = _unknown_row(missing, largest, asked) if missing or asked.unknown else None
     beyond = len(ranked) - len(known)

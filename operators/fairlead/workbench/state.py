@@ -5,7 +5,8 @@ Parameters: ``in.FIELD=value`` and ``not.FIELD=value`` (repeatable), ``from.FIEL
 study instead of any of them; ``order=FIELD`` and ``off=FIELD`` (repeatable) for the rules of the funnel; ``tab``, ``page``,
 ``version=ID@N``; ``against=ID@N`` to compare that version with; ``of=ID@N`` (repeatable) for versions chosen for sets, with
 ``how`` as a criterion, and ``less=ID@N`` (repeatable) for versions that are taken out; ``draft`` and ``rev`` for the
-draft that is being edited and the revision it was opened at; ``seed`` of the sample; ``q`` for words to search (never in links).
+draft that is being edited and the revision it was opened at; ``seed`` of the sample; ``sort=name`` for values by
+name; ``q`` for words to search (never in links).
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ type Every = Literal["", "patient", "study"]
 
 TABS: Final = ("funnel", "charts", "samples", "table", "compare", "sets")
 HOW: Final = ("union", "intersect", "subtract")
+SORTS: Final = ("", "name")
 MAX_SETS: Final = 8
 MAX_NUMBER: Final = 1_000_000_000
 MAX_PARAMETERS: Final = 1000
@@ -89,6 +91,8 @@ class PageState:
     order: tuple[str, ...] = ()
     off: tuple[str, ...] = ()
     less: tuple[str, ...] = ()
+    sort: str = ""
+    """``name`` where the values of the cards stand in the order of their names; else the commonest come first."""
 
     @property
     def narrows(self) -> bool:
@@ -124,7 +128,7 @@ class PageState:
 
     def kept(self, *names: str) -> list[tuple[str, str]]:
         """Return what is neither a filter nor a place in the page (without ``names``): forms carry it along as it is."""
-        single = (("version", self.version), ("against", self.against), ("how", self.how), ("draft", self.draft))
+        single = (("version", self.version), ("against", self.against), ("how", self.how), ("draft", self.draft), ("sort", self.sort))
         numbers = (("rev", self.rev), ("seed", self.seed))
         found = [*((name, text) for name, text in single if text), *(("of", ref) for ref in self.of)]
         found += [(name, str(number)) for name, number in numbers if number]
@@ -194,6 +198,7 @@ def read_state(pairs: Iterable[tuple[str, str]], catalogue: FieldCatalogue) -> P
         of=sets["of"],
         how=_one_of(plain["how"], HOW, "set operation") if plain["how"] and sets["of"] else "",
         less=sets["less"],
+        sort=_one_of(plain["sort"], SORTS, "order of values"),
         draft=_draft(plain["draft"]),
         rev=_number(plain["rev"]),
         seed=_number(plain["seed"]),
@@ -203,7 +208,7 @@ def read_state(pairs: Iterable[tuple[str, str]], catalogue: FieldCatalogue) -> P
     )
 
 
-PLAIN: Final = ("tab", "page", "version", "against", "how", "draft", "rev", "seed", "q")
+PLAIN: Final = ("tab", "page", "version", "against", "how", "draft", "rev", "seed", "q", "sort")
 
 
 def _order(asked: Sequence[str], filters: Mapping[str, Filter]) -> tuple[str, ...]:
