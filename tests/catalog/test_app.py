@@ -200,6 +200,7 @@ def test_a_withdrawn_dataset_is_410_with_its_tombstone(client, publish, settings
     answer = client.get("/" + kind.format(record.id), headers={"Accept": accept})
     assert (answer.status_code, answer.headers["content-type"].split(";")[0]) == (410, accept)
     assert "withdrawn" in answer.text
+    assert f"mailto:{settings.catalog.contact_email}" in answer.text
     assert accept != "text/html" or "<b>withdrawn" not in answer.text
     assert client.get(f"/data/{record.id}/v1/members.csv").status_code == 410
     assert record.id not in client.get("/catalog/local").text

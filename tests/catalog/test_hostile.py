@@ -85,6 +85,25 @@ def test_a_body_without_end_is_cut_before_it_is_read(client: TestClient, bearer:
     assert (answer.status_code, answer.headers["content-type"]) == (413, "application/problem+json")
 
 
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Content-Encoding": "gzip"},
+        {"Content-Type": "text/turtle; charset=iso-8859-1"},
+        {"Content-Type": 'application/ld+json;profile="x"; charset="utf-16"'},
+    ],
+)
+def test_a_body_that_is_packed_or_no_utf_8_is_415(client: TestClient, bearer: Bearer, headers: dict[str, str]):
+    answer = client.post("/dataset", content=b"x", headers={**bearer(), **headers})
+    assert (answer.status_code, answer.json()["type"]) == (415, "urn:fairlead:error:unsupported-media-type")
+
+
+def test_the_parameters_that_hold_are_told_where_the_answer_says(client: TestClient):
+    answer = client.get("/page/catalog?size=0")
+    assert "See /openapi.json" in answer.json()["detail"]
+    assert "/page/catalog" in client.get("/openapi.json").json()["paths"]
+
+
 def test_wrong_passwords_end_in_a_pause(client: TestClient, accounts, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("fairlead.catalog.accounts.MAX_FAILURES", 2)
     asked = {"email": "ada@example.org", "password": "wrong"}

@@ -102,7 +102,8 @@ def test_a_taken_port_is_named_and_exits_with_three(settings: Settings, monkeypa
     assert f"Port {number} on 127.0.0.1 is in use" in capfd.readouterr().err
 
 
-def test_an_address_of_another_machine_is_refused(settings: Settings, monkeypatch: pytest.MonkeyPatch, capfd):
+@pytest.mark.parametrize("host", ["192.0.2.1", "nonsense..x", "a" * 300])
+def test_an_address_of_another_machine_or_none_is_refused(settings: Settings, monkeypatch: pytest.MonkeyPatch, capfd, host: str):
     monkeypatch.setenv("FAIRLEAD_HOME", str(settings.home))
-    assert run(["catalog", "--host", "192.0.2.1", "--port", "0"]) == ServiceUnreachable.exit_status
+    assert run(["catalog", "--host", host, "--port", "0"]) == ServiceUnreachable.exit_status
     assert "cannot listen" in capfd.readouterr().err

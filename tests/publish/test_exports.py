@@ -20,9 +20,12 @@ from fairlead.errors import (
 )
 from fairlead.files import manifest_lines
 from fairlead.publish import DatasetStore, ExportParameters, Exports, ExportState, Site, verify_published, withdraw
+from fairlead.publish.counting import left_behind
 from fairlead.publish.describing import write_views
 from fairlead.publish.model import Ingredients
+from fairlead.publish.reasons import public
 from fairlead.publish.tables import datasets
+from fairlead.records import Refusal
 from fairlead.settings import CatalogSettings, ExportSettings, Settings
 from publish.conftest import Clock, approval, run
 from publish.fakes import SECRET_WORDS, FakeUpstream, a_cohort, an_imaging_record
@@ -245,13 +248,23 @@ def test_a_member_that_does_not_pass_is_listed_and_not_counted(settings: Setting
     assert code in exports.get(identifier).reason
     assert (record.counts.series, len(record.distributions)) == (1, 3)
     assert "1 member of the cohort could not be published" in record.description
+    assert left_behind(record) == 1
+    assert [step.partition(" ")[0] for step in record.provenance] == ["Selected", "Approved", "De-identified", "Converted"]
     assert not any(word in refusal.model_dump_json() for word in SECRET_WORDS)
+
+
+def test_a_reason_that_holds_twice_for_a_member_is_listed_once():
+    found = [Refusal(source=source, code="geometry", reason=f"{source} part {part}") for source in ("i1", "i2") for part in (1, 2)]
+    assert [(item.source, item.reason) for item in public(found)] == [
+        ("i1", "The geometry of the series is irregular."),
+        ("i2", "The geometry of the series is irregular."),
+    ]
 
 
 def test_a_series_that_lost_an_instance_is_published_with_a_note(settings: Settings, engine: Engine):
     exports = broken(settings, engine, first="partial")
     record = exports.publish(run(exports))
-    assert record.counts.series == 2
+    assert (record.counts.series, left_behind(record)) == (2, 0)
     assert [refusal.reason for refusal in record.refused] == ["Instances stayed behind, because they could not be de-identified safely."]
 
 

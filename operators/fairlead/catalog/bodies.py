@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import re
 from typing import Final
 
 from fastapi import Request
@@ -13,6 +15,8 @@ MAX_BODY: Final = 2 * 1024 * 1024
 MAX_BUNDLE: Final = 8 * 1024 * 1024
 """Bytes of a bundle of records."""
 TRIG: Final = "application/trig"
+CHARSET: Final = re.compile(r";\s*charset\s*=\s*[\"']?([^\"';\s]*)", re.IGNORECASE)
+CHARSET: Final = re.compile(r';\s*charset\s*=\s*"?([^";\s]*)', re.IGNORECASE)
 
 
 class TooLarge(FairleadError):
@@ -44,7 +48,29 @@ async def bundle_of(request: Request) -> bytes:
     return await _bounded(request, MAX_BUNDLE if many else MAX_BODY)
 
 
+def _check_encoding(request: Request) -> None:
+    """Raise UnsupportedMediaType for bodies that are compressed, or in other characters than UTF-8 (RFC 9110 section 15.5.16)."""
+    packed = request.headers.get("content-encoding", "").strip().lower()
+    if packed not in ("", "identity"):
+        raise UnsupportedMediaType(f"Requests are not read as {packed[:40]!r}.", remedy="Send the body as it is, without Content-Encoding.")
+    found = CHARSET.search(request.headers.get("content-type", ""))
+    if found is not None and found.group(1).lower() not in ("utf-8", "utf8", "us-ascii"):
+        raise UnsupportedMediaType(f"Characters are not read as {found.group(1)[:40]!r}.", remedy="Send UTF-8.")
+
+
+def _require_plain(request: Request) -> None:
+    """Raise UnsupportedMediaType for a body that is compressed, or in other characters than UTF-8 (RFC 9110 sections 8.4 and 15.5.16)."""
+    coding = request.headers.get("content-encoding", "").strip().lower()
+    if coding not in ("", "identity"):
+        raise UnsupportedMediaType(f"Bodies are not read with the content coding {coding[:40]!r}.", remedy="Send it as it is.")
+    charset = CHARSET.search(request.headers.get("content-type", ""))
+    if charset is not None and charset.group(1).lower() not in ("utf-8", "utf8", "us-ascii"):
+        raise UnsupportedMediaType(f"Bodies are not read in {charset.group(1)[:40]!r}.", remedy="Send UTF-8.")
+
+
 async def _bounded(request: Request, limit: int) -> bytes:
+    _require_plain(request)
+    _check_encoding(request)
     parts: list[bytes] = []
     size = 0
     async for part in request.stream():

@@ -31,7 +31,7 @@ from fairlead.publish import (
     datasheet,
 )
 from fairlead.publish.citing import citation_bibtex, citation_cff
-from fairlead.publish.counting import how_many
+from fairlead.publish.counting import how_many, left_behind
 from fairlead.publish.graph import Child
 from fairlead.publish.model import plural
 from fairlead.publish.schemaorg import schema_org
@@ -188,6 +188,7 @@ class Pages:
             "bibtex": citation_bibtex(record, self.site),
             "cff": citation_cff(record, self.site),
             "steps": steps_of(record),
+            "behind": plural(left_behind(record), "member"),
             "series": record.series or self.local(self.site.series(record)),
         }
 

@@ -18,6 +18,7 @@ from fairlead.catalog.bodies import TooLarge, UnsupportedMediaType
 from fairlead.catalog.entries import PreconditionFailed
 from fairlead.catalog.negotiation import HTML, choose
 from fairlead.catalog.pages import POLICY
+from fairlead.catalog.sparql import TooCostly
 from fairlead.errors import (
     CheckFailed,
     Conflict,
@@ -49,6 +50,7 @@ STATUS: Final[Mapping[type[FairleadError], int]] = {
     NotPermitted: 403,
     Conflict: 409,
     CheckFailed: 422,
+    TooCostly: 503,
     ServiceUnreachable: 503,
 }
 """First class that fits wins; any other error of ours is 500."""
@@ -118,7 +120,11 @@ def add_handlers(app: FastAPI, page: PageOf | None = None) -> None:
         """Answer parameters that do not hold, by their names."""
         names = ", ".join(sorted({str(item["loc"][-1]) for item in error.errors()}))
         return answer(
-            request, 400, code="invalid-input", title=f"These parameters do not hold: {names}.", detail="See /docs for what they may be."
+            request,
+            400,
+            code="invalid-input",
+            title=f"These parameters do not hold: {names}.",
+            detail="See /openapi.json for what they may be.",
         )
 
     @app.exception_handler(Exception)

@@ -65,10 +65,10 @@ def bind(host: str, port: int) -> socket.socket:
         opened = socket.socket(found[0][0], socket.SOCK_STREAM)
         opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         opened.bind(found[0][4])
-    except OSError as error:
+    except (OSError, UnicodeError) as error:  # UnicodeError: no name of a host at all (IDNA)
         if opened is not None:
             opened.close()
-        if error.errno == errno.EADDRINUSE:
+        if isinstance(error, OSError) and error.errno == errno.EADDRINUSE:
             raise PortInUse(f"Port {port} on {host} is in use.", remedy="Choose another with --port, or 0 for a free one.") from error
         raise ServiceUnreachable(
             f"The catalog cannot listen on {host} port {port}.", remedy="Choose an address of this machine."

@@ -16,10 +16,13 @@ from threading import BoundedSemaphore
 from typing import Final
 
 from fairlead.catalog.corpus import Corpus
-from fairlead.errors import InvalidInput, ServiceUnreachable
+from fairlead.errors import FairleadError, InvalidInput, ServiceUnreachable
 
 MAX_QUERY: Final = 16_384
 TIME_S: Final = 20
+"""Seconds of processor time."""
+SPARE_S: Final = 5
+"""More seconds by the clock: to start, to read the statements, and on a machine that does other things too."""
 AT_ONCE: Final = 2
 WORKER: Final = Path(__file__).with_name("sparql_worker.py")
 """Run as a file: the package's own imports are many, and a query needs none of them."""
@@ -57,6 +60,13 @@ def check_query(query: str) -> None:
         raise InvalidInput(f"{found.group(1).upper()} is not allowed: queries read this catalogue only.", remedy="Leave it out.")
 
 
+class TooCostly(FairleadError):
+    """A query that ran into the limit of time or of memory."""
+
+    code = "query-too-costly"
+    default_remedy = "Ask for less: name a subject or a class first, add LIMIT; or fetch /dump.nt and ask it at home."
+
+
 class Queries:
     """Runs queries over the corpus."""
 
@@ -70,7 +80,8 @@ class Queries:
 
         Raises
         ------
-        InvalidInput : the query does not parse, takes too long, or gives too much.
+        InvalidInput : the query does not parse, or gives too much.
+        TooCostly : it takes too long, or too much memory.
         ServiceUnreachable : too many queries are running.
         """
         check_query(query)
@@ -82,26 +93,26 @@ class Queries:
                 [sys.executable, "-I", str(WORKER)],
                 input=_request(query, media_type, self._time_s) + statements,
                 capture_output=True,
-                timeout=self._time_s + 5,
+                timeout=self._time_s + SPARE_S,
                 check=False,
             )
         except subprocess.TimeoutExpired as error:
-            raise _too_long() from error
+            raise self._too_costly() from error
         finally:
             self._slots.release()
         if done.returncode < 0 or not done.stdout:
-            raise _too_long()
+            raise self._too_costly()
         head, _, body = done.stdout.partition(b"\n")
         answer = json.loads(head)
         if "error" in answer:
             raise InvalidInput(str(answer["error"]), remedy="Correct the query, or ask for less with LIMIT.")
         return str(answer["media_type"]), body
 
+    def _too_costly(self) -> TooCostly:
+        limit = f"{self._time_s} s of processor time, {self._time_s + SPARE_S} s by the clock, or 1.5 GB"
+        return TooCostly(f"The query takes more than {limit}.")
+
 
 def _request(query: str, media_type: str, time_s: int) -> bytes:
     """Return the first line that the worker reads; the statements follow it."""
     return json.dumps({"query": query, "media_type": media_type, "time_s": time_s}).encode() + b"\n"
-
-
-def _too_long() -> InvalidInput:
-    return InvalidInput("The query takes too long or needs too much memory.", remedy="Make it more specific, or add LIMIT.")

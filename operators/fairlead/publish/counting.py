@@ -30,6 +30,12 @@ def shown_counts(record: DatasetRecord) -> dict[str, int]:
     return {unit: getattr(record.counts, unit) for unit in UNITS if not (record.counts_below and unit in OF_PEOPLE)}
 
 
+def left_behind(record: DatasetRecord) -> int:
+    """Return of how many members of the cohort nothing is published; notes on the others are about single instances or pictures."""
+    made = {item.store.source for item in record.distributions if item.store is not None}
+    return len({item.source for item in record.refused} - made)
+
+
 def how_many(number: int, below: int = 0) -> str:
     """Return a number in words, or that it is below the threshold.
 

@@ -13,7 +13,7 @@ from typing import Final
 from rdflib import DCTERMS, RDF, RDFS, SKOS, XSD, Graph, Literal, URIRef
 
 from fairlead.publish.addresses import Site
-from fairlead.publish.counting import shown_counts
+from fairlead.publish.counting import left_behind, shown_counts
 from fairlead.publish.graph import concepts, moment, new_graph
 from fairlead.publish.members import PARQUET, TABLE
 from fairlead.publish.vocabulary import DQV, IMG, AccessRights
@@ -125,7 +125,7 @@ def _quality(record: DatasetRecord, site: Site) -> tuple[Measure, ...]:
         Measure("stores-valid", f"{valid} of {len(stores)} stores pass two validators", valid == len(stores)),
         Measure("checksums", "every part has a checksum", all(item.sha256 for item in record.distributions)),
         Measure("regular-sampling", "stores with regular sampling", sum(store.geometry.verdict in ("regular", "none") for store in stores)),
-        Measure("left-behind", "notes on members that were left behind", len(record.refused)),
+        Measure("left-behind", "members of the cohort that could not be published", left_behind(record)),
     )
 
 

@@ -184,7 +184,10 @@ def plural(number: int, one: str, many: str | None = None) -> str:
 def provenance(given: Ingredients) -> tuple[str, ...]:
     """Return how the dataset came to be, step by step; nobody's name, no date of care."""
     cohort = given.cohort
-    steps = [f"Selected as cohort {cohort.id}, version {cohort.version} (definition sha256 {cohort.definition_sha256})."]
+    steps = [
+        f"Selected as cohort {cohort.id}, version {cohort.version} (definition sha256 {cohort.definition_sha256}).",
+        f"Approved by a data steward on {given.approval.decided_at:%Y-%m-%d}.",
+    ]
     if any(given.records[item.record_id].core.kind == "ome-image" for item in given.stores):
         steps.append("Microscopy: pixels, sampling and channels were taken over, no other metadata of the files.")
     if given.codes:
@@ -192,7 +195,6 @@ def provenance(given: Ingredients) -> tuple[str, ...]:
     steps.append(
         f"Converted to OME-Zarr {given.parameters.ngff}, geometry policy {given.parameters.geometry}; voxels compared with their source."
     )
-    steps.append(f"Approved by a data steward on {given.approval.decided_at:%Y-%m-%d}.")
     return tuple(steps)
 
 

@@ -29,12 +29,13 @@ LONGEST: Final = 8000
 
 
 def public(refused: Iterable[Refusal]) -> tuple[Refusal, ...]:
-    """Return the refusals as everybody may read them: pseudonym, code, and the fixed text of the code.
+    """Return the refusals as everybody may read them, each once: pseudonym, code, and the fixed text of the code.
 
     >>> public([Refusal(source="i1", code="geometry", reason="DOE_JANE.dcm is irregular")])[0].reason
     'The geometry of the series is irregular.'
     """
-    return tuple(Refusal(source=item.source, code=item.code, reason=PUBLIC.get(item.code, OTHER)) for item in refused)
+    known = dict.fromkeys((item.source, item.code) for item in refused)
+    return tuple(Refusal(source=source, code=code, reason=PUBLIC.get(code, OTHER)) for source, code in known)
 
 
 def in_house(refused: Iterable[Refusal]) -> str:
