@@ -68,6 +68,15 @@ def old(homes: Homes, furnished: Path, tmp_path: Path) -> Settings:
     return homes("old")
 
 
+def test_a_backup_that_this_program_could_not_restore_is_not_taken(old: Settings, tmp_path: Path, opened: Opened) -> None:
+    with opened(old).begin() as connection:
+        connection.exec_driver_sql("UPDATE alembic_version SET version_num = '9999'")
+    refused = fairlead(old, "backup", tmp_path / "vault", "--json")
+    assert refused.returncode == 1
+    assert "has the schema 9999 of a newer Fairlead" in refused.stderr
+    assert not list((tmp_path / "vault").glob("snapshots/*"))
+
+
 def test_what_is_restored_into_an_empty_home_is_what_was_backed_up(old: Settings, tmp_path: Path) -> None:
     vault, safe = tmp_path / "vault", tmp_path / "safe"
     taken = result(fairlead(old, "backup", vault, "--keys", safe, "--json"))

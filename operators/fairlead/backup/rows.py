@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from itertools import batched, zip_longest
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import (
     JSON,
@@ -36,6 +36,9 @@ from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, StatementError
 from fairlead.backup.manifest import TABLES, UNREADABLE, as_line, gzip_lines
 from fairlead.database import database_errors, upgrade
 from fairlead.errors import Conflict, InvalidInput, UnsupportedInput
+
+if TYPE_CHECKING:
+    from alembic.config import Config
 
 REVISIONS: Final = "alembic_version"
 BATCH: Final = 500
@@ -143,15 +146,41 @@ def _holds(connection: Connection, snapshot: Path, moved: tuple[str, str]) -> bo
     return True
 
 
-def _upgrade_to(engine: Engine, revision: str) -> None:
-    from alembic import command
+def _migrations() -> Config:
     from alembic.config import Config
-    from alembic.script import ScriptDirectory
 
     config = Config()
     config.set_main_option("script_location", "fairlead:migrations")
-    if revision not in {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}:
+    return config
+
+
+def is_known(revision: str) -> bool:
+    """Return whether this program has the migration that a schema is at."""
+    from alembic.script import ScriptDirectory
+
+    return revision in {script.revision for script in ScriptDirectory.from_config(_migrations()).walk_revisions()}
+
+
+def require_restorable(revision: str | None) -> None:
+    """Raise when this program could not restore what it would back up: after one step back a newer program's schema is there.
+
+    Raises
+    ------
+    UnsupportedInput : the schema is not known here.
+    """
+    if revision is not None and not is_known(revision):
+        raise UnsupportedInput(
+            f"The database has the schema {revision} of a newer Fairlead; this program could not restore a backup of it.",
+            remedy="Take it with the newer program, and restore it with that.",
+        )
+
+
+def _upgrade_to(engine: Engine, revision: str) -> None:
+    from alembic import command
+
+    if not is_known(revision):
         raise UnsupportedInput(f"The backup has schema {revision}, which this program does not know.", remedy="Use a newer Fairlead.")
+    config = _migrations()
     with database_errors(), engine.begin() as connection:
         config.attributes["connection"] = connection
         command.upgrade(config, revision)

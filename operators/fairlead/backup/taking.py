@@ -29,7 +29,7 @@ from fairlead.backup.manifest import (
     remove_unfinished,
     spelled,
 )
-from fairlead.backup.rows import dump, one_moment, revision_of
+from fairlead.backup.rows import dump, one_moment, require_restorable, revision_of
 from fairlead.database import utc_now
 from fairlead.errors import CheckFailed, Conflict, InvalidConfiguration, InvalidInput, UnsupportedInput
 from fairlead.files import sha256_file
@@ -80,6 +80,7 @@ def backup(
     ------
     InvalidInput : the folder lies inside the home or one that is backed up, or holds something else.
     InvalidConfiguration : a file or folder may not be read.
+    UnsupportedInput : the database has the schema of a newer program.
     Conflict : another backup is being written there, it is another installation's, or nothing was found where there was something before.
     """
     began, vault = time.monotonic(), Vault(folder.resolve())
@@ -90,7 +91,8 @@ def backup(
         snapshot = vault.new(clock())
         try:
             with one_moment(engine) as connection:
-                revision, tables = revision_of(connection), dump(connection, snapshot)
+                require_restorable(revision := revision_of(connection))
+                tables = dump(connection, snapshot)
             files = _Files(vault, with_bytes=with_bytes, before=before)
             files.write(snapshot, roots(settings), progress or Silent())
             _require_content(before, files)
