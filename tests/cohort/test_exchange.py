@@ -142,7 +142,12 @@ def test_a_manifest_gives_dicomweb_addresses_of_dicom_series_only(version: Any, 
 def test_a_copy_is_written_for_public_buckets_only_and_never_a_command_of_others(version: Any, index: Index) -> None:
     copies = "cp s3://idc-open-data/0f0e/* ./1.2.901/"
     assert list(s5cmd_manifest(version, index)) == [copies, f"# {len(version.members) - 1} members are in no public bucket"]
-    index.remove(["local:default:1.2.902", "local:default:1.2.1"])
+    odd = a_series("901", study="7", tail={"idc": {"series_aws_url": "s3://idc-open-data/0f0e/*"}})
+    odd = odd.model_copy(update={"core": odd.core.model_copy(update={"id": "local:default:1.2\nrm -rf ~"})})
+    index.put([odd])
+    named = version.model_copy(update={"members": (odd.id,), "revisions": (version.revisions[0],)})
+    assert list(s5cmd_manifest(named, index)) == ["# 1 members are in no public bucket"]
+    index.remove(["local:default:1.2.902", "local:default:1.2.1", odd.id])
     told = [f"# {len(version.members) - 3} members are in no public bucket", "# 2 members have left the index"]
     assert list(s5cmd_manifest(version, index)) == [copies, *told]
 

@@ -9,10 +9,9 @@ from urllib.parse import urlsplit
 
 from fairlead.errors import InvalidInput
 from fairlead.index import Index, Members, MembersOf
-from fairlead.records import CohortVersion, ImagingRecord
+from fairlead.records import CohortVersion, ImagingRecord, is_uid
 
 BUCKET: Final = re.compile(r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]/[A-Za-z0-9/_.-]+(/\*)?")
-UID: Final = re.compile(r"[0-9.]{1,64}")
 
 
 def present_members(version: CohortVersion, index: Index) -> Members:
@@ -33,7 +32,7 @@ def dicomweb_manifest(version: CohortVersion, index: Index, base: str) -> Iterat
     found = present_members(version, index)
     for record_id, study in zip(found.ids, found.studies, strict=True):
         names = study.rpartition(":")[2], record_id.split(":", 2)[2]
-        if all(UID.fullmatch(name) for name in names):  # an OME image has no such address
+        if all(map(is_uid, names)):  # an OME image has no such address
             yield f"{base.rstrip('/')}/studies/{names[0]}/series/{names[1]}"
 
 
@@ -42,10 +41,10 @@ def s5cmd_manifest(version: CohortVersion, index: Index) -> Iterator[str]:
     read = listed = 0
     for record in index.read(version.members):
         read += 1
-        address = bucket_of(record)
-        if address is not None:
+        address, name = bucket_of(record), record.id.split(":", 2)[2]
+        if address is not None and is_uid(name):  # a line is a command: nothing else may stand in it
             listed += 1
-            yield f"cp {address} ./{record.id.split(':', 2)[2]}/"
+            yield f"cp {address} ./{name}/"
     if read > listed:
         yield f"# {read - listed} members are in no public bucket"
     if len(version.members) > read:
