@@ -106,13 +106,16 @@ class _Explained:
 
     @property
     def is_member(self) -> bool:
+        """Whether every step holds and nobody withdrew."""
         return not self.withdrawn and all(step.holds for step in self.judged)
 
     def as_json(self) -> JsonObject:
+        """Return the document of one record."""
         steps = [step.as_json() for step in self.judged]
         return {"id": self.id, "member": self.is_member, "withdrawn": self.withdrawn, "steps": steps}
 
     def lines(self) -> Iterator[str]:
+        """Yield the lines of one record: what it is, then a line a criterion."""
         yield f"{self.id}  {'a member' if self.is_member else 'withdrawn' if self.withdrawn else 'no member'}"
         for step in self.judged:
             yield from step.lines()
