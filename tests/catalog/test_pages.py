@@ -76,6 +76,14 @@ def test_a_dataset_page_says_what_a_researcher_asks(client: TestClient, publish:
     assert re.search(r'<dt>Access tier, A0 to A5</dt><dd><span class="chip">A[0-5]</span>', text)
 
 
+def test_the_page_of_an_image_that_the_viewer_cannot_show_says_so(client: TestClient, publish: Publish):
+    record = publish(ngff="0.6")
+    for path in (f"/dataset/{record.id}", f"/distribution/{record.id}.{record.distributions[0].id}"):
+        page = client.get(path, headers={"Accept": "text/html"}).text
+        assert "The viewer here shows OME-Zarr 0.5, and this image is OME-Zarr 0.6" in page
+        assert "<iframe" not in page
+
+
 def test_an_empty_catalogue_says_why_it_is_empty(client: TestClient):
     assert "Nothing is published yet" in page(client, "/")[0]
 

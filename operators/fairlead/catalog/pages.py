@@ -113,6 +113,18 @@ def known_concepts(concepts: tuple[Concept, ...]) -> list[dict[str, str]]:
     return [{"label": item.label or item.raw, "iri": iri} for item in concepts if (iri := concept_iri(item.curie))]
 
 
+def unseen(item: Distribution) -> str:
+    """Return why the viewer cannot show an image, and what can; empty when it can."""
+    if item.store is None:
+        return ""
+    if item.conforms_to != NGFF["0.5"]:
+        version = (item.conforms_to or "").rstrip("/").rpartition("/")[2]
+        return f"The viewer here shows OME-Zarr 0.5, and this image is OME-Zarr {version}: open its address in a program that reads that."
+    if item.store.kind == "plate":
+        return "The viewer here shows single images, no plates: open the address in a program that reads OME-Zarr plates."
+    return ""
+
+
 @dataclass(frozen=True, slots=True)
 class Search:
     """What was asked and what was found: words, chosen facets, the hits of this page, how many there are, and what to narrow by."""
@@ -202,12 +214,12 @@ class Pages:
             "picture": self.local(self.site.data(record, preview)) if public and preview else None,
             "public": public,
             "viewer": self._viewer(record, item) if public else None,
+            "unseen": unseen(item) if public else "",
         }
 
     def _viewer(self, record: DatasetRecord, item: Distribution) -> str | None:
-        """Return the address of the viewer for an image that it can show: no plates, and only where the viewer was built."""
-        shown = item.store is not None and item.store.kind != "plate" and item.conforms_to == NGFF["0.5"]
-        if not shown or viewer_folder() is None:
+        """Return the address of the viewer for an image that it can show, and only where the viewer was built."""
+        if item.store is None or unseen(item) or viewer_folder() is None:
             return None
         source = quote(self.local(self.site.data(record, item.path)))
         return f"{urlsplit(self.site.base).path}/viewer/{VIEWER_PAGE}?source={source}"
