@@ -6,7 +6,7 @@ import pytest
 
 from fairlead.workbench import Bucket, Workbench
 from fairlead.workbench.charts import Chart, charts, histogram, years
-from fairlead.workbench.state import read_state
+from fairlead.workbench.reading import read_state
 from workbench.builders import a_series
 
 YEARS = "Patients by year of study (draw over the years to choose them)"

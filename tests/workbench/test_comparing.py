@@ -10,7 +10,7 @@ import pytest
 from fairlead.cohort import withdraw_consent
 from fairlead.records import CohortSummary
 from fairlead.workbench import Workbench, definition_of, state_of
-from fairlead.workbench.state import read_state
+from fairlead.workbench.reading import read_state
 from workbench.fakes import Client, Page, mounted
 
 

@@ -10,7 +10,8 @@ from fairlead.cohort import normal_form, parse_definition
 from fairlead.records import JsonObject
 from fairlead.workbench import Workbench, definition_of, state_of
 from fairlead.workbench.definition import EVERYTHING, funnel_of
-from fairlead.workbench.state import PageState, read_state
+from fairlead.workbench.reading import read_state
+from fairlead.workbench.state import PageState
 
 CT, MR, SR = "DCM:CT", "DCM:MR", "DCM:SR"
 LINKS: list[Any] = [

@@ -13,8 +13,9 @@ from fairlead.publish import ExportParameters
 from fairlead.publish import ExportState as PublishState
 from fairlead.records import Approval, CohortVersion
 from fairlead.workbench import ExportState, Workbench, definition_of
+from fairlead.workbench.reading import read_state
 from fairlead.workbench.services import FINAL_STATES, STATE_WORDS
-from fairlead.workbench.state import PageState, read_state
+from fairlead.workbench.state import PageState
 from workbench.builders import a_series
 from workbench.fakes import Client, MemoryExports, Page, mounted
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from fairlead.workbench import User, Workbench, definition_of
+from fairlead.workbench.reading import read_state
 from fairlead.workbench.security import form_token
-from fairlead.workbench.state import read_state
 from workbench.fakes import BASE, DOCTOR, Client, Page, mounted
 
 LINK = "?in.modality=DCM:CT&from.patient.age_years=45"

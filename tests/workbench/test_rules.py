@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from fairlead.workbench import Workbench, definition_of
-from fairlead.workbench.state import PageState, read_state
+from fairlead.workbench.reading import read_state
+from fairlead.workbench.state import PageState
 from workbench.builders import a_series
 from workbench.fakes import Client, Page, mounted
 

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from fairlead.errors import FairleadError, UnknownField
 from fairlead.extract import FieldCatalogue, load_catalogue
 from fairlead.resources import configs_folder
-from fairlead.workbench.state import MAX_PARAMETERS, Filter, InvalidQuery, PageState, read_state
+from fairlead.workbench.reading import read_state
+from fairlead.workbench.state import MAX_PARAMETERS, Filter, InvalidQuery, PageState
 
 CATALOGUE: FieldCatalogue = load_catalogue(configs_folder() / "fields.yaml")
 

@@ -30,11 +30,12 @@ from fairlead.workbench.definition import definition_of
 from fairlead.workbench.drafting import conflict, save_draft
 from fairlead.workbench.facets import becoming, card_view
 from fairlead.workbench.pictures import Tickets
+from fairlead.workbench.reading import read_state
 from fairlead.workbench.rendering import FOLDER, Refusals, environment, wants_fragment
 from fairlead.workbench.search import suggest
 from fairlead.workbench.security import SecureHeaders, check_origin, check_token, form_token
 from fairlead.workbench.services import ExportState, User, Workbench
-from fairlead.workbench.state import MAX_PARAMETERS, InvalidQuery, PageState, read_state
+from fairlead.workbench.state import MAX_PARAMETERS, InvalidQuery, PageState
 from fairlead.workbench.view import page_view
 
 type Dependency = Callable[..., Any]

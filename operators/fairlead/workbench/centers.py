@@ -21,8 +21,9 @@ from fairlead.errors import FairleadError, NotFound, NotPermitted
 from fairlead.records import JsonObject
 from fairlead.workbench.access import narrowed
 from fairlead.workbench.definition import definition_of
+from fairlead.workbench.reading import read_state
 from fairlead.workbench.services import User, Workbench
-from fairlead.workbench.state import PageState, read_state
+from fairlead.workbench.state import PageState
 
 if TYPE_CHECKING:
     from fairlead.federation import Hub

@@ -16,7 +16,8 @@ from fairlead.extract import FieldCatalogue
 from fairlead.index import label_of
 from fairlead.records import Grain, JsonObject, Scalar
 from fairlead.workbench.cards import CARDS, short_label
-from fairlead.workbench.state import Filter, PageState, parameter_text, read_state
+from fairlead.workbench.reading import read_state
+from fairlead.workbench.state import Filter, PageState, parameter_text
 
 EVERYTHING: Final[Mapping[str, str]] = {"field": "kind", "op": "exists"}
 """Every record has a kind, so this criterion takes all of them in."""
