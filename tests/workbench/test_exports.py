@@ -71,6 +71,17 @@ def test_a_published_export_leads_to_its_dataset(workbench: Workbench) -> None:
     assert "data-final" in page.all("div")[0]
 
 
+def test_the_form_of_a_version_that_was_published_chooses_nothing_anew(workbench: Workbench) -> None:
+    version = frozen(workbench)
+    first = with_exports(workbench, an_export("failed", cohort=version.ref)).get(f"?version={version.ref}").text
+    again = with_exports(workbench, an_export("published", cohort=version.ref, dataset_iri="http://fdp.test/dataset/d1"))
+    html = again.get(f"?version={version.ref}").text
+    assert html.count('<option value="">as published</option>') == 2
+    assert html.count('placeholder="as published"') == 2
+    assert "as published" not in first
+    assert 'name="title" maxlength="200" required value="Chest CT"' in first
+
+
 def test_a_refusal_shows_the_stewards_reason_as_text(workbench: Workbench) -> None:
     html = with_exports(workbench, an_export("refused", reason="<b>No consent</b>")).get(f"exports?run={RUN}").text
     assert "&lt;b&gt;No consent&lt;/b&gt;" in html

@@ -279,7 +279,7 @@ function brushed(place, view) {
 // --- the export: Airflow starts it as the signed-in user --------------------------------------------------------------------
 
 async function start(form) {
-  const asked = Object.fromEntries(new FormData(form));
+  const asked = Object.fromEntries([...new FormData(form)].filter(([, text]) => text !== "")); // what is empty stays as it was published
   const cohort = form.dataset.cohort;
   const wish = JSON.stringify(asked);
   if (form.dataset.wish === wish && form.dataset.run) return begin(form, form.dataset.run, asked, 1); // asked again after a lost reply: the same run
