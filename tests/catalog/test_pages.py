@@ -110,6 +110,11 @@ def test_the_page_of_a_written_record_speaks_to_people(client, bearer):
     assert f'<li><a href="{dataset.removeprefix(BASE)}">Bees</a></li>' in client.get(catalog, headers={"Accept": "text/html"}).text
 
 
+def test_a_page_of_what_is_wrong_offers_no_other_form_of_itself(client):
+    assert "This page as" not in client.get("/dataset/none", headers={"Accept": "text/html"}).text
+    assert "This page as" in client.get("/", headers={"Accept": "text/html"}).text
+
+
 def test_browsers_get_a_page_where_something_is_wrong_and_programs_a_problem(client):
     browser = {"Accept": "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"}
     found = client.get("/dataset/none", headers=browser)
