@@ -19,6 +19,8 @@ from fairlead.errors import UnreadableImage, UnsupportedInput
 from fairlead.records import JsonObject
 
 READ: Final = ("0.1", "0.2", "0.3", "0.4", "0.5", "0.6")
+MAX_LEVELS: Final = 64
+"""Halving the largest array that a file system could hold would need fewer."""
 IMPLIED: Final = frozenset({"0.1", "0.2"})
 """Versions whose images always have the axes t, c, z, y, x, and no scales."""
 PLAIN: Final = frozenset({"scale", "translation", "identity", "sequence"})
@@ -54,6 +56,8 @@ def read_image(ome: JsonObject, version: str) -> NgffImage:
         raise UnreadableImage("The NGFF metadata lack what an image needs (axes, datasets, scale).") from error
     if not paths:
         raise UnreadableImage("The NGFF metadata name no level.")
+    if len(paths) > MAX_LEVELS or len(set(paths)) < len(paths):
+        raise UnreadableImage(f"The NGFF metadata name {len(paths)} levels: more than halving leads to, or one twice.")
     if not all(math.isfinite(value) and value > 0 for scale, _ in found for value in scale):
         raise UnreadableImage("The scale of a level is no positive number.")
     if not all(math.isfinite(value) for _, shift in found for value in shift):

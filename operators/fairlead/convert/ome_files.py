@@ -86,6 +86,8 @@ def _tiff_plans(source: Source, stem: str) -> Iterator[StorePlan]:
 
 def _described(source: Source, stem: str, tiff: tifffile.TiffFile, images: Sequence[OmeImage]) -> dict[str, ImagePlan]:
     """Return a plan per image, or per part of one, by OME image id."""
+    if any(block.file is None and (block.ifd or 0) >= len(tiff.pages) for image in images for block in image.blocks):
+        raise UnreadableImage("The OME-XML names a page that the TIFF does not have.")
     series = _series(tiff)
     if len(series) != len(images):
         raise UnreadableImage(f"The OME-XML describes {len(images)} images, the TIFF holds {len(series)}.")

@@ -6,6 +6,7 @@ physical sizes and how axes divide are looked at (OME model 2016-06 and earlier;
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -24,6 +25,7 @@ UNITS: Final[Mapping[str, str | None]] = {
     "pixel": None, "reference frame": None,
 }  # fmt: skip
 """OME unit symbols to the unit names NGFF recommends (UDUNITS-2); None: no physical unit."""
+MAX_PLANES: Final = 2_000_000
 MAX_WELLS: Final = 10_000
 MAX_XML_BYTES: Final = 64 * 1024**2
 DIGITS: Final = re.compile(r"[0-9]{1,9}")
@@ -200,13 +202,17 @@ def _image(image: Any, pixels: Any) -> OmeImage:
     order = str(pixels.get("DimensionOrder", ""))
     if sorted(order) != sorted("XYZCT") or order[:2] != "XY":
         raise UnreadableImage("DimensionOrder is none of the six that OME allows.")
+    blocks = tuple(_block(block) for block in _children(pixels, "TiffData"))
+    planes = max(math.prod(sizes[name] for name in "tcz"), sum(block.count or 1 for block in blocks))
+    if planes > MAX_PLANES:  # readers make room for every plane that is claimed
+        raise UnreadableImage(f"The OME-XML claims {planes} planes; at most {MAX_PLANES} are read.")
     return OmeImage(
         sizes=sizes,
         order=order,
         pixel_type=str(pixels.get("Type") or pixels.get("PixelType") or ""),
         steps=_steps(pixels),
         channels=tuple(_channel(channel) for channel in _children(pixels, "Channel")),
-        blocks=tuple(_block(block) for block in _children(pixels, "TiffData")),
+        blocks=blocks,
         id=str(image.get("ID", "")),
     )
 

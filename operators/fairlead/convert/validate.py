@@ -16,6 +16,7 @@ from jsonschema.exceptions import ValidationError as SchemaError
 from pydantic import ValidationError
 
 from fairlead.convert.documents import read_json
+from fairlead.convert.ngff_read import MAX_LEVELS
 from fairlead.convert.official import OFFICIAL, official_errors
 from fairlead.convert.scene import scene_paths
 from fairlead.convert.schema import GROUPS, SCHEMAS
@@ -28,6 +29,7 @@ MODELLED: Final[Mapping[str, Literal["0.4", "0.5", "0.6"]]] = {"0.4": "0.4", "0.
 LABELS: Final = "labels"
 DEEPEST: Final = 5
 """Groups below the first that NGFF knows: scene, plate, well, image, labels."""
+MAX_SCALES: Final = 64
 MAX_CHUNKS: Final = 2_000_000
 """Files of one array that are looked for; zarr lists the names of all of them in memory."""
 
@@ -212,9 +214,12 @@ def _arrays(store: Path, attributes: JsonObject) -> list[ValidationFinding]:
     """Return levels that cannot be opened, and chunks that are not there: a reader would see the fill value without a word."""
     scales = attributes.get("multiscales")
     found: list[ValidationFinding] = []
-    for scale in scales if isinstance(scales, list) else []:
-        for dataset in _listed({"scale": scale}, "scale", "datasets"):
-            found += _array(store, str(dataset.get("path", "")))
+    for scale in scales[:MAX_SCALES] if isinstance(scales, list) else []:
+        paths = dict.fromkeys(str(dataset.get("path", "")) for dataset in _listed({"scale": scale}, "scale", "datasets"))
+        if len(paths) > MAX_LEVELS:
+            return [ValidationFinding("error", "", f"{len(paths)} levels are more than anybody needs, and are not opened.", MODELS)]
+        for path in paths:
+            found += _array(store, path)
     return found
 
 
