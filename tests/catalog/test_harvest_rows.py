@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from sqlalchemy import Engine, select
 
 from fairlead.catalog.harvest_rows import AT_ONCE, HarvestedRows
+from fairlead.catalog.series import SeriesBook
 from fairlead.catalog.tables import harvested
 from fairlead.errors import ServiceUnreachable
+from fairlead.publish import DatasetStore, Site
+from fairlead.settings import Settings
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
@@ -63,6 +66,22 @@ def test_a_row_that_another_harvest_deleted_does_not_come_back(engine: Engine):
     first.put("urn:a", known, {"seen_at": NOON})
     first.flush()
     assert stored(engine) == {}
+
+
+def test_a_change_shows_whatever_the_clock_of_the_machine_says(engine: Engine, settings: Settings):
+    site, rows = Site.of(settings), HarvestedRows(engine)
+    book = SeriesBook(site, DatasetStore(settings, engine), engine)
+    rows.put("urn:a", None, a_row("1"))
+    rows.put("urn:b", None, a_row("1"))
+    rows.flush()
+    seen = {book.generation()}
+    for content in "23":
+        rows.put("urn:b", rows.get("urn:b"), a_row(content) | {"changed_at": NOON - timedelta(days=1)})
+        rows.flush()
+        seen.add(book.generation())
+    rows.put("urn:b", rows.get("urn:b"), {"seen_at": NOON + timedelta(days=1)})
+    rows.flush()
+    assert len(seen | {book.generation()}) == 3, "what was only seen again is no change"
 
 
 def test_rows_that_could_not_be_written_wait_for_the_next_time(engine: Engine):

@@ -9,9 +9,10 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any, Final
 
-from sqlalchemy import Engine, bindparam, delete, select, update
+from sqlalchemy import Connection, Engine, bindparam, delete, func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from fairlead.catalog.tables import harvested
@@ -21,6 +22,8 @@ AT_ONCE: Final = 50
 """Records of one transaction."""
 WAIT_S: Final = 5.0
 """A record of a slow source is written with the next one after this time."""
+TICK: Final = timedelta(microseconds=1)
+LATEST: Final = select(func.max(harvested.c.changed_at))
 COLUMNS: Final = tuple(column.name for column in harvested.columns)
 ONE: Final = select(harvested).where(harvested.c.iri == bindparam("iri"))
 CHANGE: Final = update(harvested).where(harvested.c.iri == bindparam("of"), harvested.c.sha256 == bindparam("before"))
@@ -55,10 +58,12 @@ class HarvestedRows:
 
     def flush(self) -> None:
         """Write what waits, all or nothing."""
-        changed = [{"of": iri, "before": self._before[iri], **row} for iri, row in self._waiting.items() if self._before[iri] is not None]
-        new = [{name: row[name] for name in COLUMNS} for iri, row in self._waiting.items() if self._before[iri] is None]
         if self._waiting:
             with store_errors(), self.engine.begin() as connection:
+                self._order(connection)
+                rows = self._waiting.items()
+                changed = [{"of": iri, "before": self._before[iri], **row} for iri, row in rows if self._before[iri] is not None]
+                new = [{name: row[name] for name in COLUMNS} for iri, row in rows if self._before[iri] is None]
                 if changed:
                     connection.execute(CHANGE, changed)
                 if new:  # another harvest may have been faster
@@ -67,6 +72,13 @@ class HarvestedRows:
         self._waiting.clear()
         self._before.clear()
         self._since = 0.0
+
+    def _order(self, connection: Connection) -> None:
+        """Date what changed after everything that is there, whatever this machine's clock says: readers tell by the latest date."""
+        latest = connection.scalar(LATEST)
+        for iri, row in self._waiting.items():
+            if latest is not None and row["sha256"] != self._before[iri] and row["changed_at"] <= latest:
+                row["changed_at"] = latest + TICK
 
     def remove(self, iri: str) -> int:
         """Delete a record and return how many that were."""
