@@ -99,7 +99,7 @@ def test_every_dicom_file_has_its_verdict(data: Path, tmp_path: Path) -> None:
         name = path.removeprefix("dicom/")
         found = [outcome for outcome in outcomes(data / path, name, report)]
         if any(COLLISION in outcome.detail for outcome in found):  # the table says what becomes of it alone
-            found = list(outcomes(data / path, Path(path).name, convert(data / path, tmp_path / "alone")))
+            found = list(outcomes(data / path, Path(path).name, convert(data / path, tmp_path / "alone" / name)))
         elif found and found[0].kind == "converted":
             instances[identity(data / path)[0]] += 1
         if not any(told(outcome, wanted) for outcome in found) or {outcome.kind for outcome in found} != {wanted.kind}:

@@ -309,7 +309,10 @@ def test_slices_that_nobody_drew_are_empty(tmp_path):
     [
         (lambda d: setattr(d, "PixelData", d.PixelData[:20]), "end early"),
         (lambda d: setattr(d, "SegmentSequence", d.SegmentSequence[:1]), "does not describe"),
-        (lambda d: setattr(d.SharedFunctionalGroupsSequence[0].PixelMeasuresSequence[0], "PixelSpacing", [1e308, 1]), "where they lie"),
+        (
+            lambda d: setattr(d.SharedFunctionalGroupsSequence[0].PixelMeasuresSequence[0], "PixelSpacing", [1e308, 1]),
+            "no pair of positive",
+        ),
         (lambda d: setattr(d, "NumberOfFrames", 3), "functional groups for 2"),
         (lambda d: setattr(d, "SegmentationType", "HEIGHT"), "type is not converted"),
         (lambda d: delattr(d, "PerFrameFunctionalGroupsSequence"), "functional groups for 0"),

@@ -24,6 +24,7 @@ from pydicom.dataset import Dataset
 from pydicom.multival import MultiValue
 
 from fairlead.convert.dicom_images import DicomVoxels
+from fairlead.convert.facts import fit_words, fits
 from fairlead.convert.plan import ImagePlan
 from fairlead.convert.words import coded, known_words
 from fairlead.deidentify import Deidentifier, load_profile
@@ -102,6 +103,9 @@ def planes_table(voxels: DicomVoxels) -> bytes:
 def _lay_bare(dataset: Dataset) -> None:
     """Leave numbers, codes of standard schemes, terms, identifiers, and texts of known words."""
     code: JsonObject = coded(*(dataset.get(name, "") for name in CODES))
+    if "ImageType" in dataset:
+        kinds = dataset.ImageType
+        dataset.ImageType = fit_words(tuple(str(kind) for kind in (kinds if isinstance(kinds, MultiValue) else [kinds or ""])))
     for element in list(dataset):
         if not (code and element.keyword in CODES) and _must_go(element):
             del dataset[element.tag]
@@ -122,7 +126,14 @@ def _must_go(element: DataElement) -> bool:
         or tag.group in OF_A_PERSON
         or tag.group in OVERLAYS
         or (element.VR in TYPED and not _is_known(element.value))
+        or (element.VR == "CS" and element.keyword != "ImageType" and not _fits(element))
     )
+
+
+def _fits(element: DataElement) -> bool:
+    """Return whether a code string holds terms: its form alone does not keep anybody from typing a name."""
+    value = element.value
+    return fits(element.keyword, [str(part) for part in value] if isinstance(value, MultiValue) else str(value or ""))
 
 
 def _is_known(value: Any) -> bool:

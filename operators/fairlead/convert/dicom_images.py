@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fairlead.convert.decode import COLOUR, decode_frame, stored_dtype
+from fairlead.convert.facts import fit_facts, fit_part, fit_words, lost_facts
 from fairlead.convert.frames import Frame
 from fairlead.convert.grouping import Member
 from fairlead.convert.lattice import axis_directions, deviation_mm, direction_name, reaches
@@ -19,7 +20,7 @@ from fairlead.convert.plan import Axis, Channel, ImagePlan, rgb_channels
 from fairlead.convert.values import ValueScale, value_scale
 from fairlead.convert.volumes import PlannedImage
 from fairlead.errors import CheckFailed
-from fairlead.records import GeometryVerdict, JsonObject
+from fairlead.records import GeometryVerdict, JsonObject, is_uid
 
 MILLIMETER: Final = "millimeter"
 DECODING_THREADS: Final = 2
@@ -97,7 +98,7 @@ def dicom_plan(image: PlannedImage, *, exact: bool = True) -> ImagePlan:
     return ImagePlan(
         name=image.name,
         source=f"urn:oid:{first.header.series_uid}",
-        kind=str(first.header.facts.get("Modality", "")) or "OT",
+        kind=str(fit_facts(first.header.facts).get("Modality", "")) or "OT",
         axes=tuple(_axes(image, colour=colour)),
         dtype=scale.dtype,
         voxels=DicomVoxels(image, scale, colour=colour),
@@ -154,6 +155,7 @@ def _dropped(image: PlannedImage) -> tuple[str, ...]:
     return (
         *(("colour palette applied, indices not kept",) if "PALETTE COLOR" in planes else ()),
         *(("table of the modality (ModalityLUTSequence) not applied: values as stored",) if curved else ()),
+        *lost_facts(image.members[0].header.facts),
     )
 
 
@@ -166,14 +168,14 @@ def _attributes(image: PlannedImage, scale: ValueScale) -> JsonObject:
         "version": "1",
         "sop_class": header.sop_class_uid,
         "transfer_syntax": sorted({member.header.format.transfer_syntax_uid for member in image.members}),
-        "identifiers": {name: f"urn:oid:{uid}" for name, uid in ids.items() if uid},
-        "image_type": list(header.image_type[:3]),
-        "facts": dict(header.facts),
+        "identifiers": {name: f"urn:oid:{uid}" for name, uid in ids.items() if is_uid(uid)},
+        "image_type": fit_words(header.image_type[:3]),
+        "facts": fit_facts(header.facts),
         "geometry": _geometry(image),
         "values": _values(image, scale),
     }
     if image.differs:
-        found["part"] = {name: value for name, value in image.differs}
+        found["part"] = fit_part(dict(image.differs))
     if len(image.points) > 1:
         found["time"] = {"basis": image.time_basis, "step_s": image.step_s}
     return found

@@ -14,6 +14,8 @@ from fairlead.errors import UnreadableImage
 
 MM_PER_CM: Final = 10.0
 FARTHEST_MM: Final = 1e6
+UNSTATED: Final[tuple[Any, ...]] = (None, "", [])
+"""Values of an attribute that is absent or empty (PS3.5 section 7.4.5)."""
 US_CENTIMETRES: Final = 3
 """PhysicalUnitsXDirection 0003H: cm (PS3.3 C.8.5.5.1.15)."""
 
@@ -197,7 +199,10 @@ def _seconds_of_day(value: Any) -> float | None:
 
 
 def _pose(position: Any, orientation: Any, spacing: tuple[float, float] | None) -> PlanePose | None:
-    if position is None or orientation is None or spacing is None or len(position) != 3 or len(orientation) != 6:
+    for name, value, count in (("ImagePositionPatient", position, 3), ("ImageOrientationPatient", orientation, 6)):
+        if value not in UNSTATED and (isinstance(value, str) or not hasattr(value, "__len__") or len(value) != count):
+            raise UnreadableImage(f"{name} has not {count} values.")
+    if position in UNSTATED or orientation in UNSTATED or spacing is None:
         return None
     x, y, z = (float(part) for part in position)
     cosines = tuple(float(part) for part in orientation)
@@ -212,7 +217,7 @@ def _pose(position: Any, orientation: Any, spacing: tuple[float, float] | None) 
 def _planar_spacing(dataset: Dataset) -> tuple[tuple[float, float] | None, str]:
     """Return (row, column) spacing in mm and the attribute that states it: in the patient before at the detector."""
     for name in ("PixelSpacing", "ImagerPixelSpacing", "NominalScannedPixelSpacing"):
-        if (spacing := _pair(dataset.get(name))) is not None:
+        if (spacing := _pair(dataset.get(name), name)) is not None:
             return spacing, name
     regions = dataset.get("SequenceOfUltrasoundRegions") or []
     if len(regions) == 1 and regions[0].get("PhysicalUnitsXDirection") == regions[0].get("PhysicalUnitsYDirection") == US_CENTIMETRES:
@@ -260,11 +265,21 @@ def _head(value: Any) -> Any:
     return value[0] if value is not None and not isinstance(value, (str, bytes)) and hasattr(value, "__len__") and len(value) else value
 
 
-def _pair(value: Any) -> tuple[float, float] | None:
-    if value is None or isinstance(value, str) or not hasattr(value, "__len__") or len(value) != 2:
+def _pair(value: Any, name: str = "PixelSpacing") -> tuple[float, float] | None:
+    """Return two distances in mm, None when none are stated.
+
+    Raises
+    ------
+    UnreadableImage : they are stated, but no two positive numbers (PS3.3 section 10.7.1.3).
+    """
+    if value in UNSTATED:
         return None
-    pair = (float(value[0]), float(value[1]))
-    return pair if 0 < pair[0] <= FARTHEST_MM and 0 < pair[1] <= FARTHEST_MM else None
+    pair = (
+        (float(value[0]), float(value[1])) if not isinstance(value, str) and hasattr(value, "__len__") and len(value) == 2 else (0.0, 0.0)
+    )
+    if not (0 < pair[0] <= FARTHEST_MM and 0 < pair[1] <= FARTHEST_MM):
+        raise UnreadableImage(f"{name} is no pair of positive distances (PS3.3 section 10.7.1.3).")
+    return pair
 
 
 def _rounded(value: Any) -> tuple[float, ...] | None:

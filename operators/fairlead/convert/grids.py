@@ -17,6 +17,8 @@ from fairlead.records import GeometryVerdict, JsonObject
 
 ON_THE_LATTICE: Final = 0.02
 """Largest distance of a frame from a voxel of the lattice, in voxels (positions are rounded decimal strings)."""
+BESIDE_MM: Final = 0.1
+"""Nor further than this: a share of slices that lie far apart would be another slice."""
 SAME_DIRECTION: Final = 1e-3
 SAME_SPACING: Final = 0.01
 EVEN: Final = 0.01
@@ -225,7 +227,8 @@ def _patient_place(source: Segmentation, frame: SegmentFrame, geometry: Geometry
         return None
     index = np.linalg.solve(matrix, [*frame.pose.position, 1.0])[:3]
     whole = np.rint(index)
-    if not same or not np.abs(index - whole).max() <= ON_THE_LATTICE:  # also when it is no number
+    beside_mm = np.abs(index - whole) * np.linalg.norm(matrix[:3, :3], axis=0)
+    if not same or not (np.abs(index - whole).max() <= ON_THE_LATTICE and beside_mm.max() <= BESIDE_MM):  # also when it is no number
         return None
     return int(whole[0]), int(whole[1]), int(whole[2])
 

@@ -16,15 +16,17 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from fairlead.convert.facts import fit_facts, lost_facts
 from fairlead.convert.grids import Grid, Placed
 from fairlead.convert.plan import Axis, Channel, ImagePlan
 from fairlead.convert.segmentation import Segment, Segmentation, SegmentPixels
 from fairlead.convert.volumes import hashed
 from fairlead.errors import UnreadableImage
-from fairlead.records import JsonObject
+from fairlead.records import JsonObject, is_uid
 
 UNSEGMENTED: Final = 0
 OPAQUE: Final = 255
+FRACTIONS: Final = ("PROBABILITY", "OCCUPANCY")
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +121,7 @@ def segmentation_plan(source: Segmentation, grid: Grid, reason: str) -> ImagePla
         voxels=CountVoxels([LabelVoxels(drawn, number) for number in range(len(drawn.layers))]),
         geometry=grid.geometry,
         attributes={"dicom": _attributes(source, grid, reason)},
+        dropped=lost_facts(header.facts),
         bands=grid.banded and not drawn.fractional,
     )
     if not drawn.fractional:
@@ -169,7 +172,8 @@ def _attributes(source: Segmentation, grid: Grid, reason: str) -> JsonObject:
     ids = {"study": header.study_uid, "series": header.series_uid, "frame_of_reference": header.frame_of_reference_uid}
     segmentation: JsonObject = {"type": source.kind, "image": reason, "segments": [segment.number for segment in source.segments]}
     if source.kind == "fractional":
-        segmentation |= {"fraction": source.fractional_type, "stored_maximum": source.maximum}
+        kind = source.fractional_type if source.fractional_type in FRACTIONS else None
+        segmentation |= {"fraction": kind, "stored_maximum": source.maximum}
         segmentation["properties"] = [
             {"channel": number, "label": segment.label, **segment.properties} for number, segment in enumerate(source.segments)
         ]
@@ -179,8 +183,8 @@ def _attributes(source: Segmentation, grid: Grid, reason: str) -> JsonObject:
     return {
         "version": "1",
         "sop_class": header.sop_class_uid,
-        "identifiers": {name: f"urn:oid:{uid}" for name, uid in ids.items() if uid},
-        "facts": dict(header.facts),
+        "identifiers": {name: f"urn:oid:{uid}" for name, uid in ids.items() if is_uid(uid)},
+        "facts": fit_facts(header.facts),
         "geometry": geometry,
         "segmentation": segmentation,
     }

@@ -7,6 +7,8 @@ last is "not intended for mathematical computations".
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Final
@@ -28,6 +30,8 @@ ROUNDED_SHARE: Final = 0.02
 """How coarsely positions may be recorded, as a share of the slice step, and still tell whether slices are even."""
 POSITION_TOLERANCE_MM: Final = 1e-3
 """Positions are decimal strings: closer than this is equal."""
+FAR: Final = 1.5
+"""Two planes alone that lie further apart than so many of the smallest steps are no run."""
 SHEAR_TOLERANCE: Final = 2e-3
 """Sideways part of the slice step, as a share of it, from which a stack counts as sheared (0.1 degrees)."""
 ALIGNED_COSINE: Final = 0.999
@@ -128,18 +132,29 @@ def affine_of(first: PlanePose, step: Vectors) -> tuple[tuple[float, float, floa
 def regular_runs(poses: list[PlanePose]) -> list[list[int]]:
     """Split planes into maximal runs that are lattices: doubles into layers first, then each layer at uneven gaps.
 
-    Greedy from the lowest slice; a run takes the next plane as long as the step stays the same.
+    Greedy from the lowest slice; a run takes the next plane as long as the step stays the same. Two planes always lie at an even step:
+    they are a run when it is close to the smallest one between planes of the layer, else nothing tells that they belong together.
     """
     runs: list[list[int]] = []
     for layer in _layers(poses):
+        nearest = min((_apart(poses, pair) for pair in itertools.pairwise(layer)), default=0.0)
         run: list[int] = []
         for index in layer:
-            if run and not stack_planes([poses[member] for member in [*run, index]]).is_lattice:
-                runs.append(run)
-                run = []
+            while run and not stack_planes([poses[member] for member in [*run, index]]).is_lattice:
+                taken = 1 if _is_chance(poses, run, nearest) else len(run)
+                runs.append(run[:taken])
+                run = run[taken:]
             run.append(index)
-        runs.append(run)
+        runs += [[index] for index in run] if _is_chance(poses, run, nearest) else [run]
     return runs
+
+
+def _apart(poses: list[PlanePose], pair: Sequence[int]) -> float:
+    return float(np.linalg.norm(np.subtract(poses[pair[1]].position, poses[pair[0]].position)))
+
+
+def _is_chance(poses: list[PlanePose], run: list[int], nearest: float) -> bool:
+    return len(run) == 2 and _apart(poses, run) > FAR * nearest
 
 
 def axis_directions(affine: tuple[tuple[float, ...], ...]) -> tuple[tuple[int, int], ...] | None:

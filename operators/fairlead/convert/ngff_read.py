@@ -23,6 +23,8 @@ MAX_LEVELS: Final = 64
 """Halving the largest array that a file system could hold would need fewer."""
 IMPLIED: Final = frozenset({"0.1", "0.2"})
 """Versions whose images always have the axes t, c, z, y, x, and no scales."""
+ROUNDED: Final = 0.02
+"""How far the size of a level may be from what its scale says, as a share; and one sample more."""
 PLAIN: Final = frozenset({"scale", "translation", "identity", "sequence"})
 
 
@@ -66,6 +68,20 @@ def read_image(ome: JsonObject, version: str) -> NgffImage:
     return NgffImage(names, units, paths, tuple(scale for scale, _ in found), tuple(shift for _, shift in found), left_out)
 
 
+def require_fitting(image: NgffImage, shapes: Sequence[tuple[int, ...]]) -> None:
+    """Refuse levels whose size contradicts the scale that they state.
+
+    Raises
+    ------
+    UnreadableImage : a level whose samples do not cover what the first one covers.
+    """
+    for scale, shape in zip(image.scales, shapes, strict=True):
+        for place, name in enumerate(image.names):
+            wanted = shapes[0][place] * image.scales[0][place] / scale[place]
+            if name in "zyx" and image.scales != (scale,) * len(shapes) and abs(shape[place] - wanted) > 1 + ROUNDED * wanted:
+                raise UnreadableImage(f"A level has {shape[place]} samples along {name}, but a scale for {wanted:.6g}.")
+
+
 def known_version(version: str) -> str:
     """Return the released version that a version string belongs to ("0.4-dev-x" counts as 0.4).
 
@@ -90,6 +106,9 @@ def _axes(image: JsonObject, family: str) -> tuple[tuple[str, ...], tuple[str | 
     if family in IMPLIED:
         return tuple(AXIS_ORDER), (None,) * len(AXIS_ORDER)
     axes = image["coordinateSystems"][0]["axes"] if family == "0.6" else image["axes"]
+    words = str if family == "0.3" else dict  # since 0.4 an axis is an object
+    if not isinstance(axes, list) or not all(isinstance(axis, words) for axis in axes):
+        raise TypeError("axes of another kind")
     named = [{"name": axis} if isinstance(axis, str) else axis for axis in axes]
     names = [str(axis["name"]) for axis in named]
     types_fit = all(axis.get("type", AXIS_TYPES.get(name)) == AXIS_TYPES.get(name) for axis, name in zip(named, names, strict=True))

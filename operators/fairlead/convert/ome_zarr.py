@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from fairlead.convert.allowed import label_metadata, label_names, plate_metadata, well_metadata
 from fairlead.convert.bounded import require_bounded
 from fairlead.convert.keep import kept_arrays
-from fairlead.convert.ngff_read import NgffImage, channels_of, read_image
+from fairlead.convert.ngff_read import NgffImage, channels_of, read_image, require_fitting
 from fairlead.convert.plan import Axis, CollectionPlan, ImagePlan, StorePlan
 from fairlead.convert.republish import copied
 from fairlead.convert.sources import Source
@@ -85,6 +85,7 @@ def _image(source: Source, folder: Path, name: str, policy: Policy, *, number: i
     if any(array.ndim != len(image.names) for array in arrays):
         raise UnreadableImage(f"The metadata name {len(image.names)} axes, the array has {arrays[0].ndim}.")
     _alike(image, arrays)
+    require_fitting(image, [array.shape for array in arrays])
     dropped = _absent(arrays, policy)
     for array in arrays:
         require_bounded(array)

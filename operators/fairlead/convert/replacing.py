@@ -59,7 +59,7 @@ def look(target: Path) -> Look:
         return None
     if target.is_symlink() or not target.is_dir():
         raise Conflict(f"{target.name} is there already and is no folder.", remedy=ELSEWHERE)
-    if any(target.iterdir()) and not (target / "zarr.json").is_file():
+    if any(target.iterdir()) and not any((target / name).is_file() for name in ("zarr.json", MANIFEST)):
         raise Conflict(f"The folder {target.name} is there already and is no store.", remedy=ELSEWHERE)
     stated = target.stat()
     return stated.st_ino, stated.st_mtime_ns

@@ -20,6 +20,7 @@ from zarr.core.buffer import default_buffer_prototype
 
 from fairlead.convert.allowed import image_metadata, label_names, plate_metadata, well_metadata
 from fairlead.convert.bounded import require_bounded
+from fairlead.convert.ngff_read import read_image, require_fitting
 from fairlead.convert.plan import AXIS_TYPES, CopyPlan
 from fairlead.convert.sources import Source
 from fairlead.convert.staging import write_root
@@ -47,7 +48,12 @@ class _Group:
 
 
 def copied(source: Source, stem: str) -> CopyPlan | None:
-    """Return the plan that copies a valid store, None when it has errors, absent chunks, or is no image or plate."""
+    """Return the plan that copies a valid store, None when it has errors, absent chunks, or is no image or plate.
+
+    Raises
+    ------
+    UnreadableImage : levels that contradict their scales.
+    """
     if not (source.path / "zarr.json").is_file() or validate_store(source.path).findings:
         return None
     ome = read_group(source.path)
@@ -58,6 +64,10 @@ def copied(source: Source, stem: str) -> CopyPlan | None:
     opened = [array for group in groups for array in _arrays(source.path, group)]
     if not images or not all(_is_plain(array) for array in opened):
         return None
+    for group in groups:
+        if group.arrays:
+            image = read_image(read_group(source.path / group.old), "0.5")
+            require_fitting(image, [array.shape for array in _arrays(source.path, group)])
     for array in opened:
         require_bounded(array)
     arrays = _arrays(source.path, images[0])

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fairlead.convert.compact import jpeg_levels
+from fairlead.convert.facts import fit_facts, fit_words, lost_facts
 from fairlead.convert.headers import Header
 from fairlead.convert.icc import bare_profile
 from fairlead.convert.plan import Axis, Channel, ImagePlan, rgb_channels
@@ -25,7 +26,7 @@ from fairlead.convert.slide_files import SlideFile, SlideLevel, TileKey, decode_
 from fairlead.convert.volumes import hashed
 from fairlead.convert.words import known_words
 from fairlead.errors import FairleadError, UnreadableImage, UnsupportedInput
-from fairlead.records import GeometryVerdict, JsonObject
+from fairlead.records import GeometryVerdict, JsonObject, is_uid
 
 MAX_EXPANSION: Final = 50.0
 SMALL_BYTES: Final = 256 * 1024**2
@@ -157,7 +158,7 @@ def _image_plan(pyramid: str, levels: Sequence[SlideLevel], paths: list[str], de
         levels=tuple((*deep, *level.first.matrix) for level in levels) if len(levels) > 1 else (),
         level_steps=tuple((*(1.0 for _ in deep), *step) for step in steps) if len(levels) > 1 else (),
         attributes={"dicom": _attributes(levels, profiles, depths)},
-        dropped=_absent(levels, len(paths) * len(depths)),
+        dropped=(*_absent(levels, len(paths) * len(depths)), *lost_facts(first.header.facts)),
         instances=sum(len(level.files) for level in levels),
         greyscale=len(channels) == 1,
         bands=True,
@@ -276,9 +277,9 @@ def _attributes(levels: Sequence[SlideLevel], profiles: Mapping[str, bytes], dep
         "version": "1",
         "sop_class": header.sop_class_uid,
         "transfer_syntax": sorted({file.syntax for level in levels for file in level.files}),
-        "identifiers": {name: f"urn:oid:{uid}" for name, uid in ids.items() if uid},
-        "image_type": list(header.image_type[:3]),
-        "facts": dict(header.facts),
+        "identifiers": {name: f"urn:oid:{uid}" for name, uid in ids.items() if is_uid(uid)},
+        "image_type": fit_words(header.image_type[:3]),
+        "facts": fit_facts(header.facts),
         "geometry": {"verdict": "none", "reason": ON_GLASS.reason},
         "slide": slide,
     }

@@ -15,9 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fairlead.convert.frames import Frame
+from fairlead.errors import UnreadableImage
 
 INT16: Final = np.dtype(np.int16)
 FLOAT32: Final = np.dtype(np.float32)
+SMALLEST: Final = float(np.finfo(np.float32).tiny)
 
 
 class DoesNotFit(Exception):
@@ -37,11 +39,12 @@ class ValueScale:
         Raises
         ------
         DoesNotFit : an integer result outside the dtype.
+        UnreadableImage : a result beyond what floating point can hold.
         """
         if self.identity:
             return stored.astype(self.dtype, copy=False)
         if self.dtype.kind == "f":
-            return (stored.astype(np.float64) * frame.slope + frame.intercept).astype(self.dtype)
+            return self._floating(stored, frame)
         slope, intercept = int(frame.slope), int(frame.intercept)
         ends = sorted((int(stored.min()) * slope + intercept, int(stored.max()) * slope + intercept))
         limits = np.iinfo(self.dtype)
@@ -54,16 +57,30 @@ class ValueScale:
         scaled += _wrapped(intercept, self.dtype)
         return scaled
 
+    def _floating(self, stored: NDArray[Any], frame: Frame) -> NDArray[Any]:
+        try:
+            with np.errstate(over="raise"):
+                return (stored.astype(np.float64) * frame.slope + frame.intercept).astype(self.dtype)
+        except FloatingPointError as error:
+            raise UnreadableImage(f"RescaleSlope or RescaleIntercept makes values that {self.dtype} cannot hold.") from error
+
 
 def _wrapped(number: int, dtype: np.dtype[Any]) -> Any:
     return np.array(number, np.int64).astype(dtype)
 
 
 def value_scale(frames: Iterable[Frame], stored: np.dtype[Any], *, exact: bool = True) -> ValueScale:
-    """Return the scale for frames of one image; ``exact`` false skips int16 after :class:`DoesNotFit`."""
+    """Return the scale for frames of one image; ``exact`` false skips int16 after :class:`DoesNotFit`.
+
+    Raises
+    ------
+    UnreadableImage : a slope that no value in floating point survives.
+    """
     scales = {(frame.slope, frame.intercept) for frame in frames}
     if scales == {(1.0, 0.0)}:
         return ValueScale(stored.newbyteorder("="), identity=True)
+    if any(abs(slope) < SMALLEST for slope, _ in scales):
+        raise UnreadableImage("RescaleSlope is so small that all values would become one.")
     if stored.kind == "f":
         return ValueScale(stored.newbyteorder("="), identity=False)
     integral = all(slope.is_integer() and intercept.is_integer() and slope != 0 for slope, intercept in scales)
