@@ -18,7 +18,7 @@ from fairlead.errors import FairleadError, InvalidInput, UnsupportedInput
 
 type Bearer = Callable[..., dict[str, str]]
 BASE = "http://127.0.0.1:8000/dataset/x"
-ODD = ("", "../../etc/passwd", "%00", "ds-0.image-1", "a" * 300, "ä <b>{}")
+ODD = ("", "../../etc/passwd", "%00", "ds-0.image-1", "a" * 5000, "%ED%A0%80%0a", "ä <b>{}")
 BILLION = '<?xml version="1.0"?><!DOCTYPE l [<!ENTITY a "lol"><!ENTITY b "&a;&a;&a;&a;&a;&a;&a;&a;">]><rdf>&b;</rdf>'
 
 
