@@ -15,8 +15,10 @@ from rdflib.namespace import DCTERMS
 from fairlead import __version__
 from fairlead.catalog.draft_graph import add_draft
 from fairlead.catalog.entries import Entries, Entry, entry_graph, iri_of
+from fairlead.catalog.json_ld import JSON_LD, json_ld_of
 from fairlead.catalog.linkset import linkset_address
 from fairlead.catalog.negotiation import TURTLE
+from fairlead.catalog.rdf_xml import RDF_XML, rdf_xml_of
 from fairlead.catalog.series import SeriesBook
 from fairlead.catalog.turtle import Members, ntriples_of, turtle_of
 from fairlead.catalog.writing import written_shapes
@@ -42,6 +44,8 @@ from fairlead.records import DatasetRecord, JsonObject
 
 LINES: Final = {TURTLE: turtle_of, "application/n-triples": ntriples_of}
 """Syntaxes in which statements may be written one after the other."""
+WRITERS: Final = {RDF_XML: rdf_xml_of, JSON_LD: json_ld_of}
+"""Syntaxes that rdflib does not write of every graph."""
 PAGE_SIZE: Final = 10
 MAX_PAGE_SIZE: Final = 1000
 SHACL_ROLE: Final = URIRef("http://www.w3.org/ns/dx/prof/role/validation")
@@ -230,6 +234,8 @@ def etag_of(body: bytes) -> str:
 
 def represent(graph: Graph, media_type: str) -> bytes:
     """Return the bytes of an RDF representation; a graph with lists, such as shapes, is written by rdflib, which knows their short form."""
+    if media_type in WRITERS:
+        return WRITERS[media_type](graph)
     if media_type == TURTLE and (None, RDF.first, None) in graph:
         return serialise(graph, media_type)
     return LINES[media_type](graph) if media_type in LINES else serialise(graph, media_type)

@@ -15,6 +15,7 @@ from rdflib import DCTERMS, FOAF, Graph, URIRef
 from fairlead.catalog.corpus import Item
 from fairlead.catalog.documents import Documents
 from fairlead.catalog.literals import clean
+from fairlead.catalog.rdf_xml import rdf_xml_of
 from fairlead.publish import DatasetNode
 from fairlead.publish.graph import concepts
 from fairlead.publish.schemaorg import datacite
@@ -76,7 +77,7 @@ def _write_datacite(parent: etree._Element, item: Item, documents: Documents) ->
     root.set(f"{{{XSI}}}schemaLocation", f"{DATACITE} https://schema.datacite.org/meta/kernel-4/metadata.xsd")
     for name, text, attributes, inside in _datacite_rows(known):
         place = root if inside is None else _group(root, inside)
-        element = etree.SubElement(place, f"{{{DATACITE}}}{name}", attributes)
+        element = etree.SubElement(place, f"{{{DATACITE}}}{name}", {key: clean(value) for key, value in attributes.items()})
         element.text = clean(text)
     for creator in known["creators"]:
         entry = etree.SubElement(_group(root, "creators"), f"{{{DATACITE}}}creator")
@@ -129,7 +130,7 @@ def _datacite_of(item: Item) -> dict[str, Any]:
 def _write_dcat(parent: etree._Element, item: Item, documents: Documents) -> None:
     graph = documents.graph(DatasetNode(item.record), "dcat-ap") if item.record is not None else _written(item)
     parser = etree.XMLParser(resolve_entities=False, no_network=True)
-    parent.append(etree.fromstring(graph.serialize(format="xml").encode(), parser))
+    parent.append(etree.fromstring(rdf_xml_of(graph), parser))
 
 
 FORMATS: Final[Mapping[str, Format]] = {

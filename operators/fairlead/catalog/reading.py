@@ -17,12 +17,13 @@ from math import isfinite
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from rdflib import RDF, XSD, BNode, Dataset, Graph, Literal, URIRef
+from rdflib import RDF, XSD, Dataset, Graph, Literal, URIRef
 from rdflib.graph import DATASET_DEFAULT_GRAPH_ID
 from rdflib.plugins.stores.memory import Memory
 from rdflib.term import Node, XSDToPython, _toPythonMapping
 
 from fairlead.catalog.literals import FORMS, check_text, is_well_formed
+from fairlead.catalog.rdf_xml import relabelled
 from fairlead.errors import InvalidInput, UnsupportedInput
 
 PARSERS: Final[Mapping[str, str]] = {
@@ -47,8 +48,6 @@ SCHEMES: Final = frozenset({"http", "https", "mailto", "urn", "doi", "tel", "ark
 """Schemes that an IRI of a record may have; ``file:``, ``javascript:`` and ``data:`` are none of them."""
 FORBIDDEN: Final = re.compile(r"[\x00-\x20\x7f-\x9f<>\"{}|\\^`\ud800-\udfff\ufdd0-\ufdef\ufff0-\uffff]")
 """What no IRI has (RFC 3987 section 2.2): controls, blanks, quotes, brackets, surrogates, noncharacters."""
-LABEL: Final = re.compile(r"[A-Za-z0-9]([A-Za-z0-9_.-]{0,200}[A-Za-z0-9_-])?")
-"""Labels of blank nodes that every syntax has; JSON-LD would take any text."""
 ENCODING: Final = re.compile(r"""<\?xml[^>]*encoding\s*=\s*["']([^"']+)["']""", re.IGNORECASE)
 PREFIX: Final = re.compile(r"@prefix\s|\bprefix\s+[^\s:]*:\s*<|\bxmlns:", re.IGNORECASE)
 SURROGATE: Final = re.compile(r"\\u[dD][89a-fA-F]|[\ud800-\udfff]")
@@ -115,7 +114,7 @@ def read_rdf(body: bytes, media_type: str, *, base: str, limit: int) -> Graph:
     graph = Graph(_Bounded(MAX_TRIPLES), bind_namespaces="none")
     _parse(graph, _disarmed(_text(body, limit), kind), kind, base=base)
     _check_triples(graph)
-    return graph
+    return relabelled(graph)
 
 
 def read_trig(body: bytes, *, base: str, limit: int) -> dict[Node, Graph]:
@@ -282,8 +281,8 @@ def _check_triples(graph: Graph) -> None:
                 check_iri(str(term))
             elif isinstance(term, Literal):
                 check_text(term)
-            elif isinstance(term, BNode) and LABEL.fullmatch(term) is None:
-                raise InvalidInput(f"{str(term)[:40]!r} is no label of a blank node.", remedy="Use letters and digits.")
+                if term.datatype is not None and term.datatype not in XSDToPython:
+                    check_iri(str(term.datatype))
 
 
 def check_iri(iri: str) -> None:

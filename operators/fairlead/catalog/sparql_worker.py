@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import resource
 import socket
 import sys
@@ -12,6 +13,8 @@ MEMORY: Final = 1536 * 1024 * 1024
 MAX_RESULT: Final = 5_000_000
 MAX_ROWS: Final = 10_000
 TABLES: Final = ("application/sparql-results+json", "application/sparql-results+xml", "text/csv")
+NOT_XML: Final = re.compile(b"[\x00-\x08\x0b\x0c\x0e-\x1f]|\xef\xbf[\xbe\xbf]|\xed[\xa0-\xbf][\x80-\xbf]")
+"""What no XML 1.0 document can hold, in UTF-8 (section 2.2, ``Char``): rdflib writes it as it is."""
 GRAPHS: Final = ("text/turtle", "application/n-triples")
 
 
@@ -56,7 +59,7 @@ def answer(query: str, data: IO[bytes], wanted: str) -> tuple[str, bytes]:
         if result.type == "SELECT":
             result.bindings = _first(result)
         body = result.serialize(format={TABLES[0]: "json", TABLES[1]: "xml", TABLES[2]: "csv"}[media_type])
-    content = body or b""
+    content = NOT_XML.sub(b" ", body or b"") if media_type == TABLES[1] else body or b""
     if len(content) > MAX_RESULT:
         raise ValueError(f"the result has more than {MAX_RESULT} bytes; add LIMIT")
     return media_type, content

@@ -24,7 +24,8 @@ NAMESPACES: Final[Mapping[str, str]] = {iri: prefix for prefix, iri in PREFIXES.
 LOCAL: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
 PLAIN_IRI: Final = re.compile(r'[^\x00-\x20<>"{}|^`\\]*')
 PLAIN_TEXT: Final = re.compile(r'[^\x00-\x1f"\\\x7f]*')
-INTEGER: Final = re.compile(r"[+-]?[0-9]+")
+INTEGER: Final = re.compile(r"[+-]?[0-9]{1,300}")
+"""Longer ones are quoted: Python reads no number of more than 4,300 digits, and rdflib not the rest of the document then."""
 ESCAPES: Final = {'"': '\\"', "\\": "\\\\", "\n": "\\n", "\r": "\\r", "\t": "\\t"}
 
 
