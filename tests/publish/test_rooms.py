@@ -182,6 +182,16 @@ def test_a_withdrawn_dataset_is_gone_and_says_so(home: Path, cohort: str, capfd)
     assert "was withdrawn" in capfd.readouterr().err
 
 
+def test_another_licence_does_not_make_a_restricted_dataset_public(home: Path, cohort: str, capfd):
+    published(capfd, cohort, "--access-rights", "restricted", "--title", "MR of knees")
+    again = published(capfd, cohort, "--license", "CC0-1.0")
+    assert (again["version"], again["title"]) == (2, "MR of knees")
+    record = Path(again["records"]["fdp"]).read_text()
+    assert "access-right/RESTRICTED" in record
+    assert "publicdomain/zero/1.0" in record
+    assert "access-right/PUBLIC" not in record
+
+
 def test_an_interrupted_command_goes_on_where_it_stopped(home: Path, cohort: str, capfd):
     from fairlead.commands.publish import run_id_of
     from fairlead.publish import ExportParameters
