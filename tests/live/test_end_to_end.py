@@ -259,7 +259,7 @@ def test_a_clinician_works_in_airflows_own_pages(
         run = str(frame.locator("#export-state .export").get_attribute("data-run"))
         decided(sign_in("steward"), run, option="Reject", reason="Only a test.")
         expect(frame.locator("#export-state")).to_contain_text("refused by the steward", timeout=WAIT_S * 1000)
-        frame.get_by_role("link", name="CT, MR and microscopy").first.click()
+        frame.locator(".timeline").get_by_role("link", name="CT, MR and microscopy").first.click()  # the sentence names it too
         expect(frame.locator(".exports a.dataset").first).to_contain_text("/dataset/")
 
 
