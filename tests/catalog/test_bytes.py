@@ -82,7 +82,8 @@ def test_a_file_that_is_not_the_one_expected_is_412(client: TestClient, publish:
     [
         ("members.csv", "text/csv; charset=utf-8"),
         ("members.parquet", "application/vnd.apache.parquet"),
-        ("ro-crate-metadata.json", "application/json"),
+        ("ro-crate-metadata.json", "application/ld+json"),
+        ("record.jsonld", "application/ld+json"),
         ("manifest-sha256.txt", "text/plain; charset=utf-8"),
         ("record.ttl", "text/turtle; charset=utf-8"),
     ],

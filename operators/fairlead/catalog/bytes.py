@@ -17,10 +17,12 @@ from fairlead.catalog.problems import problem
 from fairlead.catalog.redirecting import Mirrored
 from fairlead.errors import NotFound, NotPermitted
 from fairlead.publish import AccessRights, DatasetStore
+from fairlead.publish.crate import CRATE
 
 MEDIA_TYPES: Final[Mapping[str, str]] = {
     ".ttl": "text/turtle",
     ".jsonld": "application/ld+json",
+    CRATE: "application/ld+json",
     ".json": "application/json",
     ".csv": "text/csv",
     ".parquet": "application/vnd.apache.parquet",
@@ -122,7 +124,12 @@ def serve_file(store: DatasetStore, request: Request, *, dataset: str, version: 
     file = find_file(folder, path)
     if (elsewhere := mirrored.elsewhere(request, folder, file)) is not None:
         return elsewhere
-    media_type = MEDIA_TYPES.get(file.suffix.lower()) or mimetypes.guess_type(file.name)[0] or "application/octet-stream"
+    media_type = (
+        MEDIA_TYPES.get(file.name)
+        or MEDIA_TYPES.get(file.suffix.lower())
+        or mimetypes.guess_type(file.name)[0]
+        or "application/octet-stream"
+    )
     stat = file.stat()
     etag = f'"{stat.st_size:x}-{stat.st_mtime_ns:x}"'
     headers = {"ETag": etag, "Cache-Control": CACHE, "X-Content-Type-Options": "nosniff"}
