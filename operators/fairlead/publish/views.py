@@ -148,6 +148,6 @@ def serialise(graph: Graph, media_type: str) -> bytes:
     if media_type == "application/ld+json":
         return graph.serialize(format="json-ld", context=dict(PREFIXES), auto_compact=False, sort_keys=True, indent=2).encode()
     if media_type == "application/n-triples":
-        lines = sorted(graph.serialize(format="nt").splitlines())
+        lines = sorted(graph.serialize(format="nt").split("\n"))  # not splitlines: it knows line ends that RDF does not
         return ("\n".join(lines).strip() + "\n").encode()
     return graph.serialize(format=RDF_TYPES[media_type]).encode()
