@@ -51,4 +51,5 @@ def configure_logging(level: str = "INFO", style: Literal["text", "json"] = "tex
     logging.basicConfig(level=level, handlers=[handler], force=True)
     for noisy in ("pynetdicom", "httpx", "httpcore", "alembic", "rdflib", "opensearch", "tifffile"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
-    logging.getLogger("pydicom").setLevel(logging.ERROR)  # its warnings quote header values
+    for quoting in ("pydicom", "rdflib.term"):  # their warnings quote values of headers and of records
+        logging.getLogger(quoting).setLevel(logging.ERROR)

@@ -91,6 +91,21 @@ def test_leniently_what_can_be_stored_is(draft: TestClient, bearer: Bearer, engi
     ]
 
 
+@pytest.mark.parametrize(
+    ("said", "code"),
+    [
+        ('; dct:issued "soon"^^<http://www.w3.org/2001/XMLSchema#date>', "literal-ill-formed"),
+        ('; dct:abstract "a\\u0000"', "invalid-input"),
+        ("; dct:relation <http://example.org/a\\u0020b>", "invalid-input"),
+        ('; dct:relation "x"^^<javascript:x>', "invalid-input"),
+    ],
+)
+def test_one_odd_literal_stops_its_own_record_only(draft: TestClient, bearer: Bearer, engine: Engine, said: str, code: str):
+    answer = send(draft, bearer(), TREE.replace('dct:title "Honey"', f'dct:title "Honey" {said}'), prefer="handling=lenient")
+    assert (answer.status_code, stored(engine)) == (201, 2)
+    assert [item.get("code") for item in answer.json()["records"]] == [None, None, code]
+
+
 def ended(client: TestClient, me: dict[str, str], address: str) -> dict[str, object]:
     """Return the state of a bundle once it is no longer in progress."""
     until = time.monotonic() + 20
@@ -133,7 +148,7 @@ def test_a_bundle_that_a_crash_took_away_is_told_as_failed(draft: TestClient, be
         ("", 400, "named graphs"),
         (f"{HEAD} <> a dcat:Catalog ; dct:title 'outside' .", 400, "named graphs"),
         ("".join(f"<#a{n}> {{ <#a{n}> <urn:p> 1 }}\n" for n in range(1001)), 400, "1 to 1000"),
-        (f"{HEAD} <#a> {{ <#a> a dcat:Catalog ; dct:title 'x' ; foaf:page <file:///etc/passwd> }}", 400, "scheme"),
+        (f"{HEAD} <#a> {{ <#a> a dcat:Catalog ; dct:title 'x' ; foaf:page <file:///etc/passwd> }}", 422, "scheme"),
         (f"{HEAD} <#a> {{ <#a> dct:title 'no type' }}", 422, "describes 0"),
         (f"{HEAD} <#a> {{ <#x> a dcat:Catalog . <#y> a dcat:Catalog }}", 422, "describes 2"),
         (f"{HEAD} <#a> {{ <#a> a dcat:Catalog ; dct:title 'x' ; dct:isPartOf <{LOCAL}> }}", 422, "outside of this bundle"),

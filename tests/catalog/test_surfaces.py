@@ -82,6 +82,7 @@ def everywhere(client: TestClient) -> None:
         )
         assert answer.status_code == 200, answer.text
         assert len(etree.fromstring(answer.content) if media_type == "xml" else json.loads(answer.content)) > 1
+        assert b"INF" in answer.content
     rows = client.get("/sparql", params={"query": "SELECT ?s ?o { ?s ?p ?o }"}, headers={"Accept": "text/csv"})
     assert {len(row) for row in csv.reader(io.StringIO(rows.text, newline=""))} == {2}
     dump = client.get("/dump.nt")

@@ -1,4 +1,4 @@
-"""Records as JSON-LD: nested as rdflib writes it, or flat where blank nodes go too deep for that or round in a circle.
+"""Records as JSON-LD: nested as rdflib writes it, or flat where that would not say everything.
 
 Source: JSON-LD 1.1 section 7.6 (from RDF to an expanded, flat document).
 """
@@ -6,7 +6,7 @@ Source: JSON-LD 1.1 section 7.6 (from RDF to an expanded, flat document).
 from __future__ import annotations
 
 import json
-from collections import defaultdict
+from collections import Counter, defaultdict
 from typing import Any, Final
 
 from rdflib import RDF, BNode, Graph, Literal
@@ -21,7 +21,25 @@ MAX_BLANK: Final = 60
 
 def json_ld_of(graph: Graph) -> bytes:
     """Return a graph as JSON-LD, the same bytes for the same statements with the same labels."""
-    return serialise(graph, JSON_LD) if _is_nestable(graph) else _flat(graph)
+    has_empty = any(isinstance(value, Literal) and not str(value) for value in graph.objects())  # rdflib leaves out one among other values
+    is_plain = not has_empty and _has_whole_lists(graph) and _is_nestable(graph)
+    return serialise(graph, JSON_LD) if is_plain else _flat(graph)
+
+
+def _has_whole_lists(graph: Graph) -> bool:
+    """Return whether what looks like part of a list is part of exactly one, which has an end (JSON-LD 1.1 API, section 8.4.2)."""
+    cells = {*graph.subjects(RDF.rest), *graph.subjects(RDF.first)}
+    uses = Counter(value for _, _, value in graph if value in cells)
+    seen: set[Term] = set()
+    for node in [value for _, predicate, value in graph if predicate != RDF.rest and value in cells]:
+        while node != RDF.nil:
+            said = {predicate: value for predicate, value in graph.predicate_objects(node)}
+            whole = len(list(graph.predicates(node))) == 2 and said.keys() == {RDF.first, RDF.rest}
+            if not whole or uses[node] != 1 or node in seen or not isinstance(node, BNode):
+                return False
+            seen.add(node)
+            node = said[RDF.rest]
+    return seen == cells
 
 
 def _is_nestable(graph: Graph) -> bool:

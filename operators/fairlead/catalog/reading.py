@@ -113,17 +113,19 @@ def read_rdf(body: bytes, media_type: str, *, base: str, limit: int) -> Graph:
         raise UnsupportedInput(f"Records are not read as {media_type!r}.", remedy=f"Send {', '.join(sorted(PARSERS))}.")
     graph = Graph(_Bounded(MAX_TRIPLES), bind_namespaces="none")
     _parse(graph, _disarmed(_text(body, limit), kind), kind, base=base)
-    _check_triples(graph)
+    check_statements(graph)
     return relabelled(graph)
 
 
 def read_trig(body: bytes, *, base: str, limit: int) -> dict[Node, Graph]:
-    """Return the named graphs of a TriG document by name; what stands outside of them is left out. Raise InvalidInput as read_rdf does."""
+    """Return the named graphs of a TriG document by name; what stands outside of them is left out.
+
+    What each says is not checked yet, so that one bad record does not speak for the others: :func:`check_statements` does that. Raise
+    InvalidInput as read_rdf does.
+    """
     dataset = Dataset(store=_Bounded(MAX_QUADS))
     _parse(dataset, _disarmed(_text(body, limit), "trig"), "trig", base=base)
     named = {graph.identifier: graph for graph in dataset.graphs() if graph.identifier != DATASET_DEFAULT_GRAPH_ID and len(graph)}
-    for graph in named.values():
-        _check_triples(graph)
     return {name: named[name] for name in sorted(named, key=str)}
 
 
@@ -274,7 +276,8 @@ def _first_line(error: Exception) -> str:
     return f"{line[:200]}." if line else f"{type(error).__name__}."
 
 
-def _check_triples(graph: Graph) -> None:
+def check_statements(graph: Graph) -> None:
+    """Refuse IRIs and literals that no record may hold; raise InvalidInput for the first that is found."""
     for triple in graph:
         for term in triple:
             if isinstance(term, URIRef):

@@ -25,7 +25,7 @@ from fairlead.catalog.entries import Entry, EntryState, PreconditionFailed, iri_
 from fairlead.catalog.literals import check_forms
 from fairlead.catalog.negotiation import choose, is_fresh
 from fairlead.catalog.problems import RDF_REPORT, problem
-from fairlead.catalog.reading import PARSERS, read_rdf, strict_json
+from fairlead.catalog.reading import PARSERS, check_statements, read_rdf, strict_json
 from fairlead.catalog.writing import (
     KINDS,
     Kind,
@@ -242,6 +242,7 @@ class Writer:
 def _read(given: Sent, iri: str) -> Graph:
     """Return the statements of what was sent for an IRI."""
     if given.read is not None:
+        check_statements(given.read)
         return given.read
     media_type = given.content_type.partition(";")[0].strip().lower() or "text/turtle"
     if media_type not in PARSERS:
