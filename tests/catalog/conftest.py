@@ -11,7 +11,8 @@ import pytest
 from sqlalchemy import Engine, insert, select
 
 from fairlead.catalog import create_app
-from fairlead.catalog.accounts import Accounts, hash_password
+from fairlead.catalog.accounts import Accounts
+from fairlead.catalog.passwords import hash_password
 from fairlead.catalog.tables import users
 from fairlead.database import utc_now
 from fairlead.publish import Exports, tables

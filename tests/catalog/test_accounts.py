@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, Row, select, update
 
-from fairlead.catalog.accounts import MAX_FAILURES, Accounts, NotAuthenticated, TooManyAttempts, check_password, hash_password
+from fairlead.catalog.accounts import MAX_FAILURES, Accounts, NotAuthenticated, TooManyAttempts
+from fairlead.catalog.passwords import check_password, hash_password
 from fairlead.catalog.tables import users
 from fairlead.cli import run
 from fairlead.database import open_database
@@ -28,19 +29,20 @@ def test_a_hash_is_salted_and_holds_no_password():
     assert not check_password("other", one)
 
 
-def test_a_hash_of_the_first_cost_still_holds_and_is_replaced_at_the_next_login(settings: Settings, engine: Engine):
-    old = (
-        "scrypt$AAAAAAAAAAAAAAAAAAAAAA$"
-        + urlsafe_b64encode(scrypt(PASSWORD.encode(), salt=bytes(16), dklen=32, n=2**14, r=8, p=1, maxmem=2**26)).rstrip(b"=").decode()
-    )
+@pytest.mark.parametrize(("method", "p"), [("scrypt", 1), ("scrypt:16384:8:5", 5)])
+def test_a_scrypt_hash_still_holds_and_is_replaced_at_the_next_login(settings: Settings, engine: Engine, method: str, p: int):
+    digest = scrypt(PASSWORD.encode(), salt=bytes(16), dklen=32, n=2**14, r=8, p=p, maxmem=2**26)
+    old = f"{method}${'A' * 22}${urlsafe_b64encode(digest).rstrip(b'=').decode()}"
     accounts = Accounts(settings, engine)
     accounts.add("ada@example.org", PASSWORD)
     with engine.begin() as connection:
         connection.execute(update(users).values(password_hash=old))
+    with pytest.raises(NotAuthenticated):
+        accounts.token("ada@example.org", "another password")
     assert accounts.token("ada@example.org", PASSWORD)
     with engine.connect() as connection:
         stored = connection.execute(select(users.c.password_hash)).scalar_one()
-    assert stored.startswith("scrypt:16384:8:5$")
+    assert stored.startswith("$argon2id$v=19$m=19456,t=2,p=1$")
     assert check_password(PASSWORD, stored)
 
 

@@ -45,7 +45,7 @@ def add_user(
     """Add a user who may write records. Example: fairlead catalog user ada@example.org --admin.
 
     An existing user is refused; --reset-password gives a new password, and the role only when it is named. Without --password-stdin the
-    password is made and printed once; only its scrypt hash is stored.
+    password is made and printed once; only its argon2id hash is stored.
     """
     from fairlead.catalog.accounts import Accounts, Role
     from fairlead.database import open_database
