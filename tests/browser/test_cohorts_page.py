@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -225,6 +226,18 @@ def test_what_was_typed_survives_an_answer_that_comes_meanwhile(site: Site, tab:
     headline(tab, "8 patients")
     expect(tab.get_by_label("CT", exact=True)).to_be_checked()
     expect(tab.get_by_label("Title", exact=True)).to_have_value("Draft title")
+
+
+def test_a_value_chosen_while_a_tab_is_on_its_way_is_asked_for(site: Site, tab: Page) -> None:
+    tab.goto(f"{site.page}?tab=table")
+    held: list[Route] = []
+    tab.route(re.compile(r"/cohorts/\??$"), lambda route: held.append(route))  # the answer to the tab, which has no parameter left
+    tab.get_by_role("link", name="Funnel").click()
+    with tab.expect_request(re.compile("in.modality")):
+        tab.get_by_label("CT", exact=True).check()
+    held[0].continue_()
+    headline(tab, "12 patients")
+    expect(tab.get_by_label("CT", exact=True)).to_be_checked()
 
 
 def test_a_refusal_is_shown_and_the_numbers_stay(site: Site, tab: Page) -> None:

@@ -215,8 +215,9 @@ def test_a_clinician_works_in_airflows_own_pages(
         expect(frame.locator(".chart canvas").first).to_be_visible()
         picture(tab, "airflow-charts")
         frame.get_by_role("link", name="Funnel").click()
+        expect(frame.get_by_role("heading", name="What each rule leaves")).to_be_visible(timeout=WAIT_S * 1000)
         frame.get_by_label("CT", exact=True).check()
-        expect(frame.locator(".patients")).not_to_have_text(f"{everything} patients")
+        expect(frame.locator(".patients")).not_to_have_text(f"{everything} patients", timeout=WAIT_S * 1000)
         by_mouse = patients(frame)
         assert 0 < by_mouse < everything
         frame.get_by_label("Title", exact=True).fill("In the browser")

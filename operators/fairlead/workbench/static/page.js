@@ -33,7 +33,7 @@ const drafts = () => [...document.querySelectorAll("#freeze input[id], #freeze t
 const valueOf = (control) => (control.type === "checkbox" ? control.checked : control.value);
 
 let asked = 0;
-let shown = 0; // an answer that was asked for before the one on the screen is dropped
+// Only the newest question is answered on the screen: an older answer would take away the page that the newer one is for.
 const turn = new WeakMap();
 
 let posting = false; // a form is being sent: filters that change meanwhile wait for its answer
@@ -58,8 +58,7 @@ document.addEventListener("htmx:beforeSwap", (event) => {
     if (!answer.requestConfig.elt.isConnected) answer.shouldSwap = answer.target.id === "page"; // numbers of a page that is gone
     if (answer.target.closest?.("details")?.querySelector(":checked")) answer.shouldSwap = false; // chosen, and not sent yet
     if (answer.target.id !== "page") return;
-    if (turn.get(answer.xhr) < shown) { answer.shouldSwap = false; return; }
-    shown = turn.get(answer.xhr);
+    if (turn.get(answer.xhr) < asked) { answer.shouldSwap = false; return; }
     keep(answer.requestConfig.verb === "post");
     answer.target = document.getElementById("page"); // an earlier answer may have replaced the one this request was sent from
     return;
