@@ -37,7 +37,7 @@ class Shell:
     """Runs commands in one home."""
 
     def __init__(self, capsys: pytest.CaptureFixture[str], folder: Path) -> None:
-        self._capsys, self._folder = capsys, folder
+        self._capsys, self._folder, self.told = capsys, folder, ""
 
     def definition(self, **changes: Any) -> Path:
         """Write a definition file."""
@@ -49,6 +49,7 @@ class Shell:
         """Run and return what went to stdout, or to stderr when the command failed."""
         assert run([*map(str, arguments)]) == status
         captured = self._capsys.readouterr()
+        self.told = captured.err
         return captured.err if status else captured.out
 
     def json(self, *arguments: str | Path) -> Any:
@@ -71,6 +72,15 @@ def test_count_has_the_keys_of_the_contract(shell: Shell) -> None:
     assert "modality is Computed Tomography" in shell("cohort", "count", shell.definition())
 
 
+def test_a_value_that_nobody_has_is_questioned_beside_the_answer(shell: Shell) -> None:
+    asked = shell.definition(include={"field": "body_part", "op": "=", "value": "Chestt"})
+    assert shell.json("cohort", "count", asked)["series"] == 0
+    assert "No record states 'Chestt' as body_part, and no vocabulary knows it; did you mean 'Chest'" in shell.told
+    assert "No record states 'Chestt'" in shell("cohort", "freeze", asked, "--title", "Nobody", status=1)
+    shell.json("cohort", "count", shell.definition())
+    assert shell.told == ""
+
+
 def test_a_definition_comes_from_standard_input(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.stdin", io.StringIO(json.dumps(CT)))
     assert shell.json("cohort", "count", "-")["series"] > 0
@@ -90,9 +100,11 @@ def test_a_cohort_lives_from_freeze_to_diff(shell: Shell) -> None:
     assert set(frozen) >= {"id", "version", "definition_sha256", "members_sha256", "patients", "series", "index_generation"}
     again = shell.json("cohort", "freeze", shell.definition(), "--title", "Life")
     assert again == frozen
+    assert shell.told == f"Nothing changed since {frozen['id']}@1 was frozen; there is no new version.\n"
     narrowed = shell.definition(rules=[{"name": "stack", "where": {"field": "series.size_z", "op": ">=", "value": 3}}])
     second = shell.json("cohort", "freeze", narrowed, "--title", "Life", "--author", "ada", "--purpose", "a test")
     assert (second["id"], second["version"], second["author"]) == (frozen["id"], 2, "ada")
+    assert f"This continues {frozen['id']}, whose version 1 by {frozen['author']} has another definition." in shell.told
     one, two = (f"{frozen['id']}@{number}" for number in (1, 2))
 
     found = shell.json("cohort", "diff", one, two)
@@ -125,6 +137,11 @@ def test_set_operations_freeze_a_new_cohort(shell: Shell) -> None:
     assert shell.json("cohort", "union", *refs, "--title", "Set union")["members_sha256"] == wide["members_sha256"]
     assert shell.json("cohort", "intersect", *refs, "--title", "Set intersection")["members_sha256"] == ct["members_sha256"]
     assert shell.json("cohort", "subtract", *refs, "--title", "Set rest")["series"] == wide["series"] - ct["series"]
+    studies = shell.json("cohort", "freeze", shell.definition(unit="study"), "--title", "Set CT studies")
+    mixed = shell.json("cohort", "union", f"{studies['id']}@1", refs[0], "--title", "Set of two units")
+    assert (mixed["unit"], mixed["members_sha256"]) == ("series", wide["members_sha256"])
+    assert "counts study" in shell.told
+    assert "they count series" in shell.told
     assert "nothing is left after the step 'include'" in shell("cohort", "subtract", *reversed(refs), "--title", "Set nothing", status=1)
 
 
@@ -133,7 +150,10 @@ def test_set_operations_freeze_a_new_cohort(shell: Shell) -> None:
     [
         (["count", "nowhere.yaml"], "There is no definition file"),
         (["show", "nowhere@1"], "There is no cohort 'nowhere@1'"),
-        (["members", "0b6c1c1e-6f64-4f57-9f0a-6f1f5f4a2a10@1"], "There is no cohort"),
+        (["members", "0b6c1c1e-6f64-4f57-9f0a-6f1f5f4a2a10@1"], "`fairlead cohort show ID` the numbers of all"),
+        (["count", "."], ". is a folder"),
+        (["import", ".", "--reason", "r"], "is a folder"),
+        (["facets", "nowhere.yaml", "--fields", " ,"], "No field is named"),
     ],
 )
 def test_a_refusal_says_what_to_do(shell: Shell, arguments: list[str], message: str) -> None:
@@ -193,6 +213,9 @@ def test_a_list_becomes_a_cohort_and_a_cohort_a_manifest(shell: Shell, tmp_path:
     definition.write_text(shell("cohort", "import", tmp_path / "list.tcia", "--reason", "chosen by hand"))
     listed = shell.json("cohort", "freeze", definition)
     assert listed["members_sha256"] == frozen["members_sha256"]
+    shell("cohort", "members", reference, "--output", tmp_path / "members.csv")
+    definition.write_text(shell("cohort", "import", tmp_path / "members.csv", "--reason", "chosen by hand"))
+    assert shell.json("cohort", "freeze", definition, "--title", "Listed by id")["members_sha256"] == frozen["members_sha256"]
     lines = shell("cohort", "manifest", reference, "--base", "https://pacs.example.org/dicom-web").splitlines()
     assert sorted(line.rpartition("/")[2] for line in lines) == sorted(uids)
     assert shell.json("cohort", "translate", shell.definition(), "--to", "beacon")["query"]["filters"][0]["id"] == "DCM:CT"

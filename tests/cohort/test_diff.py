@@ -10,7 +10,7 @@ import pytest
 
 from cohort.conftest import Define
 from fairlead.cohort import CohortStore, SetOperation, combine, diff_versions, parse_definition, rerun
-from fairlead.errors import InvalidDefinition, UnsupportedInput
+from fairlead.errors import UnsupportedInput
 from fairlead.extract import FieldCatalogue
 from fairlead.index import Index
 from fairlead.index.embedded import EmbeddedIndex
@@ -153,7 +153,7 @@ def test_set_operations_give_a_definition_with_pinned_references(  # type: ignor
     assert [record_id.rsplit(":", 1)[-1] for record_id in version.members] == expected
 
 
-def test_cohorts_of_different_units_are_not_combined(freeze) -> None:  # type: ignore[no-untyped-def]
-    a, b = freeze(CT, title="CT"), freeze(CT, title="CT patients", unit="patient")
-    with pytest.raises(InvalidDefinition, match=r"counts series, .* counts patient"):
-        combine(SetOperation.UNION, a, b, title="x")
+def test_cohorts_of_different_units_are_combined_by_the_series_that_both_are_made_of(freeze) -> None:  # type: ignore[no-untyped-def]
+    a, b = freeze(CT, title="CT", unit="study"), freeze(CT, title="CT patients", unit="patient")
+    assert [combine(operation, a, b, title="x")["unit"] for operation in SetOperation] == ["series"] * 3
+    assert combine(SetOperation.UNION, b, b, title="x")["unit"] == "patient"

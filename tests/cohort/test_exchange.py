@@ -16,9 +16,11 @@ from fairlead.cohort import (
     dicomweb_manifest,
     fhir_members,
     import_addresses,
+    import_list,
     import_series,
     importing,
     listed_addresses,
+    listed_ids,
     listed_uids,
     normal_form,
     parse_definition,
@@ -81,6 +83,8 @@ def test_a_list_is_read_as_spreadsheets_write_it_and_never_beyond_any_size(tmp_p
         read_list(file)
     with pytest.raises(NotFound):
         read_list(tmp_path / "none.csv")
+    with pytest.raises(InvalidInput, match="is a folder"):
+        read_list(tmp_path)
 
 
 def test_a_manifest_of_objects_is_refused_by_name() -> None:
@@ -98,6 +102,22 @@ def test_listed_series_are_found_at_every_centre_and_the_absent_are_told(index: 
     assert sentence_of(definition, catalogue) == "Series where it is one of 2 listed series (the tumour board)."
     assert "tumour" not in public_sentence(definition, catalogue)
     assert definition_sha256(parse_definition(normal_form(definition) | {"title": "U"}, catalogue)) == definition_sha256(definition)
+
+
+def test_a_list_of_members_comes_back_as_its_records(index: Index) -> None:
+    index.put([a_series("901")])
+    ids = ("local:default:1.2.901", an_image().id)
+    for text in (
+        "\ufeffid,kind,series_uid\n" + "".join(f"{one},x,{one.rpartition(':')[2]}\n" for one in ids),
+        "\n".join(ids),
+    ):
+        found = import_list(f"{text}\nlocal:default:gone", index)
+        assert (found.ids, found.absent) == (ids, ("local:default:gone",))
+    with pytest.raises(InvalidInput, match="1 of 2 entries of the list are no record ids, the first of them entry 2"):
+        import_list("id\nlocal:default:1.2.901\nJane Doe\n", index)
+    assert import_list("id,SeriesInstanceUID\n7,1.2.901\n", index).ids == ids[:1]  # ids of somebody else
+    with pytest.raises(InvalidInput, match="65537 series; 65536 are the most"):
+        listed_ids("\n".join(f"a:b:{number}" for number in range(65_537)))
 
 
 def test_a_list_needs_a_reason_and_somebody_in_it(index: Index) -> None:

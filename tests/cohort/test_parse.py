@@ -53,6 +53,9 @@ def nested(levels: int) -> dict[str, Any]:
         pytest.param({"has": "study", "same": "study", "where": KIND}, "a study has one study", id="studies of a study"),
         pytest.param({"has": "series", "count": {}, "where": KIND}, "At include.count: `min`, `max` or both", id="empty count"),
         pytest.param({"has": "series", "count": {"min": -1}, "where": KIND}, "numbers from 0", id="negative count"),
+        pytest.param(
+            {"has": "series", "count": {"min": 0}, "where": KIND}, "at least 0 holds for everybody. Give `min: 1`", id="any number"
+        ),
         pytest.param({"has": "series", "count": {"min": 3, "max": 2}, "where": KIND}, "`min` is above `max`", id="reversed count"),
         pytest.param({"concept": "CT", "field": "modality"}, "'CT' is no CURIE. Write PREFIX:CODE", id="concept without prefix"),
         pytest.param({"concept": "DCM: CT", "field": "modality"}, "is no CURIE", id="concept with a space"),
@@ -115,8 +118,9 @@ def test_a_criterion_without_meaning_is_refused_with_its_place(define: Define, i
     [
         pytest.param({"schemaVersion": "2"}, "At schemaVersion: only version 1", id="schema version"),
         pytest.param({"unit": "person"}, "At unit: 'person' cannot be counted. Use one of: patient, study, series, image", id="unit"),
-        pytest.param({"title": "  "}, "At title: a text", id="empty title"),
-        pytest.param({"title": "x" * 201}, "at most 200 characters", id="long title"),
+        pytest.param({"title": "  "}, "At title: a text of 1 to 200 characters", id="empty title"),
+        pytest.param({"title": "x" * 201}, "a text of 1 to 200 characters", id="long title"),
+        pytest.param({"purpose": "x" * 10_001}, "At purpose: a text of 0 to 10000", id="long purpose"),
         pytest.param({"excludes": []}, "'excludes' is not a key of the language. Did you mean 'exclude'", id="misspelt key"),
         pytest.param({"id": "chest"}, "At id: a UUID is expected", id="id"),
         pytest.param({"version": 0}, "At version: a number from 1", id="version 0"),
@@ -261,9 +265,16 @@ def test_values_become_those_of_the_catalogue(define: Define, include: Any, expe
 
 
 def test_a_concept_without_a_field_is_looked_for_in_every_concept_field(define: Define) -> None:
-    found = define({"concept": "NCBITaxon:10090"}).include
+    found = define({"concept": "NOPE:1"}).include  # nobody knows it, so anybody may state it
     assert isinstance(found, AnyOf)
     assert {part.field for part in found.of if isinstance(part, Compare)} == {"modality", "body_part", "organism", "imaging_method"}
+
+
+def test_a_concept_that_one_field_knows_is_looked_for_in_that_field(define: Define) -> None:
+    assert define({"concept": "SCT:69536005"}).include == Compare("body_part", "in", ("SCT:69536005",))
+    assert define({"concept": "NCBITaxon:10090"}).include == Compare("organism", "in", ("NCBITaxon:10090",))
+    two = define({"set": "s"}, conceptSets={"s": [{"id": "DCM:CT"}, {"id": "SCT:69536005"}]}).include
+    assert two == AnyOf((Compare("modality", "in", ("DCM:CT",)), Compare("body_part", "in", ("SCT:69536005",))))
 
 
 def test_has_looks_at_the_study_where_studies_are_counted(define: Define) -> None:

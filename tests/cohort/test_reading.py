@@ -48,6 +48,11 @@ def test_what_cannot_be_read_is_refused_with_the_reason(tmp_path: Path, content:
         read_definition(tmp_path / "d.yaml")
 
 
+def test_a_folder_is_refused_as_one(tmp_path: Path) -> None:
+    with pytest.raises(InvalidDefinition, match="is a folder"):
+        read_definition(tmp_path)
+
+
 def test_a_file_that_is_not_there_is_not_found(tmp_path: Path) -> None:
     with pytest.raises(NotFound, match="no definition file"):
         read_definition(tmp_path / "nowhere.yaml")

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from fairlead.cohort import beacon_request, definition_sha256, fhir_group, lens_tree, parse_definition
+from fairlead.cohort import Definition, beacon_request, definition_sha256, fhir_group, lens_tree, parse_definition
 from fairlead.errors import UnsupportedInput
 from fairlead.extract import FieldCatalogue, load_catalogue
 from fairlead.federation.beacon import definition_of as from_beacon
 from fairlead.federation.lens import definition_of as from_lens
+from fairlead.records import JsonObject
 from fairlead.resources import configs_folder
 
 CT = {"field": "modality", "op": "=", "value": "CT"}
@@ -42,12 +44,12 @@ def document(*criteria: dict[str, Any], **more: Any) -> dict[str, Any]:
 )
 def test_beacon_filters_read_back_are_the_same_definition(catalogue: FieldCatalogue, criteria: list[dict[str, Any]]) -> None:
     asked = parse_definition(document(*criteria), catalogue)
-    back = parse_definition(from_beacon(beacon_request(asked)["query"]["filters"], catalogue), catalogue)
+    back = parse_definition(from_beacon(beacon_request(asked, catalogue)["query"]["filters"], catalogue), catalogue)
     assert definition_sha256(back) == definition_sha256(asked)
 
 
 def test_a_concept_is_an_ontology_filter(catalogue: FieldCatalogue) -> None:
-    assert beacon_request(parse_definition(document(CT), catalogue))["query"] == {
+    assert beacon_request(parse_definition(document(CT), catalogue), catalogue)["query"] == {
         "filters": [{"id": "DCM:CT", "includeDescendantTerms": False, "scope": "individuals"}],
         "requestedGranularity": "count",
     }
@@ -64,7 +66,7 @@ def test_a_concept_is_an_ontology_filter(catalogue: FieldCatalogue) -> None:
 )
 def test_a_lens_tree_read_back_is_the_same_definition(catalogue: FieldCatalogue, criteria: list[dict[str, Any]]) -> None:
     asked = parse_definition(document(*criteria), catalogue)
-    assert definition_sha256(parse_definition(from_lens(lens_tree(asked)), catalogue)) == definition_sha256(asked)
+    assert definition_sha256(parse_definition(from_lens(lens_tree(asked, catalogue)), catalogue)) == definition_sha256(asked)
 
 
 def test_a_group_says_the_same_in_characteristics(catalogue: FieldCatalogue) -> None:
@@ -83,6 +85,7 @@ def test_a_group_says_the_same_in_characteristics(catalogue: FieldCatalogue) -> 
     assert inner["characteristic"][2]["valueRange"]["high"]["value"] == 75
 
 
+TARGETS: dict[str, Callable[[Definition, FieldCatalogue], JsonObject]] = {"beacon": beacon_request, "lens": lens_tree, "fhir": fhir_group}
 REFUSED = [
     pytest.param("beacon", document(CT, rules=[{"name": "thin", "where": THIN}]), "'thin': with 'include'", id="one series"),
     pytest.param("beacon", document({"any": [having(CT), having(MR)]}), "'include': its filters are joined by AND", id="or"),
@@ -102,4 +105,35 @@ REFUSED = [
 def test_what_cannot_be_said_is_refused_by_its_rule(catalogue: FieldCatalogue, target: str, asked: dict[str, Any], named: str) -> None:
     definition = parse_definition(asked, catalogue)
     with pytest.raises(UnsupportedInput, match=f"cannot express the rule .*{named}"):
-        {"beacon": beacon_request, "lens": lens_tree, "fhir": lambda one: fhir_group(one, catalogue)}[target](definition)
+        TARGETS[target](definition, catalogue)
+
+
+@pytest.mark.parametrize("target", ["beacon", "lens", "fhir"])
+def test_a_word_that_no_vocabulary_knows_goes_to_no_network(catalogue: FieldCatalogue, target: str) -> None:
+    for name in ("Doe, Jane", "NOPE:1"):
+        for value in ({"op": "=", "value": name}, {"op": "in", "value": ["CT", name]}):
+            definition = parse_definition(document(having({"field": "modality", **value})), catalogue)
+            with pytest.raises(UnsupportedInput, match=f"'include': '{name}' is no term of modality, which is told by codes"):
+                TARGETS[target](definition, catalogue)
+    uncoded = parse_definition(document(having({"field": "manufacturer", "op": "=", "value": "ACME"})), catalogue)
+    assert "ACME" in str(TARGETS[target](uncoded, catalogue))
+
+
+WOMAN = {"field": "patient.sex", "op": "=", "value": "F"}
+
+
+def test_what_is_said_of_the_patient_stands_beside_what_is_said_of_a_series(catalogue: FieldCatalogue) -> None:
+    women = parse_definition(document(having(CT), WOMAN, AGED), catalogue)
+    ct, sex, age = lens_tree(women, catalogue)["children"]
+    assert (ct["value"], sex["value"]) == ("RID10321", "SNOMEDCT248152002")
+    assert (age["type"], age["value"]) == ("BETWEEN", {"min": 40, "max": 75})
+    assert len(fhir_group(women, catalogue)["characteristic"]) == 3
+    beside = beacon_request(parse_definition(document(CT, WOMAN), catalogue), catalogue)["query"]["filters"]
+    assert [one["id"] for one in beside] == ["DCM:CT", "patient.sex"]
+    either = lens_tree(parse_definition(document({"any": [having(MR), WOMAN]}), catalogue), catalogue)["children"]
+    assert [one["type"] for one in either[0]["children"]] == ["EQUALS", "EQUALS"]
+
+
+def test_two_criteria_of_one_series_are_refused_by_their_fields(catalogue: FieldCatalogue) -> None:
+    with pytest.raises(UnsupportedInput, match=r"'include' \(modality\) it speaks of one and the same series \(patient.age_years\)"):
+        lens_tree(parse_definition(document(CT, WOMAN, AGED), catalogue), catalogue)

@@ -16,10 +16,20 @@ from fairlead.cohort.counting import (
     narrowed,
 )
 from fairlead.cohort.diff import CohortDiff, changes_in_words, diff_versions
+from fairlead.cohort.doubting import Doubt, doubts
 from fairlead.cohort.drafts import Draft, DraftChanged, DraftStore
 from fairlead.cohort.explaining import Judged, explain
 from fairlead.cohort.export import export_members, members_parquet
-from fairlead.cohort.importing import Imported, import_addresses, import_series, listed_addresses, listed_uids, read_list
+from fairlead.cohort.importing import (
+    Imported,
+    import_addresses,
+    import_list,
+    import_series,
+    listed_addresses,
+    listed_ids,
+    listed_uids,
+    read_list,
+)
 from fairlead.cohort.manifest import dicomweb_manifest, present_members, s5cmd_manifest
 from fairlead.cohort.nodes import Definition
 from fairlead.cohort.normal import definition_sha256, normal_form
@@ -43,6 +53,7 @@ __all__ = [
     "CohortFacets",
     "CohortStore",
     "Definition",
+    "Doubt",
     "Draft",
     "DraftChanged",
     "DraftStore",
@@ -63,6 +74,7 @@ __all__ = [
     "definition_sha256",
     "dicomweb_manifest",
     "diff_versions",
+    "doubts",
     "drift",
     "explain",
     "export_members",
@@ -70,9 +82,11 @@ __all__ = [
     "fhir_group",
     "fhir_members",
     "import_addresses",
+    "import_list",
     "import_series",
     "lens_tree",
     "listed_addresses",
+    "listed_ids",
     "listed_uids",
     "members_parquet",
     "narrowed",

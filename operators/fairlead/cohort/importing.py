@@ -10,13 +10,13 @@ import csv
 import io
 import json
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
 from typing import Any, Final
 
-from fairlead.cohort.leaves import MAX_VALUES
+from fairlead.cohort.leaves import MAX_VALUES, RECORD
 from fairlead.cohort.manifest import bucket_of
 from fairlead.errors import InvalidInput, NotFound, UnsupportedInput
 from fairlead.index import All, Index, MembersOf
@@ -58,8 +58,10 @@ def read_list(file: Path) -> str:
 
     Raises
     ------
-    NotFound : there is no such file; InvalidInput : it is larger than any list, or no text.
+    NotFound : there is no such file; InvalidInput : it is a folder, larger than any list, or no text.
     """
+    if file.is_dir():
+        raise InvalidInput(f"{file.name} is a folder.", remedy="Give the list that was exported.")
     if not file.is_file():
         raise NotFound(f"There is no file {file.name}.", remedy="Give the list that was exported.")
     with file.open("rb") as handle:
@@ -89,7 +91,34 @@ def listed_uids(text: str) -> tuple[str, ...]:
             f"{len(wrong)} of {len(entries)} entries of the list are no series instance UIDs, the first of them entry {wrong[0]}.",
             remedy="Correct or remove them.",
         )
-    found = sorted(set(entries))
+    return _few(sorted(set(entries)))
+
+
+def listed_ids(text: str) -> tuple[str, ...]:
+    """Return the record ids of a list of ours (column ``id`` of ``fairlead cohort members``, or one a line), sorted and once; else nothing.
+
+    Raises
+    ------
+    InvalidInput : an id is none, or there are more than a definition holds.
+    """
+    rows = _rows(text.removeprefix("\ufeff"))
+    heads = [head.strip().casefold() for head in rows[0]] if rows else []
+    place = heads.index("id") if "id" in heads else None
+    if place is None and not (len(heads) == 1 and RECORD.fullmatch(heads[0])):
+        return ()
+    entries = [row[place or 0].strip() for row in rows[place is not None :] if len(row) > (place or 0)]
+    wrong = [number for number, entry in enumerate(entries, 1) if not RECORD.fullmatch(entry)]
+    if len(wrong) == len(entries):  # ids of somebody else
+        return ()
+    if wrong:
+        raise InvalidInput(
+            f"{len(wrong)} of {len(entries)} entries of the list are no record ids, the first of them entry {wrong[0]}.",
+            remedy="Give them as `fairlead cohort members` writes them.",
+        )
+    return _few(sorted(set(entries)))
+
+
+def _few(found: list[str]) -> tuple[str, ...]:
     if len(found) > MAX_VALUES:
         raise InvalidInput(f"The list names {len(found)} series; {MAX_VALUES} are the most.", remedy="Freeze parts, and unite them.")
     return tuple(found)
@@ -104,7 +133,7 @@ def _uids(text: str) -> Iterator[str]:
     elif any(COPY.match(line) for line in lines):
         raise UnsupportedInput("An s5cmd manifest names objects, not series.", remedy="Look its addresses up with import_addresses.")
     else:
-        yield from _of_table(lines)
+        yield from _of_table(text)
 
 
 def _of_json(text: str) -> Iterator[str]:
@@ -116,14 +145,19 @@ def _of_json(text: str) -> Iterator[str]:
     yield from (str(one) for one in listed) if isinstance(listed, list) else ()
 
 
-def _of_table(lines: Sequence[str]) -> Iterator[str]:
-    """Yield the column of series of a table with comma, semicolon or tab; a table without heads is one UID a line."""
-    told = [line for line in lines if not line.startswith("#")]
+def _rows(text: str) -> list[list[str]]:
+    """Return the rows of a table with comma, semicolon or tab, without comments."""
+    told = [line for each in text.splitlines() if (line := each.strip()) and not line.startswith("#")]
     cut = next((one for one in "\t;," if told and one in told[0]), ",")
     try:
-        rows = list(csv.reader(io.StringIO("\n".join(told)), delimiter=cut))
+        return list(csv.reader(io.StringIO("\n".join(told)), delimiter=cut))
     except csv.Error as error:  # a cell beyond any sense
         raise InvalidInput("The list is no table.") from error
+
+
+def _of_table(text: str) -> Iterator[str]:
+    """Yield the column of series; a table without heads is one UID a line."""
+    rows = _rows(text)
     heads = [re.sub(r"[^a-z]", "", head.casefold()) for head in rows[0]] if rows else []
     place = next((at for at, head in enumerate(heads) if head in HEADS), None)
     yield from (row[place or 0].strip() for row in rows[place is not None :] if len(row) > (place or 0))
@@ -142,12 +176,7 @@ def listed_addresses(text: str) -> tuple[str, ...]:
         return ()
     if None in found:
         raise InvalidInput(f"Line {found.index(None) + 1} of the manifest, comments apart, copies nothing from a bucket.")
-    addresses = sorted({one[1] for one in found if one is not None})
-    if len(addresses) > MAX_VALUES:
-        raise InvalidInput(
-            f"The manifest names {len(addresses)} series; {MAX_VALUES} are the most.", remedy="Freeze parts, and unite them."
-        )
-    return tuple(addresses)
+    return _few(sorted({one[1] for one in found if one is not None}))
 
 
 def import_addresses(addresses: Iterable[str], index: Index) -> Imported:
@@ -159,6 +188,26 @@ def import_addresses(addresses: Iterable[str], index: Index) -> Imported:
         if address in wanted:
             found.setdefault(str(address), set()).add(record.id)
     return Imported(tuple(sorted(set().union(*found.values()))), tuple(sorted(wanted - set(found))))
+
+
+def import_records(ids: Iterable[str], index: Index) -> Imported:
+    """Return which of the records the index holds."""
+    wanted = frozenset(ids)
+    found = index.members(MembersOf(wanted)).ids
+    return Imported(found, tuple(sorted(wanted.difference(found))))
+
+
+def import_list(text: str, index: Index) -> Imported:
+    """Return the series of a list in any of the forms that are read: record ids, addresses, or series instance UIDs.
+
+    Raises
+    ------
+    InvalidInput : no list of series is recognised, it is too long, or an entry is wrong.
+    """
+    if addresses := listed_addresses(text):
+        return import_addresses(addresses, index)
+    ids = () if text.lstrip("\ufeff \t\r\n").startswith(("{", "[")) else listed_ids(text)
+    return import_records(ids, index) if ids else import_series(listed_uids(text), index)
 
 
 def import_series(uids: Iterable[str], index: Index) -> Imported:

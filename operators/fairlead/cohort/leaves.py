@@ -57,8 +57,21 @@ def read_concept(given: Mapping[str, Any], reading: Reading, where: str, depth: 
     kept = sorted({curie for exclude, curies in covered if not exclude for curie in curies} - dropped)
     if not kept:
         raise InvalidDefinition(f"At {where}: every concept of the set is excluded.")
-    parts = tuple(_compare_in(declared, kept, where) for declared in fields)
+    parts = tuple(_compare_in(declared, curies, where) for declared in fields if (curies := _holdable(kept, declared, fields)))
     return parts[0] if len(parts) == 1 else AnyOf(parts)
+
+
+def _holdable(curies: Sequence[str], declared: FieldDeclaration, among: Sequence[FieldDeclaration]) -> list[str]:
+    """Return the concepts to look for in a field: what is known to another one, and not to this, nobody states here."""
+    knowing = {curie: [one.id for one in among if _knows(one, curie)] for curie in curies}
+    return [curie for curie, fields in knowing.items() if declared.id in fields or not fields]
+
+
+def _knows(declared: FieldDeclaration, curie: str) -> bool:
+    if declared.vocabulary is None:
+        return False
+    known = vocabulary(declared.vocabulary)
+    return curie in known.labels or (known.scheme is not None and known.knows(curie.removeprefix(f"{known.scheme}:")))
 
 
 def _covered(concept: Mapping[str, Any], fields: Sequence[FieldDeclaration], where: str) -> frozenset[str]:

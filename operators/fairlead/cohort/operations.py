@@ -11,10 +11,10 @@ from fairlead.cohort.diff import CohortDiff, submitted
 from fairlead.cohort.members import Fingerprints, moved, regions
 from fairlead.cohort.parse import parse_definition
 from fairlead.cohort.store import CohortStore
-from fairlead.errors import InvalidDefinition, InvalidInput
+from fairlead.errors import InvalidInput
 from fairlead.extract import FieldCatalogue
 from fairlead.index import And, Index, MembersOf, Not
-from fairlead.records import CohortVersion, JsonObject
+from fairlead.records import CohortVersion, Grain, JsonObject
 
 
 class SetOperation(StrEnum):
@@ -28,19 +28,16 @@ class SetOperation(StrEnum):
 def combine(operation: SetOperation, a: CohortVersion, b: CohortVersion, *, title: str) -> JsonObject:
     """Return the definition of a union, an intersection, or of ``a`` without ``b``.
 
-    Raises
-    ------
-    InvalidDefinition : the two count different units.
+    Members are series whatever a cohort counts first, so two that count different units make one that counts series.
     """
-    if a.unit is not b.unit:
-        raise InvalidDefinition(f"{a.ref} counts {a.unit.value}, {b.ref} counts {b.unit.value}.", remedy="Combine cohorts of one unit.")
+    unit = a.unit if a.unit is b.unit else Grain.SERIES
     first, second = {"cohort": a.ref}, {"cohort": b.ref}
     include: dict[SetOperation, JsonObject] = {
         SetOperation.UNION: {"any": [first, second]},
         SetOperation.INTERSECT: {"all": [first, second]},
         SetOperation.SUBTRACT: {"all": [first, {"not": second}]},
     }
-    return {"schemaVersion": "1", "title": title, "unit": a.unit.value, "include": include[operation]}
+    return {"schemaVersion": "1", "title": title, "unit": unit.value, "include": include[operation]}
 
 
 @dataclass(frozen=True, slots=True)

@@ -73,7 +73,7 @@ def check_keys(document: Any, allowed: tuple[str, ...], *, where: str, required:
 
 def _text(given: Any, where: str, *, maximum: int = 10_000, empty: bool = False) -> str:
     if not isinstance(given, str) or len(given) > maximum or not (empty or given.strip()):
-        raise InvalidDefinition(f"At {where}: a text of at most {maximum} characters is expected.")
+        raise InvalidDefinition(f"At {where}: a text of {0 if empty else 1} to {maximum} characters is expected.")
     return given.strip()
 
 

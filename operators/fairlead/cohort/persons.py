@@ -1,7 +1,8 @@
 """A definition as a tree about persons: what networks understand that know persons and their properties, but no series.
 
 Members are series, so several criteria beside each other speak of one series. About persons the same is said only by one such
-criterion, or by ``has``; everything else is refused by the name of its rule and never approximated.
+criterion, by ``has``, or by a field of the patient (sex), which says the same of every series of hers; everything else is refused
+by the name of its rule and never approximated.
 """
 
 from __future__ import annotations
@@ -9,8 +10,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from fairlead.cohort.nodes import AllOf, AnyOf, AtLeastOf, Compare, Definition, HasWhere, Node, NotOf
+from fairlead.cohort.nodes import AllOf, AnyOf, AtLeastOf, Compare, Definition, HasWhere, Node, NotOf, walk
+from fairlead.cohort.values import is_term
 from fairlead.errors import UnsupportedInput
+from fairlead.extract import FieldCatalogue
+from fairlead.records import Grain
 
 INCLUDE = "include"
 
@@ -63,25 +67,44 @@ def cannot(target: str, rule: str, why: str) -> UnsupportedInput:
     )
 
 
-def demands(definition: Definition, target: str) -> tuple[Demand, ...]:
+def demands(definition: Definition, target: str, catalogue: FieldCatalogue) -> tuple[Demand, ...]:
     """Return what the definition demands of persons, in its order; the patients of the members are those who meet all of it.
 
     Raises
     ------
-    UnsupportedInput : a rule speaks of series in a way that a network of persons has no words for.
+    UnsupportedInput : a rule speaks of series in a way that a network of persons has no words for, or names a value that has no code.
     """
     if definition.centers or definition.projects:
         raise cannot(target, "scope", "it knows no centres and projects of ours")
-    found, of_series = [], ""
+    found: list[Demand] = []
+    of_series: tuple[str, str] | None = None
     for rule, node in _conjuncts(definition):
-        if _is_of_series(node):
+        _require_terms(node, target, rule, catalogue)
+        reading = _Reading(target, rule, catalogue)
+        if reading.is_of_series(node):
             if of_series:
-                raise cannot(target, rule, f"with {of_series!r} it speaks of one and the same series; write each under `has: series`")
-            of_series = rule
-            found.append(Demand(rule, _having(node, target, rule)))
+                first, fields = of_series
+                why = f"with {first!r} ({fields}) it speaks of one and the same series ({_fields(node)}); write each under `has: series`"
+                raise cannot(target, rule, why)
+            of_series = rule, _fields(node)
+            found.append(Demand(rule, reading.having(node)))
         else:
-            found.append(Demand(rule, _person(node, target, rule)))
+            found.append(Demand(rule, reading.person(node)))
     return tuple(found)
+
+
+def _fields(node: Node) -> str:
+    return ", ".join(sorted({part.field for part in walk(node) if isinstance(part, Compare)}))
+
+
+def _require_terms(node: Node, target: str, rule: str, catalogue: FieldCatalogue) -> None:
+    """Refuse words where the network has codes: what our vocabularies do not know is known nowhere else, and may be anything."""
+    for part in walk(node):
+        if isinstance(part, Compare) and part.op == "in":
+            declared = catalogue.get(part.field)
+            unknown = next((value for value in part.values if not is_term(declared, value)), None)
+            if unknown is not None:
+                raise cannot(target, rule, f"{str(unknown)[:60]!r} is no term of {part.field}, which is told by codes")
 
 
 def _conjuncts(definition: Definition) -> Iterator[tuple[str, Node]]:
@@ -99,48 +122,67 @@ def _flat(node: Node) -> Iterator[Node]:
         yield node
 
 
-def _is_of_series(node: Node) -> bool:
-    match node:
-        case Compare() | NotOf(of=Compare()):
-            return True
-        case AllOf(of) | AnyOf(of):
-            return any(_is_of_series(part) for part in of)
-        case _:
-            return False
+@dataclass(frozen=True, slots=True)
+class _Reading:
+    """Reads one rule for one target."""
 
+    target: str
+    rule: str
+    catalogue: FieldCatalogue
 
-def _person(node: Node, target: str, rule: str) -> Person:
-    match node:
-        case HasWhere(grain="series", same="patient", where=where, minimum=1, maximum=None):
-            return _having(where, target, rule)
-        case HasWhere(grain="series", same="patient", where=where, minimum=0, maximum=0):
-            return Denied(_having(where, target, rule))
-        case HasWhere():
-            raise cannot(target, rule, "it counts, or looks at one study or frame of reference")
-        case AllOf(of):
-            return Every(tuple(_person(part, target, rule) for part in of))
-        case AnyOf(of):
-            return Either(tuple(_person(part, target, rule) for part in of))
-        case AtLeastOf(count, of):
-            return Either(tuple(_person(part, target, rule) for part in of), count)
-        case NotOf(of=inner):
-            return Denied(_person(inner, target, rule))
-        case Compare():
-            raise cannot(target, rule, "a criterion of one series stands beside criteria of the patient")
-        case _:
-            raise cannot(target, rule, "it refers to a frozen cohort or to the latest study")
+    def cannot(self, why: str) -> UnsupportedInput:
+        """Return the refusal of this rule."""
+        return cannot(self.target, self.rule, why)
 
+    def is_of_series(self, node: Node) -> bool:
+        """Return whether a node holds a criterion that is about one series, and not about its patient whichever the series."""
+        match node:
+            case Compare() | NotOf(of=Compare()):
+                return not self.is_of_patient(node)
+            case AllOf(of) | AnyOf(of):
+                return any(self.is_of_series(part) for part in of)
+            case _:
+                return False
 
-def _having(node: Node, target: str, rule: str) -> Person:
-    """Return what a criterion of one series says of its person: "one of" may be asked apart, "all of" may not."""
-    match node:
-        case Compare(or_missing=False):
-            return Having(node)
-        case NotOf(of=Compare(or_missing=False) as inner):
-            return Having(inner, denied=True)
-        case AnyOf(of):
-            return Either(tuple(_having(part, target, rule) for part in of))
-        case Compare():
-            raise cannot(target, rule, "it takes in what is not stated")
-        case _:
-            raise cannot(target, rule, "it says several things of one series")
+    def is_of_patient(self, node: Node) -> bool:
+        """Return whether a comparison is of a field that all series of a patient share."""
+        compared = node.of if isinstance(node, NotOf) else node
+        return isinstance(compared, Compare) and self.catalogue.get(compared.field).grain is Grain.PATIENT
+
+    def person(self, node: Node) -> Person:
+        """Return what a criterion about patients says of a person."""
+        match node:
+            case HasWhere(grain="series", same="patient", where=where, minimum=1, maximum=None):
+                return self.having(where)
+            case HasWhere(grain="series", same="patient", where=where, minimum=0, maximum=0):
+                return Denied(self.having(where))
+            case HasWhere():
+                raise self.cannot("it counts, or looks at one study or frame of reference")
+            case AllOf(of):
+                return Every(tuple(self.person(part) for part in of))
+            case AnyOf(of):
+                return Either(tuple(self.person(part) for part in of))
+            case AtLeastOf(count, of):
+                return Either(tuple(self.person(part) for part in of), count)
+            case Compare() | NotOf(of=Compare()) if self.is_of_patient(node):
+                return self.having(node)
+            case NotOf(of=inner):
+                return Denied(self.person(inner))
+            case Compare():
+                raise self.cannot(f"a criterion of one series ({node.field}) stands beside criteria of the patient")
+            case _:
+                raise self.cannot("it refers to a frozen cohort or to the latest study")
+
+    def having(self, node: Node) -> Person:
+        """Return what a criterion of one series says of its person: "one of" may be asked apart, "all of" may not."""
+        match node:
+            case Compare(or_missing=False):
+                return Having(node)
+            case NotOf(of=Compare(or_missing=False) as inner):
+                return Having(inner, denied=True)
+            case AnyOf(of):
+                return Either(tuple(self.having(part) for part in of))
+            case Compare():
+                raise self.cannot("it takes in what is not stated")
+            case _:
+                raise self.cannot(f"it says several things of one series ({_fields(node)})")

@@ -51,6 +51,8 @@ def _text(source: str | Path) -> tuple[str, str]:
     if str(source) == "-":
         return "on standard input", sys.stdin.read(MAX_BYTES)
     file = Path(source)
+    if file.is_dir():
+        raise InvalidDefinition(f"{file} is a folder.", remedy="Give a JSON or YAML file, or - for standard input.")
     if not file.is_file():
         raise NotFound(f"There is no definition file {file}.", remedy="Give a JSON or YAML file, or - for standard input.")
     if file.stat().st_size > MAX_BYTES:

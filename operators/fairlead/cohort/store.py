@@ -19,6 +19,7 @@ from fairlead.cohort.members import Fingerprints, FrozenMembers, prints_of, unpa
 from fairlead.cohort.nodes import Definition, cohorts_used
 from fairlead.cohort.tables import cohort_versions, cohorts, withdrawals, withdrawn_members
 from fairlead.cohort.version_rows import (
+    KNOWN,
     PLAIN,
     SHA256,
     Look,
@@ -184,7 +185,7 @@ class CohortStore:
         """Return every version of one cohort, newest first, without member lists; raise NotFound when there is none."""
         found = self._summaries(cohort_versions.c.cohort_id == identity)
         if not found:
-            raise NotFound(f"There is no cohort {identity[:60]!r}.", remedy="`fairlead cohort list` shows every ID@N.")
+            raise NotFound(f"There is no cohort {identity[:60]!r}.", remedy=KNOWN)
         return found
 
     def resolve(self, ref: str) -> frozenset[str]:

@@ -7,6 +7,7 @@ from typing import Final
 
 from fairlead.cohort.nodes import Definition
 from fairlead.cohort.persons import Demand, Every, Having, Person, cannot, demands
+from fairlead.extract import FieldCatalogue
 from fairlead.records import JsonObject
 
 TARGET: Final = "Beacon"
@@ -14,14 +15,14 @@ CURIE: Final = re.compile(r"[A-Za-z][A-Za-z0-9.]*:\S{1,100}")
 COMPARED: Final = ("<", "<=", ">", ">=")
 
 
-def beacon_request(definition: Definition) -> JsonObject:
+def beacon_request(definition: Definition, catalogue: FieldCatalogue) -> JsonObject:
     """Return the body of a request for the number of individuals.
 
     Raises
     ------
     UnsupportedInput : Beacon cannot say a rule, which is named.
     """
-    filters = [one for demand in demands(definition, TARGET) for one in _filters(demand, demand.person)]
+    filters = [one for demand in demands(definition, TARGET, catalogue) for one in _filters(demand, demand.person)]
     return {"meta": {"apiVersion": "2.1"}, "query": {"filters": filters, "requestedGranularity": "count"}}
 
 

@@ -34,7 +34,7 @@ def fhir_group(definition: Definition, catalogue: FieldCatalogue) -> JsonObject:
     UnsupportedInput : a rule that characteristics cannot say; it is named.
     """
     writing = _Writing(catalogue)
-    told = [writing.characteristic(demand.person, demand.rule) for demand in demands(definition, TARGET)]
+    told = [writing.characteristic(demand.person, demand.rule) for demand in demands(definition, TARGET, catalogue)]
     group: JsonObject = {**_head("definitional", definition.title), "combinationMethod": "all-of", "characteristic": told}
     return group | ({"contained": writing.contained} if writing.contained else {})
 

@@ -7,6 +7,7 @@ from typing import Final
 
 from fairlead.cohort.nodes import Compare, Definition
 from fairlead.cohort.persons import Denied, Either, Every, Having, Person, cannot, demands
+from fairlead.extract import FieldCatalogue
 from fairlead.records import JsonObject, Scalar
 
 TARGET: Final = "Lens"
@@ -28,14 +29,14 @@ VALUES: Final[Mapping[str, str]] = {
 """RadLex and SNOMED CT as EUCAIM writes them (older body regions among them); what is not here goes as it is."""
 
 
-def lens_tree(definition: Definition) -> JsonObject:
+def lens_tree(definition: Definition, catalogue: FieldCatalogue) -> JsonObject:
     """Return the tree of a search.
 
     Raises
     ------
     UnsupportedInput : the catalogue has no facet for a field, or the tree no words for a rule; the rule is named.
     """
-    return _branch("AND", [_node(demand.person, demand.rule) for demand in demands(definition, TARGET)])
+    return _branch("AND", [_node(demand.person, demand.rule) for demand in demands(definition, TARGET, catalogue)])
 
 
 def _branch(operand: str, children: list[JsonObject]) -> JsonObject:

@@ -135,6 +135,8 @@ def _count(given: Any, where: str) -> tuple[int, int | None]:
     if any(isinstance(number, bool) or not isinstance(number, int) or number < 0 for number in given.values()):
         raise InvalidDefinition(f"At {where}.count: numbers from 0 are expected.")
     minimum, maximum = given.get("min", 0), given.get("max")
+    if maximum is None and minimum == 0:
+        raise InvalidDefinition(f"At {where}.count: at least 0 holds for everybody.", remedy="Give `min: 1`, or `max: 0` for none.")
     if maximum is not None and minimum > maximum:
         raise InvalidDefinition(f"At {where}.count: `min` is above `max`.")
     return minimum, maximum

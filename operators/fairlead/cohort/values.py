@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from fairlead.cohort.units import convert
 from fairlead.errors import InvalidDefinition
-from fairlead.extract import FieldDeclaration, folded, vocabulary
+from fairlead.extract import FieldDeclaration, concept_label, folded, vocabulary
 from fairlead.records import Scalar
 
 PERIOD: Final = re.compile(r"(\d{4})(?:-(\d{2})(?:-(\d{2}))?)?")
@@ -81,6 +81,14 @@ def spelling(declaration: FieldDeclaration, text: str, *, where: str) -> str:
     if known.knows(bare):
         return found.curie or found.label or text
     return _labelled(declaration.vocabulary).get(folded(text), text)
+
+
+def is_term(declaration: FieldDeclaration, value: Scalar) -> bool:
+    """Return whether a value in the catalogue's spelling is known, or need not be: only fields with codes have terms."""
+    if declaration.vocabulary is None:
+        return True
+    known = vocabulary(declaration.vocabulary)
+    return known.scheme is None or str(value) in known.labels or concept_label(str(value)) is not None
 
 
 @cache

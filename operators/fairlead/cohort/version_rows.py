@@ -75,9 +75,12 @@ def by_hash(connection: Connection, sha256: str) -> tuple[str, int] | None:
     return None if row is None else (row.cohort_id, row.version)
 
 
+KNOWN: Final = "`fairlead cohort list` shows the newest version of every cohort, `fairlead cohort show ID` the numbers of all."
+
+
 def no_cohort(ref: str) -> NotFound:
     """Return the refusal of a reference that names nothing."""
-    return NotFound(f"There is no cohort {ref[:60]!r}.", remedy="`fairlead cohort list` shows every ID@N.")
+    return NotFound(f"There is no cohort {ref[:60]!r}.", remedy=KNOWN)
 
 
 def draft_of(definition: Definition, seen: Look, catalogue: FieldCatalogue, *, title: str, project: str) -> CohortVersion:

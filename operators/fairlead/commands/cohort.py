@@ -17,6 +17,7 @@ from fairlead.commands.cohort_shared import (
     freeze_and_tell,
     frozen_document,
     open_cohorts,
+    tell_doubts,
     user_of_process,
     whole_file,
 )
@@ -41,6 +42,7 @@ def count(context: typer.Context, definition: DefinitionArgument, as_json: JsonF
     opened = open_cohorts(context)
     parsed = opened.parse(definition)
     found = count_definition(parsed, within=opened.store.consenting(), **opened.asked)
+    tell_doubts(opened, parsed)
     document = found.as_json()
     emit(document, as_json=as_json, text=lambda: _counted(document))
 
@@ -79,7 +81,7 @@ def attrition(context: typer.Context, definition: DefinitionArgument, output: Ou
 def facets(
     context: typer.Context,
     definition: DefinitionArgument,
-    fields: Annotated[str, typer.Option(help="Fields, separated by commas (default: every facet of the catalogue).")] = "",
+    fields: Annotated[str | None, typer.Option(help="Fields, separated by commas (default: every facet of the catalogue).")] = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Count values per field, each without its own condition.
@@ -87,9 +89,12 @@ def facets(
     Example: fairlead cohort facets all.yaml --fields modality,body_part
     """
     from fairlead.cohort import facet_definition
+    from fairlead.errors import InvalidInput
 
+    names = [name.strip() for name in (fields or "").split(",") if name.strip()]
+    if fields is not None and not names:
+        raise InvalidInput("No field is named.", remedy="Give --fields modality,body_part, or leave it out for every facet.")
     opened = open_cohorts(context)
-    names = [name.strip() for name in fields.split(",") if name.strip()]
     parsed = opened.parse(definition)
     found = facet_definition(parsed, fields=names, within=opened.store.consenting(), **opened.asked)
     document = found.as_json()
@@ -117,7 +122,9 @@ def freeze(
     Example: fairlead cohort freeze chest-ct.yaml
     """
     opened = open_cohorts(context)
-    freeze_and_tell(opened, opened.parse(definition), title=title, author=author or user_of_process(), purpose=purpose, as_json=as_json)
+    parsed = opened.parse(definition)
+    tell_doubts(opened, parsed)
+    freeze_and_tell(opened, parsed, title=title, author=author or user_of_process(), purpose=purpose, as_json=as_json)
 
 
 @cohort.command("list")

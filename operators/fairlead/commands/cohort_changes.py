@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 import typer
 
 from fairlead.commands.cohort_shared import AuthorOption, ReferenceArgument, freeze_and_tell, frozen_document, open_cohorts, user_of_process
-from fairlead.commands.shared import JsonFlag, emit, settings_of
+from fairlead.commands.shared import JsonFlag, complain, emit, settings_of
 
 if TYPE_CHECKING:
     from fairlead.cohort import CohortDiff, SetOperation
@@ -70,6 +70,8 @@ def _combine(context: typer.Context, operation: SetOperation, pair: tuple[str, s
 
     opened = open_cohorts(context)
     a, b = (opened.store.get(ref) for ref in pair)
+    if a.unit is not b.unit:
+        complain(f"{a.ref} counts {a.unit.value}, {b.ref} counts {b.unit.value}; together they count series, which both are made of.")
     definition = parse_definition(combine(operation, a, b, title=title), opened.catalogue)
     freeze_and_tell(opened, definition, title=title, author=user_of_process(), as_json=as_json)
 

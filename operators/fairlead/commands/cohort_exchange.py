@@ -31,7 +31,9 @@ def register(cohort: typer.Typer) -> None:
 
 def import_list(
     context: typer.Context,
-    file: Annotated[Path, typer.Argument(help="CSV with SeriesInstanceUID, .tcia or s5cmd manifest, or Kaapana dataset (JSON).")],
+    file: Annotated[
+        Path, typer.Argument(help="CSV with SeriesInstanceUID or of `cohort members`, .tcia or s5cmd manifest, Kaapana dataset (JSON).")
+    ],
     reason: Annotated[str, typer.Option(help="Who chose these series, and what for.")],
     title: Annotated[str | None, typer.Option(help="Title of the cohort (default: the file's name).")] = None,
     as_json: JsonFlag = False,
@@ -40,11 +42,10 @@ def import_list(
 
     Example: fairlead cohort import manifest.tcia --reason "chosen by the tumour board" > board.json
     """
-    from fairlead.cohort import import_addresses, import_series, listed_addresses, listed_uids, read_list
+    from fairlead.cohort import import_list as import_any
+    from fairlead.cohort import read_list
 
-    text, index = read_list(file), open_cohorts(context).index
-    addresses = listed_addresses(text)
-    found = import_addresses(addresses, index) if addresses else import_series(listed_uids(text), index)
+    found = import_any(read_list(file), open_cohorts(context).index)
     definition = found.definition(title=title or file.stem, reason=reason)
     if found.absent:
         complain(f"{len(found.absent)} of {len(found.absent) + len(found.ids)} series are not in the index, such as {found.absent[0]}.")
@@ -68,9 +69,9 @@ def translate(
     parsed = opened.parse(definition)
     match to:
         case "beacon":
-            document = beacon_request(parsed)
+            document = beacon_request(parsed, opened.catalogue)
         case "lens":
-            document = lens_tree(parsed)
+            document = lens_tree(parsed, opened.catalogue)
         case "fhir":
             document = fhir_group(parsed, opened.catalogue)
         case _:
@@ -82,7 +83,7 @@ def manifest(
     context: typer.Context,
     reference: ReferenceArgument,
     to: Annotated[str, typer.Option(help="dicomweb, s5cmd or fhir.")] = "dicomweb",
-    base: Annotated[str, typer.Option(help="Address of the DICOMweb service.")] = "",
+    base: Annotated[str, typer.Option(help="Address of the DICOMweb service, which `--to dicomweb` needs.")] = "",
     output: OutputOption = None,
 ) -> None:
     """Write where the members of a version are, without those that were withdrawn: DICOMweb addresses, s5cmd copies, or a FHIR Group.

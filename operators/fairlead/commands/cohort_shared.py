@@ -71,15 +71,26 @@ def freeze_and_tell(
     opened: OpenedCohorts, definition: Definition, *, title: str | None, author: str, purpose: str = "", as_json: bool
 ) -> None:
     """Freeze a definition and print its version; say so when there was nothing new."""
-    before = {version.ref for version in opened.store.list()}
+    before = {version.ref: version for version in opened.store.list()}
     version = opened.store.freeze(definition, index=opened.index, catalogue=opened.catalogue, author=author, title=title, purpose=purpose)
     if version.ref in before:
         complain(f"Nothing changed since {version.ref} was frozen; there is no new version.")
+    former = before.get(f"{version.id}@{version.version - 1}")
+    if former is not None and former.definition_sha256 != version.definition_sha256:
+        complain(f"This continues {version.id}, whose version {former.version} by {former.author} has another definition.")
     emit(
         frozen_document(version),
         as_json=as_json,
         text=lambda: f"{version.ref}  {version.counts.patients} patients, {version.counts.series} series",
     )
+
+
+def tell_doubts(opened: OpenedCohorts, definition: Definition) -> None:
+    """Question the values that no record states and no vocabulary knows, on standard error."""
+    from fairlead.cohort import doubts
+
+    for doubt in doubts(definition, opened.index, opened.catalogue, opened.store.consenting()):
+        complain(doubt.words)
 
 
 def frozen_document(version: CohortSummary) -> JsonObject:
