@@ -200,8 +200,10 @@ def open_bucket(url: str) -> Bucket:
 
     Raises
     ------
-    UnsupportedInput : the extra ``s3`` is not installed.
+    UnsupportedInput : the extra ``s3`` is not installed, or the address names no bucket.
     """
+    if not urlsplit(url).netloc:
+        raise UnsupportedInput("The address names no bucket.", remedy="Use s3://bucket/prefix.")
     try:
         from obstore.store import from_url
     except ImportError as error:

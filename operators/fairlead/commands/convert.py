@@ -42,17 +42,38 @@ class Contours(StrEnum):
     LABELS = "labels"
 
 
+def stated(value: str) -> str:
+    """Return an argument that says something: an empty one, as an unset variable of a script leaves it, is wrong usage."""
+    if not value.strip():
+        raise typer.BadParameter("is empty")
+    return value
+
+
+def _a_number(value: float) -> float:
+    """Return a finite number from 1."""
+    if not 1 <= value < float("inf"):  # also false for what is no number
+        raise typer.BadParameter("is no number from 1")
+    return value
+
+
 def convert_command(
     context: typer.Context,
-    source: Annotated[Path, typer.Argument(metavar="IN", help="File or folder: DICOM (de-identified), OME-TIFF, companion, OME-Zarr.")],
-    out: Annotated[str, typer.Argument(metavar="OUT", help="Folder for the stores, made when it does not exist; or s3://bucket/prefix.")],
+    source: Annotated[
+        str,
+        typer.Argument(metavar="IN", callback=stated, help="File or folder: DICOM (de-identified), OME-TIFF, companion, OME-Zarr."),
+    ],
+    out: Annotated[
+        str,
+        typer.Argument(metavar="OUT", callback=stated, help="Folder for the stores, made when it does not exist; or s3://bucket/prefix."),
+    ],
     ngff: Annotated[Ngff | None, typer.Option(help="OME-NGFF version (default from the settings).")] = None,
     geometry: Annotated[GeometryPolicy | None, typer.Option(help="Irregular slices: refuse, split into runs, or annotate.")] = None,
     compact: Annotated[
         bool, typer.Option("--compact", help="Keep JPEG tiles of colour slides as they are: small, but few programs read them.")
     ] = False,
     max_expansion: Annotated[
-        float, typer.Option(metavar="N", min=1.0, help="Refuse slides that are more than N times larger decoded than their files.")
+        float,
+        typer.Option(metavar="N", callback=_a_number, help="Refuse slides that are more than N times larger decoded than their files."),
     ] = 50.0,
     keep_names: Annotated[
         bool,
@@ -70,17 +91,21 @@ def convert_command(
     with its reason, on stderr and under "refused", and never stops the others.
 
     Exit status: 0 when at least one store was written or there was nothing to refuse, 1 when nothing could be converted,
-    2 wrong usage.
+    2 wrong usage, 3 an object store does not answer, 130 after Ctrl-C.
     """
     from fairlead.convert import ConvertOptions, convert, dated_as_there, put_stores
+    from fairlead.errors import UnsupportedInput
     from fairlead.progress import default_progress
+    from fairlead.records import SourceRefusal
     from fairlead.storage import open_store
 
     settings = settings_of(context)
+    if ADDRESS in source:
+        raise UnsupportedInput("Sources are read from folders only.", remedy="Copy or mount them, and give the folder.")
     objects = open_store(out) if ADDRESS in out else None
     with _folder_of(out) as folder:
         report = convert(
-            source,
+            Path(source),
             folder,
             options=ConvertOptions(
                 ngff=str(ngff or settings.export.ngff),
@@ -105,7 +130,8 @@ def convert_command(
             for archive in archives:
                 objects.put(archive.name, archive)
     for refusal in report.refused:
-        complain(f"refused {refusal.source}: {refusal.reason}")
+        where = f" ({', '.join(refusal.files)})" if isinstance(refusal, SourceRefusal) else ""
+        complain(f"refused {refusal.source}{where}: {refusal.reason}")
     for note in report.notes:
         complain(f"note {note.path}: {note.text}")
     emit(report.model_dump(mode="json", by_alias=True), as_json=as_json, text=lambda: _told(report))
@@ -152,7 +178,9 @@ def _told(report: ConvertReport) -> str:
 
 def validate_command(
     context: typer.Context,
-    target: Annotated[str, typer.Argument(metavar="PATH|URL", help="OME-Zarr store, record in RDF, RO-Crate, or address.")],
+    target: Annotated[
+        str, typer.Argument(metavar="PATH|URL", callback=stated, help="OME-Zarr store (also .ozx), record in RDF, RO-Crate, or address.")
+    ],
     profile: Annotated[str | None, typer.Option(help="Profile of a record, e.g. fdp, dcat-ap, healthdcat-ap; not for stores.")] = None,
     as_json: JsonFlag = False,
 ) -> None:
@@ -177,8 +205,12 @@ def _validate(target: str, profile: str | None) -> dict[str, Any]:
     is_url = target.startswith(("http://", "https://"))
     if not is_url and not path.exists():
         raise NotFound(f"There is no file or folder {target}.", remedy="Correct the path.")
-    if not is_url and is_store(path):
+    if not is_url and (is_store(path) or path.suffix == ".ozx"):
+        if profile is not None:
+            raise typer.BadParameter("--profile is for records; a store states its version itself")
         return _validate_store(path)
+    if not is_url:
+        _require_record(path)
     from fairlead.catalog.validating import validate_record
 
     return validate_record(target, profile)
@@ -189,11 +221,26 @@ def is_store(path: Path) -> bool:
     return path.is_dir() and (path.suffix == ".zarr" or any((path / name).is_file() for name in ("zarr.json", ".zattrs", ".zgroup")))
 
 
-def _validate_store(path: Path) -> dict[str, Any]:
-    from fairlead.convert import validate_store, verify_files
+def _require_record(path: Path) -> None:
+    """Refuse what is neither store nor record, in words that say what it is."""
+    from fairlead.convert.headers import is_dicom
+    from fairlead.errors import UnsupportedInput
 
-    result = validate_store(path)
-    differences = verify_files(path) if result.valid else ()
+    if path.is_dir() and not (path / "ro-crate-metadata.json").is_file():
+        stores = sum(is_store(entry) for entry in path.iterdir())
+        raise UnsupportedInput(
+            f"The folder holds {stores} stores and is none." if stores else "The folder holds no store and no RO-Crate.",
+            remedy="Validate each store, record or crate by its own path.",
+        )
+    if path.is_file() and is_dicom(path):
+        raise UnsupportedInput("A DICOM file is no store and no record.", remedy="Convert it, or judge it with dciodvfy.")
+
+
+def _validate_store(path: Path) -> dict[str, Any]:
+    from fairlead.convert import validate_archive, validate_store, verify_files
+
+    result = validate_store(path) if path.is_dir() else validate_archive(path)
+    differences = verify_files(path) if result.valid and path.is_dir() else ()
     findings = [
         {"severity": finding.severity, "path": finding.path, "message": finding.message, "validator": finding.validator}
         for finding in (*result.findings, *differences)

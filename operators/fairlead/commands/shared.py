@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
+import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from fairlead.errors import StorageFull
 
 if TYPE_CHECKING:
     from fairlead.settings import Settings
@@ -30,8 +34,20 @@ def settings_of(context: typer.Context) -> Settings:
 
 
 def emit(document: Any, *, as_json: bool, text: Callable[[], str]) -> None:
-    """Print the result on stdout: the JSON document, or the text made from it."""
-    typer.echo(json.dumps(document, ensure_ascii=False, default=str) if as_json else text())
+    """Print the result on stdout: the JSON document, or the text made from it.
+
+    Raises
+    ------
+    StorageFull : there is no room where stdout leads to.
+    """
+    from fairlead.files import storage_errors
+
+    try:
+        with storage_errors("the result"):
+            typer.echo(json.dumps(document, ensure_ascii=False, default=str) if as_json else text())
+    except StorageFull:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the interpreter flushes once more at its end
+        raise
 
 
 def complain(message: str) -> None:

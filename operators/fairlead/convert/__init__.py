@@ -1,11 +1,13 @@
 """convert: safe DICOM instances and OME files in, verified OME-Zarr stores out, with the right geometry or a reason.
 
 The front door. ``convert`` takes files and folders, with :class:`ConvertOptions`; ``convert_series`` and ``convert_ome`` take one
-thing each; ``put_stores`` copies stores to object storage (``dated_as_there`` before); ``validate_store`` judges any OME-Zarr folder and
+thing each; ``put_stores`` copies stores to object storage (``dated_as_there`` before);
+``validate_store`` judges any OME-Zarr folder, ``validate_archive`` an ``.ozx`` file, and
 ``verify_files`` its digests; ``render_preview`` draws one;
 ``write_ozx`` makes one file of a store; ``viewer_folder`` holds the viewer for web pages.
 """
 
+from fairlead.convert.archives import validate_archive
 from fairlead.convert.browser_viewer import VIEWER_PAGE, viewer_folder
 from fairlead.convert.objects import dated_as_there, put_stores
 from fairlead.convert.options import ConvertOptions
@@ -26,6 +28,7 @@ __all__ = [
     "dated_as_there",
     "put_stores",
     "render_preview",
+    "validate_archive",
     "validate_store",
     "verify_files",
     "viewer_folder",

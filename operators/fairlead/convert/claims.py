@@ -9,6 +9,7 @@ from typing import Final
 
 from fairlead.convert.decode import decode_frame
 from fairlead.convert.headers import READ_ELSEWHERE, Header, read_header
+from fairlead.convert.located import located
 from fairlead.convert.options import ConvertOptions
 from fairlead.convert.sop_classes import Layout
 from fairlead.convert.sources import Source, SourceKind
@@ -55,7 +56,7 @@ def _settled(rivals: list[tuple[Source, Header]], refuse: Refuse) -> Header:
     digest = sha256_file(chosen[0].path)
     for source, _ in rivals:
         if source is not chosen[0] and sha256_file(source.path) != digest:
-            refuse(source.name, Conflict(OTHER_BYTES, remedy="Give one of them only."))
+            refuse(source.name, located(Conflict(OTHER_BYTES, remedy="Give one of them only."), chosen[0].path))
     return chosen[1]
 
 

@@ -16,10 +16,11 @@ from fairlead.convert.facts import fit_facts, fit_part, fit_words, lost_facts
 from fairlead.convert.frames import Frame
 from fairlead.convert.grouping import Member
 from fairlead.convert.lattice import axis_directions, deviation_mm, direction_name, reaches
+from fairlead.convert.located import located
 from fairlead.convert.plan import Axis, Channel, ImagePlan, rgb_channels
 from fairlead.convert.values import ValueScale, value_scale
 from fairlead.convert.volumes import PlannedImage
-from fairlead.errors import CheckFailed
+from fairlead.errors import CheckFailed, FairleadError
 from fairlead.records import GeometryVerdict, JsonObject, is_uid
 
 MILLIMETER: Final = "millimeter"
@@ -81,7 +82,10 @@ class DicomVoxels:
     def _stored(self, member: Member) -> NDArray[Any]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            return decode_frame(member.header.path, member.header.format, member.frame.index)
+            try:
+                return decode_frame(member.header.path, member.header.format, member.frame.index)
+            except FairleadError as error:
+                raise located(error, member.header.path)  # noqa: B904  # the same error, which now knows its file
 
 
 def dicom_plan(image: PlannedImage, *, exact: bool = True) -> ImagePlan:

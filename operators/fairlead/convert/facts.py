@@ -15,6 +15,8 @@ from typing import Any, Final
 from fairlead.convert.words import known_words
 from fairlead.records import JsonObject
 
+OURS: Final = ("ModalityLUT",)
+"""Facts whose words are ours."""
 METHOD: Final = re.compile(r"ISO_[0-9]{4,6}_[0-9]{1,3}|0[01]|ISO_IR [0-9]{1,3}|ISO 2022 IR [0-9]{1,3}|GB18030|GBK")
 """LossyImageCompressionMethod and LossyImageCompression (C.7.6.1.1.5), SpecificCharacterSet (C.12.1.1.2)."""
 KERNEL: Final = re.compile(
@@ -44,7 +46,7 @@ def fits(name: str, value: Any) -> bool:
     """
     if isinstance(value, list | tuple):
         return all(fits(name, part) for part in value)
-    if not isinstance(value, str) or not value:
+    if not isinstance(value, str) or not value or name in OURS:
         return True
     if METHOD.fullmatch(value) or all(word in _words("terms") for word in value.split()):
         return True

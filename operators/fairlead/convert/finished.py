@@ -48,7 +48,8 @@ class Finished:
 
     def write(self, note: Path, stores: Iterable[StoreReport], refused: Iterable[Refusal]) -> None:
         """Keep what the job made."""
-        report = ConvertReport(stores=tuple(stores), refused=tuple(refused), seconds=0.0, peak_rss_mb=0.0)
+        bare = tuple(Refusal(source=one.source, code=one.code, reason=one.reason) for one in refused)  # no names of files
+        report = ConvertReport(stores=tuple(stores), refused=bare, seconds=0.0, peak_rss_mb=0.0)
         write_text(note, json.dumps(report.model_dump(mode="json"), sort_keys=True) + "\n")
 
     def _intact(self, store: StoreReport) -> bool:

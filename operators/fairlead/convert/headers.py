@@ -178,9 +178,7 @@ def _format(dataset: FileDataset, offset: int | None, *, floats: int = 0) -> Pix
         raise UnsupportedInput("The stored bits are not the lowest ones (HighBit).", remedy="Export the pixels anew (PS3.5 section 8.1.1).")
     if (samples := int(dataset.get("SamplesPerPixel") or 1)) not in {1, 3}:
         raise UnsupportedInput(f"{samples} samples per pixel are not converted.", remedy="Converted are 1 (grey, palette) and 3 (colour).")
-    plane_bytes = int(dataset.Rows) * int(dataset.Columns) * samples * allocated // 8
-    if not 0 < plane_bytes <= MAX_PLANE_BYTES:
-        raise UnsupportedInput(f"A plane of {plane_bytes / 1e6:.0f} MB is not converted.", remedy="Planes may have up to 1 GB.")
+    _require_plane(int(dataset.Rows), int(dataset.Columns), samples * allocated // 8)
     return PixelFormat(
         transfer_syntax_uid=syntax,
         rows=int(dataset.Rows),
@@ -194,6 +192,13 @@ def _format(dataset: FileDataset, offset: int | None, *, floats: int = 0) -> Pix
         offset=offset,
         floating=bool(floats),
     )
+
+
+def _require_plane(rows: int, columns: int, pixel_bytes: int) -> None:
+    if rows < 1 or columns < 1:
+        raise UnreadableImage(f"The image has {rows} rows and {columns} columns.")
+    if (plane_bytes := rows * columns * pixel_bytes) > MAX_PLANE_BYTES:
+        raise UnsupportedInput(f"A plane of {plane_bytes / 1e6:.0f} MB is not converted.", remedy="Planes may have up to 1 GB.")
 
 
 def pixel_offset(handle: BinaryIO, dataset: FileDataset) -> int | None:

@@ -12,6 +12,7 @@ from fairlead.convert.grids import Grid, grid_of_image, own_grid
 from fairlead.convert.grouping import by_series
 from fairlead.convert.headers import READ_ELSEWHERE, Header
 from fairlead.convert.labels import label_plans, segmentation_plan
+from fairlead.convert.located import located
 from fairlead.convert.plan import ImagePlan
 from fairlead.convert.segmentation import Segmentation, read_segmentation
 from fairlead.convert.slides import SlideLimits, slide_plans
@@ -54,7 +55,7 @@ class Job:
             try:
                 found = label_plans(source, grid)
             except FairleadError as error:
-                refuse(f"urn:oid:{source.header.series_uid}", error)
+                refuse(f"urn:oid:{source.header.series_uid}", located(error, source.header.path))
                 continue
             labels += found
             others += [] if found else [(source, grid)]
@@ -62,7 +63,7 @@ class Job:
             try:
                 labels += structure_labels(structures, plan)
             except FairleadError as error:
-                refuse(f"urn:oid:{structures.header.series_uid}", error)
+                refuse(f"urn:oid:{structures.header.series_uid}", located(error, structures.header.path))
         return replace(plan, labels=tuple(labels)), others
 
 
@@ -81,7 +82,7 @@ def dicom_jobs(headers: Sequence[Header], policy: Policy, *, limits: SlideLimits
             if not _at_home(segmentation, jobs):
                 orphans.append(segmentation_job(segmentation, own_grid(segmentation), NO_IMAGE))
         except FairleadError as error:
-            refuse(source, error)
+            refuse(source, located(error, header.path))
     for header in headers:
         if header.layout is Layout.STRUCTURES:
             _give_structures(header, jobs, refuse)
@@ -145,7 +146,7 @@ def _give_structures(header: Header, jobs: Sequence[Job], refuse: Refuse) -> Non
         fitting = next((job for job in homes[:-1] if _lies_on(found, job)), homes[-1])
         fitting.structures.append(found)
     except FairleadError as error:
-        refuse(f"urn:oid:{header.series_uid}", error)
+        refuse(f"urn:oid:{header.series_uid}", located(error, header.path))
 
 
 def _lies_on(structures: Structures, job: Job) -> bool:

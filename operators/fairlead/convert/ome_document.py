@@ -14,7 +14,7 @@ import tifffile
 
 from fairlead.convert.ome_xml import binary_only_target, read_document
 from fairlead.convert.plan import CollectionPlan, CopyPlan, ImagePlan, StorePlan
-from fairlead.convert.sources import Source, SourceKind
+from fairlead.convert.sources import Source, SourceKind, shown
 from fairlead.deidentify import clean_ome_xml, load_profile
 from fairlead.errors import FairleadError
 from fairlead.keys import KEY_BYTES
@@ -30,7 +30,7 @@ def with_xml(plan: StorePlan, source: Source) -> StorePlan:
     try:
         content = _content(source)
         # Nothing that comes out depends on the key: no dates, no names of files. A key that a document gives could be tried out.
-        xml = clean_ome_xml(content, load_profile("basic"), secrets.token_bytes(KEY_BYTES), file_name=source.path.name)
+        xml = clean_ome_xml(content, load_profile("basic"), secrets.token_bytes(KEY_BYTES), file_name=shown(source.path.name))
     except FairleadError as error:
         return replace(plan, dropped=(*plan.dropped, f"OME-XML ({error.code})"))
     if isinstance(plan, ImagePlan):

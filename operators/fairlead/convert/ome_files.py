@@ -27,6 +27,8 @@ from fairlead.records import GeometryVerdict
 
 TIFF_AXES: Final = frozenset("TCZYXS")
 RGB: Final = 3
+PIXEL_TYPES: Final = {"float": "float32", "double": "float64"}
+TYPE_NAMES: Final = frozenset({"int8", "int16", "int32", "uint8", "uint16", "uint32", "float32", "float64"})
 NUMBER_KINDS: Final = frozenset("iuf")
 NO_PATIENT: Final = GeometryVerdict(verdict="none", reason="Microscopy: sampling as the file states it, no place in a patient.")
 
@@ -115,7 +117,7 @@ def set_members(sources: Sequence[Source]) -> frozenset[Path]:
         with contextlib.suppress(UnreadableImage):  # the companion itself is refused later, with the reason
             blocks = [block for image in read_ome_xml(read_document(source.path)) for block in image.blocks]
             claimed |= {source.path.parent / block.file for block in blocks if block.file is not None}
-    return frozenset(claimed)
+    return frozenset(claimed - {source.path for source in sources if source.kind is SourceKind.COMPANION})  # it may name itself
 
 
 @contextlib.contextmanager
@@ -179,7 +181,14 @@ def _plan(
         voxels=voxels,
         geometry=NO_PATIENT,
         attributes=part.attributes,
+        dropped=(*part.image.lost, *_other_type(part.image.pixel_type, dtype)),
     )
+
+
+def _other_type(stated: str, dtype: np.dtype[Any]) -> tuple[str, ...]:
+    """Say that pixels have another type than the document states; the pixels count."""
+    named = PIXEL_TYPES.get(stated, stated)
+    return (f"Type of the OME-XML: the pixels are {dtype}",) if named in TYPE_NAMES and named != str(dtype) else ()
 
 
 def _coloured(plan: ImagePlan, channels: tuple[Channel, ...]) -> ImagePlan:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
@@ -62,6 +62,8 @@ class OmeImage:
     blocks: tuple[PlaneBlock, ...]
     id: str = ""
     divisions: tuple[Division, ...] = ()
+    lost: tuple[str, ...] = ()
+    """What the document states of sample distances in a way that nobody can use."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,6 +213,7 @@ def _image(image: Any, pixels: Any) -> OmeImage:
         order=order,
         pixel_type=str(pixels.get("Type") or pixels.get("PixelType") or ""),
         steps=_steps(pixels),
+        lost=tuple(_lost(pixels)),
         channels=tuple(_channel(channel) for channel in _children(pixels, "Channel")),
         blocks=blocks,
         id=str(image.get("ID", "")),
@@ -225,6 +228,17 @@ def _steps(pixels: Any) -> dict[str, tuple[float, str | None]]:
     if (step := _number(pixels.get("TimeIncrement"))) is not None:
         found["t"] = (step, UNITS.get(str(pixels.get("TimeIncrementUnit", "s"))))
     return found
+
+
+def _lost(pixels: Any) -> Iterator[str]:
+    """Say which sample distances are no positive numbers, and which units nobody knows."""
+    for name, default in (*((f"PhysicalSize{axis}", "µm") for axis in "XYZ"), ("TimeIncrement", "s")):
+        if (stated := pixels.get(name)) is None:
+            continue
+        if _number(stated) is None:
+            yield f"{name}, which is no positive number: 1 without a unit instead"
+        elif str(pixels.get(f"{name}Unit", default)) not in UNITS:
+            yield f"{name}Unit, which is none of OME's"
 
 
 def _channel(channel: Any) -> OmeChannel:
@@ -260,7 +274,7 @@ def _index(value: str | None) -> int | None:
 
 def _positive(value: str | None, name: str) -> int:
     if value is None or not DIGITS.fullmatch(value.strip()) or int(value) < 1:
-        raise UnreadableImage(f"{name} of the OME-XML is absent or no positive number.")
+        raise UnreadableImage(f"{name} of the OME-XML is absent, no positive number, or has more than nine digits.")
     return int(value)
 
 

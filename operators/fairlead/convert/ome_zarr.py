@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,6 +19,7 @@ from numpy.typing import NDArray
 
 from fairlead.convert.allowed import label_metadata, label_names, plate_metadata, well_metadata
 from fairlead.convert.bounded import require_bounded
+from fairlead.convert.documents import read_json
 from fairlead.convert.keep import kept_arrays
 from fairlead.convert.ngff_read import NgffImage, channels_of, read_image, require_fitting
 from fairlead.convert.plan import Axis, CollectionPlan, ImagePlan, StorePlan
@@ -29,6 +31,7 @@ from fairlead.errors import UnreadableImage, UnsupportedInput
 from fairlead.records import GeometryVerdict, JsonObject
 
 STATED: Final = GeometryVerdict(verdict="none", reason="OME-Zarr: sampling as the source states it.")
+OWN_STORE: Final = "identifiers, geometry and facts of DICOM, and the documents beside them: convert the DICOM again to have them"
 MAX_IMAGES: Final = 100_000
 MAX_CHUNK_BYTES: Final = 1024**3
 
@@ -49,6 +52,22 @@ class ZarrVoxels:
 
 
 def zarr_plans(source: Source, stem: str, policy: Policy, ngff: str, *, whole_plates: bool) -> Iterator[StorePlan]:
+    """Yield the plans of a source, and say so when it is a store of a conversion, whose DICOM tells more; raises as those that plan."""
+    lost = (OWN_STORE,) if _is_converted(source.path) else ()
+    for plan in _plans(source, stem, policy, ngff, whole_plates=whole_plates):
+        yield replace(plan, dropped=(*plan.dropped, *lost))
+
+
+def _is_converted(store: Path) -> bool:
+    try:
+        document = read_json(store / "zarr.json")
+    except (OSError, ValueError):
+        return False
+    attributes = document.get("attributes") if isinstance(document, dict) else None
+    return isinstance(attributes, dict) and isinstance(attributes.get("dicom"), dict)
+
+
+def _plans(source: Source, stem: str, policy: Policy, ngff: str, *, whole_plates: bool) -> Iterator[StorePlan]:
     """Yield the plan of an image or a plate, or one plan per image of a collection or well.
 
     Raises

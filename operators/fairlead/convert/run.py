@@ -16,6 +16,7 @@ from fairlead.convert.dicom_documents import with_documents
 from fairlead.convert.finished import Finished
 from fairlead.convert.grids import Grid
 from fairlead.convert.jobs import FRACTIONS, Job, dicom_jobs, segmentation_job
+from fairlead.convert.located import file_of
 from fairlead.convert.memory import peak_rss_mb
 from fairlead.convert.naming import files_of, names_by_content, names_by_file
 from fairlead.convert.ome_document import with_xml
@@ -31,7 +32,7 @@ from fairlead.convert.values import DoesNotFit
 from fairlead.errors import Conflict, FairleadError, StorageFull, UnreadableImage, UnsupportedInput
 from fairlead.files import usable_folder
 from fairlead.progress import Progress, Silent
-from fairlead.records import ConvertReport, Refusal, StoreNote, StoreReport
+from fairlead.records import ConvertReport, Refusal, SourceRefusal, StoreNote, StoreReport
 
 PLAIN: Final = ConvertOptions()
 
@@ -46,6 +47,7 @@ class _Run:
     stores: list[StoreReport] = field(default_factory=list)
     refused: list[Refusal] = field(default_factory=list)
     notes: list[StoreNote] = field(default_factory=list)
+    names: dict[Path, str] = field(default_factory=dict)
 
     def write(self, plan: StorePlan) -> None:
         """Write one store and keep what is said of it."""
@@ -74,7 +76,9 @@ class _Run:
 
     def refuse(self, source: str, error: FairleadError) -> None:
         """Keep why a source was refused."""
-        self.refused.append(Refusal(source=source, code=error.code, reason=str(error)))
+        name = self.names.get(path) if (path := file_of(error)) is not None else None
+        told = Refusal(source=source, code=error.code, reason=str(error))
+        self.refused.append(told if name in {None, source} else SourceRefusal(**told.model_dump(), files=(str(name),)))
 
 
 def convert(
@@ -97,6 +101,7 @@ def convert(
     usable_folder(out, "output folder")
     given = [sources] if isinstance(sources, Path) else list(sources)
     found = without_own(find_sources(given), given, out, run.refuse)
+    run.names.update((source.path, source.name) for source in found)
     headers = read_headers(found, options, run.refuse)
     jobs = dicom_jobs(headers, options.policy, limits=options.limits, refuse=run.refuse, refused=run.refused)
     others = _ome_sources(found, run)
@@ -108,6 +113,8 @@ def convert(
         for source, name in others:
             run.once(name, files_of(source), partial(_convert_ome, run, source, name), source=source.name)
             run.progress.step()
+    except StorageFull as error:
+        raise StorageFull(error.message, remedy="Free space there and convert again with --resume; finished stores stay.") from error
     finally:
         forget_files()
         run.progress.finish()

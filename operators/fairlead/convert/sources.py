@@ -45,7 +45,7 @@ class Source:
 
 
 def find_sources(paths: Sequence[Path]) -> Iterator[Source]:
-    """Yield every source below ``paths``, sorted; hidden files and symbolic links below a folder are not followed.
+    """Yield every source below ``paths``, sorted; hidden files are passed over, and symbolic links below a folder are not followed.
 
     Raises
     ------
@@ -57,7 +57,13 @@ def find_sources(paths: Sequence[Path]) -> Iterator[Source]:
         root = path if path.is_dir() else path.parent
         for found in _walk(path):
             name = found.relative_to(root).as_posix()
-            yield Source(found, name if name != "." else found.name, kind_of(found))
+            linked = found != path and found.is_symlink()
+            yield Source(found, shown(name if name != "." else found.name), SourceKind.UNREADABLE if linked else kind_of(found))
+
+
+def shown(name: str) -> str:
+    """Return a name as text: bytes that are no UTF-8 are written in hexadecimal, so that reports can hold it."""
+    return os.fsencode(name).decode("utf-8", "backslashreplace")
 
 
 def without_own(found: Iterable[Source], given: Sequence[Path], out: Path, refuse: Callable[[str, FairleadError], None]) -> list[Source]:
@@ -141,8 +147,9 @@ def _walk(path: Path) -> Iterator[Path]:
         stores = [name for name in below if _is_zarr(here / name)]
         below[:] = sorted(name for name in below if name not in stores and not name.startswith("."))
         mark = {"zarr.json"} if "zarr.json" in names and is_scene(here) else set()
-        candidates = sorted([*stores, *(name for name in names if not name.startswith(".") and name not in mark)])
-        yield from (here / name for name in candidates if not (here / name).is_symlink())
+        links = [name for name in below if (here / name).is_symlink()]
+        candidates = sorted([*stores, *links, *(name for name in names if not name.startswith(".") and name not in mark)])
+        yield from (here / name for name in candidates)
 
 
 def _is_zarr(folder: Path) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -30,6 +31,9 @@ LABELS: Final = "labels"
 DEEPEST: Final = 5
 """Groups below the first that NGFF knows: scene, plate, well, image, labels."""
 MAX_SCALES: Final = 64
+MODELS_OF: Final = {"plate": "HCS", "well": "Well", "multiscales": "Image", "labels": "Labels", "bioformats2raw.layout": "BioFormats2Raw"}
+VALUES: Final = re.compile(r"\s*\[type=.*\]$")
+FURTHER: Final = "For further information"
 MAX_CHUNKS: Final = 2_000_000
 """Files of one array that are looked for; zarr lists the names of all of them in memory."""
 
@@ -73,7 +77,7 @@ def _validated(store: Path, depth: int) -> ValidationResult:
         attributes, version = read_ome(store)
     except (OSError, ValueError) as error:
         return ValidationResult("OME-NGFF", (ValidationFinding("error", "", f"No OME-Zarr image: {_kind(error)}.", MODELS),))
-    found = [*_by_models(store, version), *_by_schema(attributes, version), *_arrays(store, attributes)]
+    found = [*_by_models(store, version, attributes), *_by_schema(attributes, version), *_arrays(store, attributes)]
     for below in dict.fromkeys(groups_below(store, attributes)):
         found += _below(store, below, depth)
     return ValidationResult(f"OME-NGFF {version}", tuple(found))
@@ -170,7 +174,7 @@ def _object(value: Any) -> JsonObject:
     return value
 
 
-def _by_models(store: Path, version: str) -> list[ValidationFinding]:
+def _by_models(store: Path, version: str, attributes: JsonObject) -> list[ValidationFinding]:
     from ome_zarr_models import open_ome_zarr
 
     try:
@@ -183,8 +187,17 @@ def _by_models(store: Path, version: str) -> list[ValidationFinding]:
             ValidationFinding("error", "/".join(map(str, item["loc"])), item["msg"], MODELS) for item in error.errors(include_input=False)
         ]
     except Exception as error:  # the package raises RuntimeError, KeyError and zarr's own kinds for broken groups
-        return [ValidationFinding("error", "", f"Not accepted ({type(error).__name__}).", MODELS)]
+        return [ValidationFinding("error", "", f"Not accepted: {_why(error, attributes)}", MODELS)]
     return []
+
+
+def _why(error: Exception, attributes: JsonObject) -> str:
+    """Return what the package says of the kind of group that the attributes name; it lists its answers for every kind it knows."""
+    kind = next((name for key, name in MODELS_OF.items() if key in attributes), "Image")
+    answers = [section.splitlines() for section in str(error).split("\n\n")]
+    said = next((lines[1:] for lines in answers if lines and lines[0].endswith(f".{kind}")), [])
+    plain = [VALUES.sub("", line).strip() for line in said if FURTHER not in line]
+    return _said("; ".join(plain)) if plain else f"{type(error).__name__}."
 
 
 def _by_schema(attributes: JsonObject, version: str) -> list[ValidationFinding]:

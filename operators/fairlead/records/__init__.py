@@ -9,7 +9,16 @@ from fairlead.records.cohorts import CohortSummary, CohortVersion, Counts, Grain
 from fairlead.records.datasets import Agent, Approval, DatasetRecord, Distribution, Tally
 from fairlead.records.imaging import Community, Concept, Core, DicomMetadata, Finding, Geometry, ImagingRecord, OmeMetadata, Refusal, Source
 from fairlead.records.received import Instance, ReceivedFile, ReceivedSeries, Route, SeriesState
-from fairlead.records.stores import ConvertReport, DeidentifyReport, GeometryVerdict, Quarantined, StoreNote, StoreReport, Validity
+from fairlead.records.stores import (
+    ConvertReport,
+    DeidentifyReport,
+    GeometryVerdict,
+    Quarantined,
+    SourceRefusal,
+    StoreNote,
+    StoreReport,
+    Validity,
+)
 
 __all__ = [
     "NAME_PATTERN",
@@ -46,6 +55,7 @@ __all__ = [
     "SeriesState",
     "Sha256",
     "Source",
+    "SourceRefusal",
     "StoreNote",
     "StoreReport",
     "Tally",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, SerializeAsAny
 
 from fairlead.records.base import Record, Sha256
 from fairlead.records.imaging import Refusal
@@ -89,6 +89,12 @@ class StoreReport(Record):
     preview: str | None = None
 
 
+class SourceRefusal(Refusal):
+    """A refusal of which the file is known; ``files`` are relative to the input and may tell of people, so they stay with the user."""
+
+    files: tuple[str, ...] = ()
+
+
 class StoreNote(Record):
     """What a reader of the report should know of a store in the output folder: ``replaced``, ``labels-kept`` or ``left-over``."""
 
@@ -101,7 +107,7 @@ class ConvertReport(Record):
     """Every store written and every source refused, and notes on what lay in the output folder before."""
 
     stores: tuple[StoreReport, ...]
-    refused: tuple[Refusal, ...]
+    refused: tuple[SerializeAsAny[Refusal], ...]
     seconds: float
     peak_rss_mb: float
     notes: tuple[StoreNote, ...] = ()
