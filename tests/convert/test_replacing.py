@@ -168,6 +168,13 @@ def test_stores_of_earlier_options_are_named(tmp_path: Path) -> None:
     assert [(note.path, note.code) for note in strict.notes] == [(store.path, "left-over") for store in sorted(split.stores, key=str)]
 
 
+def test_a_segmentation_that_became_labels_is_named(data: Path, tmp_path: Path) -> None:
+    image, segmentation = data / "dicom/ct/dcmqi_ct3slice", data / "dicom/seg/dcmqi_liver.dcm"
+    (alone,) = described(segmentation, tmp_path).stores
+    both = described([image, segmentation], tmp_path)
+    assert [(note.path, note.code) for note in both.notes] == [(alone.path, "left-over")]
+
+
 def test_files_of_one_name_do_not_replace_each_other(tmp_path: Path) -> None:
     for number in (1, 2):
         (tmp_path / str(number)).mkdir()

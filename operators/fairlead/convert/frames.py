@@ -266,28 +266,19 @@ def _head(value: Any) -> Any:
 
 
 def _pair(value: Any, name: str = "PixelSpacing") -> tuple[float, float] | None:
-    """Return two distances in mm, None when none are stated.
-
-    Raises
-    ------
-    UnreadableImage : they are stated, but no two positive numbers (PS3.3 section 10.7.1.3).
-    """
+    """Return two distances in mm, None when none are stated; raise UnreadableImage when they are no two positive numbers."""
     if value in UNSTATED:
         return None
-    pair = (
-        (float(value[0]), float(value[1])) if not isinstance(value, str) and hasattr(value, "__len__") and len(value) == 2 else (0.0, 0.0)
-    )
-    if not (0 < pair[0] <= FARTHEST_MM and 0 < pair[1] <= FARTHEST_MM):
+    parts = [] if isinstance(value, str) or not hasattr(value, "__len__") else [float(part) for part in value]
+    if len(parts) != 2 or not all(0 < part <= FARTHEST_MM for part in parts):
         raise UnreadableImage(f"{name} is no pair of positive distances (PS3.3 section 10.7.1.3).")
-    return pair
+    return parts[0], parts[1]
 
 
 def _rounded(value: Any) -> tuple[float, ...] | None:
-    return (
-        tuple(round(float(part), 3) + 0.0 for part in value)
-        if value is not None and hasattr(value, "__len__") and len(value) == 3
-        else None
-    )
+    if value is None or not hasattr(value, "__len__") or len(value) != 3:
+        return None
+    return tuple(round(float(part), 3) + 0.0 for part in value)
 
 
 def _number(value: Any) -> float | None:

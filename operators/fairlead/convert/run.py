@@ -120,7 +120,7 @@ def convert(
         run.progress.finish()
     if (options.scene and options.ngff == "0.6") or is_scene(out):
         write_scene(out)  # also when stores of a scene have just become 0.5
-    notes = (*run.notes, *(left_over(out, run.stores, run.refused) if options.described else ()))
+    notes = (*run.notes, *(left_over(out, run.stores, {f"urn:oid:{header.series_uid}" for header in headers}) if options.described else ()))
     seconds = round(time.monotonic() - begun, 3)
     return ConvertReport(stores=tuple(run.stores), refused=tuple(run.refused), seconds=seconds, peak_rss_mb=peak_rss_mb(), notes=notes)
 
