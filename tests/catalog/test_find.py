@@ -7,6 +7,8 @@ import hashlib
 import io
 import json
 import re
+import subprocess
+import sys
 from datetime import UTC, datetime
 
 import pytest
@@ -300,6 +302,21 @@ def test_a_query_without_end_is_ended(client: TestClient, settings, engine):
     query = "SELECT (COUNT(*) AS ?n) { " + " ".join(f"VALUES ?v{name} {{ {values} }}" for name in "abcd") + " }"
     with pytest.raises(TooCostly, match=r"more than .* of processor time"):
         Queries(corpus, time_s=1).run(query, "text/csv")
+
+
+def test_the_engine_itself_reaches_no_server_and_makes_no_endless_result():
+    from fairlead.catalog.sparql import WORKER
+
+    statements = b"".join(f"<urn:s{number}> <urn:p> <urn:o> .\n".encode() for number in range(400))
+
+    def error(query: str) -> str:
+        """Return what the worker says to a query that nobody has checked."""
+        request = json.dumps({"query": query, "media_type": "text/csv", "time_s": 5}).encode() + b"\n"
+        done = subprocess.run([sys.executable, "-I", str(WORKER)], input=request + statements, capture_output=True, check=True, timeout=60)
+        return str(json.loads(done.stdout.partition(b"\n")[0])["error"])
+
+    assert "Too many open files" in error("SELECT * { SERVICE <http://127.0.0.1:8000/sparql> { ?s ?p ?o } }")
+    assert "more than 5000000 bytes" in error("SELECT * { ?a ?b ?c . ?d ?e ?f }")
 
 
 def test_the_service_says_what_it_is_and_where_everything_is(client: TestClient, publish: Publish):

@@ -91,7 +91,7 @@ def _add_sparql(app: FastAPI, documents: Documents, corpus: Corpus) -> None:
 
     def answer(request: Request, query: str) -> Response:
         """Run a query and answer in the media type that was asked for."""
-        media_type = choose(request.headers.get("accept"), offered=tuple(RESULTS))
+        media_type = choose(request.headers.get("accept"), offered=RESULTS)
         if media_type is None:
             raise NotAcceptable(f"Results are there as {', '.join(RESULTS)}.", remedy="Name one of them in Accept.")
         found, body = queries.run(query, media_type)

@@ -10,7 +10,6 @@ import json
 import re
 import subprocess
 import sys
-from collections.abc import Mapping
 from pathlib import Path
 from threading import BoundedSemaphore
 from typing import Final
@@ -34,14 +33,14 @@ PASSED_OVER: Final = re.compile(
 REFUSED: Final = re.compile(
     r"(?<![\w:?$])(SERVICE|FROM|INSERT|DELETE|LOAD|CLEAR|CREATE|DROP|COPY|MOVE|ADD\s+(?:SILENT|DEFAULT|GRAPH))\b", re.IGNORECASE
 )
-RESULTS: Final[Mapping[str, str]] = {
-    "application/sparql-results+json": "json",
-    "application/sparql-results+xml": "xml",
-    "text/csv": "csv",
-    "text/turtle": "turtle",
-    "application/n-triples": "nt",
-}
-"""Media types of results, and rdflib's names; tables have the first three, graphs the last two."""
+RESULTS: Final = (
+    "application/sparql-results+json",
+    "application/sparql-results+xml",
+    "text/csv",
+    "text/turtle",
+    "application/n-triples",
+)
+"""Media types of results: tables have the first three, graphs the last two."""
 
 
 def check_query(query: str) -> None:
