@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
 import zipfile
 from collections.abc import Callable
 from functools import partial
@@ -16,7 +17,7 @@ import tifffile
 
 from convert.builders import a_series, axial_positions, save
 from fairlead.cli import run
-from fairlead.convert import ConvertOptions, convert, validate_store
+from fairlead.convert import ConvertOptions, convert, staging, validate_store
 from fairlead.progress import Silent
 from fairlead.records import ConvertReport
 
@@ -120,6 +121,20 @@ def test_of_two_runs_with_other_options_at_once_the_second_stops_and_equal_ones_
         series, tmp_path / "both", options=ConvertOptions(described=True), progress=Meanwhile(lambda: described(series, tmp_path / "both"))
     )
     assert (len(both.stores), both.refused, both.notes) == (1, (), ())
+
+
+def test_a_store_changes_places_with_its_successor_in_one_step_or_two(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for way in (True, False):
+        if not way:
+            monkeypatch.setattr(staging, "_exchanged", lambda one, other: False)
+        old, new = tmp_path / f"old{way}", tmp_path / f"new{way}"
+        for folder in (old, new):
+            folder.mkdir()
+            (folder / "name").write_text(folder.name)
+        staging.replace_folder(new, old)
+        assert (old / "name").read_text() == new.name
+        assert new.exists() is way or sys.platform != "linux"
+    assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]
 
 
 def test_labels_of_an_earlier_run_stay_beside_an_unchanged_image(data: Path, tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ A folder that a killed process left behind is removed by the next conversion tha
 
 from __future__ import annotations
 
+import ctypes
 import errno
 import fcntl
 import json
@@ -25,6 +26,9 @@ type Digests = dict[Path, str]
 
 SUFFIX: Final = ".staging"
 MANIFEST: Final = "manifest-sha256.txt"
+AT_FDCWD: Final = -100
+RENAME_EXCHANGE: Final = 2
+"""linux/fcntl.h and linux/fs.h."""
 
 
 @contextmanager
@@ -92,7 +96,12 @@ def store_manifest(folder: Path, digests: Digests | None = None) -> list[str]:
 
 
 def replace_folder(folder: Path, target: Path) -> None:
-    """Move ``folder`` to ``target``, and what is there aside, also while other processes do the same."""
+    """Move ``folder`` to ``target``; what is there changes places with it where the system can, so that the name is never free.
+
+    Elsewhere it is moved aside first, also while other processes do the same.
+    """
+    if target.is_dir() and _exchanged(folder, target):
+        return
     while True:
         try:
             folder.rename(target)
@@ -104,6 +113,12 @@ def replace_folder(folder: Path, target: Path) -> None:
         with suppress(FileNotFoundError):  # another process was faster
             target.rename(old)
             shutil.rmtree(old, ignore_errors=True)
+
+
+def _exchanged(one: Path, other: Path) -> bool:
+    """Let two folders change places (Linux, renameat2 with RENAME_EXCHANGE); return False where system or file system cannot."""
+    rename = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
+    return rename is not None and rename(AT_FDCWD, os.fsencode(one), AT_FDCWD, os.fsencode(other), RENAME_EXCHANGE) == 0
 
 
 def flush(folder: Path, files: list[Path]) -> None:

@@ -188,7 +188,8 @@ def _published[T](plan: StorePlan, out: Path, fill: Callable[[Path, Digests], T]
         result = validate_store(folder)
         if not result.valid:
             first = next(finding for finding in result.findings if finding.severity == "error")
-            raise CheckFailed(f"The new store does not pass {first.validator} at {first.path or '/'}: {first.message}")
+            said = f"The new store does not pass {first.validator} at {first.path or '/'}: {first.message}"
+            raise CheckFailed(said, remedy="Correct the metadata of the source; if they are right, report it with this message.")
         if ngff:
             describe(folder, plan, digests, ngff=ngff)
         published = publish_store(folder, target, digests, before=before, source=plan.source)
