@@ -222,5 +222,8 @@ def test_the_stores_of_the_output_folder_are_no_sources(series: Path, tmp_path: 
         report = described(series, series)
         assert (len(report.stores), report.refused) == (1, ())
         assert [path.name for path in series.glob("*.zarr")] == [report.stores[0].path]
+    for file in series.glob("*.dcm"):
+        file.unlink()
+    assert [(note.path, note.code) for note in described(series, series).notes] == [(report.stores[0].path, "own")]
     (refusal,) = described(series / report.stores[0].path, series).refused
     assert "lies in the output folder" in refusal.reason

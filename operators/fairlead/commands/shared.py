@@ -45,9 +45,9 @@ def emit(document: Any, *, as_json: bool, text: Callable[[], str]) -> None:
     try:
         with storage_errors("the result"):
             typer.echo(json.dumps(document, ensure_ascii=False, default=str) if as_json else text())
-    except StorageFull:
+    except StorageFull as error:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the interpreter flushes once more at its end
-        raise
+        raise StorageFull(error.message, remedy="Free space where the output goes; what the command did is done.") from error
 
 
 def complain(message: str) -> None:

@@ -35,6 +35,7 @@ from fairlead.progress import Progress, Silent
 from fairlead.records import ConvertReport, Refusal, SourceRefusal, StoreNote, StoreReport
 
 PLAIN: Final = ConvertOptions()
+OWN: Final = "It lies in the output folder: it is no source of this run."
 
 
 @dataclass(slots=True)
@@ -100,7 +101,7 @@ def convert(
     run = _Run(out, options, progress or Silent())
     usable_folder(out, "output folder")
     given = [sources] if isinstance(sources, Path) else list(sources)
-    found = without_own(find_sources(given), given, out, run.refuse)
+    found, own = without_own(find_sources(given), given, out, run.refuse)
     run.names.update((source.path, source.name) for source in found)
     headers = read_headers(found, options, run.refuse)
     jobs = dicom_jobs(headers, options.policy, limits=options.limits, refuse=run.refuse, refused=run.refused)
@@ -120,6 +121,10 @@ def convert(
         run.progress.finish()
     if (options.scene and options.ngff == "0.6") or is_scene(out):
         write_scene(out)  # also when stores of a scene have just become 0.5
+    made = {store.path for store in run.stores}
+    run.notes += [
+        StoreNote(path=one.path.name, code="own", text=OWN) for one in own if one.path.name not in made and one.kind is SourceKind.ZARR
+    ]
     notes = (*run.notes, *(left_over(out, run.stores, {f"urn:oid:{header.series_uid}" for header in headers}) if options.described else ()))
     seconds = round(time.monotonic() - begun, 3)
     return ConvertReport(stores=tuple(run.stores), refused=tuple(run.refused), seconds=seconds, peak_rss_mb=peak_rss_mb(), notes=notes)

@@ -66,16 +66,21 @@ def shown(name: str) -> str:
     return os.fsencode(name).decode("utf-8", "backslashreplace")
 
 
-def without_own(found: Iterable[Source], given: Sequence[Path], out: Path, refuse: Callable[[str, FairleadError], None]) -> list[Source]:
-    """Return the sources but for stores and archives that lie in the output folder: they come from a run, and would grow with each."""
+def without_own(
+    found: Iterable[Source], given: Sequence[Path], out: Path, refuse: Callable[[str, FairleadError], None]
+) -> tuple[list[Source], list[Source]]:
+    """Return the sources but for stores and archives that lie in the output folder, and these: they would grow with each run."""
     here, kept = out.resolve(), []
+    own: list[Source] = []
     for source in found:
         if (source.kind is SourceKind.ZARR or source.path.suffix == ".ozx") and source.path.resolve().parent == here:
             if source.path in given:
                 refuse(source.name, UnsupportedInput("It lies in the output folder.", remedy="Choose another output folder."))
+            else:
+                own.append(source)
             continue
         kept.append(source)
-    return kept
+    return kept, own
 
 
 def kind_of(path: Path) -> SourceKind:

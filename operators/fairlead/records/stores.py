@@ -96,10 +96,10 @@ class SourceRefusal(Refusal):
 
 
 class StoreNote(Record):
-    """What a reader of the report should know of a store in the output folder: ``replaced``, ``labels-kept`` or ``left-over``."""
+    """What a reader of the report should know of a store in the output folder: replaced, labels kept, left over, or own."""
 
     path: str
-    code: Literal["replaced", "labels-kept", "left-over"]
+    code: Literal["replaced", "labels-kept", "left-over", "own"]
     text: str
 
 
