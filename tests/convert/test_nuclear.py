@@ -103,6 +103,23 @@ def test_projections_say_that_they_are_angular_views(tmp_path: Path, planes: np.
     assert attributes["dicom"]["time"] == {"basis": "angular_view", "step_s": None}
 
 
+def test_gated_projections_are_an_image_per_gate_and_views_are_no_time(tmp_path: Path, planes: np.ndarray[Any, Any]) -> None:
+    """Three gates of 50 ms, four views each: the gate's time is not the time between views."""
+    gates = Sequence([an_item(DataInformationSequence=Sequence([an_item(FrameTime=50.0)]))])
+    changes = {"TimeSlotVector": [1 + number // 4 for number in range(12)], "AngularViewVector": [1 + number % 4 for number in range(12)]}
+    report, found = written(tmp_path, an_nm("GATED TOMO", planes, GatedInformationSequence=gates, **changes))
+    assert [store.shape for store in report.stores] == [(4, 16, 18)] * 3
+    assert all(np.array_equal(one, planes[4 * number : 4 * number + 4]) for number, one in enumerate(found))
+    attributes = json.loads((tmp_path / "out" / report.stores[2].path / "zarr.json").read_text())["attributes"]
+    assert (attributes["dicom"]["part"], attributes["dicom"]["time"]) == ({"time_slot": 3}, {"basis": "angular_view", "step_s": None})
+
+
+def test_frames_follow_their_vector_not_the_file(tmp_path: Path, planes: np.ndarray[Any, Any]) -> None:
+    phase = Sequence([an_item(ActualFrameDuration=500)])
+    _, (found,) = written(tmp_path, an_nm("DYNAMIC", planes, TimeSliceVector=list(range(12, 0, -1)), PhaseInformationSequence=phase))
+    assert np.array_equal(found, planes[::-1])
+
+
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
@@ -111,6 +128,10 @@ def test_projections_say_that_they_are_angular_views(tmp_path: Path, planes: np.
         ({"SpacingBetweenSlices": None}, "do not say where they lie"),
         ({"DetectorInformationSequence": Sequence()}, "do not say where they lie"),
         ({"SliceVector": [1] * 12}, "11 slices lie where another one lies"),
+        ({"SliceVector": list(range(12))}, "does not count from one"),
+        ({"SliceVector": list(range(12, 0, -1))}, "does not count from one"),
+        ({"SliceVector": None, "TimeSlotVector": [1 + number % 3 for number in range(12)]}, "SliceVector is absent"),
+        ({"DetectorVector": [2] * 12}, "a detector that the image does not describe"),
     ],
 )
 def test_volumes_that_cannot_be_placed_are_refused(

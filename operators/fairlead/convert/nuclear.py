@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
@@ -22,12 +23,12 @@ VECTORS: Final[Mapping[str, str]] = {
 """What the FrameIncrementPointer may point to (PS3.3 C.8.4.8, table C.8-8), and what it counts; all from one."""
 APART: Final = ("energy_window", "detector", "rotation", "rr_interval")
 """Frames that differ in one of these are different images."""
-OVER_TIME: Final = ("time_slot", "time_slice", "angular_view")
+OVER_TIME: Final = ("phase", "time_slot", "time_slice", "angular_view")
+"""What frames of one image are ordered by, and told apart by in volumes."""
 RECONSTRUCTED: Final = frozenset({"RECON TOMO", "RECON GATED TOMO"})
 DETECTORS: Final = "DetectorInformationSequence"
 TAGS: Final = (
-    *VECTORS, DETECTORS, "SpacingBetweenSlices", "PhaseInformationSequence", "GatedInformationSequence", "RotationInformationSequence",
-    "ActualFrameDuration",
+    *VECTORS, DETECTORS, "SpacingBetweenSlices", "PhaseInformationSequence", "GatedInformationSequence",
 )  # fmt: skip
 FARTHEST_MM: Final = 1e4
 
@@ -42,19 +43,49 @@ def nuclear_frames(dataset: Dataset, count: int) -> tuple[Frame, ...]:
     places = _places(dataset, count)
     first = replace(classic_frame(dataset), pose=None, apart=(), times=())
     kind = str((list(dataset.get("ImageType") or []) + [""] * 3)[2])
-    step_s = None if kind in RECONSTRUCTED else _step_s(dataset)
-    found: list[Frame] = []
-    counted: dict[tuple[tuple[str, int], ...], int] = {}
-    for number, place in enumerate(places):
-        apart = tuple((name, place[name]) for name in APART if name in place)
-        pose = _pose(dataset, place, number, first.spacing_mm) if kind in RECONSTRUCTED else None
-        # The order of slices is no time: without a vector, repeats of a place are duplicates.
-        times: tuple[tuple[str, float], ...] = tuple((name, float(place[name])) for name in OVER_TIME if name in place)
+    if kind in RECONSTRUCTED:
+        _require_slices(places)
+        return tuple(_slice(dataset, first, place, number) for number, place in enumerate(places))
+    return tuple(_projections(dataset, first, places))
+
+
+def _require_slices(places: Sequence[Mapping[str, int]]) -> None:
+    """Refuse frames that nothing stacks: the place in the header is that of the first frame, which has to be the first slice.
+
+    Raises
+    ------
+    UnreadableImage : the slices are not counted from one, or not counted although something else is.
+    """
+    if any("slice" not in place and len(place) > 0 for place in places) and any(place != places[0] for place in places):
+        raise UnreadableImage("SliceVector is absent, and the frames are told apart by something else.")
+    if places[0].get("slice", 1) != 1 or min(place.get("slice", 1) for place in places) < 1:
+        raise UnreadableImage("SliceVector does not count from one, so that nothing says whose place the header states.")
+
+
+def _slice(dataset: Dataset, first: Frame, place: Mapping[str, int], number: int) -> Frame:
+    """Return a reconstructed slice. The order of slices is no time: without a vector, repeats of a place are duplicates."""
+    pose = _pose(dataset, place, number, first.spacing_mm)
+    times = tuple((name, float(place[name])) for name in OVER_TIME if name in place)
+    return replace(first, index=number, number=0, pose=pose, apart=_apart(place, APART), times=times)
+
+
+def _projections(dataset: Dataset, first: Frame, places: Sequence[Mapping[str, int]]) -> Iterator[Frame]:
+    """Yield frames without a place, in the order of their vectors; angular views are no time, and apart by what is."""
+    views = any("angular_view" in place for place in places)
+    names = (*APART, *OVER_TIME[:-1]) if views else APART
+    step_s = None if views else _step_s(dataset)
+    counted: Counter[tuple[tuple[str, int], ...]] = Counter()
+    for number in sorted(range(len(places)), key=lambda number: [places[number].get(name, 0) for name in OVER_TIME]):
+        place, apart = places[number], _apart(places[number], names)
+        times = tuple((name, float(place[name])) for name in OVER_TIME if name in place and name not in names)
         if step_s is not None:
-            counted[apart] = counted.get(apart, -1) + 1
             times = (("FrameTime", counted[apart] * step_s), *times)
-        found.append(replace(first, index=number, number=0 if pose else number, pose=pose, apart=apart, times=times))
-    return tuple(found)
+            counted[apart] += 1
+        yield replace(first, index=number, number=number, apart=apart, times=times)
+
+
+def _apart(place: Mapping[str, int], names: Sequence[str]) -> tuple[tuple[str, int], ...]:
+    return tuple((name, place[name]) for name in names if name in place)
 
 
 def _places(dataset: Dataset, count: int) -> list[dict[str, int]]:
@@ -72,7 +103,9 @@ def _places(dataset: Dataset, count: int) -> list[dict[str, int]]:
 def _pose(dataset: Dataset, place: Mapping[str, int], number: int, spacing: tuple[float, float] | None) -> PlanePose:
     """Return where a slice lies: along the normal from the first, in front of it when SpacingBetweenSlices is negative (C.8.4.15)."""
     detectors = dataset.get(DETECTORS) or [dataset]
-    detector = detectors[min(max(place.get("detector", 1), 1), len(detectors)) - 1]
+    if not 0 < place.get("detector", 1) <= len(detectors):
+        raise UnreadableImage("DetectorVector names a detector that the image does not describe.")
+    detector = detectors[place.get("detector", 1) - 1]
     stated = Dataset()
     for name in ("ImagePositionPatient", "ImageOrientationPatient"):
         if (value := detector.get(name) or dataset.get(name)) is not None:
