@@ -127,7 +127,8 @@ def write_only(source: Path, out: Path) -> None:
     plan = ImagePlan(
         name="a", source="a", kind="CT", axes=axes, dtype=values.dtype, voxels=InMemory(values), geometry=geometry, channels=(Channel(),)
     )
-    assert write_store(plan, out, ngff="0.5", progress=Silent()).verified_voxels
+    report, _ = write_store(plan, out, ngff="0.5", progress=Silent())
+    assert report.verified_voxels
 
 
 @cache
