@@ -39,6 +39,7 @@ from fairlead.cohort.reading import read_definition
 from fairlead.cohort.sentence import phrase, public_sentence
 from fairlead.cohort.sentence import sentence as sentence_of
 from fairlead.cohort.store import CohortStore
+from fairlead.cohort.texts import in_one_line
 from fairlead.cohort.to_beacon import beacon_request
 from fairlead.cohort.to_fhir import fhir_group, fhir_members
 from fairlead.cohort.to_lens import lens_tree
@@ -84,6 +85,7 @@ __all__ = [
     "import_addresses",
     "import_list",
     "import_series",
+    "in_one_line",
     "lens_tree",
     "listed_addresses",
     "listed_ids",

@@ -9,6 +9,7 @@ from typing import Final
 from fairlead.cohort.compile import IN_SCOPE, INCLUDE, Resolve, compile_node, no_cohorts, scope_of
 from fairlead.cohort.nodes import AllOf, AnyOf, AtLeastOf, Definition, Node, NotOf
 from fairlead.cohort.sentence import phrase
+from fairlead.cohort.texts import MAX_WORDS, checked_text
 from fairlead.errors import NotFound
 from fairlead.extract import FieldCatalogue
 from fairlead.index import And, Criterion, Index, MembersOf, Not
@@ -55,6 +56,7 @@ class _Judge:
     """Asks the index about one record."""
 
     def __init__(self, record_id: str, index: Index, catalogue: FieldCatalogue, cohorts: Resolve) -> None:
+        record_id = checked_text(record_id, "id", maximum=MAX_WORDS)
         self._it, self._index, self._catalogue, self._cohorts = MembersOf(frozenset({record_id})), index, catalogue, cohorts
         if not index.count(self._it).series:
             raise NotFound(

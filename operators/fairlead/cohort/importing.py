@@ -16,8 +16,9 @@ from itertools import product
 from pathlib import Path
 from typing import Any, Final
 
-from fairlead.cohort.leaves import MAX_VALUES, RECORD
+from fairlead.cohort.leaves import MAX_REASON, MAX_VALUES, RECORD
 from fairlead.cohort.manifest import bucket_of
+from fairlead.cohort.texts import checked_text
 from fairlead.errors import InvalidInput, NotFound, UnsupportedInput
 from fairlead.index import All, Index, MembersOf
 from fairlead.records import JsonObject
@@ -44,13 +45,14 @@ class Imported:
 
         Raises
         ------
-        InvalidInput : there is no reason, or nobody was found.
+        InvalidInput : there is no reason, one of the two is no text of its length, or nobody was found.
         """
         if not reason.strip():
             raise InvalidInput("A list of series needs a reason.", remedy="Say who chose them and what for: --reason.")
+        title, reason = checked_text(title, "title"), checked_text(reason, "reason", maximum=MAX_REASON)
         if not self.ids:
             raise InvalidInput("The index holds none of the listed series.", remedy="Ingest them first.")
-        return {"schemaVersion": "1", "title": title, "unit": "series", "include": {"ids": list(self.ids), "reason": reason.strip()}}
+        return {"schemaVersion": "1", "title": title, "unit": "series", "include": {"ids": list(self.ids), "reason": reason}}
 
 
 def read_list(file: Path) -> str:

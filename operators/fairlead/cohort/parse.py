@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from fairlead.cohort.leaves import Reading
 from fairlead.cohort.nodes import Definition, Node, Rule
+from fairlead.cohort.texts import MAX_NAME, is_broken
 from fairlead.cohort.tree import read_node
 from fairlead.errors import InvalidDefinition
 from fairlead.extract import FieldCatalogue
@@ -21,7 +22,6 @@ TOP_KEYS: Final = (
 )
 REQUIRED: Final = ("schemaVersion", "title", "unit", "include")
 PARENT: Final = re.compile(r"sha256:[0-9a-f]{64}")
-MAX_TITLE: Final = 200
 
 
 def parse_definition(document: Mapping[str, Any], catalogue: FieldCatalogue) -> Definition:
@@ -33,6 +33,8 @@ def parse_definition(document: Mapping[str, Any], catalogue: FieldCatalogue) -> 
     UnsupportedInput : the language allows it, this version does not do it.
     """
     check_keys(document, TOP_KEYS, where="the definition", required=REQUIRED)
+    if is_broken(document):
+        raise InvalidDefinition("The definition holds a control character or half of a character.", remedy="Write that text anew.")
     if str(document["schemaVersion"]) != "1":
         raise InvalidDefinition("At schemaVersion: only version 1 is known.", remedy='Write `schemaVersion: "1"`.')
     reading = Reading(catalogue, _unit(document["unit"]), _concept_sets(document.get("conceptSets", {})))
@@ -40,7 +42,7 @@ def parse_definition(document: Mapping[str, Any], catalogue: FieldCatalogue) -> 
     check_keys(scope, ("centers", "projects"), where="scope")
     identity, version, parent = _identity(document)
     definition = Definition(
-        title=_text(document["title"], "title", maximum=MAX_TITLE),
+        title=_text(document["title"], "title", maximum=MAX_NAME),
         unit=reading.unit,
         include=read_node(document["include"], reading, where="include"),
         rules=_rules(document.get("rules", ()), reading, where="rules"),
@@ -114,7 +116,7 @@ def _rules(given: Any, reading: Reading, *, where: str) -> tuple[Rule, ...]:
 def _rule(given: Any, reading: Reading, *, where: str) -> Rule:
     check_keys(given, ("name", "where"), where=where, required=("name", "where"))
     node: Node = read_node(given["where"], reading, where=f"{where}.where")
-    return Rule(_text(given["name"], f"{where}.name", maximum=MAX_TITLE), node)
+    return Rule(_text(given["name"], f"{where}.name", maximum=MAX_NAME), node)
 
 
 def _unique_names(rules: tuple[Rule, ...]) -> None:

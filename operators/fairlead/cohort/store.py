@@ -18,6 +18,7 @@ from fairlead.cohort.diff import CohortDiff, Sides, compare
 from fairlead.cohort.members import Fingerprints, FrozenMembers, prints_of, unpack_names
 from fairlead.cohort.nodes import Definition, cohorts_used
 from fairlead.cohort.tables import cohort_versions, cohorts, withdrawals, withdrawn_members
+from fairlead.cohort.texts import MAX_WORDS, checked_text
 from fairlead.cohort.version_rows import (
     KNOWN,
     PLAIN,
@@ -80,11 +81,16 @@ class CohortStore:
         ------
         EmptyCohort : nobody matches; the message names the rule that removed the last.
         InvalidDefinition : the definition refers to ``@latest`` of another cohort; Conflict : the index never stood still.
-        NotPermitted : the definition states the id of another project's cohort.
+        NotPermitted : the definition states the id of another project's cohort; InvalidInput : title, author or purpose are no such texts.
         """
+        named = checked_text(title or definition.title, "title")
+        told = {
+            "author": checked_text(author, "author"),
+            "purpose": checked_text(purpose or definition.purpose, "purpose", maximum=MAX_WORDS),
+        }
         seen = self._seen(definition, index)
-        draft = draft_of(definition, seen, catalogue, title=(title or definition.title).strip(), project=project)
-        made = {"author": author, "purpose": purpose or definition.purpose, "created_at": clock(), "project": project}
+        draft = draft_of(definition, seen, catalogue, title=named, project=project)
+        made = {**told, "created_at": clock(), "project": project}
         return self._keep(draft.model_copy(update=made), seen)
 
     def _seen(self, definition: Definition, index: Index) -> Look:

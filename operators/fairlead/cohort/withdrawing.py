@@ -17,6 +17,7 @@ from sqlalchemy.exc import IntegrityError
 from fairlead.cohort.audit import TRIES, append
 from fairlead.cohort.store import CohortStore
 from fairlead.cohort.tables import cohort_versions, withdrawals, withdrawn_members
+from fairlead.cohort.texts import MAX_WORDS, checked_text, is_broken
 from fairlead.database import database_errors, utc_now
 from fairlead.errors import Conflict, InvalidInput, NotFound
 from fairlead.index import Index, MembersOf
@@ -45,15 +46,16 @@ def withdraw_consent(
     ------
     InvalidInput : no subject, or no reason.
     """
-    if not subject.strip() or len(subject) > MAX_SUBJECT or kind not in ("patient", "series"):
+    if not subject.strip() or len(subject) > MAX_SUBJECT or is_broken(subject) or kind not in ("patient", "series"):
         raise InvalidInput("A withdrawal names one patient or one series.", remedy="Give its id as `fairlead cohort members` writes it.")
     if not reason.strip():
         raise InvalidInput("A withdrawal needs a reason.", remedy="Say it in a few words, without names.")
+    reason = checked_text(reason, "reason", maximum=MAX_WORDS)
     for _ in range(TRIES):
         held = {ref: found for ref in _every_version(store) if (found := store.holding(ref, {kind: (subject,)}))}
         try:
             with database_errors(), store.engine.begin() as connection:
-                number = _withdrawal(connection, kind, subject, reason.strip(), by, clock())
+                number = _withdrawal(connection, kind, subject, reason, by, clock())
                 for ref, found in held.items():
                     _mark(connection, ref, found, number)
                 append(connection, by, "withdraw", "", at=clock(), detail={"kind": kind, "versions": sorted(held)})
@@ -70,7 +72,7 @@ def require_known(store: CohortStore, index: Index, kind: Subject, subject: str)
     ------
     NotFound : nothing is known under this id.
     """
-    subjects = frozenset({subject})
+    subjects = frozenset({checked_text(subject, kind, maximum=MAX_SUBJECT)})
     asked = MembersOf(subjects) if kind == "series" else MembersOf(frozenset(), patients=subjects)
     if index.count(asked).series or any(store.holding(ref, {kind: (subject,)}) for ref in _every_version(store)):
         return

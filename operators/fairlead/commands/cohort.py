@@ -102,9 +102,11 @@ def facets(
 
 
 def _faceted(document: JsonObject) -> str:
+    from fairlead.cohort import in_one_line
+
     lines = []
     for field, buckets in document["facets"].items():
-        lines += [field, *(f"{bucket['patients']:>9} {bucket['series']:>9}  {bucket['label']}" for bucket in buckets)]
+        lines += [field, *(f"{bucket['patients']:>9} {bucket['series']:>9}  {in_one_line(bucket['label'])}" for bucket in buckets)]
     return "\n".join([f"{'patients':>9} {'series':>9}", *lines])
 
 

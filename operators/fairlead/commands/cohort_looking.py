@@ -69,7 +69,9 @@ def _lines(document: JsonObject) -> str:
 
 
 def _words(value: object) -> str:
-    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+    from fairlead.cohort import in_one_line
+
+    return in_one_line(", ".join(map(str, value)) if isinstance(value, list) else str(value))
 
 
 def explain(
