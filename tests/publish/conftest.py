@@ -16,8 +16,8 @@ from publish.fakes import FakeUpstream, a_cohort, an_imaging_record
 class Clock:
     """A clock that moves a second whenever it is read."""
 
-    def __init__(self) -> None:
-        self.now = datetime(2026, 3, 4, 5, 6, 7, tzinfo=UTC)
+    def __init__(self, *, days: int = 0) -> None:
+        self.now = datetime(2026, 3, 4, 5, 6, 7, tzinfo=UTC) + timedelta(days=days)
 
     def __call__(self) -> datetime:
         self.now += timedelta(seconds=1)

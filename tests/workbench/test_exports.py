@@ -35,8 +35,8 @@ def an_export(state: str, *, cohort: str = "c@1", **changes: Any) -> ExportState
     return replace(export, **changes)
 
 
-def frozen(workbench: Workbench) -> CohortVersion:
-    definition = definition_of(read_state([("in.modality", "DCM:CT")], workbench.catalogue))
+def frozen(workbench: Workbench, modality: str = "DCM:CT") -> CohortVersion:
+    definition = definition_of(read_state([("in.modality", modality)], workbench.catalogue))
     return workbench.versions.freeze(definition, author="dr.who", title="Chest CT", purpose="")
 
 
@@ -80,6 +80,15 @@ def test_the_form_of_a_version_that_was_published_chooses_nothing_anew(workbench
     assert html.count('placeholder="as published"') == 2
     assert "as published" not in first
     assert 'name="title" maxlength="200" required value="Chest CT"' in first
+
+
+def test_the_form_of_another_version_of_a_published_cohort_chooses_nothing_anew_either(workbench: Workbench) -> None:
+    first, second = frozen(workbench), frozen(workbench, "DCM:MR")
+    assert (first.id, first.version, second.version) == (second.id, 1, 2)
+    client = with_exports(workbench, an_export("published", cohort=first.ref, dataset_iri="http://fdp.test/dataset/d1"))
+    html = client.get(f"?version={second.ref}").text
+    assert html.count('<option value="">as published</option>') == 2
+    assert html.count('placeholder="as published"') == 2
 
 
 def test_a_refusal_shows_the_stewards_reason_as_text(workbench: Workbench) -> None:

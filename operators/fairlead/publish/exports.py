@@ -27,7 +27,7 @@ from fairlead.publish.making import make_safe, make_stores
 from fairlead.publish.model import Ingredients, title_of
 from fairlead.publish.parameters import ExportParameters
 from fairlead.publish.placing import Overtaken, Placing, newest_row
-from fairlead.publish.previous import completed, parameters_before, require_not_looser
+from fairlead.publish.previous import completed, parameters_before
 from fairlead.publish.reasons import in_house
 from fairlead.publish.residue import require_no_address, residue, texts_of
 from fairlead.publish.staging import StagedStores, Staging
@@ -251,7 +251,6 @@ class Exports:
             raise CheckFailed("The export has no approval.", remedy="Ask a steward to decide on it.")
         with database_errors(), self._engine.connect() as connection:
             newest = newest_row(connection, export.dataset_id)
-        require_not_looser(export.parameters.access_rights, newest, requested_at=export.requested_at)
         cohort = self._upstream.cohort(export.parameters.cohort)
         given = Ingredients(
             site=Site.of(self._settings),

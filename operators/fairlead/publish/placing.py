@@ -10,7 +10,7 @@ import shutil
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import Connection, Engine, RowMapping, select, text
 
@@ -19,9 +19,13 @@ from fairlead.errors import CheckFailed, Withdrawn
 from fairlead.files import sync_folder
 from fairlead.publish.staging import Staging, sync_tree
 from fairlead.publish.states import ExportEvent
-from fairlead.publish.tables import datasets
+from fairlead.publish.tables import datasets, exports
+from fairlead.publish.vocabulary import AccessRights
 from fairlead.publish.worklist import Export, move_in
 from fairlead.records import DatasetRecord
+
+OPEN: Final = tuple(AccessRights)
+"""Access rights, the most open first."""
 
 
 class Overtaken(Exception):
@@ -43,7 +47,7 @@ class Placing:
         ------
         Overtaken : the version number is taken.
         Withdrawn : the dataset was withdrawn.
-        CheckFailed : the staged folder is gone.
+        CheckFailed : the staged folder is gone, or the cohort was closed since this export was asked for.
         """
         record = _described(export)
         if self.staging.dataset.is_dir():
@@ -54,6 +58,7 @@ class Placing:
             if newest is not None and newest["content_sha256"] == export.content_sha256:
                 record = DatasetRecord.model_validate_json(newest["record"])
             else:
+                self._require_not_looser(connection, export)
                 if newest is not None and newest["version"] >= record.version:
                     self._take_back(export)
                     raise Overtaken
@@ -73,6 +78,19 @@ class Placing:
             sync_folder(self.published)
         elif not target.is_dir():
             raise CheckFailed("The export's staged folder is gone.", remedy="Request a new export.")
+
+    def _require_not_looser(self, connection: Connection, export: Export) -> None:
+        """Refuse when anything of the cohort was published with less open rights after this was asked for: who asked could not know."""
+        now = export.parameters.access_rights
+        for row in rows_of_cohort(connection, export.parameters.cohort):
+            record = DatasetRecord.model_validate_json(row["record"])
+            if row["published_at"] > export.requested_at and OPEN.index(now) < OPEN.index(AccessRights(record.access_rights)):
+                self._take_back(export)
+                raise CheckFailed(
+                    f"Version {record.version} of {record.cohort} was published as {record.access_rights} since this export was asked"
+                    f" for as {now.value}.",
+                    remedy="Request the export again.",
+                )
 
     def _take_back(self, export: Export) -> None:
         target = self.published / folder_name(export)
@@ -99,6 +117,15 @@ def newest_row(connection: Connection, dataset: str) -> RowMapping | None:
     if row is not None and row["state"] == "withdrawn":
         raise Withdrawn("The dataset of this cohort version was withdrawn.", remedy="Freeze a new cohort version to publish again.")
     return row
+
+
+def rows_of_cohort(connection: Connection, reference: str) -> list[RowMapping]:
+    """Return the rows of what was ever published of any version of a cohort, what was published last first."""
+    cohort = f"{reference.rpartition('@')[0]}@"
+    same = exports.c.cohort.startswith(cohort, autoescape=True)
+    query = select(datasets, exports.c.cohort).join(exports, exports.c.id == datasets.c.export_id).where(same)
+    rows = connection.execute(query.order_by(datasets.c.published_at.desc(), datasets.c.id, datasets.c.version.desc())).mappings()
+    return [row for row in rows if row["cohort"].startswith(cohort)]  # LIKE knows no case in SQLite
 
 
 def _one_at_a_time(connection: Connection) -> None:

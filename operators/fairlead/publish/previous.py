@@ -3,29 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
-from typing import Any, Final
+from typing import Any
 
-from sqlalchemy import Engine, RowMapping, select
+from sqlalchemy import Engine, select
 
 from fairlead.database import database_errors
-from fairlead.errors import CheckFailed
 from fairlead.publish.model import dataset_id
 from fairlead.publish.parameters import ExportParameters
-from fairlead.publish.placing import newest_row
+from fairlead.publish.placing import newest_row, rows_of_cohort
 from fairlead.publish.tables import exports
-from fairlead.publish.vocabulary import AccessRights
 from fairlead.records import DatasetRecord
 from fairlead.settings import ExportSettings
 
-OPEN: Final = tuple(AccessRights)
-"""Access rights, the most open first."""
-
 
 def parameters_before(engine: Engine, cohort: str, *, licence: str, run_id: str = "") -> ExportParameters | None:
-    """Return what the run asked for when it was here before, else what the newest published version was made with, else None.
+    """Return what the run asked for when it was here before, else what the version before was made with, else None.
 
-    A version that took the catalogue's own licence keeps it by name when the catalogue has another one by now.
+    The version before is the newest of the cohort version's own dataset; of a cohort version that was never published, it is what was
+    published last of any version of the cohort, be it withdrawn by now. A version that took the catalogue's own licence keeps it by name
+    when the catalogue has another one by now.
 
     Raises
     ------
@@ -35,8 +31,11 @@ def parameters_before(engine: Engine, cohort: str, *, licence: str, run_id: str 
     with database_errors(), engine.connect() as connection:
         newest = newest_row(connection, dataset_id(cohort))
         asked = connection.execute(columns.where(exports.c.run_id == run_id)).scalar_one_or_none()
-        if asked is not None or newest is None:
-            return None if asked is None else ExportParameters.model_validate_json(asked)
+        if asked is not None:
+            return ExportParameters.model_validate_json(asked)
+        newest = newest or next(iter(rows_of_cohort(connection, cohort)), None)
+        if newest is None:
+            return None
         found = ExportParameters.model_validate_json(connection.execute(columns.where(exports.c.id == newest["export_id"])).scalar_one())
     published = DatasetRecord.model_validate_json(newest["record"]).license
     return found if found.license or published == licence else found.model_copy(update={"license": published})
@@ -51,7 +50,7 @@ def completed(given: ExportParameters, before: ExportParameters | None, *, rules
     ('restricted', 'strict')
     """
     usual: dict[str, Any] = {"profile": rules.profile, "geometry": rules.geometry, "ngff": rules.ngff}
-    kept = usual if before is None else {name: getattr(before, name) for name in ExportParameters.model_fields}
+    kept = usual if before is None else {name: getattr(before, name) for name in ExportParameters.model_fields if name != "cohort"}
     return given.model_copy(update={name: value for name, value in kept.items() if name not in given.model_fields_set})
 
 
@@ -70,20 +69,3 @@ def changes_of(now: ExportParameters, before: ExportParameters | None) -> Sequen
 
 def _shown(value: object) -> str:
     return ", ".join(map(str, value)) if isinstance(value, list) else str(value or "none")
-
-
-def require_not_looser(now: AccessRights, newest: RowMapping | None, *, requested_at: datetime) -> None:
-    """Raise when a version with less open rights was published after this export was asked for: who asked could not know of it.
-
-    Raises
-    ------
-    CheckFailed : the message names both rights.
-    """
-    if newest is None or newest["published_at"] <= requested_at:
-        return
-    rights = AccessRights(DatasetRecord.model_validate_json(newest["record"]).access_rights)
-    if OPEN.index(now) < OPEN.index(rights):
-        raise CheckFailed(
-            f"Version {newest['version']} was published as {rights.value} since this export was asked for as {now.value}.",
-            remedy="Request the export again.",
-        )

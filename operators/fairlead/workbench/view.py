@@ -58,6 +58,8 @@ class VersionView:
     reopen: str = ""
     same: bool = False
     """Whether the filters of the page are its definition; ``reopen`` leads to them where filters can say it."""
+    again: bool = False
+    """Whether a version of the cohort was published, so that an export keeps what its form leaves open."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +149,7 @@ def selected_version(workbench: Workbench, state: PageState, user: User, newest:
         checks=checklist(version, gone, workbench, user) if user.may_change else (),
         reopen=filters.link(version=version.ref) if filters else "",
         same=filters is not None and definition_of(filters) == definition_of(state),
+        again=any(export.dataset_iri for other in history for export in workbench.exports.of_cohort(other.ref)),
     )
 
 
