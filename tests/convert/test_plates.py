@@ -69,6 +69,45 @@ def test_images_of_wells_become_a_plate(tmp_path):
     assert b"Who" not in (path / "zarr.json").read_bytes()
 
 
+@pytest.mark.parametrize("alone", [False, True])
+def test_a_field_of_more_axes_is_no_absent_one_but_an_image_of_its_own(tmp_path, alone):
+    """Two lifetimes in the second well: a field cannot hold them, and the plate and the images say where they are."""
+    modulo = '<Value><Modulo><ModuloAlongT Type="lifetime"><Label>1</Label><Label>2</Label></ModuloAlongT></Modulo></Value>'
+    annotation = f'<XMLAnnotation ID="Annotation:0" Namespace="openmicroscopy.org/omero/dimension/modulo">{modulo}</XMLAnnotation>'
+    divided = IMAGE.format(n=1).replace('SizeT="1"', 'SizeT="2"').replace('PlaneCount="1"', 'PlaneCount="2"')
+    wells = "".join(
+        f'<Well ID="Well:{n}" Row="0" Column="{n}"><WellSample ID="WellSample:{n}"><ImageRef ID="Image:{n}"/></WellSample></Well>'
+        for n in ([1] if alone else [0, 1])
+    )
+    xml = (
+        '<?xml version="1.0"?><OME xmlns="http://www.openmicroscopy.org/Schemas/OME/2016-06">'
+        f'<Plate ID="Plate:0">{wells}</Plate>{IMAGE.format(n=0)}{divided.replace("</Image>", "")}<AnnotationRef ID="Annotation:0"/></Image>'
+        f"<StructuredAnnotations>{annotation}</StructuredAnnotations></OME>"
+    )
+    with tifffile.TiffWriter(tmp_path / "a.ome.tif") as tiff:
+        for number in range(3):
+            tiff.write(plane(number), description=xml if number == 0 else None, contiguous=False, metadata=None)
+    report = whole(tmp_path / "a.ome.tif", tmp_path / "out", options=ConvertOptions(whole_plates=True, keep_names=True))
+    stores = {store.path: (store.kind, store.dropped) for store in report.stores}
+    off = ("its well and field of the plate: a field has at most five axes",)
+    assert stores["a-1-lifetime0.ome.zarr"] == stores["a-1-lifetime1.ome.zarr"] == ("OME", off)
+    first = (
+        ("a-0.ome.zarr", "OME", ())
+        if alone
+        else ("a.ome.zarr", "HCS", ("1 fields of the plate have more than five axes and are images of their own",))
+    )
+    assert stores[first[0]] == first[1:]
+
+
+def test_images_of_one_id_are_refused_not_lost(tmp_path):
+    xml = a_plate(tmp_path / "a.ome.tif", [], images=2)
+    with tifffile.TiffFile(xml) as tiff:
+        text = str(tiff.ome_metadata)
+    tifffile.tiffcomment(xml, text.replace('ID="Image:1"', 'ID="Image:0"').encode())
+    report = convert(xml, tmp_path / "out")
+    assert (report.stores, "one ID" in report.refused[0].reason) == ((), True)
+
+
 def test_a_plate_is_drawn_by_its_first_field(tmp_path):
     (store,) = whole(a_plate(tmp_path / "a.ome.tif", [(0, 0, ["Image:0"])], images=1), tmp_path / "out").stores
     render_preview(tmp_path / "out" / store.path, tmp_path / "a.png")

@@ -232,6 +232,22 @@ def test_levels_that_differ_in_type_are_refused(tmp_path):
     assert "differ in type" in convert(source, tmp_path / "out").refused[0].reason
 
 
+@pytest.mark.parametrize(
+    ("names", "refused"),
+    [(["y", "z", "x"], True), (["c", "y", "x"], True), (["Z", "Y", "X"], False), (["dim_0", None, "dim_2"], False), (None, False)],
+)
+def test_an_array_that_calls_its_axes_otherwise_is_refused(tmp_path, names, refused):
+    root = tmp_path / "a.ome.zarr"
+    group = zarr.open_group(str(root), mode="w", zarr_format=3)
+    group.create_array("0", shape=(4, 6, 8), chunks=(4, 6, 8), dtype="u1", dimension_names=names)[:] = 7
+    datasets = [{"path": "0", "coordinateTransformations": [{"type": "scale", "scale": [1.0, 1.0, 1.0]}]}]
+    axes = [{"name": name, "type": "space"} for name in "zyx"]
+    group.attrs["ome"] = {"version": "0.5", "multiscales": [{"axes": axes, "datasets": datasets}]}
+    report = convert(root, tmp_path / "out")
+    assert [len(report.stores), len(report.refused)] == [not refused, refused]
+    assert not refused or "that the array itself calls" in report.refused[0].reason
+
+
 @pytest.mark.parametrize("ngff", ["0.5", "0.6"])
 def test_a_translation_of_the_source_is_kept_in_every_version(tmp_path, ngff):
     root = tmp_path / "a.ome.zarr"

@@ -82,6 +82,20 @@ def require_fitting(image: NgffImage, shapes: Sequence[tuple[int, ...]]) -> None
                 raise UnreadableImage(f"A level has {shape[place]} samples along {name}, but a scale for {wanted:.6g}.")
 
 
+def require_same_axes(image: NgffImage, array: Any) -> None:
+    """Refuse an array of Zarr v3 whose ``dimension_names`` put an axis at another place (NGFF 0.5, "multiscales": they must match).
+
+    Raises
+    ------
+    UnreadableImage : they do; absent names, and words that are no axis, contradict nothing.
+    """
+    stated = getattr(array.metadata, "dimension_names", None) or ()
+    for name, dimension in zip(image.names, stated, strict=False):
+        found = str(dimension or "").lower()
+        if found != name and found in AXIS_TYPES:
+            raise UnreadableImage(f"The metadata call an axis {name} that the array itself calls {found}.")
+
+
 def known_version(version: str) -> str:
     """Return the released version that a version string belongs to ("0.4-dev-x" counts as 0.4).
 

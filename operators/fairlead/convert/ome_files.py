@@ -80,10 +80,14 @@ def _tiff_plans(source: Source, stem: str) -> Iterator[StorePlan]:
         images = read_ome_xml(xml)
         _inside_folder(images, source.path.parent)
         if not mentions_modulo(xml):
-            yield from in_plate(source, stem, read_plate(xml), _described(source, stem, tiff, images))
+            yield from in_plate(source, stem, read_plate(xml), _described(source, stem, tiff, images), divided={})
             return
     with _opened(source.path, undivided_xml(xml)) as tiff:  # tifffile divides axes by the first annotation only
-        yield from in_plate(source, stem, read_plate(xml), _described(source, stem, tiff, images))
+        yield from in_plate(source, stem, read_plate(xml), _described(source, stem, tiff, images), divided=_divided(images))
+
+
+def _divided(images: Sequence[OmeImage]) -> dict[int, str]:
+    return {number: image.id for number, image in enumerate(images) if image.divisions}
 
 
 def _described(source: Source, stem: str, tiff: tifffile.TiffFile, images: Sequence[OmeImage]) -> dict[str, ImagePlan]:
@@ -251,7 +255,7 @@ def _companion_plans(source: Source, stem: str) -> Iterator[StorePlan]:
             plan = _plan(source, f"{name}{part.suffix}", sizes, part, dtype=dtype, voxels=PlaneFiles(planes, part, dtype))
             channels = _channels(part.image, part.image.sizes["c"])
             plans[f"{image.id or number}{part.suffix}"] = replace(_coloured(plan, channels), image_index=number)
-    yield from in_plate(source, stem, read_plate(read_document(source.path)), plans)
+    yield from in_plate(source, stem, read_plate(read_document(source.path)), plans, divided=_divided(images))
 
 
 def _names(stem: str, count: int) -> list[str]:

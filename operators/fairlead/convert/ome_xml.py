@@ -104,14 +104,18 @@ def read_ome_xml(text: str | bytes) -> tuple[OmeImage, ...]:
 
     Raises
     ------
-    UnreadableImage : not well formed, no OME, a document type declaration, or sizes that are no positive numbers.
+    UnreadableImage : not well formed, no OME, a document type declaration, sizes that are no positive numbers, or an ID used twice.
     """
     root = _root(text)
-    return tuple(
+    found = tuple(
         replace(_image(image, pixels), divisions=divisions_of(root, image))
         for image in _children(root, "Image")
         for pixels in _children(image, "Pixels")[:1]
     )
+    ids = [image.id for image in found if image.id]
+    if len(set(ids)) < len(ids):
+        raise UnreadableImage("The OME-XML has two images of one ID.")
+    return found
 
 
 def undivided_xml(text: str | bytes) -> str:

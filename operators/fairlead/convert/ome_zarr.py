@@ -21,7 +21,7 @@ from fairlead.convert.allowed import label_metadata, label_names, plate_metadata
 from fairlead.convert.bounded import require_bounded
 from fairlead.convert.documents import read_json
 from fairlead.convert.keep import kept_arrays
-from fairlead.convert.ngff_read import NgffImage, channels_of, read_image, require_fitting
+from fairlead.convert.ngff_read import NgffImage, channels_of, read_image, require_fitting, require_same_axes
 from fairlead.convert.plan import Axis, CollectionPlan, ImagePlan, StorePlan
 from fairlead.convert.republish import copied
 from fairlead.convert.sources import Source
@@ -107,6 +107,7 @@ def _image(source: Source, folder: Path, name: str, policy: Policy, *, number: i
     require_fitting(image, [array.shape for array in arrays])
     dropped = _absent(arrays, policy)
     for array in arrays:
+        require_same_axes(image, array)
         require_bounded(array)
     listed = labels_of(folder)
     labels = tuple(_label(source, folder, label, called, policy) for label, called in zip(listed, label_names(listed), strict=True))

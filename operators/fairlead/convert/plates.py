@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import Final
 
 from fairlead.convert.ome_xml import OmePlate
 from fairlead.convert.plan import CollectionPlan, ImagePlan, StorePlan
@@ -10,12 +12,17 @@ from fairlead.convert.sources import Source
 from fairlead.errors import UnreadableImage
 from fairlead.records import JsonObject
 
+OFF_PLATE: Final = "its well and field of the plate: a field has at most five axes"
 
-def in_plate(source: Source, stem: str, plate: OmePlate | None, plans: Mapping[str, ImagePlan]) -> Iterator[StorePlan]:
+
+def in_plate(
+    source: Source, stem: str, plate: OmePlate | None, plans: Mapping[str, ImagePlan], *, divided: Mapping[int, str]
+) -> Iterator[StorePlan]:
     """Yield the plate with the images that lie in its wells, and every other image by itself.
 
     ``plans`` are by OME image id. A plate that names images which are not there is one of a set: its images that are there
-    are placed, and the store says how many are not.
+    are placed, and the store says how many are not. Images of more axes than a field can have (``divided``, by their index)
+    are stores by themselves, and say so.
 
     Raises
     ------
@@ -35,16 +42,27 @@ def in_plate(source: Source, stem: str, plate: OmePlate | None, plans: Mapping[s
         names.append(str(len(names)))
         placed[f"{_well(plate, field.row, field.column)}/{names[-1]}"] = plan
     if plate is not None and placed:
-        absent = len(fields) - len(placed)
+        off = sum(field.image in divided.values() for field in fields)
+        absent = len(fields) - len(placed) - off
         yield CollectionPlan(
             name=stem,
             source=source.name,
             kind="HCS",
             groups=_groups(plate, wells),
             images=placed,
-            dropped=(f"{absent} fields of the plate are not among the sources",) if absent else (),
+            dropped=tuple(
+                text
+                for count, text in (
+                    (absent, f"{absent} fields of the plate are not among the sources"),
+                    (off, f"{off} fields of the plate have more than five axes and are images of their own"),
+                )
+                if count
+            ),
         )
-    yield from (plan for image, plan in plans.items() if image not in used)
+    stated = {field.image for field in fields}
+    for plan in (plan for image, plan in plans.items() if image not in used):
+        lost = (OFF_PLATE,) if divided.get(plan.image_index or 0) in stated else ()
+        yield replace(plan, dropped=(*plan.dropped, *lost))
 
 
 def _groups(plate: OmePlate, wells: Mapping[tuple[int, int], list[str]]) -> dict[str, JsonObject]:
