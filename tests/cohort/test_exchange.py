@@ -155,8 +155,16 @@ def test_a_manifest_gives_dicomweb_addresses_of_dicom_series_only(version: Any, 
     lines = list(dicomweb_manifest(version, index, "https://pacs.example.org/dicom-web/"))
     assert "https://pacs.example.org/dicom-web/studies/1.1.7/series/1.2.901" in lines
     assert len(lines) == len(present_members(version, index).ids) - 2  # two images
-    with pytest.raises(InvalidInput, match="address of a DICOMweb service"):
-        list(dicomweb_manifest(version, index, "file:///etc"))
+    for base in (
+        "file:///etc",
+        "https://[::1",
+        "https://pacs.example.org/\nrm -rf x",
+        "https://pacs.example.org/a b",
+        "https://p/\ud800",
+        "",
+    ):
+        with pytest.raises(InvalidInput, match="address of a DICOMweb service"):
+            list(dicomweb_manifest(version, index, base))
 
 
 def test_a_copy_is_written_for_public_buckets_only_and_never_a_command_of_others(version: Any, index: Index) -> None:

@@ -100,6 +100,13 @@ def test_an_altered_entry_breaks_the_audit_chain(store: CohortStore) -> None:
         trail.verify()
 
 
+def test_what_an_entry_tells_of_may_be_any_argument(store: CohortStore) -> None:
+    trail = AuditTrail(store.engine)
+    trail.note("a\udcff\x00da", "list-members", "x\udcff", format="\ud800\x1b[2J", number=3)
+    assert [(one.who, one.ref, one.detail) for one in trail.entries()] == [("a��da", "x�", {"format": "��[2J", "number": 3})]
+    assert trail.verify() == 1
+
+
 def test_who_is_left_out_of_the_newest_version_is_no_drift(
     store: CohortStore, index: Index, catalogue: FieldCatalogue, frozen: tuple[CohortVersion, CohortVersion]
 ) -> None:

@@ -19,7 +19,7 @@ from fairlead.cohort.diff import CohortDiff, changes_in_words, diff_versions
 from fairlead.cohort.doubting import Doubt, doubts
 from fairlead.cohort.drafts import Draft, DraftChanged, DraftStore
 from fairlead.cohort.explaining import Judged, explain
-from fairlead.cohort.export import export_members, members_parquet
+from fairlead.cohort.export import export_members, members_parquet, parquet_parts
 from fairlead.cohort.importing import (
     Imported,
     import_addresses,
@@ -93,6 +93,7 @@ __all__ = [
     "members_parquet",
     "narrowed",
     "normal_form",
+    "parquet_parts",
     "parse_definition",
     "phrase",
     "present_members",

@@ -13,6 +13,7 @@ from sqlalchemy.exc import IntegrityError
 
 from fairlead.cohort.normal import canonical_bytes
 from fairlead.cohort.tables import audit
+from fairlead.cohort.texts import in_one_line
 from fairlead.database import database_errors, utc_now
 from fairlead.errors import CheckFailed, Conflict
 from fairlead.records import JsonObject
@@ -101,7 +102,8 @@ def append(connection: Connection, who: str, what: str, ref: str, *, at: datetim
     """
     last = connection.execute(select(audit).order_by(audit.c.seq.desc()).limit(1)).one_or_none()
     seq, before = (last.seq + 1, last.sha256) if last else (1, BEGINNING)
-    told = {"seq": seq, "at": at, "who": who[:MAX_WHO], "what": what, "ref": ref[:64], "detail": detail}
+    written = {name: in_one_line(value) if isinstance(value, str) else value for name, value in detail.items()}  # whatever was asked for
+    told = {"seq": seq, "at": at, "who": in_one_line(who)[:MAX_WHO], "what": what, "ref": in_one_line(ref)[:64], "detail": written}
     connection.execute(insert(audit), told | {"sha256": _linked(before, told)})
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Iterator, Mapping
-from typing import Final
+from collections.abc import Callable, Iterator, Mapping
+from itertools import batched
+from typing import Any, Final
 
 from fairlead.cohort.cells import csv_lines
 from fairlead.errors import InvalidConfiguration, UnsupportedInput
@@ -20,6 +21,8 @@ COLUMNS: Final = (
 FIELDS: Final = ("kind", "modality", "body_part", "series.instances", "series.size_bytes")
 """Fields of the catalogue that are columns of the list."""
 NUMBERS: Final = ("instances", "bytes")
+ROW_GROUP: Final = 50_000
+"""Rows of a Parquet file that are written at once."""
 
 type MemberRow = dict[str, Scalar | None]
 
@@ -39,7 +42,12 @@ def export_members(version: CohortVersion, index: Index, format: str = "csv") ->
 
 
 def members_parquet(version: CohortVersion, index: Index) -> bytes:
-    """Return the member list as a Parquet file.
+    """Return the member list as a Parquet file; raise as :func:`parquet_parts` does."""
+    return b"".join(parquet_parts(version, index))
+
+
+def parquet_parts(version: CohortVersion, index: Index) -> Iterator[bytes]:
+    """Yield the Parquet file of the member list in parts.
 
     Raises
     ------
@@ -56,9 +64,27 @@ def members_parquet(version: CohortVersion, index: Index) -> bytes:
         b"cohort": version.ref.encode(),
         b"members_sha256": version.members_sha256.encode(),
     }
+    yield from _row_groups(member_rows(version, index), schema.with_metadata(told), parquet.ParquetWriter)
+
+
+def _row_groups(rows: Iterator[MemberRow], schema: Any, writer: Callable[..., Any]) -> Iterator[bytes]:
+    """Yield what the writer wrote after each row group, and the footer: a version of a million members is never whole in memory."""
+    import pyarrow as arrow
+
     out = io.BytesIO()
-    parquet.write_table(arrow.Table.from_pylist(list(member_rows(version, index)), schema=schema.with_metadata(told)), out)
-    return out.getvalue()
+    with writer(out, schema) as file:
+        for part in batched(rows, ROW_GROUP):
+            file.write_table(arrow.Table.from_pylist(list(part), schema=schema))
+            yield _taken(out)
+    yield _taken(out)
+
+
+def _taken(out: io.BytesIO) -> bytes:
+    """Return what was written since; the writer counts its own place."""
+    written = out.getvalue()
+    out.seek(0)
+    out.truncate()
+    return written
 
 
 def member_rows(version: CohortVersion, index: Index) -> Iterator[MemberRow]:

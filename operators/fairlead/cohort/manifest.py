@@ -13,6 +13,9 @@ from fairlead.records import CohortVersion, ImagingRecord, is_uid
 
 BUCKET: Final = re.compile(r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]/[A-Za-z0-9/_.-]+(/\*)?")
 
+UNFIT: Final = re.compile(r"[\s\x00-\x20\x7f\ud800-\udfff]")
+"""What would end a line, or is no part of an address."""
+
 
 def present_members(version: CohortVersion, index: Index) -> Members:
     """Return the members that the index still holds, with their patients and studies."""
@@ -26,14 +29,21 @@ def dicomweb_manifest(version: CohortVersion, index: Index, base: str) -> Iterat
     ------
     InvalidInput : the base is no http(s) address.
     """
-    parts = urlsplit(base)
-    if parts.scheme not in ("http", "https") or not parts.netloc or parts.query or parts.fragment:
+    if UNFIT.search(base) or not _is_service(base):
         raise InvalidInput("The address of a DICOMweb service is expected.", remedy="Give --base https://HOST/dicom-web.")
     found = present_members(version, index)
     for record_id, study in zip(found.ids, found.studies, strict=True):
         names = study.rpartition(":")[2], record_id.split(":", 2)[2]
         if all(map(is_uid, names)):  # an OME image has no such address
             yield f"{base.rstrip('/')}/studies/{names[0]}/series/{names[1]}"
+
+
+def _is_service(base: str) -> bool:
+    try:
+        parts = urlsplit(base)
+    except ValueError:  # half an IPv6 address
+        return False
+    return parts.scheme in ("http", "https") and bool(parts.netloc) and not parts.query and not parts.fragment
 
 
 def s5cmd_manifest(version: CohortVersion, index: Index) -> Iterator[str]:
