@@ -95,8 +95,8 @@ def _create(file: Path) -> None:
 
 
 def pseudonym(key: bytes, purpose: str, text: str) -> bytes:
-    """Return the 32-byte HMAC of ``text`` for one ``purpose``; purposes never share pseudonyms."""
-    return hmac.new(key, f"{purpose}\x00{text}".encode(), hashlib.sha256).digest()
+    """Return the 32-byte HMAC of ``text`` for one ``purpose``; purposes never share pseudonyms. Names of files may be no UTF-8."""
+    return hmac.new(key, f"{purpose}\x00{text}".encode(errors="surrogateescape"), hashlib.sha256).digest()
 
 
 def patient_key(key: bytes, patient_id: str, issuer: str = "") -> str:

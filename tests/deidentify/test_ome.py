@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from datetime import date
 from enum import Enum
@@ -319,6 +320,14 @@ def test_a_name_planted_anywhere_never_leaks(word: str, places: set[str]) -> Non
         document = document.replace(place, f"{place} {word}")
     result = clean_ome(document.encode(), LONGITUDINAL, KEY, file_name=f"{word}.ome.tif", content_id="0")
     assert word.lower() not in result.xml.decode().lower()
+
+
+def test_a_file_name_that_is_no_utf_8_is_identity_too(tmp_path: Path) -> None:
+    source = an_ome_tiff(tmp_path / "plain.ome.tif").rename(Path(os.fsdecode(os.fsencode(tmp_path) + b"/J\xfcrgens.ome.tif")))
+    assert deidentify_ome(source, ENGINE).reason == ""
+    named = DOCUMENT.replace("Mustermann lung biopsy", "Jürgens.ome.tif")
+    outcome = deidentify_ome(an_ome_tiff(tmp_path / "plain.ome.tif", named).rename(source), ENGINE)
+    assert all(form not in outcome.content for form in ("Jürgens".encode(), "Jürgens".encode("latin-1")))
 
 
 def test_the_command_cleans_an_ome_tiff(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

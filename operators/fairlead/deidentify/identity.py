@@ -72,6 +72,11 @@ class Hit:
         return bool(days_in(part.plain, (self.probe,))) if isinstance(self.probe, str) else self.probe.within(part)
 
 
+def is_unicode(text: str) -> bool:
+    """Return whether a text has no halves of surrogate pairs, which stand for the bytes of file names that are no UTF-8 (PEP 383)."""
+    return not any("\ud800" <= character <= "\udfff" for character in text)
+
+
 @dataclass(slots=True)
 class Identity:
     """The identifying values of one instance, by kind."""
@@ -106,7 +111,11 @@ class Identity:
             self.raw.update(part.strip()[:LONGEST] for part in element.value.split(b"\\") if len(part.strip()) >= SHORTEST)
 
     def add_text(self, value: str, *, personal: bool = False) -> None:
-        """Remember a text, unless it is short or says nothing."""
+        """Remember a text, unless it is short or says nothing; a file name that is no UTF-8 as its bytes, and read as Latin-1."""
+        if not (value.isascii() or is_unicode(value)):
+            name = value.encode(errors="surrogateescape")
+            self.raw.add(name[:LONGEST])
+            value = name.decode("latin-1")
         for line in LINE_ENDS.split(value)[:MOST_LINES] if len(value) > LONGEST else (value,):
             stripped = line[:LONGEST].strip(AROUND)
             if is_harmless(stripped, personal=personal):
