@@ -140,6 +140,22 @@ def test_a_depth_between_focal_planes_is_a_store_of_its_own(tmp_path: Path) -> N
     assert np.array_equal(the_label(group), [a_mask(1), a_mask(3)])
 
 
+@pytest.mark.parametrize(
+    ("x_mm", "orientation", "on_it"),
+    [(10.0003, None, True), (15.0, None, False), (10.0, [1.0, 0.0, 0.0, 0.0, -1.0, 0.0], False)],
+)
+def test_a_matrix_of_the_same_size_elsewhere_on_the_glass_is_another_one(
+    tmp_path: Path, x_mm: float, orientation: list[float] | None, on_it: bool
+) -> None:
+    """Pixels are a thousandth of a millimetre: five millimetres beside, or turned, the segmentation belongs to another scan."""
+    file = drawn(flat(), a_mask(1)[np.newaxis]).file
+    file.TotalPixelMatrixOriginSequence[0].XOffsetInSlideCoordinateSystem = x_mm
+    file.ImageOrientationSlide = orientation or file.ImageOrientationSlide
+    report, _ = converted(tmp_path, flat(), file)
+    assert [bool(store.labels) for store in report.stores if store.kind == "SM"] == [on_it]
+    assert [store.kind for store in report.stores if store.kind == "SEG"] == ([] if on_it else ["SEG"])
+
+
 @pytest.mark.parametrize("ngff", ["0.5", "0.6"])
 def test_labels_of_a_lower_level_keep_its_sampling_and_place(tmp_path: Path, ngff: str) -> None:
     """Level 1 has twice the spacing: its first sample lies half a fine sample further in, as that of the image's level 1."""

@@ -21,6 +21,8 @@ BESIDE_MM: Final = 0.1
 """Nor further than this: a share of slices that lie far apart would be another slice."""
 SAME_DIRECTION: Final = 1e-3
 SAME_SPACING: Final = 0.01
+SAME_PIXELS: Final = 2
+"""How many pixels apart two statements of where one matrix begins may lie."""
 EVEN: Final = 0.01
 SLIDE: Final = "SM"
 SMALLEST_VOXEL_MM3: Final = 1e-15
@@ -148,6 +150,8 @@ def _grid_of_slide(source: Segmentation, image: ImagePlan, matrix: tuple[int, in
         and not np.allclose(source.pixel_mm, [axis.scale for axis in axes[-2:]], rtol=SAME_SPACING, atol=0)
     ):
         return None
+    if not _same_place(source, image.attributes, max(axes[-1].scale, axes[-2].scale)):
+        return None
     depths = _depths(image.attributes)
     if (found := _placed_on_slide(source, depths, matrix)) is None:
         return None
@@ -167,6 +171,18 @@ def _axes_of_level(image: ImagePlan, level: int, matrix: tuple[int, int]) -> tup
             for axis, size, step in zip(axes[-2:], matrix, steps[-2:], strict=True)
         ),
     )
+
+
+def _same_place(source: Segmentation, attributes: JsonObject, pixel_mm: float) -> bool:
+    """Return whether matrices begin at one place on the glass and run alike, as far as both say so.
+
+    Programs take the first pixel's corner, its centre, or the pixel before it for the beginning: tiles say where frames lie.
+    """
+    slide = attributes.get("dicom", {}).get("slide", {})
+    stated = zip(
+        source.on_slide, (slide.get("origin_mm", ()), slide.get("orientation", ())), (SAME_PIXELS * pixel_mm, SAME_DIRECTION), strict=True
+    )
+    return all(not one or not two or (len(one) == len(two) and np.allclose(one, two, rtol=0, atol=near)) for one, two, near in stated)
 
 
 def _depths(attributes: JsonObject) -> tuple[float, ...]:

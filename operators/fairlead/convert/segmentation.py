@@ -21,7 +21,7 @@ from fairlead.convert.frames import FARTHEST_MM, enhanced_pose
 from fairlead.convert.headers import Header, pixel_offset
 from fairlead.convert.lattice import PlanePose
 from fairlead.convert.sop_classes import UNCOMPRESSED, decoders_of
-from fairlead.convert.tiles import Tile, slide_tile, tiled_full
+from fairlead.convert.tiles import Tile, place_on_slide, slide_tile, tiled_full
 from fairlead.convert.words import coded, known_words
 from fairlead.errors import UnreadableImage, UnsupportedInput
 from fairlead.records import JsonObject, is_uid
@@ -59,7 +59,10 @@ class SegmentFrame:
 
 @dataclass(frozen=True, slots=True)
 class Segmentation:
-    """One segmentation object. ``matrix`` is (rows, columns) of the slide it lies on, None in a patient."""
+    """One segmentation object. ``matrix`` is (rows, columns) of the slide it lies on, None in a patient.
+
+    ``on_slide`` is where on the glass: origin in mm and directions of rows and columns, empty where they are not stated.
+    """
 
     header: Header
     kind: Kind
@@ -77,6 +80,7 @@ class Segmentation:
     matrix: tuple[int, int] | None
     spacing_between_mm: float | None
     pixel_mm: tuple[float, float] | None
+    on_slide: tuple[tuple[float, ...], tuple[float, ...]] = ((), ())
 
 
 def read_segmentation(header: Header) -> Segmentation:
@@ -183,6 +187,7 @@ def _segmentation(header: Header, dataset: Dataset, offset: int | None) -> Segme
         matrix=matrix if all(matrix) and all(frame.tile for frame in frames) else None,
         spacing_between_mm=float(between) if between else None,
         pixel_mm=_pixel_mm(spacing),
+        on_slide=place_on_slide(dataset),
     )
 
 

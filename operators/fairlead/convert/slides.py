@@ -23,6 +23,7 @@ from fairlead.convert.headers import Header
 from fairlead.convert.icc import bare_profile
 from fairlead.convert.plan import Axis, Channel, ImagePlan, rgb_channels
 from fairlead.convert.slide_files import SlideFile, SlideLevel, TileKey, decode_tile, read_slide_file
+from fairlead.convert.tiles import place_on_slide
 from fairlead.convert.volumes import hashed
 from fairlead.convert.words import known_words
 from fairlead.errors import FairleadError, UnreadableImage, UnsupportedInput
@@ -258,21 +259,17 @@ def _attributes(levels: Sequence[SlideLevel], profiles: Mapping[str, bytes], dep
     first = levels[0].first
     header, dataset = first.header, first.dataset
     ids = {"study": header.study_uid, "series": header.series_uid, "frame_of_reference": header.frame_of_reference_uid}
-    origin = (dataset.get("TotalPixelMatrixOriginSequence") or [None])[0]
+    origin, orientation = place_on_slide(dataset)
     slide: JsonObject = {
         "levels": len(levels),
         "tile": list(first.tile),
-        "orientation": [float(part) for part in dataset.get("ImageOrientationSlide") or []],
+        "orientation": list(orientation),
         "icc_profiles": {f"icc/{path}.icc": hashlib.sha256(profile).hexdigest() for path, profile in profiles.items()},
     }
     if len(depths) > 1:
         slide["focal_planes_mm"] = list(depths)
-    if (
-        origin is not None
-        and origin.get("XOffsetInSlideCoordinateSystem") is not None
-        and origin.get("YOffsetInSlideCoordinateSystem") is not None
-    ):
-        slide["origin_mm"] = [float(origin.XOffsetInSlideCoordinateSystem), float(origin.YOffsetInSlideCoordinateSystem)]
+    if origin:
+        slide["origin_mm"] = list(origin)
     return {
         "version": "1",
         "sop_class": header.sop_class_uid,

@@ -88,6 +88,17 @@ def tiled_full(dataset: Dataset, channels: int, step_mm: float | None) -> TiledF
     return TiledFull(matrix, (int(dataset.Rows), int(dataset.Columns)), depths, channels)
 
 
+def place_on_slide(dataset: Dataset) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Return where a total pixel matrix begins on the glass, in mm, and how rows and columns run; empty where it is not stated.
+
+    Sources: Total Pixel Matrix Origin Sequence and Image Orientation (Slide) (PS3.3 C.8.12.4).
+    """
+    origin = (dataset.get("TotalPixelMatrixOriginSequence") or [Dataset()])[0]
+    stated = (origin.get("XOffsetInSlideCoordinateSystem"), origin.get("YOffsetInSlideCoordinateSystem"))
+    place = tuple(float(part) for part in stated if part is not None)
+    return place if len(place) == len(stated) else (), tuple(float(part) for part in dataset.get("ImageOrientationSlide") or [])
+
+
 def depth_mm(offset: object) -> float:
     """Return a Z offset in millimetres, zero where none is stated.
 
