@@ -15,13 +15,16 @@ import pytest
 from opensearchpy.exceptions import RequestError
 
 from conformance.index_contract import CATALOGUE, IndexContract, MakeIndex
-from fairlead.errors import ServiceUnreachable, UnsupportedInput
-from fairlead.index.criteria import All, MembersOf, Term, Text
+from fairlead.errors import InvalidConfiguration, ServiceUnreachable, UnsupportedInput
+from fairlead.extract import load_catalogue
+from fairlead.index.criteria import All, Has, MembersOf, Term, Text
 from fairlead.index.opensearch import OpenSearchIndex
 from fairlead.index.opensearch_client import connect
+from fairlead.index.opensearch_mapping import LAYOUT
 from fairlead.index.opensearch_mirror import Mirror
 from fairlead.index.port import FacetValue
 from fairlead.records import Community, Counts, DicomMetadata
+from fairlead.resources import configs_folder
 from fairlead.settings import IndexSettings, Settings
 from index.builders import a_series
 from live.ingesting import Ingest, killed_half_way, write_series
@@ -97,6 +100,36 @@ def test_a_changed_catalogue_moves_the_alias_to_a_new_index_and_keeps_the_genera
     assert not connect(here).indices.exists(index=old[0])
     with pytest.raises(ServiceUnreachable, match="made anew for another field catalogue"):
         before.put([a_series("3")])
+
+
+def test_an_index_of_the_former_layout_is_made_anew_with_everything_in_it_and_of_a_newer_one_refused(here: IndexSettings) -> None:
+    catalogue = load_catalogue(configs_folder() / "fields.yaml")
+    framed = [a_series(name, series__frame_of_reference=frame) for name, frame in (("1", "1.9.1"), ("2", "1.9.1"), ("3", "1.9.2"))]
+    index, client = OpenSearchIndex(here, catalogue), connect(here)
+    index.put(framed)
+
+    def relayout(layout: int) -> None:
+        """Give the index the number of another layout."""
+        (name,) = behind(here)
+        meta = client.indices.get_mapping(index=name)[name]["mappings"]["_meta"]
+        client.indices.put_mapping(index=name, body={"_meta": meta | {"layout": layout}})
+
+    client.update_by_query(index=here.name, body={"script": {"source": "ctx._source.remove('frame')"}}, params={"refresh": "true"})
+    relayout(LAYOUT - 1)  # whose documents had no codes of frames of reference
+    old, generation = behind(here), index.generation()
+    with pytest.raises(ServiceUnreachable, match="made anew"):  # who writes meanwhile waits
+        index.put(framed)
+    after = OpenSearchIndex(here, catalogue)
+    shared = Has("series", Term("modality", "DCM:CT"), 2, same="frameOfReference")
+    assert after.members(shared).ids == ("local:default:1.2.1", "local:default:1.2.2")
+    assert (after.generation(), after.put(framed).unchanged) == (generation, 3)
+    assert behind(here) != old
+    assert not client.indices.exists(index=old[0])
+    relayout(LAYOUT + 1)
+    newer = behind(here)
+    with pytest.raises(InvalidConfiguration, match=f"The index {here.name} was made by a newer Fairlead"):
+        OpenSearchIndex(here, catalogue)
+    assert (behind(here), client.count(index=here.name)["count"]) == (newer, 3)
 
 
 def test_numbers_that_were_lost_are_given_anew_to_everybody_and_never_twice(here: IndexSettings) -> None:

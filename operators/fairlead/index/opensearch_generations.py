@@ -19,8 +19,8 @@ from fairlead.errors import InvalidConfiguration, ServiceUnreachable
 from fairlead.extract import FieldCatalogue
 from fairlead.index.opensearch_client import opensearch_errors, scan
 from fairlead.index.opensearch_codes import MAPPING as CODES_MAPPING
-from fairlead.index.opensearch_mapping import mapping_of
-from fairlead.records import ImagingRecord
+from fairlead.index.opensearch_mapping import LAYOUT, mapping_of
+from fairlead.records import ImagingRecord, JsonObject
 
 logger = logging.getLogger(__name__)
 
@@ -48,6 +48,7 @@ class Generations:
             if here is None:
                 self._make(f"{self.alias}-{self._catalogue.sha256[:12]}", self._mapping(), aliases={self.alias: {}})
             elif not self._fits(here):
+                self._refuse_newer(here)
                 self._replace(here, fill)
 
     def check(self) -> str:
@@ -94,8 +95,19 @@ class Generations:
         return [name for name, one in found.items() if one["mappings"].get("_meta", {}).get("catalogue") and name != self.codes]
 
     def _fits(self, index: str) -> bool:
-        mapping = self._client.indices.get_mapping(index=index)[index]["mappings"]
-        return bool(mapping.get("_meta") == self._mapping()["_meta"])
+        return bool(self._meta(index) == self._mapping()["_meta"])
+
+    def _meta(self, index: str) -> JsonObject:
+        found: JsonObject = self._client.indices.get_mapping(index=index)[index]["mappings"].get("_meta", {})
+        return found
+
+    def _refuse_newer(self, index: str) -> None:
+        """Refuse what a newer program made: two programs of different age would make it anew by turns, each against the other."""
+        if int(self._meta(index).get("layout", 0)) > LAYOUT:
+            raise InvalidConfiguration(
+                f"The index {self.alias} was made by a newer Fairlead.",
+                remedy="Use that version, or choose another index.name and run `fairlead index rebuild`.",
+            )
 
     def _mapping(self) -> dict[str, Any]:
         """Return the mapping of the catalogue, which names the index of numbers by its id.
@@ -121,7 +133,7 @@ class Generations:
     def _replace(self, old: str, fill: Fill) -> None:
         """Copy, close the old index for writers, copy again if something came meanwhile, and move the alias."""
         new = f"{self.alias}-{self._catalogue.sha256[:12]}-{time.time_ns():x}"
-        logger.info("The field catalogue changed: making the index %s.", new)
+        logger.info("The field catalogue or the layout of the index changed: making the index %s.", new)
         self._make(new, self._mapping(), aliases={})
         before = self.change_token()
         fill(new, self._records(old))
