@@ -15,7 +15,17 @@ from fairlead.workbench.state import PageState
 from workbench.builders import a_series
 from workbench.fakes import Client, Page, deny, doctor, mounted
 
-ROUTES = ["", "?tab=table", "definition", "exports?run=r1", "suggest?q=ct", "picture?of=x", "becoming", "values?card=modality"]
+ROUTES = [
+    "",
+    "?tab=table",
+    "definition",
+    "exports?run=r1",
+    "suggest?q=ct",
+    "picture?of=x",
+    "becoming",
+    "values?card=modality",
+    "members?version=0@1",
+]
 
 
 def sign_in() -> None:
@@ -26,7 +36,19 @@ def test_the_tests_know_every_route(workbench: Workbench) -> None:
     app = create_app(workbench, current_user=doctor, may_read=deny, may_freeze=deny)
     ours = {route.path for route in app.routes if isinstance(route, Route) and not route.path.startswith("/centers/")}
     assert ours == {
-        *("/", "/definition", "/suggest", "/picture", "/freeze", "/drafts", "/drafts/discard", "/exports", "/becoming", "/values"),
+        *(
+            "/",
+            "/definition",
+            "/suggest",
+            "/picture",
+            "/freeze",
+            "/drafts",
+            "/drafts/discard",
+            "/exports",
+            "/becoming",
+            "/values",
+            "/members",
+        ),
     }
     assert {route.path for route in app.routes if isinstance(route, Mount)} == {"/static"}
 

@@ -26,6 +26,7 @@ from fairlead.index.draining import DrainReport, drain, drain_all, rebuild
 from fairlead.index.idc import load_idc
 from fairlead.index.ingesting import IngestReport, WitnessLedger, ingest
 from fairlead.index.opening import open_index
+from fairlead.index.opensearch_shown import opensearch_body
 from fairlead.index.port import Facets, FacetValue, Index, IndexStatus, Members, PutReport, Values
 from fairlead.index.rows import label_of
 
@@ -64,5 +65,6 @@ __all__ = [
     "label_of",
     "load_idc",
     "open_index",
+    "opensearch_body",
     "rebuild",
 ]

@@ -110,6 +110,10 @@ class OwnData:
         """Word a definition, with the projects that the user sees."""
         return self.data.sentence(self._own(definition))
 
+    def query(self, definition: JsonObject) -> JsonObject:
+        """Return a definition as OpenSearch is asked it, with the projects that the user sees."""
+        return self.data.query(self._own(definition))
+
     def phrases(self, definition: JsonObject) -> tuple[str, ...]:
         """Word each rule of a definition."""
         return self.data.phrases(self._own(definition))
@@ -181,6 +185,10 @@ class OwnVersions:
     def withdrawn(self, ref: str) -> int:
         """Return how many members were withdrawn since."""
         return self.versions.withdrawn(self.get(ref).ref)
+
+    def listed(self, ref: str, form: str, *, base: str = "") -> Iterator[bytes]:
+        """Yield a file of the members of a version of the user's."""
+        return self.versions.listed(self.get(ref).ref, form, base=base)
 
 
 def _cohorts(node: Any) -> Iterator[str]:

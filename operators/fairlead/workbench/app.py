@@ -36,6 +36,7 @@ from fairlead.workbench.search import suggest
 from fairlead.workbench.security import SecureHeaders, check_origin, check_token, form_token
 from fairlead.workbench.services import ExportState, User, Workbench
 from fairlead.workbench.state import MAX_PARAMETERS, InvalidQuery, PageState
+from fairlead.workbench.taking import FORMS, add_members, citation
 from fairlead.workbench.view import page_view
 
 type Dependency = Callable[..., Any]
@@ -68,6 +69,7 @@ def create_app(services: Workbench, *, current_user: Dependency, may_read: Depen
     _add_freeze(app, services, genuine=genuine, may_freeze=may_freeze)
     _add_drafts(app, services, templates, genuine=genuine, may_freeze=may_freeze)
     _add_exports(app, services, templates=templates, current_user=current_user)
+    add_members(app, services, current_user=current_user)
     add_centers(app, services, templates=templates, current_user=current_user)
     return app
 
@@ -85,7 +87,7 @@ def _add_pages(app: FastAPI, services: Workbench, *, templates: Environment, cur
         """Return the page, or its body when htmx asks; the address bar gets the canonical link."""
         state = read_state(request.query_params.multi_items(), services.catalogue)
         fragment = wants_fragment(request)
-        values = page_values(state, narrowed(services, user), user, whole=not fragment)
+        values = page_values(state, narrowed(services, user), user, whole=not fragment, address=str(request.url.replace(query="")))
         if state.tab in RECORD_TABS and user.sees_records:
             services.audit.note(user.name, f"look-{state.tab}", state.version, query=state.query()[:MAX_NOTED])
         if not fragment:
@@ -137,7 +139,7 @@ def _add_later(app: FastAPI, services: Workbench, templates: Environment, *, cur
         return HTMLResponse(templates.get_template("values.html").render(facet=facet))
 
 
-def page_values(state: PageState, services: Workbench, user: User, *, whole: bool = True) -> dict[str, Any]:
+def page_values(state: PageState, services: Workbench, user: User, *, whole: bool = True, address: str = "") -> dict[str, Any]:
     """Return everything that the templates of the page name."""
     view = page_view(state, services, user, whole=whole)
     return {
@@ -150,6 +152,8 @@ def page_values(state: PageState, services: Workbench, user: User, *, whole: boo
         "workbench": services,
         "centers": centers_view(state, services),
         "ticket": Tickets(services.form_key).issue,
+        "forms": FORMS,
+        "cited": citation(view.selected.version, address) if view.selected else None,
     }
 
 

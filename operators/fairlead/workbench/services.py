@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, Protocol
@@ -110,6 +110,10 @@ class DataSource(Protocol):
         """Word a definition without counting."""
         ...
 
+    def query(self, definition: JsonObject) -> JsonObject:
+        """Return a definition as OpenSearch is asked it; UnsupportedInput where that is no single question."""
+        ...
+
     def phrases(self, definition: JsonObject) -> tuple[str, ...]:
         """Word each rule of a definition, as the sentence words it."""
         ...
@@ -164,6 +168,10 @@ class VersionSource(Protocol):
 
     def withdrawn(self, ref: str) -> int:
         """Return how many members of a version were withdrawn since."""
+        ...
+
+    def listed(self, ref: str, form: str, *, base: str = "") -> Iterator[bytes]:
+        """Yield a file of the members that were not withdrawn since; ``base`` is the address of a DICOMweb service."""
         ...
 
 

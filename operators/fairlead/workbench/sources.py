@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Never
 
 from fairlead.cohort import (
     AuditTrail,
@@ -22,9 +22,9 @@ from fairlead.cohort import (
     venn,
 )
 from fairlead.database import open_database
-from fairlead.errors import NotFound
+from fairlead.errors import NotFound, UnsupportedInput
 from fairlead.extract import FieldCatalogue, load_catalogue
-from fairlead.index import Criterion, Index, open_index
+from fairlead.index import Criterion, Index, open_index, opensearch_body
 from fairlead.keys import load_project_key, pseudonym
 from fairlead.records import CohortSummary, CohortVersion, Counts, ImagingRecord, JsonObject
 from fairlead.resources import configs_folder
@@ -32,6 +32,7 @@ from fairlead.settings import Settings
 from fairlead.workbench.centers import HubCenters
 from fairlead.workbench.pictures import ArchivedPictures
 from fairlead.workbench.services import Answer, Bucket, ExportState, Step, Workbench
+from fairlead.workbench.taking import member_file
 
 if TYPE_CHECKING:
     from fairlead.publish import Export, Exports
@@ -59,6 +60,10 @@ class IndexedData:
     def sentence(self, definition: JsonObject) -> str:
         """Word a definition without counting."""
         return sentence_of(parse_definition(definition, self.catalogue), self.catalogue)
+
+    def query(self, definition: JsonObject) -> JsonObject:
+        """Return a definition as OpenSearch is asked it, whichever engine answers here."""
+        return opensearch_body(compile_definition(parse_definition(definition, self.catalogue), _looked_up_first), self.catalogue)
 
     def phrases(self, definition: JsonObject) -> tuple[str, ...]:
         """Word each rule of a definition, as the sentence words it."""
@@ -98,6 +103,12 @@ class IndexedData:
 
     def _criterion(self, definition: JsonObject) -> Criterion:
         return narrowed(compile_definition(parse_definition(definition, self.catalogue), self.cohorts.resolve), self.cohorts.consenting())
+
+
+def _looked_up_first(ref: str) -> Never:
+    raise UnsupportedInput(
+        f"The members of {ref} are looked up first, and handed over as a list of their ids.", remedy="Its own filters are one question."
+    )
 
 
 def _patient(record: ImagingRecord) -> str:
@@ -144,6 +155,10 @@ class StoredVersions:
     def withdrawn(self, ref: str) -> int:
         """Return how many members of a version were withdrawn since."""
         return len(self.cohorts.withdrawn(ref))
+
+    def listed(self, ref: str, form: str, *, base: str = "") -> Iterator[bytes]:
+        """Yield a file of the members that were not withdrawn since."""
+        return member_file(self.cohorts.exportable(ref), self.index, form, base=base)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
+from fairlead.errors import UnsupportedInput
 from fairlead.extract import FieldCatalogue
 from fairlead.index import label_of
 from fairlead.records import CohortSummary, ImagingRecord, JsonObject, Scalar
@@ -71,6 +72,8 @@ class PageView:
     sentence: tuple[Part, ...]
     size: str
     definition: str
+    query: str
+    """The question as OpenSearch is asked it, or the words why it is not one question."""
     cards: tuple[CardView, ...]
     funnel: tuple[RuleView, ...]
     guilty: str
@@ -102,6 +105,7 @@ def page_view(state: PageState, workbench: Workbench, user: User, *, whole: bool
         sentence=sentence(state, definition, workbench),
         size=human_bytes(answer.counts.size_bytes),
         definition=json.dumps(definition, indent=2, ensure_ascii=False),
+        query=asked_of_opensearch(definition, workbench),
         cards=tuple(view for view in shown if view.card.always or view.filter or any(row.patients for row in view.rows)),
         funnel=funnel(steps, state, workbench),
         guilty=guilty_rule(steps) if not answer.counts.series else "",
@@ -124,6 +128,14 @@ def sentence(state: PageState, definition: JsonObject, workbench: Workbench) -> 
     titles = {f"cohort {one.ref}": f"“{one.title}” v{one.version}" for one in map(workbench.versions.get, (*state.of, *state.less))}
     parts = sentence_parts(workbench.data.sentence(definition), state, workbench)
     return tuple(replace(part, text=_titled(part.text, titles)) for part in parts)
+
+
+def asked_of_opensearch(definition: JsonObject, workbench: Workbench) -> str:
+    """Return the body of the search, or the words why it is more than one."""
+    try:
+        return json.dumps(workbench.data.query(definition), indent=2, ensure_ascii=False)
+    except UnsupportedInput as error:
+        return f"{error.message} {error.remedy}".strip()
 
 
 def _titled(text: str, titles: Mapping[str, str]) -> str:
