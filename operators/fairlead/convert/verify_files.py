@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import csv
 import hashlib
-import math
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any, Final
@@ -28,7 +27,7 @@ VOXELS: Final = "planes"
 FILES: Final = "manifest"
 MAX_PLANES: Final = 2_000_000
 MOST_BYTES: Final = 1024**3
-"""What a row of chunks may decode to."""
+"""What a band of chunks may decode to."""
 SHOWN: Final = 20
 
 type Planes = dict[tuple[int, int], str]
@@ -101,21 +100,30 @@ def _computed(array: zarr.Array[Any]) -> Iterator[tuple[tuple[int, int], str]]:
     require_bounded(array)
     names = list(getattr(array.metadata, "dimension_names", None) or ())
     sizes = dict(zip(names, array.shape, strict=True))
+    steps = dict(zip(names, array.chunks, strict=True))
     planes = sizes.get("z", 1)
-    step = array.chunks[names.index("z")] if "z" in sizes else 1
-    row_bytes = step * math.prod(sizes.get(name, 1) for name in "cyx") * array.dtype.itemsize
-    if planes * sizes.get("t", 1) > MAX_PLANES or row_bytes > MOST_BYTES:
-        raise ValueError("too large")
+    if planes * sizes.get("t", 1) > MAX_PLANES:
+        raise ValueError("too many planes")
     for time in range(sizes.get("t", 1)):
-        for start in range(0, planes, step):
-            index: dict[str, int | slice] = {"t": time, "z": slice(start, start + step)}
+        for start in range(0, planes, steps.get("z", 1)):
+            stop = min(start + steps.get("z", 1), planes)
+            yield from zip(((time, place) for place in range(start, stop)), _digests(array, names, time, slice(start, stop)), strict=True)
+
+
+def _digests(array: zarr.Array[Any], names: list[str], time: int, depths: slice) -> Iterator[str]:
+    """Yield the sha256 of planes that share chunks, read band by band: of colour one channel after the other."""
+    sizes = dict(zip(names, array.shape, strict=True))
+    band = array.chunks[names.index("y")]
+    if (depths.stop - depths.start) * band * sizes["x"] * array.dtype.itemsize > MOST_BYTES:
+        raise ValueError("too large")
+    found = [hashlib.sha256() for _ in range(depths.start, depths.stop)]
+    for channel in range(sizes.get("c", 1)):
+        for top in range(0, sizes["y"], band):
+            index: dict[str, int | slice] = {"t": time, "c": channel, "z": depths, "y": slice(top, top + band)}
             block = np.asarray(array[tuple(index.get(name, slice(None)) for name in names)])
-            if "z" in sizes and "c" in sizes:
-                block = block.swapaxes(0, 1)  # c, z becomes z, c
-            slices = block if "z" in sizes else block[np.newaxis]
-            for number, plane in enumerate(slices):
-                little = np.ascontiguousarray(plane, plane.dtype.newbyteorder("<"))
-                yield (time, start + number), hashlib.sha256(little).hexdigest()
+            for digest, rows in zip(found, block if "z" in sizes else block[np.newaxis], strict=True):
+                digest.update(np.ascontiguousarray(rows, rows.dtype.newbyteorder("<")))
+    yield from (digest.hexdigest() for digest in found)
 
 
 def _text(file: Path) -> str:
