@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 from sqlalchemy import Engine
 
 from fairlead.cohort import AuditTrail, DraftChanged, DraftStore
-from fairlead.errors import NotFound
+from fairlead.errors import InvalidInput, NotFound
 
 CT = {"include": {"field": "modality", "op": "=", "value": "CT"}}
 MR = {"include": {"field": "modality", "op": "=", "value": "MR"}}
@@ -66,3 +67,22 @@ def test_every_change_of_a_draft_is_in_the_chain_with_it_and_what_failed_is_not(
         ("ada", "discard-draft", 2),
     ]
     trail.verify()
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        pytest.param({"title": "x" * 201}, id="long title"),
+        pytest.param({"title": "a\x00"}, id="zero byte"),
+        pytest.param({"purpose": "\ud800"}, id="half a character"),
+        pytest.param({"definition": {"include": {"value": ["\udcff"]}}}, id="in the definition"),
+    ],
+)
+def test_a_draft_that_no_database_could_hold_is_refused_and_the_one_before_stays(drafts: DraftStore, given: dict[str, Any]) -> None:
+    kept = drafts.create({}, title="T", author="ada")
+    asked = {"title": "T", "purpose": "", "definition": {}} | given
+    with pytest.raises(InvalidInput):
+        drafts.create(**asked, author="ada")
+    with pytest.raises(InvalidInput):
+        drafts.save(kept.id, **asked, revision=1, author="bob")
+    assert drafts.list() == (kept,)

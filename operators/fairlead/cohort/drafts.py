@@ -16,8 +16,9 @@ from sqlalchemy import Connection, Engine, Row, delete, insert, select, update
 
 from fairlead.cohort.audit import append, audited
 from fairlead.cohort.tables import drafts
+from fairlead.cohort.texts import MAX_WORDS, checked_text, is_broken
 from fairlead.database import database_errors, utc_now
-from fairlead.errors import Conflict, NotFound
+from fairlead.errors import Conflict, InvalidInput, NotFound
 from fairlead.records import JsonObject
 
 MAX_LISTED: Final = 200
@@ -61,6 +62,7 @@ class DraftStore:
 
     def create(self, definition: JsonObject, *, title: str, purpose: str = "", author: str, project: str = "") -> Draft:
         """Save a new draft."""
+        title, purpose = _checked(title, purpose, definition)
         made = Draft(str(uuid.uuid4()), project, title, purpose, definition, 1, author, author, self._clock())
 
         def created(connection: Connection) -> Draft:
@@ -76,8 +78,9 @@ class DraftStore:
 
         Raises
         ------
-        DraftChanged : somebody else saved another revision; NotFound : the draft was discarded.
+        DraftChanged : somebody else saved another revision; NotFound : the draft was discarded; InvalidInput : a text is too long or none.
         """
+        title, purpose = _checked(title, purpose, definition)
         values = {"definition": definition, "title": title, "purpose": purpose, "saved_by": author, "saved_at": self._clock()}
         here = (drafts.c.id == draft_id, drafts.c.revision == revision)
 
@@ -127,6 +130,12 @@ class DraftStore:
 
     def _tell(self, connection: Connection, who: str, what: str, draft_id: str, revision: int) -> None:
         append(connection, who, what, draft_id, at=self._clock(), detail={"revision": revision})
+
+
+def _checked(title: str, purpose: str, definition: JsonObject) -> tuple[str, str]:
+    if is_broken(definition):
+        raise InvalidInput("The draft holds a control character or half of a character.", remedy="Write that text anew.")
+    return checked_text(title, "title"), checked_text(purpose, "purpose", maximum=MAX_WORDS)
 
 
 def _one(row: Row[Any] | None) -> Draft:
