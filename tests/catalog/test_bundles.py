@@ -8,13 +8,16 @@ from collections.abc import Callable
 
 import pytest
 from rdflib import DCTERMS, FOAF, RDF, Dataset, Graph, Literal, URIRef
-from sqlalchemy import Engine, select, text, update
+from sqlalchemy import Connection, Engine, insert, select, text, update
 
 from catalog.conftest import Publish, TestClient
 from catalog.test_fdp_draft import BASE, draft, read
 from catalog.test_write_api import TURTLE, a_catalog, a_dataset, create, graph_at, publish_entry
-from fairlead.catalog.bundle_jobs import LOST_AFTER
-from fairlead.catalog.tables import bundles, entries
+from fairlead.catalog import bundle_writing, writing
+from fairlead.catalog.accounts import User
+from fairlead.catalog.bundle_jobs import LOST_AFTER, BundleJobs
+from fairlead.catalog.bundle_writing import Outcome, Wanted
+from fairlead.catalog.tables import bundles, entries, users
 from fairlead.database import utc_now
 from fairlead.publish import withdraw
 from fairlead.publish.vocabulary import DCAT, FDP, LDP
@@ -128,6 +131,46 @@ def test_later_the_report_is_at_an_address_that_only_the_sender_reads(draft: Tes
         401,
         404,
         200,
+    ]
+
+
+def test_a_bundle_whose_sender_was_told_that_it_failed_is_not_stored_any_more(settings: Settings, engine: Engine):
+    ada, moments = User("ada@example.org", "user"), iter([utc_now() - 2 * LOST_AFTER])
+
+    def store(wanted: Wanted, also: Callable[[Connection, Outcome], None]) -> Outcome:
+        """Store a row and what belongs to it in one transaction."""
+        with engine.begin() as connection:
+            connection.execute(insert(users).values(email="x@example.org", role="user", password_hash="", created_at=utc_now()))
+            also(connection, Outcome(stored=True))
+        return Outcome(stored=True)
+
+    jobs = BundleJobs(engine, store, clock=lambda: next(moments, utc_now()))
+    name = jobs.later(Wanted(b"", ada, "", ""))
+    until = time.monotonic() + 20
+    while not jobs.is_idle and time.monotonic() < until:
+        time.sleep(0.01)
+    assert jobs.status(name, ada)["result"] == {
+        "code": "service-unreachable",
+        "title": "The bundle waited too long, so nothing was stored.",
+        "detail": "Send it again.",
+    }
+    with engine.connect() as connection:
+        assert connection.execute(select(users)).all() == []
+
+
+def test_the_reports_of_a_bundle_have_an_end(draft: TestClient, bearer: Bearer, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(bundle_writing, "MAX_REFUSED", 3)
+    monkeypatch.setattr(writing, "MAX_JUDGED", 20)
+    themes = ", ".join(f'"{number}"' for number in range(20))
+    said = (f"dcat:theme {themes}", 'dcat:theme "b"', 'dcat:theme "b"')
+    body = HEAD + "".join(
+        f'<#d{number}> {{ <> a dcat:Dataset ; dct:title "D" ; dct:isPartOf <{LOCAL}> ; {one} . }}' for number, one in enumerate(said)
+    )
+    found = send(draft, bearer("root@example.org"), body, "/catalog/local/dataset/").json()
+    assert [("report" in item, item["title"][:24]) for item in found["records"]] == [
+        (False, "The record breaks the sh"),
+        (False, "The record was not looke"),
+        (False, "The record was not looke"),
     ]
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from rdflib import DCTERMS, FOAF, RDF, RDFS, BNode, Graph, Literal, URIRef
+from pyshacl import validate
+from rdflib import DCTERMS, FOAF, RDF, RDFS, SH, XSD, BNode, Graph, Literal, Namespace, URIRef
 
 from fairlead.catalog.conforming import checks_of
 from fairlead.catalog.writing import RefusedRecord, require_shapes, written_checks, written_shapes
@@ -40,6 +41,46 @@ def test_the_checks_say_what_the_engine_says(missing: set[tuple[URIRef, URIRef, 
     checks = written_checks()
     assert checks is not None
     assert checks.conforms(graph) == check_shapes(graph, shapes=written_shapes()).valid
+
+
+EX = Namespace("http://example.org/")
+KINDS_OF_NODES = [SH.IRI, SH.Literal, SH.BlankNode, SH.BlankNodeOrIRI, SH.BlankNodeOrLiteral, SH.IRIOrLiteral]
+numbers = st.integers(0, 3).map(Literal)
+constraints = st.fixed_dictionaries(
+    {},
+    optional={
+        SH.nodeKind: st.sampled_from(KINDS_OF_NODES),
+        SH.minCount: numbers,
+        SH.maxCount: numbers,
+        SH.minLength: numbers,
+        SH.uniqueLang: st.booleans().map(Literal),
+        SH.node: st.just(EX.Other),
+    },
+)
+property_shapes = st.lists(st.tuples(st.sampled_from([EX.p, EX.q, RDF.type]), constraints), max_size=3)
+nodes = st.sampled_from([EX.a, EX.b, BNode("a"), BNode("b")])
+texts = [Literal(""), Literal("", lang="de"), Literal("01", datatype=XSD.integer), Literal("true", datatype=XSD.boolean), Literal("\n")]
+things = st.one_of(nodes, st.sampled_from([*VALUES, *texts, EX.C, EX.D]))
+said = st.tuples(st.one_of(nodes, st.just(EX.C)), st.sampled_from([EX.p, EX.q, RDF.type, RDFS.subClassOf]), things)
+typed = st.tuples(nodes, st.just(RDF.type), st.sampled_from([EX.C, EX.D]))
+
+
+@settings(max_examples=100, deadline=None)
+@given(property_shapes, property_shapes, st.sets(said, max_size=6), st.sets(typed, min_size=1, max_size=3))
+def test_no_check_passes_what_the_engine_refuses_whatever_the_shapes(own, others, statements, types):
+    shapes, graph = Graph(), Graph()
+    shapes.add((EX.Own, SH.targetClass, EX.C))
+    for shape, parts in ((EX.Own, own), (EX.Other, others)):
+        shapes.add((shape, RDF.type, SH.NodeShape))
+        for number, (path, parameters) in enumerate(parts):
+            here = BNode(f"{shape[-3:]}{number}")
+            for triple in ((shape, SH.property, here), (here, SH.path, path), *((here, name, value) for name, value in parameters.items())):
+                shapes.add(triple)
+    for triple in statements | types:
+        graph.add(triple)
+    checks = checks_of(shapes)
+    if checks is not None and checks.conforms(graph):
+        assert validate(graph, shacl_graph=shapes)[0]
 
 
 def test_a_class_of_the_clients_own_is_left_to_the_engine():

@@ -90,7 +90,7 @@ class BundleJobs:
     def _run(self, name: str, wanted: Wanted) -> None:
         """Store one bundle and say what became of it, whatever that is: the worker outlives it."""
         try:
-            outcome = self._store(wanted, lambda connection, made: _note(connection, name, self._clock(), "done", made.report()))
+            outcome = self._store(wanted, lambda connection, made: self._settle(connection, name, made))
             if not outcome.stored:
                 self._finish(name, "failed", outcome.report())
         except FairleadError as error:
@@ -98,6 +98,14 @@ class BundleJobs:
         except Exception as error:  # a mistake of ours must not leave a bundle "in progress" for ever
             logger.error("a bundle failed: %s", type(error).__name__)
             self._finish(name, "failed", {"code": "internal", "title": "The server made a mistake.", "detail": ""})
+
+    def _settle(self, connection: Connection, name: str, outcome: Outcome) -> None:
+        """Write the report with the records, unless the sender has been told by now that nothing was stored."""
+        now = self._clock()
+        in_time = bundles.c.created_at >= now - LOST_AFTER
+        if connection.scalar(select(bundles.c.id).where(bundles.c.id == name, in_time)) is None:
+            raise ServiceUnreachable("The bundle waited too long, so nothing was stored.", remedy="Send it again.")
+        _note(connection, name, now, "done", outcome.report())
 
     def _finish(self, name: str, state: str, report: JsonObject) -> None:
         with store_errors(), self._engine.begin() as connection:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Final
 
 from rdflib import Graph
 from sqlalchemy import Connection
@@ -21,6 +21,9 @@ from fairlead.catalog.write_api import Sent, Writer
 from fairlead.catalog.writing import RefusedRecord, words_of
 from fairlead.errors import FairleadError, InvalidInput, ServiceUnreachable
 from fairlead.records import JsonObject
+
+MAX_REFUSED: Final = 20_000
+"""Statements of refused records until the rest of a bundle is refused unread: reports cost more than all that can be stored."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,13 +86,16 @@ def _judged(writer: Writer, wanted: Wanted) -> Outcome:
     parts, faults = take_apart(graphs, base=writer.documents.site.base, container=wanted.container, top=wanted.top)
     outcome = Outcome(refused=[_refusal(fault.name, fault.error) for fault in faults])
     near: dict[str, Graph] = {}
-    inside = {part.iri for part in parts}
+    inside, spent = {part.iri for part in parts}, 0
     for part in parts:
         try:
+            if spent > MAX_REFUSED:
+                raise InvalidInput("The record was not looked at: those before it are refused.", remedy="Correct those first.")
             entry, graph = _drafted(writer, wanted, part, inside, near)
         except ServiceUnreachable:
             raise  # no record's fault
         except FairleadError as error:
+            spent += len(part.graph)
             outcome.refused.append(_refusal(part.name, error))
         else:
             near[part.iri] = graph
