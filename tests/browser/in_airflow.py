@@ -58,6 +58,7 @@ def patients(frame: FrameLocator) -> int:
 def violations(tab: Page) -> list[str]:
     """Return what axe-core finds in the page's frame."""
     [frame] = [one for one in tab.frames if one.parent_frame is not None]
+    frame.locator("#page.htmx-request").wait_for(state="detached")  # old numbers are grey while new ones are asked for
     frame.evaluate(AXE.read_text(encoding="utf-8"))
     found = frame.evaluate(f"axe.run(document, {{runOnly: {RULES}}})")
     return [f"{rule['id']}: {node['html'][:120]}" for rule in found["violations"] for node in rule["nodes"]]

@@ -228,26 +228,52 @@ def test_what_was_typed_survives_an_answer_that_comes_meanwhile(site: Site, tab:
     expect(tab.get_by_label("Title", exact=True)).to_have_value("Draft title")
 
 
-def test_a_value_chosen_while_a_tab_is_on_its_way_is_asked_for(site: Site, tab: Page) -> None:
-    tab.goto(f"{site.page}?tab=table")
+def test_of_questions_that_overlap_none_is_lost(site: Site, tab: Page) -> None:
     held: list[Route] = []
-    tab.route(re.compile(r"/cohorts/\??$"), lambda route: held.append(route))  # the answer to the tab, which has no parameter left
-    tab.get_by_role("link", name="Funnel").click()
+    tab.goto(site.page)
+    tab.route(re.compile(r"/cohorts/\?tab=charts$"), lambda route: held.append(route))
+    tab.get_by_role("link", name="Charts").click()
     with tab.expect_request(re.compile("in.modality")):
         tab.get_by_label("CT", exact=True).check()
-    held[0].continue_()
-    headline(tab, "12 patients")
+    headline(tab, "12 patients")  # though the checkbox has the focus all the time
+    expect(tab.get_by_role("heading", name="Charts")).to_be_visible()
+    assert len(held) == 1
+    tab.get_by_label("Age from").fill("45")
+    tab.get_by_role("link", name="Table").click()
+    headline(tab, "8 patients")
+    expect(tab.get_by_role("heading", name="Records")).to_be_visible()
     expect(tab.get_by_label("CT", exact=True)).to_be_checked()
+    forms: list[Route] = []
+    tab.route("**/freeze", lambda route: forms.append(route))
+    tab.get_by_label("Title", exact=True).fill("Of eight")
+    tab.get_by_role("button", name="Freeze").click()
+    tab.get_by_label("Exclude Sex F").check()
+    tab.get_by_role("link", name="Samples").click()
+    forms[0].continue_()
+    headline(tab, "4 patients")
+    expect(tab.get_by_role("heading", name="Samples")).to_be_visible()
+    expect(tab.get_by_role("heading", name="Of eight v1")).to_be_visible()
+    [version] = site.workbench.versions.newest()
+    assert version.counts.patients == 8
+    tab.keyboard.press("Control+z")
+    tab.keyboard.press("Control+z")
+    tab.keyboard.press("Control+Shift+z")
+    headline(tab, "8 patients")
 
 
-def test_a_refusal_is_shown_and_the_numbers_stay(site: Site, tab: Page) -> None:
-    tab.goto(site.page)
-    tab.get_by_label("Age from").fill("50")
-    headline_before = tab.locator(".patients").text_content()
-    tab.get_by_label("Age to").fill("40")
-    tab.get_by_label("Age to").blur()
-    expect(tab.locator("#alerts")).to_contain_text("the first bound is above the second")
-    assert headline_before is not None
+def test_a_refusal_is_shown_beside_its_field_and_the_numbers_stay(site: Site, tab: Page) -> None:
+    tab.goto(f"{site.page}?in.modality=DCM:CT")
+    tab.get_by_label("Slice thickness from").fill("5")
+    tab.get_by_label("Slice thickness to").fill("1")
+    tab.get_by_label("Slice thickness to").blur()
+    card = tab.locator("[id='card-series.slice_thickness_mm']")
+    expect(card.get_by_role("alert")).to_contain_text("the first bound is above the second")
+    expect(card.get_by_role("alert")).to_be_in_viewport()
+    expect(tab.get_by_label("Slice thickness from")).to_have_attribute("aria-invalid", "true")
+    headline(tab, "12 patients")
+    tab.get_by_role("link", name="Charts").click()
+    expect(tab.get_by_role("heading", name="Charts")).to_be_visible()
+    expect(tab.get_by_label("Slice thickness from")).to_have_value("")
     said = tab.console_said  # type: ignore[attr-defined]
     assert all("400" in text for text in said)
     said.clear()
@@ -381,7 +407,26 @@ def test_inside_airflows_sandboxed_frame_everything_works_and_links_lead_out(sit
     site.airflow.states = ["running"]
     tab.goto(f"{site.address}/plugin")
     frame = tab.frame_locator("#plugin")
+    expect(frame.locator(".patients")).to_have_text("24 patients")
+    tab.keyboard.press("/")  # no click has been inside
+    expect(frame.get_by_role("searchbox")).to_be_focused()
     frame.get_by_label("CT", exact=True).check()
+    expect(frame.locator(".patients")).to_have_text("12 patients")
+    expect(tab).to_have_url(f"{site.address}/plugin#?in.modality=DCM%3ACT")  # a bookmark of Airflow's page is one of the view
+    frame.get_by_role("link", name="Table").click()
+    expect(frame.get_by_role("heading", name="Records")).to_be_visible()
+    tab.go_back()
+    expect(frame.get_by_role("heading", name="What each rule leaves")).to_be_visible()
+    expect(tab).to_have_url(f"{site.address}/plugin#?in.modality=DCM%3ACT")
+    tab.go_back()
+    expect(frame.locator(".patients")).to_have_text("24 patients")
+    expect(tab).to_have_url(f"{site.address}/plugin")
+    tab.goto("about:blank")
+    tab.goto(f"{site.address}/plugin#?in.no_such_field=x")
+    frame.get_by_role("link", name="Back to the Cohorts page").click()
+    expect(frame.locator(".patients")).to_have_text("24 patients")
+    tab.goto("about:blank")
+    tab.goto(f"{site.address}/plugin#?in.modality=DCM%3ACT")
     expect(frame.locator(".patients")).to_have_text("12 patients")
     frame.get_by_text("Definition", exact=False).first.click()
     with tab.expect_download() as download:

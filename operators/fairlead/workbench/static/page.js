@@ -17,6 +17,7 @@ document.documentElement.classList.add("scripted");
 
 document.addEventListener("change", (event) => {
   const box = event.target;
+  if (box.closest?.("#filters")) edited = box;
   if (box.matches?.("#filters input[type=checkbox]") && box.checked) {
     const other = document.getElementById(box.dataset.other);
     if (other) other.checked = false;
@@ -25,47 +26,25 @@ document.addEventListener("change", (event) => {
 
 // --- htmx: refusals go to the alert area, what was typed meanwhile survives the swap, the new headline is read out ------------
 
-let sent = new Map();
 let kept = new Map();
 let open_ = []; // lists that were folded out, with their old values until the new ones are there
-const filters = () => [...document.querySelectorAll("#filters input[id], #filters select[id]")];
+let edited = null; // the filter that was touched last: a refusal is told beside it
 const drafts = () => [...document.querySelectorAll("#freeze input[id], #freeze textarea[id]")];
-const valueOf = (control) => (control.type === "checkbox" ? control.checked : control.value);
-
-let asked = 0;
-// Only the newest question is answered on the screen: an older answer would take away the page that the newer one is for.
-const turn = new WeakMap();
-
-let posting = false; // a form is being sent: filters that change meanwhile wait for its answer
-const given = (control) => {
-  if (control.matches("select")) return [...control.options].find((option) => option.defaultSelected)?.value ?? control.options[0].value;
-  return control.type === "checkbox" ? control.defaultChecked : control.defaultValue;
-};
-
-document.addEventListener("htmx:beforeRequest", (event) => {
-  if (event.detail.target?.id !== "page") return;
-  const post = event.detail.requestConfig.verb === "post";
-  if (posting && !post) { event.preventDefault(); return; }
-  posting = post;
-  turn.set(event.detail.xhr, ++asked);
-  sent = new Map(filters().map((control) => [control.id, post ? given(control) : valueOf(control)]));
-});
-document.addEventListener("htmx:afterRequest", (event) => { if (event.detail.requestConfig.verb === "post") posting = false; });
+const marks = () => [...document.querySelectorAll("#sets input[id], #compare select[id]")].filter((control) => valueOf(control) !== given(control));
 
 document.addEventListener("htmx:beforeSwap", (event) => {
   const answer = event.detail;
   if (answer.xhr.status < 400) {
-    if (!answer.requestConfig.elt.isConnected) answer.shouldSwap = answer.target.id === "page"; // numbers of a page that is gone
     if (answer.target.closest?.("details")?.querySelector(":checked")) answer.shouldSwap = false; // chosen, and not sent yet
     if (answer.target.id !== "page") return;
-    if (turn.get(answer.xhr) < asked) { answer.shouldSwap = false; return; }
     keep(answer.requestConfig.verb === "post");
-    answer.target = document.getElementById("page"); // an earlier answer may have replaced the one this request was sent from
+    replaced();
     return;
   }
   answer.isError = false;
+  if (answer.target.id === "page") refused(answer.requestConfig.verb === "post");
   if ((answer.xhr.getResponseHeader("content-type") ?? "").startsWith("text/html")) {
-    answer.target = document.getElementById("alerts");
+    answer.target = placeToTell(answer.requestConfig.elt);
     answer.swapOverride = "innerHTML";
     answer.shouldSwap = true;
   } else {
@@ -73,6 +52,21 @@ document.addEventListener("htmx:beforeSwap", (event) => {
   }
 });
 document.addEventListener("htmx:sendError", () => alertUser("The server does not answer. The numbers shown are old."));
+
+// A refused filter is told in its card, where the eye is; anything else on top, which is brought into view.
+function placeToTell(asker) {
+  document.querySelectorAll(".told").forEach((place) => { place.replaceChildren(); });
+  const card = asker.id === "filters" && edited?.isConnected ? edited.closest("fieldset") : null;
+  if (!card) return document.getElementById("alerts");
+  document.getElementById("alerts").replaceChildren();
+  card.querySelectorAll(".range input").forEach((box) => { box.setAttribute("aria-invalid", "true"); });
+  return card.querySelector(".told") ?? card.appendChild(Object.assign(document.createElement("div"), { className: "told" }));
+}
+
+document.addEventListener("htmx:afterSwap", (event) => {
+  const place = event.detail.target;
+  if (place.matches("#alerts, .told")) place.scrollIntoView({ block: "nearest" });
+});
 document.addEventListener("htmx:afterSwap", giveBack);
 document.addEventListener("htmx:afterSettle", () => {
   const said = document.getElementById("headline")?.textContent.replace(/\s+/g, " ").trim() ?? "";
@@ -84,7 +78,7 @@ document.addEventListener("htmx:afterSettle", () => {
 function keep(frozen) {
   document.getElementById("alerts").replaceChildren();
   const changed = filters().filter((control) => sent.has(control.id) && sent.get(control.id) !== valueOf(control));
-  kept = new Map([...changed, ...(frozen ? [] : drafts())].map((control) => [control.id, valueOf(control)]));
+  kept = new Map([...changed, ...marks(), ...(frozen ? [] : drafts())].map((control) => [control.id, valueOf(control)]));
   open_ = [...document.querySelectorAll("#page details[id][open]")].map((details) => [details.id, details.querySelector(":scope > ul")]);
 }
 
@@ -105,7 +99,9 @@ document.addEventListener("toggle", (event) => {
   htmx.ajax("GET", address, { source: event.target, target: event.target.querySelector(":scope > ul"), swap: "innerHTML" });
 }, true);
 
-function giveBack() {
+function giveBack(event) {
+  if (event.detail.target.id !== "page") return;
+  formSaid = new Map();
   for (const [id, old] of open_) foldOut(document.getElementById(id), old);
   open_ = [];
   const late = [...kept].map(([id, value]) => [document.getElementById(id), value]).filter(([control, value]) => control && valueOf(control) !== value);
@@ -114,10 +110,11 @@ function giveBack() {
     else control.value = value;
   }
   kept = new Map();
-  const edited = late.map(([control]) => control).find((control) => control.closest("#filters"));
-  const tell = () => edited.dispatchEvent(new Event("change", { bubbles: true }));
-  if (edited === undefined) return;
-  if (edited === document.activeElement) edited.addEventListener("blur", tell, { once: true }); // still being typed
+  if (goOn()) return;
+  const changed = late.map(([control]) => control).find((control) => control.closest("#filters"));
+  const tell = () => changed.dispatchEvent(new Event("change", { bubbles: true }));
+  if (changed === undefined) return;
+  if (changed === document.activeElement && changed.matches("input:not([type=checkbox])")) changed.addEventListener("blur", tell, { once: true }); // still being typed
   else tell();
 }
 
@@ -136,9 +133,9 @@ const steps = { past: [], future: [], here: null };
 function remember() {
   const here = document.getElementById("permalink")?.getAttribute("href") ?? null;
   if (here === null || here === steps.here) return mayStep();
-  if (steps.going) steps.going = false;
-  else if (steps.here !== null) { steps.past.push(steps.here); steps.future = []; }
+  if (steps.here !== null) { steps.past.push(steps.here); steps.future = []; }
   steps.here = here;
+  tellAirflow(here);
   mayStep();
 }
 
@@ -152,8 +149,8 @@ function step(from, to) {
   const link = from.pop();
   if (link === undefined) return;
   to.push(steps.here);
-  steps.going = true;
-  htmx.ajax("GET", link, { source: "#page", target: "#page", swap: "outerHTML" });
+  steps.here = link; // at once: the key may be pressed again before the answer is there
+  visit(pairsOf(link));
 }
 
 document.addEventListener("click", (event) => {
@@ -190,7 +187,7 @@ document.addEventListener("drop", (event) => {
   else row.before(dragged);
   const table = row.closest("table");
   const order = [...table.querySelectorAll("tr[data-rule]")].map((one) => `order=${encodeURIComponent(one.dataset.rule)}`);
-  htmx.ajax("GET", `./?${[table.dataset.query, ...order].filter(Boolean).join("&")}`, { source: "#page", target: "#page", swap: "outerHTML" });
+  htmx.ajax("GET", `./?${[table.dataset.query, ...order].filter(Boolean).join("&")}`, { source: table, target: "#page", swap: "outerHTML" });
 });
 document.addEventListener("dragend", () => {
   dragged = null;
@@ -354,7 +351,7 @@ async function look(address, run) {
   const passing = [airflow, ours].some((answer) => answer.status >= 500 || answer.status === 429);
   if (passing) throw new TypeError("no answer yet"); // a server that restarts is a lost reply too
   const state = airflow.ok ? (await airflow.json()).state : `not visible to you (${airflow.status})`;
-  return show(watched.get(run), { state, registered: ours.ok, fragment: ours.ok ? await ours.text() : "" }) || state === "success" || state === "failed";
+  return show(watched.get(run), { state, registered: ours.status === 200, fragment: ours.status === 200 ? await ours.text() : "" }) || state === "success" || state === "failed";
 }
 
 function show(place, { state, registered, fragment }) {
@@ -389,20 +386,6 @@ document.addEventListener("submit", async (event) => {
   } finally {
     button.disabled = false;
   }
-});
-
-// --- ways out of the frame: Airflow's sandbox blocks target=_top, so its own page follows the link -------------------------------
-
-document.addEventListener("click", (event) => {
-  const link = event.target.closest?.("a.airflow, a.dataset");
-  if (!link || window.parent === window || event.ctrlKey || event.metaKey) return;
-  event.preventDefault();
-  const out = window.parent.document.createElement("a");
-  out.href = link.href;
-  if (link.matches(".dataset")) { out.target = "_blank"; out.rel = "noopener"; }
-  window.parent.document.body.append(out);
-  out.click();
-  out.remove();
 });
 
 // --- after every load and swap ------------------------------------------------------------------------------------------------
