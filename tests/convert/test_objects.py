@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ from fairlead.cli import run
 from fairlead.convert import convert, put_stores
 from fairlead.errors import CheckFailed, Conflict
 from fairlead.files import relative_files
-from fairlead.storage import BucketObjects
+from fairlead.storage import BucketObjects, LocalObjects
 
 
 class Bucket(BucketObjects):
@@ -83,6 +84,36 @@ def test_another_store_of_the_same_name_is_never_mixed_with_a_new_one(made):
     with pytest.raises(Conflict):
         put_stores(out, stores, bucket)
     assert {key: bucket.get(key) for key in list(bucket.keys())} == before
+
+
+def test_a_store_that_is_another_one_gets_no_new_file(made, tmp_path):
+    """Chunks and labels go first: without a look at the root they would stay among the files of the store that is there."""
+    out, stores = made
+    bucket = LocalObjects(tmp_path / "bucket")
+    put_stores(out, stores, bucket)
+    before = list(bucket.keys())
+    (out / stores[0].path / "0/extra").write_text("new")
+    root = out / stores[0].path / "zarr.json"
+    root.write_bytes(root.read_bytes() + b" ")
+    with pytest.raises(Conflict):
+        put_stores(out, stores, bucket)
+    assert list(bucket.keys()) == before
+
+
+def test_one_taken_name_at_an_address_does_not_stop_the_others(tmp_path, capsys):
+    save(tmp_path / "in", a_series(axial_positions(3)))
+    address = (tmp_path / "objects").as_uri()
+    assert run(["convert", str(tmp_path / "in"), address]) == 0
+    other = a_series(axial_positions(3), SeriesInstanceUID="1.2.840.99.7", StudyInstanceUID="1.2.840.99.8")
+    for number, dataset in enumerate(other):
+        dataset.SOPInstanceUID = f"1.2.840.99.9.{number}"
+    save(tmp_path / "in/other", other)
+    capsys.readouterr()
+    assert run(["convert", str(tmp_path / "in"), address, "--license", "CC0-1.0", "--ozx", "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert [len(report["stores"]), [refusal["code"] for refusal in report["refused"]]] == [1, ["conflict"]]
+    assert len(list((tmp_path / "objects").glob("*.ome.zarr"))) == 2
+    assert len(list((tmp_path / "objects").glob("*.ozx"))) == 1
 
 
 def test_the_command_writes_to_an_address(tmp_path):

@@ -14,7 +14,8 @@ import typer
 from fairlead.commands.shared import JsonFlag, complain, emit, settings_of
 
 if TYPE_CHECKING:
-    from fairlead.records import ConvertReport
+    from fairlead.records import ConvertReport, StoreReport
+    from fairlead.storage import ObjectStore
 
 
 ADDRESS: Final = "://"
@@ -93,7 +94,7 @@ def convert_command(
     Exit status: 0 when at least one store was written or there was nothing to refuse, 1 when nothing could be converted,
     2 wrong usage, 3 an object store does not answer, 130 after Ctrl-C.
     """
-    from fairlead.convert import ConvertOptions, convert, dated_as_there, put_stores
+    from fairlead.convert import ConvertOptions, convert, dated_as_there
     from fairlead.errors import UnsupportedInput
     from fairlead.progress import default_progress
     from fairlead.records import SourceRefusal
@@ -126,9 +127,7 @@ def convert_command(
             report = report.model_copy(update={"stores": dated_as_there(folder, report.stores, objects)})
         archives, report = _archived(folder, report) if ozx else ([], report)
         if objects is not None:
-            put_stores(folder, report.stores, objects, progress=default_progress())
-            for archive in archives:
-                objects.put(archive.name, archive)
+            report = _uploaded(folder, report, archives, objects)
     for refusal in report.refused:
         where = f" ({', '.join(refusal.files)})" if isinstance(refusal, SourceRefusal) else ""
         complain(f"refused {refusal.source}{where}: {refusal.reason}")
@@ -153,6 +152,27 @@ def _archived(folder: Path, report: ConvertReport) -> tuple[list[Path], ConvertR
         except Conflict as error:
             refused.append(Refusal(source=store.source, code=error.code, reason=str(error)))
     return archives, report.model_copy(update={"refused": (*report.refused, *refused)})
+
+
+def _uploaded(folder: Path, report: ConvertReport, archives: list[Path], objects: ObjectStore) -> ConvertReport:
+    """Copy stores and archives to object storage; one whose name is taken by other bytes is refused, and the others go on."""
+    from fairlead.convert import put_stores
+    from fairlead.errors import Conflict
+    from fairlead.progress import default_progress
+    from fairlead.records import Refusal
+
+    stores: list[StoreReport] = []
+    refused: list[Refusal] = []
+    for store in report.stores:
+        try:
+            put_stores(folder, [store], objects, progress=default_progress())
+            stores.append(store)
+            for archive in archives:
+                if archive.stem == store.path.removesuffix(".ome.zarr"):
+                    objects.put(archive.name, archive)
+        except Conflict as error:
+            refused.append(Refusal(source=store.source, code=error.code, reason=str(error)))
+    return report.model_copy(update={"stores": tuple(stores), "refused": (*report.refused, *refused)})
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from typing import Final
 
 from fairlead.convert.beside import CRATE, day_of, redate
 from fairlead.convert.staging import MANIFEST
-from fairlead.errors import CheckFailed, NotFound
+from fairlead.errors import CheckFailed, Conflict, NotFound
 from fairlead.files import relative_files, sha256_file
 from fairlead.progress import Progress, Silent, tracked
 from fairlead.records import StoreReport
@@ -51,6 +51,7 @@ def _dated(folder: Path, store: StoreReport, objects: ObjectStore) -> StoreRepor
 
 def _put(folder: Path, store: str, objects: ObjectStore, progress: Progress) -> int:
     *inner, root = sorted(relative_files(folder / store), key=_rank)
+    _require_same_or_none(folder, store, objects)
     new = 0
     for name in tracked(inner, "upload", progress, total=len(inner)):
         file, key = folder / store / name, f"{store}/{name.as_posix()}"
@@ -59,6 +60,23 @@ def _put(folder: Path, store: str, objects: ObjectStore, progress: Progress) -> 
             if hashlib.sha256(objects.get(key)).hexdigest() != sha256_file(file):
                 raise CheckFailed("An object reads back other bytes than were written.", remedy="Remove it there and convert again.")
     return new + objects.put(f"{store}/{root.as_posix()}", folder / store / root)
+
+
+def _require_same_or_none(folder: Path, store: str, objects: ObjectStore) -> None:
+    """Refuse a store of which another one is there before anything is written: its new files would lie among the old ones.
+
+    Raises
+    ------
+    Conflict : the root or the manifest that is there has other bytes.
+    """
+    for name in (METADATA, MANIFEST):
+        file = folder / store / name
+        try:
+            there = objects.get(f"{store}/{name}")
+        except NotFound:
+            continue
+        if not file.is_file() or there != file.read_bytes():
+            raise Conflict(f"Another {store} is stored there already.", remedy="Objects are written once; choose another prefix.")
 
 
 def _rank(name: Path) -> tuple[bool, int, bool, str]:
