@@ -2,15 +2,26 @@ from __future__ import annotations
 
 import io
 import json
+import time
 from base64 import urlsafe_b64encode
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from hashlib import scrypt
+from threading import Event
 from typing import Any
 
 import pytest
 from sqlalchemy import Engine, Row, select, update
 
-from fairlead.catalog.accounts import MAX_FAILURES, Accounts, NotAuthenticated, TooManyAttempts
+from fairlead.catalog.accounts import (
+    HASHES_AT_ONCE,
+    LOGINS_AT_ONCE,
+    MAX_FAILURES,
+    MAX_PASSWORD,
+    Accounts,
+    NotAuthenticated,
+    TooManyAttempts,
+)
 from fairlead.catalog.passwords import check_password, hash_password
 from fairlead.catalog.tables import users
 from fairlead.cli import run
@@ -50,6 +61,47 @@ def test_a_scrypt_hash_still_holds_and_is_replaced_at_the_next_login(settings: S
 def test_bad_users_are_refused(settings: Settings, engine: Engine, email: str, password: str):
     with pytest.raises(InvalidInput):
         Accounts(settings, engine).add(email, password)
+
+
+@pytest.mark.parametrize("email", ["x" * 300 + "@example.org", "ada\x00@example.org", "", "ada"])
+def test_what_is_no_address_is_refused_and_not_remembered(settings: Settings, engine: Engine, email: str):
+    accounts = Accounts(settings, engine)
+    for _ in range(MAX_FAILURES + 1):
+        with pytest.raises(NotAuthenticated, match="The e-mail address or the password is wrong"):
+            accounts.token(email, PASSWORD)
+    assert not accounts._failures
+
+
+def test_a_password_that_only_begins_like_the_right_one_is_wrong_however_long(settings: Settings, engine: Engine):
+    accounts, longest = Accounts(settings, engine), "x" * MAX_PASSWORD
+    accounts.add("ada@example.org", longest)
+    with pytest.raises(NotAuthenticated):
+        accounts.token("ada@example.org", longest + "y")
+    assert accounts.token("ada@example.org", longest)
+
+
+def test_logins_beyond_those_that_may_wait_are_sent_away_at_once(settings: Settings, engine: Engine, monkeypatch: pytest.MonkeyPatch):
+    began, go_on = [Event() for _ in range(HASHES_AT_ONCE)], Event()
+    waiting = iter(began)
+
+    def slow(password: str, stored: str) -> bool:
+        """Hash until the test says so."""
+        next(waiting, began[0]).set()
+        return not go_on.wait(20)
+
+    monkeypatch.setattr("fairlead.catalog.accounts.check_password", slow)
+    monkeypatch.setattr("fairlead.catalog.accounts.WAIT_S", 60.0)
+    accounts = Accounts(settings, engine)
+    with ThreadPoolExecutor(LOGINS_AT_ONCE) as pool:
+        asked = [pool.submit(accounts.token, f"u{number}@example.org", PASSWORD) for number in range(LOGINS_AT_ONCE)]
+        assert all(event.wait(20) for event in began)
+        until = time.monotonic() + 20
+        while accounts._logins._value and time.monotonic() < until:
+            time.sleep(0.01)
+        with pytest.raises(TooManyAttempts, match="Too many are logging in at once"):
+            accounts.token("late@example.org", PASSWORD)
+        go_on.set()
+    assert {type(one.exception()) for one in asked} == {NotAuthenticated}
 
 
 def test_there_is_no_user_and_no_secret_until_somebody_makes_one(settings: Settings, engine: Engine):

@@ -9,7 +9,8 @@ import base64
 import hmac
 import json
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from threading import BoundedSemaphore, Lock
@@ -30,13 +31,16 @@ type Role = Literal["admin", "user"]
 SIGNING_KEY: Final = "catalog-tokens"
 MIN_PASSWORD: Final = 12
 MAX_PASSWORD: Final = 1024
+MAX_ADDRESS: Final = 256
 TOKEN_LIFE_S: Final = 12 * 3600
 MAX_FAILURES: Final = 10
 FORGET_S: Final = 300
 MAX_WATCHED: Final = 10_000
 HASHES_AT_ONCE: Final = 2
 """Each costs 19 MB and some 30 ms: strangers must not be able to ask for hundreds at once."""
-
+LOGINS_AT_ONCE: Final = 8
+"""Those that wait hold a thread each, of the forty that readers are served by; who comes when so many wait is sent away at once."""
+WAIT_S: Final = 2.0
 
 ONE: Final = (
     select(users)
@@ -83,7 +87,7 @@ class Accounts:
         self._clock = clock
         self._failures: OrderedDict[str, tuple[int, float]] = OrderedDict()
         self._lock = Lock()
-        self._hashing = BoundedSemaphore(HASHES_AT_ONCE)
+        self._logins, self._hashing = BoundedSemaphore(LOGINS_AT_ONCE), BoundedSemaphore(HASHES_AT_ONCE)
 
     def add(self, email: str, password: str, role: Role | None = None, *, reset: bool = False) -> User:
         """Add a user; with ``reset`` give an existing one a new password, and the role when one is named.
@@ -93,7 +97,7 @@ class Accounts:
         Conflict : there is one already, in whatever case the address is written, and nothing was to be reset.
         InvalidInput : no e-mail address, or a password shorter than :data:`MIN_PASSWORD`.
         """
-        if EMAIL.fullmatch(email) is None or len(email) > 256:
+        if not _is_address(email):
             raise InvalidInput(f"{email[:80]!r} is no e-mail address.", remedy="Users are known by their e-mail address.")
         if not MIN_PASSWORD <= len(password) <= MAX_PASSWORD:
             raise InvalidInput(f"A password has {MIN_PASSWORD} to {MAX_PASSWORD} characters.", remedy="Choose another.")
@@ -124,29 +128,43 @@ class Accounts:
         NotAuthenticated : no such user or another password; which of them is not told.
         TooManyAttempts : the account was tried too often.
         """
+        wrong = NotAuthenticated("The e-mail address or the password is wrong.", remedy="Ask an administrator of this catalogue.")
+        if not _is_address(email) or len(password) > MAX_PASSWORD:
+            raise wrong  # nobody has such a one, and none of them is remembered
         self._check_attempts(email.lower())
         with store_errors(), self._engine.connect() as connection:
             row = connection.execute(ONE, {"email": email}).one_or_none()
-        if not self._holds(password[:MAX_PASSWORD], row.password_hash if row else NOBODY) or row is None:
+        with self._turn():
+            holds = check_password(password, row.password_hash if row else NOBODY)
+            renewed = hash_password(password) if row and holds and not is_current(row.password_hash) else None
+        if not holds or row is None:
             self._count_failure(email.lower())
-            raise NotAuthenticated("The e-mail address or the password is wrong.", remedy="Ask an administrator of this catalogue.")
+            raise wrong
         with self._lock:
             self._failures.pop(email.lower(), None)
-        if not is_current(row.password_hash):
-            self._store_hash(row.email, hash_password(password))
+        if renewed is not None:
+            self._store_hash(row.email, renewed)
         return self.issue(row.email)
 
     def _store_hash(self, email: str, password_hash: str) -> None:
         with store_errors(), self._engine.begin() as connection:
             connection.execute(update(users).where(users.c.email == email).values(password_hash=password_hash))
 
-    def _holds(self, password: str, stored: str) -> bool:
-        if not self._hashing.acquire(timeout=2):
-            raise TooManyAttempts("Too many are logging in at once.", remedy="Repeat in a moment.")
+    @contextmanager
+    def _turn(self) -> Iterator[None]:
+        """Wait for a turn to hash; raise TooManyAttempts when too many wait, or for too long."""
+        busy = TooManyAttempts("Too many are logging in at once.", remedy="Repeat in a moment.")
+        if not self._logins.acquire(blocking=False):
+            raise busy
         try:
-            return check_password(password, stored)
+            if not self._hashing.acquire(timeout=WAIT_S):
+                raise busy
+            try:
+                yield
+            finally:
+                self._hashing.release()
         finally:
-            self._hashing.release()
+            self._logins.release()
 
     def issue(self, email: str) -> str:
         """Return a token for a user who has proved to be one."""
@@ -215,6 +233,10 @@ class Accounts:
             self._failures[email] = (number + 1, self._clock().timestamp())
             while len(self._failures) > MAX_WATCHED:
                 self._failures.popitem(last=False)
+
+
+def _is_address(email: str) -> bool:
+    return len(email) <= MAX_ADDRESS and EMAIL.fullmatch(email) is not None
 
 
 def _is_ours(token: str) -> bool:

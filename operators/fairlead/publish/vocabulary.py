@@ -119,7 +119,7 @@ FILE_TYPES: Final[Mapping[str, str]] = {
 }
 
 IRI: Final = re.compile(r"https?://[^\s<>\"{}|\\^`\x00-\x20]+")
-EMAIL: Final = re.compile(r"[^\s<>\"{}|\\^`@]+@[^\s<>\"{}|\\^`@]+\.[^\s<>\"{}|\\^`@]+")
+EMAIL: Final = re.compile(r"[^\s\x00-\x1f\x7f<>\"{}|\\^`@]+@[^\s\x00-\x1f\x7f<>\"{}|\\^`@]+\.[^\s\x00-\x1f\x7f<>\"{}|\\^`@]+")
 LOCAL_ID: Final = re.compile(r"[A-Za-z0-9._-]+")
 
 
