@@ -70,6 +70,7 @@ def test_work_inside_a_store_is_not_wiped_by_another_run(series: Path, tmp_path:
     for report in (described(series, tmp_path / "out"), other_options(series, tmp_path / "out", ngff="0.6")):
         assert [refusal.code for refusal in report.refused] == ["conflict"]
         assert "was changed since it was made" in report.refused[0].reason
+        assert report.notes == ()  # nobody is told to remove it
     assert bytes_of(store) == before
 
 

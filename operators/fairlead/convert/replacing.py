@@ -10,7 +10,7 @@ from __future__ import annotations
 import fcntl
 import os
 import re
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +20,7 @@ from fairlead.convert.documents import read_json
 from fairlead.convert.staging import MANIFEST, Digests, flush, replace_folder, store_manifest
 from fairlead.errors import Conflict
 from fairlead.files import manifest_sha256, relative_files, sync_folder
-from fairlead.records import StoreNote, StoreReport
+from fairlead.records import StoreNote
 
 CRATE: Final = "ro-crate-metadata.json"
 LABELS: Final = "labels/"
@@ -98,9 +98,8 @@ def published_as(published: Published, outcome: Literal["unchanged", "replaced"]
     return Published(published.manifest_sha256, published.size_bytes, outcome)
 
 
-def left_over(out: Path, stores: Iterable[StoreReport], sources: Collection[str]) -> tuple[StoreNote, ...]:
-    """Return the stores in an output folder that are of a source of this run, but were not made by it."""
-    made = {store.path for store in stores}
+def left_over(out: Path, made: Collection[str], sources: Collection[str]) -> tuple[StoreNote, ...]:
+    """Return the stores in an output folder that are of a source of this run, but none of those it ``made`` or was kept from making."""
     stems = {stem for name in made if (stem := _stem(name))}
     others = [store for store in sorted(out.glob("*.ome.zarr")) if store.name not in made]
     found = [store.name for store in others if _stem(store.name) in stems or ((based := source_of(store)) and based in sources)]

@@ -27,7 +27,7 @@ from fairlead.convert.replacing import left_over
 from fairlead.convert.scene import is_scene, write_scene
 from fairlead.convert.segmentation import Segmentation
 from fairlead.convert.sources import Source, SourceKind, content_stem, find_sources, kind_of, without_own
-from fairlead.convert.stores import write_store
+from fairlead.convert.stores import SUFFIX, write_store
 from fairlead.convert.values import DoesNotFit
 from fairlead.errors import Conflict, FairleadError, StorageFull, UnreadableImage, UnsupportedInput
 from fairlead.files import usable_folder
@@ -49,10 +49,13 @@ class _Run:
     refused: list[Refusal] = field(default_factory=list)
     notes: list[StoreNote] = field(default_factory=list)
     names: dict[Path, str] = field(default_factory=dict)
+    tried: set[str] = field(default_factory=set)
+    """Names of stores that were written, or would have been."""
 
     def write(self, plan: StorePlan) -> None:
         """Write one store and keep what is said of it."""
         licensed = replace(plan, license=self.options.license)
+        self.tried.add(f"{plan.name}{SUFFIX}")
         options = self.options
         store, notes = write_store(licensed, self.out, ngff=options.ngff, progress=self.progress, described=options.described)
         self.stores.append(store)
@@ -125,7 +128,8 @@ def convert(
     run.notes += [
         StoreNote(path=one.path.name, code="own", text=OWN) for one in own if one.path.name not in made and one.kind is SourceKind.ZARR
     ]
-    notes = (*run.notes, *(left_over(out, run.stores, {f"urn:oid:{header.series_uid}" for header in headers}) if options.described else ()))
+    series = {f"urn:oid:{header.series_uid}" for header in headers}
+    notes = (*run.notes, *(left_over(out, run.tried | made, series) if options.described else ()))
     seconds = round(time.monotonic() - begun, 3)
     return ConvertReport(stores=tuple(run.stores), refused=tuple(run.refused), seconds=seconds, peak_rss_mb=peak_rss_mb(), notes=notes)
 
