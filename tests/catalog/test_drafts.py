@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 
 import pytest
 from sqlalchemy import Engine, event, select, update
@@ -75,6 +76,26 @@ def test_with_its_top_the_whole_branch_becomes_visible(client: TestClient, beare
     assert sorted(hit["uri"] for hit in client.get("/search?q=ho").json()) == sorted([dataset, distribution])
     assert client.delete(catalog, headers=me).status_code == 204
     assert [client.get(iri).status_code for iri in (catalog, dataset, distribution)] == [410, 410, 410]
+
+
+def test_what_earlier_programs_showed_below_drafts_is_hidden_at_the_start(client: TestClient, bearer: Bearer, engine: Engine):
+    me, seen = bearer(), datetime(2026, 1, 1, tzinfo=UTC)
+    branch, other = a_branch(client, me), create(client, me, "catalog", a_catalog("Open hive"))
+    publish_entry(client, me, other)
+    child = create(client, me, body=a_dataset(other))
+    publish_entry(client, me, child)
+    with engine.begin() as connection:  # as programs before this rule left them
+        connection.execute(update(entries).where(entries.c.state == "waiting").values(state="published", published_at=seen))
+
+    def address(kind: str, name: str) -> str:
+        """Return the address of a record."""
+        return f"{BASE}/{kind}/{name}"
+
+    assert [client.get(iri).status_code for iri in (*branch, other, child)] == [404, 200, 200, 200, 200]
+    assert [branches.hide_early(engine, iri=address, now=seen) for _ in range(2)] == [2, 0]
+    assert [client.get(iri).status_code for iri in (*branch, other, child)] == [404, 404, 404, 200, 200]
+    publish_entry(client, me, branch[0])
+    assert [client.get(iri).status_code for iri in branch] == [200, 200, 200]
 
 
 def test_what_waited_leaves_no_mark_when_it_goes(client: TestClient, bearer: Bearer, engine: Engine):

@@ -11,9 +11,10 @@ from datetime import datetime
 from itertools import batched
 from typing import Any, Final
 
-from sqlalchemy import Connection, or_, select, update
+from sqlalchemy import Connection, Engine, Select, or_, select, update
 
 from fairlead.catalog.tables import entries, revisions
+from fairlead.publish.store import store_errors
 
 MAX_DEPTH: Final = 8
 CHUNK: Final = 500
@@ -28,9 +29,9 @@ def waits(connection: Connection, parent: str) -> bool:
     return connection.scalar(query) not in (None, "published")
 
 
-def levels(connection: Connection, top: str, condition: Any, *, iri: AddressOf) -> Iterator[list[str]]:
-    """Yield the ids of the records below an IRI that meet a condition, level by level."""
-    above = [top]
+def levels(connection: Connection, tops: Sequence[str], condition: Any, *, iri: AddressOf) -> Iterator[list[str]]:
+    """Yield the ids of the records below IRIs that meet a condition, level by level."""
+    above = list(tops)
     for _ in range(MAX_DEPTH):
         rows: list[Any] = []
         for part in batched(above, CHUNK):
@@ -44,14 +45,36 @@ def levels(connection: Connection, top: str, condition: Any, *, iri: AddressOf) 
 def release(connection: Connection, top: str, *, iri: AddressOf, now: datetime) -> None:
     """Make visible what waited for a record that has just become visible."""
     values = {"state": "published", "published_at": now, "changed_at": now, "revision": entries.c.revision + 1}
-    for level in levels(connection, top, entries.c.state == "waiting", iri=iri):
+    for level in levels(connection, [top], entries.c.state == "waiting", iri=iri):
         for part in batched(level, CHUNK):
             connection.execute(update(entries).where(entries.c.id.in_(part)).values(values))
 
 
+def hide_early(engine: Engine, *, iri: AddressOf, now: datetime) -> int:
+    """Let wait what earlier programs published below drafts, and return how many; where there is none, nothing is locked or written.
+
+    They were seen once, so they leave a mark when they are deleted.
+    """
+    hidden = select(entries.c.id, entries.c.kind).where(entries.c.state.in_(("draft", "waiting")))
+    with store_errors(), engine.connect() as connection:
+        if not _shown_below(connection, hidden, iri=iri):
+            return 0
+    values = {"state": "waiting", "changed_at": now, "revision": entries.c.revision + 1}
+    with store_errors(), engine.begin() as connection:
+        names = _shown_below(connection, hidden.with_for_update(), iri=iri)  # nobody publishes a parent meanwhile
+        for part in batched(names, CHUNK):
+            connection.execute(update(entries).where(entries.c.id.in_(part)).values(values))
+    return len(names)
+
+
+def _shown_below(connection: Connection, hidden: Select[Any], *, iri: AddressOf) -> list[str]:
+    tops = [iri(row.kind, row.id) for row in connection.execute(hidden)]
+    return [name for level in levels(connection, tops, entries.c.state == "published", iri=iri) for name in level]
+
+
 def remove(connection: Connection, identifier: str, top: str, *, iri: AddressOf, now: datetime) -> int:
     """Delete a record and everything below it, and return how many; what was seen once leaves a mark, the rest leaves nothing."""
-    doomed = [identifier, *(name for level in levels(connection, top, entries.c.state != "deleted", iri=iri) for name in level)]
+    doomed = [identifier, *(name for level in levels(connection, [top], entries.c.state != "deleted", iri=iri) for name in level)]
     for part in batched(doomed, CHUNK):
         _remove(connection, part, now)
     return len(doomed)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import logging
 import signal
 import socket
 from collections.abc import Callable, Iterator
@@ -13,11 +14,15 @@ from typing import Any, Final
 import uvicorn
 
 from fairlead.catalog.app import create_app
+from fairlead.catalog.branches import hide_early
+from fairlead.catalog.entries import iri_of
 from fairlead.catalog.pings import announcing
-from fairlead.database import open_database
+from fairlead.database import open_database, utc_now
 from fairlead.errors import PortInUse, ServiceUnreachable
+from fairlead.publish import Site
 from fairlead.settings import Settings
 
+logger = logging.getLogger(__name__)
 GRACE_S: Final = 10
 
 
@@ -94,6 +99,9 @@ def serve(settings: Settings, *, ready: Callable[[str], None] | None = None) -> 
     engine = None
     try:
         engine = open_database(settings)
+        site = Site.of(settings)
+        if hidden := hide_early(engine, iri=lambda kind, name: iri_of(site, kind, name), now=utc_now()):
+            logger.warning("%d records that were visible below drafts are hidden until the drafts are published", hidden)
         config = uvicorn.Config(
             create_app(settings, engine), log_config=None, access_log=False, timeout_graceful_shutdown=GRACE_S, server_header=False
         )
