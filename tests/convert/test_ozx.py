@@ -10,7 +10,7 @@ from zarr.storage import ZipStore
 
 from convert.builders import a_series, axial_positions, save
 from fairlead.cli import run
-from fairlead.convert import convert, write_ozx
+from fairlead.convert import convert, validate_archive, write_ozx
 
 
 @pytest.fixture
@@ -48,3 +48,25 @@ def test_the_command_writes_one_file_beside_each_store(tmp_path):
     assert run(["convert", str(source), str(tmp_path / "out"), "--ozx"]) == 0
     (store,) = (tmp_path / "out").glob("*.ome.zarr")
     assert (tmp_path / "out" / store.name.replace(".ome.zarr", ".ozx")).is_file()
+
+
+@pytest.mark.parametrize(
+    ("names", "told"),
+    [
+        (["a", "a/b"], "a file and a folder"),
+        (["a/b", "a"], "a file and a folder"),
+        (["n" * 300], "no file can have"),
+        (["/".join("d" * 3000)], "no file can have"),
+        (["./zarr.json"], "no file can have"),
+        (["\u00e9"], "cannot be read"),
+    ],
+)
+def test_names_that_no_folder_can_hold_make_an_archive_invalid(tmp_path, names, told):
+    with zipfile.ZipFile(tmp_path / "a.ozx", "w") as archive:
+        for name in ["zarr.json", *names]:
+            archive.writestr(name, "{}")
+    broken = (tmp_path / "a.ozx").read_bytes().replace("\u00e9".encode(), b"\xff\xfe")  # no UTF-8, though its flag says so
+    (tmp_path / "a.ozx").write_bytes(broken)
+    result = validate_archive(tmp_path / "a.ozx")
+    assert not result.valid
+    assert any(told in finding.message for finding in result.findings)

@@ -16,6 +16,9 @@ from fairlead.files import storage_errors
 RFC_9: Final = "rfc-9"
 ROOT: Final = "zarr.json"
 MAX_ENTRIES: Final = 2_000_000
+LONGEST: Final = 1000
+LONGEST_PART: Final = 255
+"""What file systems take for one name (bytes); a whole path has a few thousand."""
 
 
 def validate_archive(file: Path) -> ValidationResult:
@@ -34,7 +37,7 @@ def validate_archive(file: Path) -> ValidationResult:
                 _take_apart(archive, Path(folder))
                 inside = validate_store(Path(folder))
                 return ValidationResult(f"{inside.profile}, RFC-9", (*form, *inside.findings, *verify_files(Path(folder))))
-    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError) as error:
+    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, ValueError) as error:
         return ValidationResult("RFC-9", (_error(f"The archive cannot be read ({type(error).__name__})."),))
 
 
@@ -46,7 +49,10 @@ def _form(archive: zipfile.ZipFile) -> Iterator[ValidationFinding]:
     if any(entry.compress_type != zipfile.ZIP_STORED for entry in entries):
         yield _error("Entries are compressed; chunks are already, and readers need their places in the file.")
     if not all(_is_inside(name) for name in names):
-        yield _error("An entry leads out of the archive.")
+        yield _error("An entry leads out of the archive, or has a name that no file can have.")
+    files = {entry.filename for entry in entries if not entry.is_dir()}
+    if any(str(parent) in files for name in names for parent in PurePosixPath(name).parents):
+        yield _error("An entry is a file and a folder.")
     if ROOT not in names:
         yield _error("There is no zarr.json at the root.")
     elif names[0] != ROOT:
@@ -61,7 +67,9 @@ def _form(archive: zipfile.ZipFile) -> Iterator[ValidationFinding]:
 
 def _is_inside(name: str) -> bool:
     path = PurePosixPath(name)
-    return bool(path.parts) and not path.is_absolute() and ".." not in path.parts and "\\" not in name and "\x00" not in name
+    if not path.parts or path.is_absolute() or ".." in path.parts or "\\" in name or "\x00" in name:
+        return False
+    return str(path) == name.removesuffix("/") and len(name) <= LONGEST and all(len(part.encode()) <= LONGEST_PART for part in path.parts)
 
 
 def _take_apart(archive: zipfile.ZipFile, folder: Path) -> None:
