@@ -14,6 +14,7 @@ from playwright.sync_api import Page, Route, expect
 from browser.conftest import Site
 from fairlead.workbench import definition_of
 from fairlead.workbench.state import TABS, Filter, PageState
+from workbench.builders import a_series
 
 pytestmark = pytest.mark.browser
 
@@ -215,6 +216,32 @@ def test_a_value_is_included_or_excluded_never_both(site: Site, tab: Page) -> No
     tab.get_by_label("Exclude Modality CT").check()
     headline(tab, "12 patients")
     expect(tab.get_by_label("CT", exact=True)).not_to_be_checked()
+    tab.get_by_text("MR", exact=True).click(button="right")
+    headline(tab, "4 patients")
+    expect(tab.get_by_label("Exclude Modality MR")).to_be_checked()
+    tab.get_by_text("MR", exact=True).click(button="right")
+    headline(tab, "12 patients")
+
+
+def test_a_value_among_many_is_found_by_a_word_and_stays_found(site: Site, tab: Page) -> None:
+    site.workbench.data.index.put([a_series(100 + number, manufacturer=f"Maker {number:02}") for number in range(60)])  # type: ignore[attr-defined]
+    tab.goto(site.page)
+    tab.get_by_label("CT", exact=True).check()
+    headline(tab, "72 patients")
+    expect(tab.locator("[id^=after-modality] .then").first).to_be_visible()
+    expect(tab.get_by_label("Maker 57", exact=True)).to_have_count(0)
+    tab.get_by_label("Find in Manufacturer").press_sequentially("ker 5", delay=20)
+    expect(tab.locator("#announcer")).to_have_text("15 values in Manufacturer")
+    tab.get_by_label("Maker 57", exact=True).focus()
+    tab.keyboard.press("Space")
+    headline(tab, "1 patient")
+    expect(tab.get_by_label("Find in Manufacturer")).to_have_value("ker 5")
+    expect(tab.get_by_label("Maker 58", exact=True)).to_be_visible()
+    assert "find." not in tab.url
+    tab.get_by_label("Find in Manufacturer").fill("")
+    expect(tab.get_by_label("Maker 58", exact=True)).to_have_count(0)
+    expect(tab.get_by_label("Maker 57", exact=True)).to_be_checked()
+    assert violations(tab) == []
 
 
 def test_what_was_typed_survives_an_answer_that_comes_meanwhile(site: Site, tab: Page) -> None:
@@ -434,6 +461,13 @@ def test_inside_airflows_sandboxed_frame_everything_works_and_links_lead_out(sit
     assert json.loads(Path(download.value.path()).read_text())["unit"] == "series"
     frame.get_by_label("Title", exact=True).fill("Framed")
     frame.get_by_role("button", name="Freeze").click()
+    frame.get_by_text("Members, citation, notebook").click()
+    with tab.expect_download() as download:
+        frame.get_by_role("link", name="CSV").click()
+    assert Path(download.value.path()).read_text().count("dicom-series") == 12
+    expect(frame.locator("#cite")).to_contain_text(f"{site.page}?version=")
+    frame.get_by_role("button", name="Copy the citation").click()
+    expect(frame.locator("#announcer")).to_have_text(re.compile("Copied.|Marked: press Ctrl.C."))
     frame.get_by_role("button", name="Start the export").click()
     frame.get_by_role("link", name="Go to the approval").first.click(timeout=15_000)
     tab.wait_for_url("**/required_actions?response_received=false")

@@ -28,7 +28,7 @@ from fairlead.workbench.charts import charts
 from fairlead.workbench.comparing import comparison, sets_view
 from fairlead.workbench.definition import definition_of
 from fairlead.workbench.drafting import conflict, save_draft
-from fairlead.workbench.facets import becoming, card_view
+from fairlead.workbench.facets import becoming, card_view, found_view
 from fairlead.workbench.pictures import Tickets
 from fairlead.workbench.reading import read_state
 from fairlead.workbench.rendering import FOLDER, Refusals, environment, wants_fragment
@@ -130,6 +130,15 @@ def _add_later(app: FastAPI, services: Workbench, templates: Environment, *, cur
         """Return what each value of the cards in use would make of the whole."""
         state = read_state(request.query_params.multi_items(), services.catalogue)
         return HTMLResponse(templates.get_template("becoming.html").render(cards=becoming(state, narrowed(services, user))))
+
+    @app.get("/card", response_class=HTMLResponse)
+    def one_card(
+        request: Request, card: Annotated[str, Query(max_length=200)], user: Annotated[User, Depends(current_user)]
+    ) -> HTMLResponse:
+        """Return the values of one card that hold what is searched for there."""
+        state = read_state((pair for pair in request.query_params.multi_items() if pair[0] != "card"), services.catalogue)
+        facet = found_view(card, state, narrowed(services, user))
+        return HTMLResponse(templates.get_template("card_list.html").render(facet=facet, state=state, whole=False))
 
     @app.get("/values", response_class=HTMLResponse)
     def values(request: Request, card: Annotated[str, Query(max_length=200)], user: Annotated[User, Depends(current_user)]) -> HTMLResponse:

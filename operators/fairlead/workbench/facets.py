@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -16,6 +16,8 @@ from fairlead.workbench.services import Bucket, Workbench
 from fairlead.workbench.state import Filter, PageState, parameter_text
 
 SHOWN_VALUES: Final = 8
+MAX_FOUND: Final = 20
+"""Values that a search within a card shows."""
 MAX_OFFERED: Final = 40
 """Values of a card in the page; the search box finds the others. Hundreds of models would make every answer half a megabyte."""
 
@@ -36,6 +38,16 @@ class Row:
     hidden: bool
     after: int | None = None
     """How many patients there would be with this value chosen (or taken away again); None where nobody asked yet."""
+    after_percent: float = 0.0
+    now_percent: float = 0.0
+    """That number and the present one as bars, in percent of the largest of them in the card."""
+    now: int = 0
+
+    @property
+    def change(self) -> str:
+        """What that number is beside the present one, in words."""
+        moved = (self.after or 0) - self.now
+        return f"{abs(moved)} {'more' if moved > 0 else 'fewer'} than now" if moved else "as many as now"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +61,10 @@ class CardView:
     clear: str
     help: str
     beyond: int = 0
+    find: str = ""
+    """What is searched for among its values."""
+    findable: bool = False
+    """Whether it has more values than it shows at once."""
     on: bool = True
     """False while its rule is switched off in the funnel."""
 
@@ -81,8 +97,10 @@ class CardView:
 def becoming(state: PageState, workbench: Workbench) -> tuple[CardView, ...]:
     """Return the cards in use with what every shown value would make of the whole."""
     used = [card for card in cards_for(workbench.catalogue.fields) if card.field in state.active and card.kind is CardKind.VALUES]
-    facets = workbench.data.facets(definition_of(state), [card.field for card in used])
-    return tuple(after(view_of(card, facets[card.field], state, catalogue=workbench.catalogue), state, workbench) for card in used)
+    definition = definition_of(state)
+    facets, now = workbench.data.facets(definition, [card.field for card in used]), workbench.data.count(definition).patients
+    views = (view_of(card, facets[card.field], state, catalogue=workbench.catalogue) for card in used)
+    return tuple(after(view, state, workbench, now=now) for view in views)
 
 
 def card_view(name: str, state: PageState, workbench: Workbench) -> CardView:
@@ -93,7 +111,13 @@ def card_view(name: str, state: PageState, workbench: Workbench) -> CardView:
     raise NotFound("There is no such card.")
 
 
-def after(card: CardView, state: PageState, workbench: Workbench) -> CardView:
+def found_view(name: str, state: PageState, workbench: Workbench) -> CardView:
+    """Return one card with the values that are searched for, and what they would make of the whole where the card is in use."""
+    card = card_view(name, state, workbench)
+    return after(card, state, workbench, now=workbench.data.count(definition_of(state)).patients) if card.counts_after else card
+
+
+def after(card: CardView, state: PageState, workbench: Workbench, *, now: int) -> CardView:
     """Work out what every shown value of a card in use would make of the whole; an unused card's own numbers say it already."""
     asked, name = card.filter, card.card.field
     if not card.counts_after:
@@ -108,7 +132,14 @@ def after(card: CardView, state: PageState, workbench: Workbench) -> CardView:
         include = other if row.included else (*asked.include, row.raw)
         changed = replace(state, filters={**state.filters, name: replace(asked, include=include)})
         counted.append(replace(row, after=workbench.data.count(definition_of(changed)).patients))
-    return replace(card, rows=tuple(counted))
+    largest = max(now, *(row.after or 0 for row in counted))
+    return replace(card, rows=tuple(_beside(row, now, largest) for row in counted))
+
+
+def _beside(row: Row, now: int, largest: int) -> Row:
+    if row.after is None:
+        return row
+    return replace(row, now=now, after_percent=percent(row.after, largest), now_percent=percent(now, largest))
 
 
 def view_of(card: Card, buckets: Sequence[Bucket], state: PageState, *, catalogue: FieldCatalogue) -> CardView:
@@ -117,9 +148,10 @@ def view_of(card: Card, buckets: Sequence[Bucket], state: PageState, *, catalogu
     offered = (bucket for bucket in buckets if bucket.value is not None and card.kind is CardKind.VALUES)
     ranked = sorted(offered, key=lambda bucket: (-bucket.patients, bucket.label))
     chosen = {*asked.include, *asked.exclude}
-    known = [bucket for rank, bucket in enumerate(ranked) if rank < MAX_OFFERED or bucket.value in chosen]
-    largest = known[0].patients if known else 0
-    rows = [_row(bucket, rank, largest, asked) for rank, bucket in enumerate(known)]
+    find = state.find.get(card.field, "")
+    known, beyond = _offered(ranked, find, chosen)
+    largest = ranked[0].patients if ranked else 0
+    rows = [_row(bucket, 0 if find else rank, largest, asked) for rank, bucket in enumerate(known)]
     rows += [
         _absent_row(value, asked, catalogue.get(card.field).vocabulary)
         for value in (*asked.include, *asked.exclude)
@@ -128,9 +160,32 @@ def view_of(card: Card, buckets: Sequence[Bucket], state: PageState, *, catalogu
     rows = sorted(rows, key=lambda row: row.label.casefold()) if state.sort == "name" else rows
     missing = next((bucket for bucket in buckets if bucket.value is None and bucket.patients), None)
     unknown = _unknown_row(missing, largest, asked) if missing or asked.unknown else None
-    beyond = len(ranked) - len(known)
-    on, words = card.field not in state.off, catalogue.get(card.field).help
-    return CardView(card, tuple(rows), unknown, asked, clear=state.without(card.field), help=words, beyond=beyond, on=on)
+    return CardView(
+        card,
+        tuple(rows),
+        unknown,
+        asked,
+        clear=state.without(card.field),
+        help=catalogue.get(card.field).help,
+        beyond=beyond,
+        find=find,
+        findable=len(ranked) > SHOWN_VALUES or bool(find),
+        on=card.field not in state.off,
+    )
+
+
+def _offered(ranked: Sequence[Bucket], find: str, chosen: Collection[Scalar]) -> tuple[list[Bucket], int]:
+    """Return the values that are in the page, those that are chosen always, and how many more fit what is searched for."""
+    wanted = [bucket.value for bucket in ranked if (not find or _holds(bucket, find)) and bucket.value not in chosen]
+    taken = {*wanted[: MAX_FOUND if find else MAX_OFFERED], *chosen}
+    known = [bucket for bucket in ranked if bucket.value in taken]
+    return known, sum(value not in taken for value in wanted)
+
+
+def _holds(bucket: Bucket, text: str) -> bool:
+    """Return whether every word of the text occurs in what the card says of the value, letter case ignored."""
+    shown = f"{short_label(bucket.value, bucket.label)} {bucket.label} {bucket.value}".casefold()
+    return all(word in shown for word in text.casefold().split())
 
 
 def _row(bucket: Bucket, rank: int, largest: int, asked: Filter) -> Row:

@@ -41,10 +41,14 @@ def read_state(pairs: Iterable[tuple[str, str]], catalogue: FieldCatalogue) -> P
     plain: dict[str, str] = dict.fromkeys(PLAIN, "")
     sets: dict[str, tuple[str, ...]] = {"of": (), "less": ()}
     rules: dict[str, list[str]] = {"order": [], "off": []}
+    find: dict[str, str] = {}
     for name, text in given:
         verb, dot, field_id = name.partition(".")
         if dot:
             card = _card(field_id, cards, catalogue)
+            if verb == "find":
+                find[card.field] = text.strip()[:MAX_VALUE_LENGTH]
+                continue
             asked[card.field] = _extended(asked.get(card.field, Filter()), verb, text, card=card, catalogue=catalogue)
         elif name in sets:
             sets[name] = tuple(dict.fromkeys((*sets[name], _version(text))))
@@ -72,6 +76,7 @@ def read_state(pairs: Iterable[tuple[str, str]], catalogue: FieldCatalogue) -> P
         rev=_number(plain["rev"]),
         seed=_number(plain["seed"]),
         q=plain["q"].strip()[:MAX_VALUE_LENGTH],
+        find={name: text for name, text in find.items() if text and cards[name].kind is CardKind.VALUES},
         order=_order(rules["order"], filters),
         off=tuple(name for name in filters if name in rules["off"]),
     )

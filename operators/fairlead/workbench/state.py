@@ -6,7 +6,7 @@ study instead of any of them; ``order=FIELD`` and ``off=FIELD`` (repeatable) for
 ``version=ID@N``; ``against=ID@N`` to compare that version with; ``of=ID@N`` (repeatable) for versions chosen for sets, with
 ``how`` as a criterion, and ``less=ID@N`` (repeatable) for versions that are taken out; ``draft`` and ``rev`` for the
 draft that is being edited and the revision it was opened at; ``seed`` of the sample; ``sort=name`` for values by
-name; ``q`` for words to search (never in links).
+name; ``q`` for words to search, ``find.FIELD`` for what is searched for among the values of one card (neither is ever in links).
 """
 
 from __future__ import annotations
@@ -78,6 +78,8 @@ class PageState:
     order: tuple[str, ...] = ()
     off: tuple[str, ...] = ()
     less: tuple[str, ...] = ()
+    find: Mapping[str, str] = field(default_factory=dict)
+    """What is searched for among the values of a card; like ``q`` never in links."""
     sort: str = ""
     """``name`` where the values of the cards stand in the order of their names; else the commonest come first."""
 
@@ -126,6 +128,10 @@ class PageState:
     def query(self) -> str:
         """Return the query string without ``?``."""
         return urlencode(self.parameters())
+
+    def searching(self) -> str:
+        """Return the query string with what is searched for in the cards, for parts of this very page."""
+        return urlencode([*self.parameters(), *((f"find.{name}", text) for name, text in self.find.items())])
 
     def link(self, *, tab: str | None = None, page: int = 1, version: str | None = None, **changes: Any) -> str:
         """Return a relative link to this state with another tab, page, version or other changes."""

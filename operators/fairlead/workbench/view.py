@@ -96,7 +96,7 @@ def page_view(state: PageState, workbench: Workbench, user: User, *, whole: bool
     cards = cards_for(workbench.catalogue.fields)
     facets = workbench.data.facets(definition, [card.field for card in cards])
     shown = [view_of(card, facets.get(card.field, ()), state, catalogue=workbench.catalogue) for card in cards]
-    shown = [after(view, state, workbench) for view in shown] if whole else shown
+    shown = [after(view, state, workbench, now=answer.counts.patients) for view in shown] if whole else shown
     versions = workbench.versions.newest()[:SHOWN_VERSIONS]
     drafts = draft_views(own_drafts(workbench, user), workbench.catalogue)
     return PageView(

@@ -115,7 +115,7 @@ function giveBack(event) {
   const tell = () => changed.dispatchEvent(new Event("change", { bubbles: true }));
   if (changed === undefined) return;
   if (changed === document.activeElement && changed.matches("input:not([type=checkbox])")) changed.addEventListener("blur", tell, { once: true }); // still being typed
-  else tell();
+  else setTimeout(tell); // htmx listens to the new form when it has settled, which is after this
 }
 
 function alertUser(text) {
