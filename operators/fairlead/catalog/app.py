@@ -9,12 +9,11 @@ import re
 from collections.abc import Callable
 from typing import Annotated, Final
 
-from fastapi import FastAPI, Query, Request
+from fastapi import FastAPI, Request
 from fastapi import Path as PathParameter
 from fastapi.middleware.cors import CORSMiddleware
 from fastapi.responses import FileResponse, Response
 from fastapi.routing import APIRoute
-from rdflib import DCTERMS, RDF, RDFS, Graph, URIRef
 from sqlalchemy import Engine
 
 from fairlead import __version__
@@ -24,8 +23,9 @@ from fairlead.catalog.bulk_api import add_bulk_routes
 from fairlead.catalog.bundle_api import add_bundle_routes
 from fairlead.catalog.bytes import serve_file
 from fairlead.catalog.compressing import Compressed
+from fairlead.catalog.container_api import add_container_routes, add_page_routes
 from fairlead.catalog.corpus import Corpus
-from fairlead.catalog.documents import MAX_PAGE_SIZE, PAGE_SIZE, Documents, Page, page_of
+from fairlead.catalog.documents import Documents
 from fairlead.catalog.entries import Entries, iri_of
 from fairlead.catalog.fdp_draft import add_draft_routes
 from fairlead.catalog.find_api import add_find_routes
@@ -38,19 +38,15 @@ from fairlead.catalog.redirecting import Mirrored
 from fairlead.catalog.series import SeriesBook
 from fairlead.catalog.service import READ, add_later_routes, add_service_routes
 from fairlead.catalog.viewing import add_viewer_routes
-from fairlead.catalog.write_api import Writer, add_write_routes
+from fairlead.catalog.write_api import add_write_routes
+from fairlead.catalog.writer import Writer
 from fairlead.errors import NotFound, Withdrawn
 from fairlead.publish import DatasetStore, Node, Site
-from fairlead.publish.graph import new_graph
-from fairlead.publish.vocabulary import DCAT, FDP, LDP
 from fairlead.settings import Settings
 
 EXPOSED: Final = ["ETag", "Link", "Location", "Content-Length", "Content-Range", "Accept-Ranges", "Last-Modified"]
 WRITTEN: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 """Identifiers that records which clients write are given (RFC 9562)."""
-PageSize = Annotated[int, Query(ge=1, le=MAX_PAGE_SIZE)]
-PageNumber = Annotated[int, Query(alias="page", ge=0, le=10**9)]
-"""Bounded, so that no database is asked for a number that it does not have."""
 Version = Annotated[int, PathParameter(ge=1, le=10**9)]
 
 
@@ -75,8 +71,8 @@ def create_app(settings: Settings, engine: Engine) -> FastAPI:
     accounts = Accounts(settings, engine)
     _add_records(app, documents, answers, accounts)
     _add_datasheets(app, documents, answers)
-    _add_containers(app, documents, answers)
-    _add_pages(app, documents, answers)
+    add_container_routes(app, documents, answers)
+    add_page_routes(app, documents, answers)
     _add_profiles(app, documents, answers)
     _add_bytes(app, documents.store, Mirrored(settings.catalog.bucket))
     add_service_routes(app, documents.store, metrics)
@@ -176,93 +172,6 @@ def _tombstone(request: Request, documents: Documents, answers: Answers, dataset
     if not dataset:
         raise Withdrawn("Every dataset of this series was withdrawn.")
     return answers.tombstone(request, documents.store.tombstone(dataset), documents.site.dataset(dataset))
-
-
-def _add_containers(app: FastAPI, documents: Documents, answers: Answers) -> None:
-    site = documents.site
-
-    def container(request: Request, graph: Graph, iri: str) -> Response:
-        """Answer with one container and nothing else of its document."""
-        return answers.graph(request, _only_container(graph, URIRef(iri)))
-
-    @app.api_route("/catalog/", methods=READ)
-    def catalogs(request: Request) -> Response:
-        """Return the container of catalogues."""
-        return container(request, documents.graph(documents.root(), "fdp"), f"{site.base}/catalog/")
-
-    @app.api_route("/catalog/{identifier}/dataset/", methods=READ)
-    def datasets(request: Request, identifier: str) -> Response:
-        """Return the container of a catalogue's datasets."""
-        return container(request, _graph_of(documents, "catalog", identifier), f"{site.base}/catalog/{identifier}/dataset/")
-
-    @app.api_route("/catalog/{identifier}/series/", methods=READ)
-    def all_series(request: Request, identifier: str) -> Response:
-        """Return the container of a catalogue's dataset series."""
-        return container(request, documents.graph(documents.catalog(identifier), "fdp"), f"{site.base}/catalog/{identifier}/series/")
-
-    @app.api_route("/series/{identifier}/dataset/", methods=READ)
-    def parts(request: Request, identifier: str) -> Response:
-        """Return the container of a series' datasets."""
-        node = documents.series.get(identifier)
-        return container(request, documents.graph(node, "fdp"), f"{node.iri}/dataset/")
-
-    @app.api_route("/dataset/{identifier}/distribution/", methods=READ)
-    def distributions(request: Request, identifier: str) -> Response:
-        """Return the container of a dataset's distributions."""
-        return container(request, _graph_of(documents, "dataset", identifier), f"{site.dataset(identifier)}/distribution/")
-
-
-def _graph_of(documents: Documents, kind: str, identifier: str) -> Graph:
-    """Return a published record, exported or written; raise NotFound."""
-    try:
-        node = documents.catalog(identifier) if kind == "catalog" else documents.dataset(identifier)
-    except Withdrawn:
-        raise
-    except NotFound:
-        return documents.entry(documents.entries.get(kind, identifier))
-    return documents.graph(node, "fdp")
-
-
-def _add_pages(app: FastAPI, documents: Documents, answers: Answers) -> None:
-    site = documents.site
-
-    def answer(request: Request, part: Page) -> Response:
-        """Answer with a page of children and the links to the others."""
-        address = site.base + request.url.path
-        return answers.graph(request, part.graph, [f'<{address}?{query}>; rel="{name}"' for name, query in part.links.items()])
-
-    @app.api_route("/page/catalog", methods=READ)
-    def catalog_page(request: Request, page_number: PageNumber = 0, size: PageSize = PAGE_SIZE) -> Response:
-        """Return some catalogues."""
-        return answer(request, documents.page(site.root, FDP.metadataCatalog, page=page_number, size=size))
-
-    @app.api_route("/catalog/{identifier}/page/dataset", methods=READ)
-    def dataset_page(request: Request, identifier: str, page_number: PageNumber = 0, size: PageSize = PAGE_SIZE) -> Response:
-        """Return some datasets of a catalogue."""
-        if identifier != site.catalog_id:
-            documents.entries.get("catalog", identifier)
-        return answer(request, documents.page(f"{site.base}/catalog/{identifier}", DCAT.dataset, page=page_number, size=size))
-
-    @app.api_route("/dataset/{identifier}/page/distribution", methods=READ)
-    def distribution_page(request: Request, identifier: str, page_number: PageNumber = 0, size: PageSize = PAGE_SIZE) -> Response:
-        """Return some distributions of a dataset."""
-        parent = URIRef(site.dataset(identifier))
-        graph = _graph_of(documents, "dataset", identifier)
-        children = [
-            (str(iri), str(graph.value(iri, RDFS.label) or "")) for iri in sorted(graph.objects(parent, DCAT.distribution), key=str)
-        ]
-        chosen = children[page_number * size : (page_number + 1) * size]
-        return answer(request, page_of(chosen, len(children), relation=DCAT.distribution, parent=parent, page=page_number, size=size))
-
-
-def _only_container(graph: Graph, container: URIRef) -> Graph:
-    part = new_graph()
-    part += graph.triples((container, None, None))
-    parent, relation = graph.value(container, LDP.membershipResource), graph.value(container, LDP.hasMemberRelation)
-    part += graph.triples((parent, relation, None))
-    part += graph.triples((parent, RDF.type, None))
-    part += graph.triples((parent, DCTERMS.title, None))
-    return part
 
 
 def _add_profiles(app: FastAPI, documents: Documents, answers: Answers) -> None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from typing import Final
+from typing import Any, Final
 
 from fastapi import Request
 
-from fairlead.errors import FairleadError, UnsupportedInput
+from fairlead.catalog.reading import strict_json
+from fairlead.errors import FairleadError, InvalidInput, UnsupportedInput
 
 MAX_BODY: Final = 2 * 1024 * 1024
 """Bytes of a written record; the largest real ones have some 50 kB."""
@@ -66,3 +67,19 @@ async def _bounded(request: Request, limit: int) -> bytes:
             raise TooLarge(f"The request has more than {limit} bytes.", remedy=f"Send at most {limit} bytes.")
         parts.append(part)
     return b"".join(parts)
+
+
+def json_of(body: bytes) -> Any:
+    """Return a JSON body; raise InvalidInput."""
+    try:
+        return strict_json(body.decode("utf-8-sig"))
+    except UnicodeDecodeError as error:
+        raise InvalidInput("The request is not UTF-8.", remedy="Send a JSON document in UTF-8.") from error
+
+
+def text_field(document: Any, name: str) -> str:
+    """Return a text field of a JSON body; raise InvalidInput when it is missing or empty."""
+    value = document.get(name) if isinstance(document, dict) else None
+    if not isinstance(value, str) or not value:
+        raise InvalidInput(f"The request names no {name!r}.", remedy=f'Send {{"{name}": …}}.')
+    return value

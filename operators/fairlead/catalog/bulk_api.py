@@ -13,10 +13,10 @@ from fastapi import Depends, FastAPI, Request
 from fastapi.responses import JSONResponse, Response
 
 from fairlead.catalog.accounts import User
-from fairlead.catalog.bodies import body_of
+from fairlead.catalog.bodies import body_of, json_of, text_field
 from fairlead.catalog.entries import Entry, EntryState, iri_of
 from fairlead.catalog.problems import PROBLEM
-from fairlead.catalog.write_api import Sent, Writer, json_of, text_field
+from fairlead.catalog.writer import Sent, Writer
 from fairlead.catalog.writing import kind_of, words_of
 from fairlead.errors import FairleadError, InvalidInput, ServiceUnreachable
 

@@ -19,7 +19,7 @@ from fairlead.catalog.bundle_writing import Wanted, store_bundle
 from fairlead.catalog.documents import etag_of
 from fairlead.catalog.negotiation import choose, is_fresh
 from fairlead.catalog.problems import PROBLEM, NotAcceptable
-from fairlead.catalog.write_api import Writer
+from fairlead.catalog.writer import Writer
 from fairlead.records import JsonObject
 
 Body = Annotated[bytes, Depends(bundle_of)]

@@ -17,7 +17,7 @@ from fairlead.catalog.bodies import MAX_BUNDLE
 from fairlead.catalog.bundle_parts import Part, take_apart
 from fairlead.catalog.entries import Entry, EntryState
 from fairlead.catalog.reading import read_trig
-from fairlead.catalog.write_api import Sent, Writer
+from fairlead.catalog.writer import Sent, Writer
 from fairlead.catalog.writing import RefusedRecord, words_of
 from fairlead.errors import FairleadError, InvalidInput, ServiceUnreachable
 from fairlead.records import JsonObject

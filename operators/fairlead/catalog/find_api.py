@@ -9,7 +9,7 @@ from xml.sax.saxutils import escape
 from fastapi import Depends, FastAPI, Query, Request
 from fastapi.responses import JSONResponse, PlainTextResponse, Response
 
-from fairlead.catalog.bodies import body_of
+from fairlead.catalog.bodies import body_of, json_of, text_field
 from fairlead.catalog.corpus import FACETS, Corpus, facet_counts
 from fairlead.catalog.documents import Documents
 from fairlead.catalog.linkset import linkset_json, linkset_text
@@ -20,7 +20,6 @@ from fairlead.catalog.problems import NotAcceptable
 from fairlead.catalog.sparql import RESULTS, Queries
 from fairlead.catalog.void import add_void_routes, service_graph, triples_of
 from fairlead.catalog.void import answer as describe
-from fairlead.catalog.write_api import json_of, text_field
 from fairlead.errors import InvalidInput
 
 PAGE: Final = 50

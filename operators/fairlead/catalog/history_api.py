@@ -9,7 +9,7 @@ from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, Response
 
 from fairlead.catalog.entries import iri_of
-from fairlead.catalog.write_api import Sent, Writer
+from fairlead.catalog.writer import Sent, Writer
 from fairlead.catalog.writing import KINDS
 
 PRIVATE = {"Cache-Control": "private, no-store", "Vary": "Authorization"}

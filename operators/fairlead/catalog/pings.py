@@ -21,11 +21,10 @@ from fastapi.responses import JSONResponse, Response
 from sqlalchemy import Engine, func, select
 
 from fairlead.catalog.accounts import TooManyAttempts
-from fairlead.catalog.bodies import body_of
+from fairlead.catalog.bodies import body_of, json_of, text_field
 from fairlead.catalog.fetching import Fetcher
 from fairlead.catalog.harvest import harvest
 from fairlead.catalog.tables import harvested
-from fairlead.catalog.write_api import json_of, text_field
 from fairlead.errors import FairleadError, NotPermitted, ServiceUnreachable
 from fairlead.publish.store import store_errors
 from fairlead.records import JsonObject, Refusal

@@ -15,15 +15,15 @@ from importlib.resources import files
 from itertools import islice
 from math import isfinite
 from typing import Any, Final
-from urllib.parse import urlsplit
 
-from rdflib import RDF, XSD, Dataset, Graph, Literal, URIRef
+from rdflib import RDF, XSD, Dataset, Graph, URIRef
 from rdflib.graph import DATASET_DEFAULT_GRAPH_ID
 from rdflib.plugins.stores.memory import Memory
 from rdflib.term import Node, XSDToPython, _toPythonMapping
 
-from fairlead.catalog.literals import FORMS, check_text, is_well_formed
+from fairlead.catalog.literals import FORMS, is_well_formed
 from fairlead.catalog.rdf_xml import relabelled
+from fairlead.catalog.terms import check_statements
 from fairlead.errors import InvalidInput, UnsupportedInput
 
 PARSERS: Final[Mapping[str, str]] = {
@@ -44,10 +44,6 @@ MAX_PREFIXES: Final = 500
 """Prefixes and namespaces that a document declares; rdflib compares each new one with all the others."""
 MAX_CONTEXTS: Final = 50
 """Contexts that a JSON-LD document names or holds: each that comes from the package is thousands of terms to read."""
-SCHEMES: Final = frozenset({"http", "https", "mailto", "urn", "doi", "tel", "ark", "hdl", "info", "orcid", "s3"})
-"""Schemes that an IRI of a record may have; ``file:``, ``javascript:`` and ``data:`` are none of them."""
-FORBIDDEN: Final = re.compile(r"[\x00-\x20\x7f-\x9f<>\"{}|\\^`\ud800-\udfff\ufdd0-\ufdef\ufff0-\uffff]")
-"""What no IRI has (RFC 3987 section 2.2): controls, blanks, quotes, brackets, surrogates, noncharacters."""
 ENCODING: Final = re.compile(r"""<\?xml[^>]*encoding\s*=\s*["']([^"']+)["']""", re.IGNORECASE)
 PREFIX: Final = re.compile(r"@prefix\s|\bprefix\s+[^\s:]*:\s*<|\bxmlns:", re.IGNORECASE)
 SURROGATE: Final = re.compile(r"\\u[dD][89a-fA-F]|[\ud800-\udfff]")
@@ -120,7 +116,7 @@ def read_rdf(body: bytes, media_type: str, *, base: str, limit: int) -> Graph:
 def read_trig(body: bytes, *, base: str, limit: int) -> dict[Node, Graph]:
     """Return the named graphs of a TriG document by name; what stands outside of them is left out.
 
-    What each says is not checked yet, so that one bad record does not speak for the others: :func:`check_statements` does that. Raise
+    What each says is not checked yet, so that one bad record does not speak for the others: ``check_statements`` does that. Raise
     InvalidInput as read_rdf does.
     """
     dataset = Dataset(store=_Bounded(MAX_QUADS))
@@ -274,33 +270,3 @@ def _parse(graph: Graph, text: str, kind: str, *, base: str) -> None:
 def _first_line(error: Exception) -> str:
     line = " ".join(str(getattr(error, "message", error)).split())
     return f"{line[:200]}." if line else f"{type(error).__name__}."
-
-
-def check_statements(graph: Graph) -> None:
-    """Refuse IRIs and literals that no record may hold; raise InvalidInput for the first that is found."""
-    for triple in graph:
-        for term in triple:
-            if isinstance(term, URIRef):
-                check_iri(str(term))
-            elif isinstance(term, Literal):
-                check_text(term)
-                if term.datatype is not None and term.datatype not in XSDToPython:
-                    check_iri(str(term.datatype))
-
-
-def check_iri(iri: str) -> None:
-    """Refuse IRIs that no record may hold: of other schemes, with forbidden characters, or without end.
-
-    Raises
-    ------
-    InvalidInput : the message shows the beginning of the IRI.
-    """
-    shown = iri[:80]
-    if FORBIDDEN.search(iri) or len(iri) > 2048:
-        raise InvalidInput(f"This is no valid IRI: {shown!r}.", remedy="Percent-encode what RFC 3987 does not allow.")
-    try:
-        scheme = urlsplit(iri).scheme
-    except ValueError as error:
-        raise InvalidInput(f"This is no valid IRI: {shown!r}.", remedy="Correct its host.") from error
-    if scheme.lower() not in SCHEMES:
-        raise InvalidInput(f"IRIs of this scheme are not taken: {shown!r}.", remedy=f"Use one of {', '.join(sorted(SCHEMES))}.")
