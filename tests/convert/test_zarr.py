@@ -232,6 +232,19 @@ def test_levels_that_differ_in_type_are_refused(tmp_path):
     assert "differ in type" in convert(source, tmp_path / "out").refused[0].reason
 
 
+@pytest.mark.parametrize("valid", [True, False])
+def test_further_multiscales_of_a_group_are_counted_not_lost_in_silence(tmp_path, valid):
+    """Also of a valid image, whose chunks are copied."""
+    root = tmp_path / "a.ome.zarr"
+    group = zarr.open_group(str(root), mode="w", zarr_format=3)
+    group.create_array("0", shape=(6, 8), chunks=(6, 8), dtype="u1", dimension_names=["y", "x"] if valid else None)[:] = 7
+    datasets = [{"path": "0", "coordinateTransformations": [{"type": "scale", "scale": [1.0, 1.0]}]}]
+    scale = {"axes": [{"name": name, "type": "space"} for name in "yx"], "datasets": datasets}
+    group.attrs["ome"] = {"version": "0.5", "multiscales": [scale, scale, scale]}
+    (store,) = convert(root, tmp_path / "out").stores
+    assert "2 further multiscales of the same group" in store.dropped
+
+
 @pytest.mark.parametrize(
     ("names", "refused"),
     [(["y", "z", "x"], True), (["c", "y", "x"], True), (["Z", "Y", "X"], False), (["dim_0", None, "dim_2"], False), (None, False)],

@@ -64,8 +64,10 @@ def read_image(ome: JsonObject, version: str) -> NgffImage:
         raise UnreadableImage("The scale of a level is no positive number.")
     if not all(math.isfinite(value) for _, shift in found for value in shift):
         raise UnreadableImage("The translation of a level is no finite number.")
-    left_out = ("transforms to other coordinate systems",) if _has_other_transforms(image) else ()
-    return NgffImage(names, units, paths, tuple(scale for scale, _ in found), tuple(shift for _, shift in found), left_out)
+    left_out = ["transforms to other coordinate systems"] if _has_other_transforms(image) else []
+    if (more := len(ome["multiscales"]) - 1) > 0:
+        left_out.append(f"{more} further multiscales of the same group")
+    return NgffImage(names, units, paths, tuple(scale for scale, _ in found), tuple(shift for _, shift in found), tuple(left_out))
 
 
 def require_fitting(image: NgffImage, shapes: Sequence[tuple[int, ...]]) -> None:

@@ -64,10 +64,12 @@ def copied(source: Source, stem: str) -> CopyPlan | None:
     opened = [array for group in groups for array in _arrays(source.path, group)]
     if not images or not all(_is_plain(array) for array in opened):
         return None
+    left_out: list[str] = []
     for group in groups:
         if group.arrays:
             image = read_image(read_group(source.path / group.old), "0.5")
             require_fitting(image, [array.shape for array in _arrays(source.path, group)])
+            left_out += image.left_out
     for array in opened:
         require_bounded(array)
     arrays = _arrays(source.path, images[0])
@@ -83,7 +85,7 @@ def copied(source: Source, stem: str) -> CopyPlan | None:
         labels=tuple(group.new.removeprefix(f"{LABELS}/") for group in groups if group.new.startswith(f"{LABELS}/")),
         instances=len(images),
         image_index=0 if len(images) == 1 else None,
-        dropped=_dropped(source.path, groups),
+        dropped=(*dict.fromkeys(left_out), *_dropped(source.path, groups)),
     )
 
 
