@@ -192,7 +192,8 @@ def _root(text: str | bytes) -> Any:
         raise UnreadableImage("The OME-XML declares a document type; entities are not expanded.", remedy="Remove the DOCTYPE.")
     if _local(root) != "OME":
         raise UnreadableImage("The XML is no OME document.")
-    if not _is_ome_namespace(root):
+    namespace = etree.QName(root).namespace
+    if namespace is not None and "openmicroscopy.org" not in namespace.lower():
         raise UnreadableImage("The XML's namespace is none of the OME model.")
     return root
 
@@ -288,11 +289,6 @@ def _number(value: str | None) -> float | None:
     except ValueError:
         return None
     return number if 0 < number < float("inf") else None
-
-
-def _is_ome_namespace(root: Any) -> bool:
-    namespace = etree.QName(root).namespace
-    return namespace is None or "openmicroscopy.org" in namespace.lower()
 
 
 def _local(element: Any) -> str:
