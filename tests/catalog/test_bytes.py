@@ -232,6 +232,24 @@ def test_bytes_that_were_mirrored_are_fetched_from_the_bucket(
         assert client.get(path).status_code == 410
 
 
+@pytest.mark.parametrize("rights", ["restricted", "non-public"])
+def test_no_address_is_signed_for_what_is_not_public_even_if_the_bucket_has_it(
+    settings: Settings, engine: Engine, publish: Publish, monkeypatch: pytest.MonkeyPatch, rights: str
+):
+    record = publish(access_rights=rights)
+    monkeypatch.setattr(Mirrored, "_has", lambda self, version: True)
+    chosen = settings.model_copy(update={"catalog": CatalogSettings(bucket="s3://lab/open")})
+    client = TestClient(create_app(chosen, engine), base_url="http://127.0.0.1:8000", follow_redirects=False)
+    for path, status in (
+        ("members.csv", 403),
+        (record.distributions[0].path, 403),
+        ("record.ttl", 200),
+        ("record.zarr/../members.csv", 403),
+    ):
+        answer = client.get(f"/data/{record.id}/v1/{path}")
+        assert (answer.status_code, "location" in answer.headers) == (status, False)
+
+
 def test_a_bucket_that_does_not_answer_hides_nothing(settings: Settings, engine: Engine, publish: Publish, monkeypatch: pytest.MonkeyPatch):
     for name, value in {"ENDPOINT": "http://127.0.0.1:9", "ALLOW_HTTP": "true", "ACCESS_KEY_ID": "x", "SECRET_ACCESS_KEY": "y"}.items():
         monkeypatch.setenv(f"AWS_{name}", value)

@@ -6,14 +6,15 @@ import json
 from typing import Any
 
 import pytest
+from rdflib import DCTERMS
 from sqlalchemy import Engine
 
 from fairlead.errors import ShapeViolation
-from fairlead.publish import VIEWS, DatasetNode, Exports, Site, document_of, render, serialise
+from fairlead.publish import VIEWS, DatasetNode, DistributionNode, Exports, Site, document_of, render, serialise
 from fairlead.publish.check_documents import SCHEMAS, findings, require_documents
 from fairlead.publish.documents import OF_DATASET
 from fairlead.records import Concept, Counts
-from fairlead.settings import CatalogSettings, Settings
+from fairlead.settings import CatalogSettings, PidSettings, Settings
 from publish.conftest import Clock, run
 from publish.fakes import FakeUpstream, a_cohort, an_imaging_record
 from publish.samples import a_record
@@ -29,6 +30,31 @@ def document(profile: str, **changes: object) -> dict[str, Any]:
 @pytest.mark.parametrize("profile", OF_DATASET)
 def test_every_json_view_of_the_sample_may_be_published(profile: str):
     assert findings(profile, document(profile)) == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "prefix", "pid"),
+    [
+        ("none", "", ""),
+        ("doi", "10.5072", "https://doi.org/10.5072/ds-0011223344556677.v1"),
+        ("handle", "21.T11148", "https://hdl.handle.net/21.T11148/ds-0011223344556677.v1"),
+        ("ark", "12345", "https://n2t.net/ark:/12345/ds-0011223344556677.v1"),
+    ],
+)
+def test_the_identifiers_that_the_centre_registers_stand_in_every_view(kind: str, prefix: str, pid: str):
+    site = Site(SITE.base, SITE.catalog_id, SITE.words.model_copy(update={"pid": PidSettings(kind=kind, prefix=prefix)}))
+    record = a_record()
+    here, named = DatasetNode(record), pid or "https://fdp.example.org/dataset/ds-0011223344556677"
+    kernel, image = (document_of(node, "fdo", site=site) for node in (here, DistributionNode(record, record.distributions[0])))
+    assert (kernel["pid"], image["pid"]) == (pid, f"{pid}.image-1" if pid else "")
+    assert {item["value"] for item in image["record"] if item["name"] == "wasDerivedFrom"} == {named}
+    parts = {item["value"] for item in kernel["record"] if item["name"] == "hasPart"}
+    assert (image["pid"] or "https://fdp.example.org/distribution/ds-0011223344556677.image-1") in parts
+    assert {str(value) for value in render(here, "fdp", site=site).objects(None, DCTERMS.identifier)} >= {named}
+    assert document_of(here, "schemaorg", site=site)["identifier"] == named
+    cited = document_of(here, "datacite", site=site)
+    assert (cited.get("doi") or cited["identifiers"][0]["identifier"]) == (pid.removeprefix("https://doi.org/") or named)
+    assert findings("datacite", json.loads(json.dumps(cited))) == []
 
 
 MANDATORY = {

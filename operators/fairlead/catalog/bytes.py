@@ -119,10 +119,11 @@ def _check_conditions(request: Request, etag: str, size: int) -> Response | None
 def serve_file(store: DatasetStore, request: Request, *, dataset: str, version: int, path: str, mirrored: Mirrored) -> Response:
     """Answer with a file, or the part of it that ``Range`` names, with length, ETag and type; or send to the bucket that has it."""
     folder = store.folder(dataset, version)
-    if not path.startswith("record."):
+    is_record = path.startswith("record.")
+    if not is_record:
         require_public(store, dataset, version)
     file = find_file(folder, path)
-    if (elsewhere := mirrored.elsewhere(request, folder, file)) is not None:
+    if not is_record and (elsewhere := mirrored.elsewhere(request, folder, file)) is not None:
         return elsewhere
     media_type = (
         MEDIA_TYPES.get(file.name)
