@@ -73,6 +73,13 @@ def test_reconstructed_slices_lie_behind_or_in_front_of_the_first(
         assert np.array_equal(found[index], planes[number])
 
 
+@pytest.mark.parametrize("kind", ["", "SPECT", "VOLUME"])
+def test_counted_slices_are_a_volume_whatever_the_image_type_says(tmp_path: Path, planes: np.ndarray[Any, Any], kind: str) -> None:
+    report, (found,) = written(tmp_path, an_nm(kind, planes, SliceVector=list(range(1, 13)), SpacingBetweenSlices=4.0))
+    assert (report.stores[0].axes, report.stores[0].geometry.verdict) == (("z", "y", "x"), "regular")
+    assert np.array_equal(found, planes)
+
+
 def test_gated_volumes_become_time(tmp_path: Path, planes: np.ndarray[Any, Any]) -> None:
     slots, slices = [1 + number % 3 for number in range(12)], [1 + number // 3 for number in range(12)]
     changes = {"TimeSlotVector": slots, "SliceVector": slices, "SpacingBetweenSlices": 4.0}

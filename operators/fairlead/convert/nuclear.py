@@ -43,7 +43,7 @@ def nuclear_frames(dataset: Dataset, count: int) -> tuple[Frame, ...]:
     places = _places(dataset, count)
     first = replace(classic_frame(dataset), pose=None, apart=(), times=())
     kind = str((list(dataset.get("ImageType") or []) + [""] * 3)[2])
-    if kind in RECONSTRUCTED:
+    if kind in RECONSTRUCTED or any("slice" in place for place in places):  # some programs write other words in ImageType
         _require_slices(places)
         return tuple(_slice(dataset, first, place, number) for number, place in enumerate(places))
     return tuple(_projections(dataset, first, places))
