@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import io
 import re
 import stat
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pydicom
 import pytest
+import tifffile
+from PIL import Image
 
 from fairlead.extract import load_catalogue, read_paths
 from fairlead.records import ImagingRecord
@@ -98,7 +102,7 @@ def test_pictures_are_drawn_at_ingest_of_clean_pixels_and_never_of_what_may_show
         words = "pixels" if shown.shows_pixels else " ".join(re.findall(r">([^<]+)</text>", shown.content.decode()))
         by_modality.setdefault(record.core.modality.raw if record.core.modality else record.core.kind, set()).add(words)
     assert "pixels" in by_modality["CT"]
-    assert by_modality["ome-image"] == {"This kind has no picture"}
+    assert by_modality["ome-image"] == {"pixels"}
     assert "pixels" not in by_modality.get("CR", set())
     assert {path: path.stat().st_mtime_ns for path in kept} == kept  # looked at again, drawn once
     assert draw_pictures(settings, ids, services.data.index) == report
@@ -130,6 +134,31 @@ def test_burned_in_text_a_huge_frame_and_a_lost_file_say_why_there_is_no_picture
         said[name] = "pixels" if kept.startswith(b"\x89PNG") else kept.decode()
         dataset = pydicom.dcmread(data / source.core.source.paths[0])
     assert said == {"clean": "pixels", "burned": "withheld", "huge": "too-large", "gone": "gone"}
+
+
+def test_microscopy_is_drawn_small_and_nothing_of_a_file_with_a_slides_label(data: Path, tmp_path: Path) -> None:
+    slide, label = np.full((64, 64), 9, np.uint8), np.full((32, 32), 7, np.uint8)
+    slide[16:48] = 200
+    catalogue, said = load_catalogue(Settings().fields_file), {}
+    for name in ("second", "Macro", "label image"):
+        file = tmp_path / f"{len(said)}.ome.tif"
+        with tifffile.TiffWriter(file, ome=True) as out:
+            out.write(slide, metadata={"Name": "slide"})
+            out.write(label, metadata={"Name": name})
+        found = read_paths([file], catalogue=catalogue, key=bytes(32), project="default", center="local")
+        pictures = ArchivedPictures(Settings(home=tmp_path))
+        kept = [pictures.kept(record) for record in found if isinstance(record, ImagingRecord)]
+        said[name] = ["pixels" if one.startswith(b"\x89PNG") else one.decode() for one in kept]
+        if name == "second":
+            grey = np.asarray(Image.open(io.BytesIO(kept[0])).convert("L"))
+            assert (grey.shape, grey[0, 0] < 9, grey[32, 32] > 240) == ((64, 64), True, True)
+    assert said == {"second": ["pixels", "pixels"], "Macro": ["withheld", "withheld"], "label image": ["withheld", "withheld"]}
+    [record] = read_paths([data / "ome/tiff/1x1.ome.tif"], catalogue=catalogue, key=bytes(32), project="default", center="local")
+    assert isinstance(record, ImagingRecord)
+    away = record.core.source.model_copy(update={"paths": (str(tmp_path / "away.ome.tif"),)})
+    gone = record.model_copy(update={"core": record.core.model_copy(update={"source": away})})
+    huge = record.model_copy(update={"core": record.core.model_copy(update={"size_bytes": 5 * 1024**3, "generation": "1" * 64})})
+    assert [ArchivedPictures(Settings(home=tmp_path)).kept(one) for one in (gone, huge)] == [b"gone", b"too-large"]
 
 
 def test_one_run_draws_as_many_as_the_settings_say(drawn: tuple[Settings, Any], records: list[ImagingRecord]) -> None:

@@ -14,6 +14,7 @@ from fairlead.convert.options import ConvertOptions
 from fairlead.convert.ozx import write_ozx
 from fairlead.convert.preview import render_preview
 from fairlead.convert.run import convert, convert_ome, convert_series
+from fairlead.convert.small import draw_small
 from fairlead.convert.validate import ValidationFinding, ValidationResult, validate_store
 from fairlead.convert.verify_files import verify_files
 
@@ -26,6 +27,7 @@ __all__ = [
     "convert_ome",
     "convert_series",
     "dated_as_there",
+    "draw_small",
     "put_stores",
     "render_preview",
     "validate_archive",

@@ -225,6 +225,17 @@ def _composite(plane: NDArray[Any], channels: Sequence[JsonObject]) -> Rgb:
     return np.clip(total, 0, 255).astype(np.uint8)
 
 
+def draw_channels(plane: NDArray[Any]) -> Image.Image:
+    """Return the channels (c, y, x) mixed in the default colours, each windowed by its own values."""
+    return Image.fromarray(_composite(plane, _default_channels(plane)))
+
+
+def draw_middle(store: Path) -> Image.Image:
+    """Return the middle plane of a store's first time point, without a scale bar; raise InvalidInput where there is no image."""
+    view = _load(store)
+    return Image.fromarray(_composite(view.voxels[:, _middle(view.voxels, 1)], view.channels))
+
+
 def _bar(canvas: Image.Image, unit: str | None, per_unit: float) -> None:
     """Draw a scale bar of a round length, about a fifth of a panel; nothing when no unit is stated."""
     if unit is None or unit not in SYMBOLS:

@@ -65,13 +65,15 @@ def files_of_set(path: Path) -> tuple[Path, ...]:
 
 
 def require_no_label(folder: Path) -> None:
-    """Refuse an OME-Zarr folder with the picture of a slide's label, by the names of its images.
+    """Refuse an OME-Zarr folder, or an OME-TIFF, with the picture of a slide's label, by the names of its images.
 
     Raises
     ------
     UnsupportedInput : one of its images is called so. UnreadableImage : its metadata cannot be read.
     """
     names: list[str] = []
+    if folder.is_file():
+        names = [str(image.get("Name") or "") for image in parse(_document(folder)).iter("{*}Image")]
     try:
         for path in (*folder.rglob("zarr.json"), *folder.rglob(".zattrs")):
             if "labels" not in path.relative_to(folder).parts:  # below it, a label is a segmentation

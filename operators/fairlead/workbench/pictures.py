@@ -1,9 +1,10 @@
 """Small pictures of records: the middle slice, windowed as its header says, and only where the pixels are known to be clean.
 
-A picture is drawn once a content, when the series is indexed (:func:`draw_pictures`) or else when it is first asked for, and kept
-below the home folder under a hash of that content. Whether it may be shown is decided by the same judge that guards exports:
-nothing but its "pass" is drawn, so text burned into a screen capture or an ultrasound never reaches the page. Where there is no
-picture, a drawing says why, in words of ours.
+Of microscopy it is the middle plane, its channels mixed, from the least level that is large enough. A picture is drawn once
+a content, when the series is indexed (:func:`draw_pictures`) or else when it is first asked for, and kept below the home folder
+under a hash of that content. Whether it may be shown is decided by the same judge that guards exports: nothing but its "pass" is
+drawn, so text burned into a screen capture or an ultrasound never reaches the page. Where there is no picture, a drawing says
+why, in words of ours.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from cryptography.fernet import Fernet, InvalidToken
 
-from fairlead.errors import NotFound
+from fairlead.errors import FairleadError, NotFound, UnsupportedInput
 from fairlead.files import atomic_write
 from fairlead.records import ImagingRecord, Record
 from fairlead.settings import Settings
@@ -40,9 +41,11 @@ SIDE: Final = 160
 PNG: Final = b"\x89PNG"
 MAX_BYTES: Final = 64 * 1024**2
 """Larger files are not read for a picture."""
+MAX_OME_BYTES: Final = 4 * 1024**3
+"""Larger OME files and stores are not opened for a picture: even of a pyramid every tile is looked at before one is decoded."""
 MAX_PIXELS: Final = 64_000_000
 """Larger frames are not decoded: a small file may say that it holds a very large one."""
-LAYOUT: Final = 2
+LAYOUT: Final = 3
 TICKET_S: Final = 12 * 3600
 
 WITHHELD: Final = "withheld"
@@ -136,6 +139,8 @@ class ArchivedPictures:
 
     def _drawn(self, record: ImagingRecord) -> bytes:
         source = record.core.source
+        if record.core.kind == "ome-image":
+            return _microscopy(record)
         if record.core.kind != "dicom-series" or source.place != "archive" or not source.paths:
             raise NoPicture("no-pixels")
         file = self._settings.archive_folder / sorted(source.paths)[len(source.paths) // 2]
@@ -151,6 +156,34 @@ class ArchivedPictures:
         except Exception as error:  # a decoder may raise anything over other people's bytes; a missing picture is no failure
             logger.warning("No picture could be drawn: %s.", type(error).__name__)
             raise NoPicture("unreadable") from error
+
+
+def _microscopy(record: ImagingRecord) -> bytes:
+    """Return one image of an OME file; of a file that holds a slide's label nothing is shown, as nothing of it is exported."""
+    from fairlead.convert import draw_small
+    from fairlead.deidentify import require_no_label
+
+    source = record.core.source
+    if source.place != "file" or len(source.paths) != 1:
+        raise NoPicture("no-pixels")
+    path = Path(source.paths[0])
+    if path.is_symlink() or not path.exists():
+        raise NoPicture("gone")
+    if record.core.size_bytes > MAX_OME_BYTES:
+        raise NoPicture("too-large")
+    try:
+        require_no_label(path)
+    except UnsupportedInput as error:
+        raise NoPicture(WITHHELD) from error
+    except FairleadError as error:
+        raise NoPicture("unreadable") from error
+    try:
+        return draw_small(path, source.image_index, side=SIDE)
+    except MemoryError:
+        raise
+    except Exception as error:  # a decoder may raise anything over other people's bytes; a missing picture is no failure
+        logger.warning("No picture could be drawn: %s.", type(error).__name__)
+        raise NoPicture("unreadable") from error
 
 
 def draw_pictures(settings: Settings, record_ids: Iterable[str], index: Index) -> DrawReport:
