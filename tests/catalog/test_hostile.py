@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import itertools
 import json
+import re
 from collections.abc import Callable
 from contextlib import suppress
+from urllib.parse import quote
 
 import pytest
 from hypothesis import given, settings
@@ -135,6 +137,28 @@ def test_no_route_makes_a_mistake_with_odd_input(client: TestClient, bearer: Bea
                 if answer.status_code >= 500 and answer.status_code != 501:
                     wrong.append((method, url, answer.status_code))
     assert wrong == []
+
+
+MARKUP = "<img src=x onerror=alert(1)>\"'"
+QUERIES = [f"/{end}{quote(MARKUP, safe='')}" for end in ("", "?profile=", "?format=", "search?q=", "search?facet=type:", "search?page=")]
+QUERIES += [
+    f"/{end}{quote(MARKUP, safe='')}" for end in ("catalog/local/page/dataset?size=", "spec?profile=", "sparql?query=", "oai?verb=")
+]
+
+
+def test_no_page_shows_what_was_asked_as_markup(client: TestClient, bearer: Bearer):
+    """Whatever a link has in its path or query, and whatever is sent, is text on the page that says what is wrong."""
+    asked = [(method, path.replace("{version}", "1").replace("{", f"{quote(MARKUP, safe='')}{{")) for method, path in paths_of(client)]
+    asked = [(method, re.sub(r"\{.*?\}", "", path)) for method, path in asked] + [("get", path) for path in QUERIES]
+    pages = 0
+    for (method, url), me in itertools.product(asked, ({}, bearer("root@example.org"))):
+        sent = {} if method == "get" else {"content": MARKUP}
+        answer = client.request(method, url, headers={**me, "Accept": "text/html", "Content-Type": "text/turtle"}, **sent)
+        if answer.headers.get("content-type", "").startswith("text/html"):
+            assert "<img src=x" not in answer.text, (method, url)
+            pages += "&lt;img" in answer.text
+        assert not [name for name, value in answer.headers.items() if "<img" in value], (method, url)
+    assert pages  # some do show it
 
 
 @pytest.mark.parametrize("query", ["page=-1", "page=99999999999999999999", "size=0", "size=x", "q=" + "x" * 600])
