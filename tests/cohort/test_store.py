@@ -167,6 +167,16 @@ def test_a_version_that_does_not_exist_is_not_found(store: CohortStore, ref: str
         store.get(ref)
     with pytest.raises(NotFound, match="There is no cohort"):
         store.versions(ref)
+    with pytest.raises(NotFound, match="There is no cohort"):
+        store.prints(ref)
+
+
+def test_fingerprints_are_found_by_every_name_of_a_version(freeze, store: CohortStore, define: Define) -> None:  # type: ignore[no-untyped-def]
+    freeze(define(CT), title="T")
+    newest = freeze(define(), title="T")
+    names = (newest.ref, newest.ref.upper(), newest.id, f"{newest.id}@latest", f"sha256:{newest.members_sha256}")
+    assert len({id(store.prints(name)) for name in names}) == 1
+    assert store.prints(newest.ref).names == (newest.members, newest.revisions)
 
 
 class RestlessIndex:

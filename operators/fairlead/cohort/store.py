@@ -209,15 +209,18 @@ class CohortStore:
         return found[0]
 
     def prints(self, ref: str) -> FrozenMembers:
-        """Return the members of a version as they are compared, kept at hand."""
-        return self._prints(self.summary(ref).ref)
+        """Return the members of a version as they are compared, kept at hand; raise NotFound."""
+        identity, number = self._named(ref)  # a whole row is megabytes to SQLite, which walks through the members in it
+        return self._prints(self.summary(ref).ref if number is None else f"{identity}@{number}")
 
     def _read_prints(self, ref: str) -> FrozenMembers:
         identity, number = reference_of(ref)
         here = (cohort_versions.c.cohort_id == identity, cohort_versions.c.version == number)
         columns = select(cohort_versions.c.fingerprints, cohort_versions.c.series)
         with database_errors(), self.engine.connect() as connection:
-            row = connection.execute(columns.where(*here)).one()
+            row = connection.execute(columns.where(*here)).one_or_none()
+        if row is None:
+            raise no_cohort(ref)
 
         def load() -> tuple[tuple[str, ...], tuple[str, ...]]:
             """Return the names of the members and their digests, as they were frozen."""
