@@ -152,7 +152,12 @@ def _grown(inner: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
         st.builds(lambda one: {"not": one}, inner),
         st.builds(lambda one: {"latest": "study", "where": one}, inner),
         st.builds(
-            lambda grain, same, least, where: {"has": grain, "same": same, "count": {"min": least}, "where": where},
+            lambda grain, same, least, where: {
+                "has": grain,
+                "same": same,
+                "count": {"min": least} if least else {"max": 0},
+                "where": where,
+            },
             *(st.sampled_from(["series", "image"]), st.sampled_from(["patient", "study", "frameOfReference"]), st.integers(0, 3), inner),
         ),
     )
