@@ -199,6 +199,10 @@ def test_versions_are_compared_and_combined_with_the_mouse(site: Site, tab: Page
     expect(tab.get_by_role("heading", name="Chest CT v2")).to_be_visible()
     tab.get_by_role("link", name="Compare").click()
     expect(tab.locator("#diff-removed")).to_have_text("4")
+    tab.get_by_role("link", name="v1", exact=True).click()  # its filters, not those of the page
+    headline(tab, "12 patients")
+    expect(tab.locator("#where")).to_have_text("Chest CT v1")
+    expect(tab.get_by_label("Age from")).to_have_value("")
     tab.goto(f"{site.page}?in.patient.sex=F")
     freeze(tab, "Women")
     tab.get_by_label("Mark Women v1").check()
@@ -348,7 +352,7 @@ def test_the_export_is_started_as_the_user_and_followed_to_the_dataset(site: Sit
     site.airflow.states = ["success"]
     expect(tab.locator(".exports a.dataset")).to_have_text("http://fdp.test/dataset/d1", timeout=60_000)
     said = tab.console_said  # type: ignore[attr-defined]
-    assert all("503" in text or "404" in text for text in said)  # the outage, and the run before its first task
+    assert all("503" in text for text in said)  # the outage; a run before its first task is no fault
     said.clear()
 
 
@@ -472,7 +476,9 @@ def test_inside_airflows_sandboxed_frame_everything_works_and_links_lead_out(sit
     frame.get_by_role("link", name="Go to the approval").first.click(timeout=15_000)
     tab.wait_for_url("**/required_actions?response_received=false")
     expect(tab).to_have_title("Required actions")
-    tab.console_said.clear()  # type: ignore[attr-defined]  # a 404 while the run had registered nothing
+    said = tab.console_said  # type: ignore[attr-defined]
+    foreign = ("sandbox", "400", "404")  # Airflow's frame, the view that was refused, the icon that the outer page has not
+    said[:] = [text for text in said if not any(word in text for word in foreign)]
 
 
 @pytest.mark.parametrize("scheme", ["dark", "light"], indirect=True)

@@ -19,6 +19,7 @@ ROUTES = [
     "",
     "?tab=table",
     "definition",
+    "open?version=00000000-0000-4000-8000-000000000000@1",
     "exports?run=r1",
     "suggest?q=ct",
     "picture?of=x",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, quote
 
 import pytest
 
@@ -47,6 +47,7 @@ def test_a_version_is_compared_with_the_one_before_in_words_numbers_and_causes(c
 
 def test_any_two_versions_are_compared(client: Client, versions) -> None:  # type: ignore[no-untyped-def]
     page = Page(client.get(f"?tab=compare&version={versions[2].ref}&against={versions[0].ref}").text)
+    assert "Modality Value CT v1 Women v1 Bars CT 12 6" in page.text
     assert "added 0 removed 6 revised 0" in page.text
 
 
@@ -54,7 +55,13 @@ def test_three_versions_overlap_as_the_set_operations_say(client: Client, versio
     marked = "&".join(f"of={version.ref}" for version in versions)
     html = client.get(f"?tab=sets&{marked}").text
     offered = dict(re.findall(r'<th scope="row">([^<]+)</th><td class="n">(\d+)</td>', html))
-    assert offered == {"A or B or C": "12", "A and B and C": "4", "A without BC": "2", "B without AC": "0", "C without AB": "0"}
+    assert offered == {
+        "A or B or C": "12", "A and B and C": "4", "A and B": "8", "A and C": "6", "B and C": "4",
+        "A without B, without C": "2", "B without A, without C": "0", "C without A, without B": "0",
+    }  # fmt: skip
+    assert re.findall(r'<td class="n">(\d+)</td><td class="n">(\d+)</td>', html) == [(number, number) for number in offered.values()]
+    assert re.findall(r'<text class="letter"[^>]*>(.)</text>', html) == ["A", "B", "C"]
+    offered = {words: number for words, number in offered.items() if number != "0"}  # nobody is not offered as a cohort
     links = [found["href"] or "" for found in Page(html.split('class="regions"')[1]).all("a") if "how=" in (found["href"] or "")]
     for words, link in zip(offered, links, strict=True):
         assert f"{offered[words]} series" in Page(client.get(link.removeprefix("./")).text).text, words
@@ -66,9 +73,9 @@ def test_every_region_of_the_diagram_opens_as_the_cohort_it_shows(client: Client
     svg = client.get(f"?tab=sets&{marked}").text.split('<svg class="venn"')[1].split("</svg>")[0]
     regions = {found["aria-label"]: found["href"] or "" for found in Page(svg).all("a")}
     assert list(regions) == [
-        "A without BC: 1 series, open as cohort",
+        "A without B, without C: 1 series, open as cohort",
         "A and B without C: 2 series, open as cohort",
-        "C without AB: 4 series, open as cohort",
+        "C without A, without B: 4 series, open as cohort",
         "A and C without B: 5 series, open as cohort",
         "A and B and C: 4 series, open as cohort",
     ]
@@ -122,6 +129,30 @@ def test_words_become_values_with_counts_and_one_link_for_all_of_them(client: Cl
     [link] = [found["href"] for found in page.all("a", **{"class": "chip"})][:1]
     assert "2 patients" in Page(client.get((link or "").removeprefix("./")).text).text
     assert "No value here begins with spaceship." in Page(client.get("suggest?q=ct spaceship").text).text
+
+
+@pytest.mark.parametrize(
+    ("words", "chips", "query"),
+    [
+        ("head mri", ["All of these", "Body part: Head 8", "Modality: MR 8"], "in.body_part=SCT%3A69536005&in.modality=DCM%3AMR"),
+        ("Brain MRI scans", ["All of these", "Body part: Head 8", "Modality: MR 8"], "in.body_part=SCT%3A69536005&in.modality=DCM%3AMR"),
+        ("female over 50", ["All of these", "Age: from 50 years", "Sex: F 6"], "from.patient.age_years=50&in.patient.sex=F"),
+        (
+            "men 40 to 60 years",
+            ["All of these", "Age: 40 to 60 years", "Sex: M 6"],
+            "from.patient.age_years=40&to.patient.age_years=60&in.patient.sex=M",
+        ),
+        ("under 45", ["Age: up to 45 years"], "to.patient.age_years=45"),
+        ("computed tomography", ["Modality: CT 12"], "in.modality=DCM%3ACT"),
+    ],
+)
+def test_words_that_people_use_are_understood_and_each_value_is_offered_once(
+    client: Client, words: str, chips: list[str], query: str
+) -> None:
+    html = client.get("suggest?q=" + quote(words)).text
+    shown = [" ".join(re.sub("<[^>]*>", "", chip).split()) for chip in re.findall(r'<a class="chip".*?</a>', html)]
+    assert shown == chips
+    assert (Page(html).all("a", **{"class": "chip"})[0]["href"] or "") == f"./?{query}"
 
 
 def test_the_sample_is_drawn_by_its_seed(client: Client) -> None:

@@ -49,8 +49,9 @@ def test_every_state_of_an_export_has_words_and_the_final_ones_are_known() -> No
     assert {state for state in STATE_WORDS if an_export(state).final} == FINAL_STATES == {"published", "refused", "failed"}
 
 
-def test_a_run_that_has_registered_nothing_yet_is_a_404(client: Client) -> None:
-    assert client.get("exports?run=nothing").status_code == 404
+def test_a_run_that_has_registered_nothing_yet_is_nothing_to_show_and_for_programs_a_404(client: Client) -> None:
+    assert (client.get("exports?run=nothing").status_code, client.get("exports?run=nothing").content) == (204, b"")
+    assert client.get("exports?run=nothing", accept="application/json").status_code == 404
 
 
 @pytest.mark.parametrize("run", ["", "a b", "x/../y", "<b>", "x" * 251])

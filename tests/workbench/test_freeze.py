@@ -34,7 +34,19 @@ def test_the_form_freezes_what_the_page_shows_and_leads_to_the_version(browser: 
     shown = Page(browser.get(answer.headers["location"].removeprefix("./")).text)
     assert "Chest CT v1" in shown.text
     assert "frozen" in shown.text
-    assert shown.all("a", id="reopen")[0]["href"].endswith(f"version={version.id}%401")  # type: ignore[union-attr]
+    assert not shown.all("a", id="reopen")  # it is what the page shows
+    assert "changed" not in shown.text
+    other = Page(browser.get(f"?in.modality=DCM:MR&tab=table&version={version.ref}").text)
+    assert "Chest CT v1, changed" in other.text
+    [link] = [str(found["href"]) for found in other.all("a", id="reopen")]
+    assert link == str(other.all("a", id=f"version-{version.id}-1")[0]["href"]) == f"./open?tab=table&version={version.id}%401"
+    leads = browser.get(link.removeprefix("./"))
+    assert (leads.status_code, leads.headers["location"]) == (
+        303,
+        f"./?in.modality=DCM%3ACT&from.patient.age_years=45&tab=table&version={version.id}%401",
+    )
+    assert browser.get(f"open?version={version.id}@9").status_code == 404
+    assert browser.get("open").status_code == 404
 
 
 def test_the_same_title_makes_the_next_version_and_both_are_listed(browser: Client, fresh: Workbench) -> None:
@@ -45,12 +57,13 @@ def test_the_same_title_makes_the_next_version_and_both_are_listed(browser: Clie
     assert [found["href"] is not None for found in page.all("a", id="history-1") + page.all("a", id="history-2")] == [True, True]
 
 
-def test_a_definition_that_filters_cannot_show_is_listed_without_a_way_to_open_it(browser: Client, fresh: Workbench) -> None:
+def test_a_definition_that_filters_cannot_show_is_opened_by_its_members(browser: Client, fresh: Workbench) -> None:
     document = definition_of(read_state([], fresh.catalogue)) | {"unit": "patient"}
     version = fresh.versions.freeze(document, author="cli", title="All patients", purpose="")
-    page = Page(browser.get(f"?version={version.ref}").text)
+    page = Page(browser.get(browser.get(f"open?version={version.ref}").headers["location"].removeprefix("./")).text)
     assert "All patients v1" in page.text
-    assert not page.all("a", id="reopen")
+    assert "changed" not in page.text
+    assert "it is in “All patients” v1" in page.text
 
 
 def test_hostile_titles_are_shown_as_text(browser: Client) -> None:

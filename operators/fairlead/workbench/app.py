@@ -37,7 +37,7 @@ from fairlead.workbench.security import SecureHeaders, check_origin, check_token
 from fairlead.workbench.services import ExportState, User, Workbench
 from fairlead.workbench.state import MAX_PARAMETERS, InvalidQuery, PageState
 from fairlead.workbench.taking import FORMS, add_members, citation
-from fairlead.workbench.view import page_view
+from fairlead.workbench.view import opened, page_view
 
 type Dependency = Callable[..., Any]
 
@@ -94,6 +94,16 @@ def _add_pages(app: FastAPI, services: Workbench, *, templates: Environment, cur
             return HTMLResponse(templates.get_template("page.html").render(values), headers={"Vary": "HX-Request"})
         body = templates.get_template("body.html").render(values)
         return HTMLResponse(body, headers={"Vary": "HX-Request", "HX-Push-Url": state.link(page=state.page)})
+
+    @app.get("/open")
+    def reopen(request: Request, user: Annotated[User, Depends(current_user)]) -> RedirectResponse:
+        """Lead to the view of a frozen version: its filters and its numbers, whatever the page asked before."""
+        asked = read_state(request.query_params.multi_items(), services.catalogue)
+        own = narrowed(services, user)
+        version = own.versions.get(asked.version)
+        return RedirectResponse(
+            replace(opened(version, own, user), tab=asked.tab, sort=asked.sort).link(version=version.ref), status_code=303
+        )
 
     @app.get("/suggest", response_class=HTMLResponse)
     def suggestions(request: Request, user: Annotated[User, Depends(current_user)]) -> HTMLResponse:
@@ -261,9 +271,12 @@ def _add_exports(app: FastAPI, services: Workbench, *, templates: Environment, c
         export = services.exports.of_run(run)
         if export is not None and user.projects is not None:
             narrowed(services, user).versions.get(export.cohort)
+        program = "application/json" in request.headers.get("accept", "")
+        if export is None and not program:
+            return Response(status_code=204)  # nothing to show yet: to a page that follows a new run that is no fault
         if export is None:
             raise NotFound("This run has not registered an export yet.", remedy="Wait for its first task, or look at the run in Airflow.")
-        if "application/json" in request.headers.get("accept", ""):
+        if program:
             return JSONResponse(_document(export))
         return HTMLResponse(templates.get_template("export.html").render(export=export, workbench=services))
 

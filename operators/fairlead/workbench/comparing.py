@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import combinations
 from typing import Final
 
 from fairlead.records import CohortSummary, ImagingRecord, JsonObject
@@ -118,11 +119,11 @@ class Circle:
 
 @dataclass(frozen=True, slots=True)
 class Combination:
-    """A set operation on offer, with its numbers before anybody chooses it."""
+    """A set operation on offer, with the numbers that it opens with; ``link`` is empty where it would be nobody."""
 
     words: str
     series: int
-    patients: int | None
+    patients: int
     link: str
     chosen: bool
 
@@ -154,34 +155,39 @@ def sets_view(state: PageState, workbench: Workbench) -> SetsView | None:
     letters = LETTERS[: len(state.of)]
     circles = tuple(Circle(letter, workbench.versions.get(ref)) for letter, ref in zip(letters, state.of, strict=True))
     series = {_inside(region.inside): region.series for region in found}
-    patients = {_inside(region.inside): region.patients for region in found}
+    state = replace(state, of=tuple(circle.version.ref for circle in circles))  # a version of a day, where the link names the newest
     drawn = tuple(_region(state, letters, inside, number) for inside, number in series.items())
-    return SetsView(circles, drawn, tuple(_combinations(state, letters, series, patients)))
+    return SetsView(circles, drawn, tuple(_combinations(state, letters, workbench)))
 
 
 def _region(state: PageState, letters: str, inside: str, series: int) -> RegionView:
     outside = "".join(letter for letter in letters if letter not in inside)
     of, less = (tuple(state.of[letters.index(letter)] for letter in side) for side in (inside, outside))
     query = replace(state, of=of, less=less, how="intersect", filters={}, tab="funnel", version="", against="", order=(), off=()).query()
-    words = " and ".join(inside) + (f" without {outside}" if outside else "")
+    words = _without(" and ".join(inside), outside)
     return RegionView(inside, words, series, f"./?{query}" if series else "")
+
+
+def _without(words: str, outside: str) -> str:
+    return ", ".join([f"{words} without {outside[0]}", *(f"without {letter}" for letter in outside[1:])]) if outside else words
 
 
 def _inside(inside: Sequence[bool]) -> str:
     return "".join(letter for letter, member in zip(LETTERS, inside, strict=False) if member)
 
 
-def _combinations(state: PageState, letters: str, series: Mapping[str, int], patients: Mapping[str, int | None]) -> Iterator[Combination]:
-    def offered(words: str, chosen: Sequence[str], how: str, of: tuple[str, ...]) -> Combination:
+def _combinations(state: PageState, letters: str, workbench: Workbench) -> Iterator[Combination]:
+    def offered(words: str, how: str, chosen: str) -> Combination:
         """Return one set operation with its numbers and the link that opens it."""
-        noted = [patients[region] for region in chosen]
-        # A patient can have series in several regions only of a union, and then every region is counted once for patients too.
-        known = sum(number or 0 for number in noted) if None not in noted and how == "union" else None
+        of = tuple(state.of[letters.index(letter)] for letter in chosen)
+        counts = workbench.data.count(definition_of(PageState(of=of, how=how)))
         link = replace(state, of=of, less=(), how=how, filters={}, tab="funnel", version="", against="", order=(), off=()).query()
-        return Combination(words, sum(series[region] for region in chosen), known, f"./?{link}", (state.of, state.how) == (of, how))
+        return Combination(words, counts.series, counts.patients, f"./?{link}" if counts.series else "", (state.of, state.how) == (of, how))
 
-    yield offered(" or ".join(letters), list(series), "union", state.of)
-    yield offered(" and ".join(letters), [letters], "intersect", state.of)
-    for place, letter in enumerate(letters):
-        rest = state.of[:place] + state.of[place + 1 :]
-        yield offered(f"{letter} without {letters.replace(letter, '')}", [letter], "subtract", (state.of[place], *rest))
+    yield offered(" or ".join(letters), "union", letters)
+    yield offered(" and ".join(letters), "intersect", letters)
+    for pair in combinations(letters, 2) if len(letters) > 2 else ():
+        yield offered(" and ".join(pair), "intersect", "".join(pair))
+    for letter in letters:
+        rest = letters.replace(letter, "")
+        yield offered(_without(letter, rest), "subtract", letter + rest)

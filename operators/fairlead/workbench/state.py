@@ -138,6 +138,11 @@ class PageState:
         changed = replace(self, tab=tab or self.tab, page=page, version=self.version if version is None else version, **changes)
         return f"./?{changed.query()}"
 
+    def opening(self, ref: str) -> str:
+        """Return a relative link that opens a frozen version in the same tab; the server works out its filters."""
+        tab = [("tab", self.tab)] if self.tab != TABS[0] else []
+        return f"./open?{urlencode([*tab, *([('sort', self.sort)] if self.sort else []), ('version', ref)])}"
+
     def adding(self, name: str, **changes: Any) -> str:
         """Return a relative link to this state with the filter of one field changed."""
         changed = {**self.filters, name: replace(self.filters.get(name, Filter()), **changes)}

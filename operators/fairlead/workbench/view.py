@@ -56,9 +56,8 @@ class VersionView:
     withdrawn: int
     others: tuple[CohortSummary, ...]
     checks: tuple[Check, ...] = ()
-    reopen: str = ""
     same: bool = False
-    """Whether the filters of the page are its definition; ``reopen`` leads to them where filters can say it."""
+    """Whether the page asks what it asks: its filters, or its members where filters cannot say its definition."""
     again: bool = False
     """Whether a version of the cohort was published, so that an export keeps what its form leaves open."""
 
@@ -147,7 +146,7 @@ def _titled(text: str, titles: Mapping[str, str]) -> str:
 def selected_version(workbench: Workbench, state: PageState, user: User, newest: Sequence[CohortSummary]) -> VersionView:
     """Return the version in view; NotFound when the link names one that does not exist."""
     version = workbench.versions.get(state.version)
-    filters = state_of(unscoped(version.definition, user), workbench.catalogue)
+    filters = opened(version, workbench, user)
     history = workbench.versions.history(version.id)
     others = tuple(other for other in (*history, *newest) if other.ref != version.ref)
     exports = workbench.exports.of_cohort(version.ref)
@@ -159,10 +158,15 @@ def selected_version(workbench: Workbench, state: PageState, user: User, newest:
         gone,
         others=tuple({one.ref: one for one in others}.values()),
         checks=checklist(version, gone, workbench, user) if user.may_change else (),
-        reopen=filters.link(version=version.ref) if filters else "",
-        same=filters is not None and definition_of(filters) == definition_of(state),
+        same=definition_of(filters) == definition_of(state),
         again=any(export.dataset_iri for other in history for export in workbench.exports.of_cohort(other.ref)),
     )
+
+
+def opened(version: CohortSummary, workbench: Workbench, user: User) -> PageState:
+    """Return the state that shows a version: its filters, or its members by name where filters cannot say its definition."""
+    filters = state_of(unscoped(version.definition, user), workbench.catalogue)
+    return filters if filters is not None else PageState(of=(version.ref,), how="union")
 
 
 def table(workbench: Workbench, definition: JsonObject, page: int) -> tuple[TableRow, ...]:

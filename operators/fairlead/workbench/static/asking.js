@@ -9,8 +9,8 @@ const LISTS = /^(in|not)\.|^(of|less|off)$/;
 let asks = []; // [elt, pairs] since the last answer; only the newest request is answered on the screen
 let newest = null; // the request whose answer the screen will show
 const lesser = new Set(); // requests for parts of the page that is shown
-let posting = false; // a form is being sent: what is asked meanwhile waits for its answer
-let waiting = null;
+let away = false; // a form is being sent, or a version opened: what is asked meanwhile waits for the view that comes of it
+let waiting = null; // [elt, path, pairs, base]
 let sent = new Map(); // what the filters held for the answer that is awaited: later changes are given back to the new page
 let formSaid = new Map(); // what they held when they were last asked, which is not asked again although it was refused
 
@@ -40,6 +40,8 @@ function merged(view, base, wish) {
 
 const all = (base) => asks.reduce((view, [elt, pairs]) => (elt.matches(CHANGES) ? merged(view, base, pairs) : pairs), base);
 
+const leads = (request) => (request.verb === "post" ? "form" : request.path.split("?")[0] === "./" ? "" : "elsewhere");
+
 function ask(elt, pairs) {
   if (!elt.matches(CHANGES)) asks = [];
   asks = asks.filter(([other]) => !(other.id === "filters" && elt.id === "filters")); // a form says all of itself
@@ -49,13 +51,13 @@ function ask(elt, pairs) {
 document.addEventListener("htmx:configRequest", (event) => {
   const request = event.detail;
   if (request.target?.id !== "page" || request.errors.length) return;
-  if (request.verb !== "get") { if (posting) event.preventDefault(); return; } // a second click
   const wish = [...pairsOf(request.path), ...request.formData];
-  if (posting) {
+  if (away) {
     event.preventDefault();
-    if (request.elt.id !== "filters") waiting = [request.elt, said(wish), shown()]; // filters are given back to the new page
+    if (request.verb === "get" && request.elt.id !== "filters") waiting = [request.elt, request.path, said(wish), shown()]; // filters are given back to the new page
     return;
   }
+  if (leads(request)) { asks = leads(request) === "elsewhere" ? [] : asks; return; }
   const form = document.getElementById("filters");
   if (form && request.elt !== form && request.elt.matches(CHANGES) && unasked().length) ask(form, [...new FormData(form)]);
   ask(request.elt, wish);
@@ -69,17 +71,18 @@ document.addEventListener("htmx:beforeRequest", (event) => {
   if (target?.id !== "page") { lesser.add(xhr); return; }
   newest?.abort();
   newest = xhr;
-  posting = requestConfig.verb === "post";
-  sent = new Map(filters().map((control) => [control.id, posting ? given(control) : valueOf(control)]));
-  if (!posting) { formSaid = sent; return; }
-  const overtaken = asks.findLast(([elt]) => elt.id !== "filters");
-  if (overtaken) waiting = [...overtaken, shown()];
+  const form = requestConfig.verb === "post";
+  away = leads(requestConfig) !== "";
+  sent = new Map(filters().map((control) => [control.id, form ? given(control) : valueOf(control)]));
+  if (!away) formSaid = sent;
+  const overtaken = form ? asks.findLast(([elt]) => elt.id !== "filters") : undefined;
+  if (overtaken) waiting = [overtaken[0], "./", overtaken[1], shown()];
 });
 for (const lost of ["htmx:sendError", "htmx:timeout"]) document.addEventListener(lost, (event) => { if (event.detail.xhr === newest) unanswered(); });
 
 function answered() {
   asks = [];
-  posting = false;
+  away = false;
   newest = null;
 }
 
@@ -106,13 +109,13 @@ function refused(wasPost) {
 // After a form's answer: what was asked meanwhile, of the page that is there now.
 function goOn() {
   if (!waiting) return false;
-  const [elt, wish, base] = waiting;
+  const [elt, path, wish, base] = waiting;
   const now = unasked().length ? said([...new FormData(document.getElementById("filters"))]) : shown();
   waiting = null;
-  visit(elt.matches(CHANGES) ? merged(now, base, wish) : wish);
+  visit(elt.matches(CHANGES) ? merged(now, base, wish) : wish, path.split("?")[0]);
   return true;
 }
 
-function visit(pairs) {
-  htmx.ajax("GET", `./?${new URLSearchParams(pairs)}`, { source: "#page", target: "#page", swap: "outerHTML" });
+function visit(pairs, place = "./") {
+  htmx.ajax("GET", `${place}?${new URLSearchParams(pairs)}`, { source: "#page", target: "#page", swap: "outerHTML" });
 }

@@ -6,6 +6,7 @@ const POLL_MS = 2000;
 const RETRIES = 3;
 const PATIENCE = 30; // lost replies in a row, a minute, before the follow-up says so; it goes on asking
 const WAIT_MS = 20000; // a reply that takes longer is a lost one: a proxy may hold a dead connection for minutes
+const QUEUED_MS = 30000; // a run that waits longer may wait for somebody to switch the DAG on
 const AIRFLOW = "../api/v2/dags/";
 const VEGA = ["vega", "vega-lite", "vega-embed"];
 const watched = new Map(); // run -> where it is told; a swapped page gives it another place
@@ -110,13 +111,15 @@ function giveBack(event) {
     else control.value = value;
   }
   kept = new Map();
+  late.map(([control]) => control).filter((control) => control.matches(".find")).forEach((box) => { setTimeout(tell, 0, box); }); // each asks for its own list
   if (goOn()) return;
-  const changed = late.map(([control]) => control).find((control) => control.closest("#filters"));
-  const tell = () => changed.dispatchEvent(new Event("change", { bubbles: true }));
+  const changed = late.map(([control]) => control).find((control) => control.closest("#filters") && !control.matches(".find"));
   if (changed === undefined) return;
-  if (changed === document.activeElement && changed.matches("input:not([type=checkbox])")) changed.addEventListener("blur", tell, { once: true }); // still being typed
-  else setTimeout(tell); // htmx listens to the new form when it has settled, which is after this
+  if (changed === document.activeElement && changed.matches("input:not([type=checkbox])")) changed.addEventListener("blur", () => tell(changed), { once: true }); // still being typed
+  else setTimeout(tell, 0, changed); // htmx listens to the new form when it has settled, which is after this
 }
+
+const tell = (control) => control.dispatchEvent(new Event("change", { bubbles: true }));
 
 function alertUser(text) {
   const box = document.createElement("div");
@@ -356,7 +359,10 @@ async function look(address, run) {
 
 function show(place, { state, registered, fragment }) {
   if (!registered) {
-    say(place, state === "queued" ? "In Airflow's queue. If this lasts, the DAG may be paused." : `Airflow: ${state}.`);
+    place.dataset.since ??= Date.now();
+    const long = Date.now() - place.dataset.since > QUEUED_MS;
+    const queue = long ? "Still in Airflow's queue: the DAG may be paused." : "Airflow has it in its queue.";
+    say(place, state === "queued" ? queue : `Airflow: ${state}.`);
     return false;
   }
   if (place.dataset.shown !== fragment) place.innerHTML = fragment; // our own template, escaped by the server
@@ -379,6 +385,7 @@ document.addEventListener("submit", async (event) => {
   const button = form.querySelector("button");
   button.disabled = true;
   say(place, "Starting …");
+  delete place.dataset.since;
   try {
     await watch(form.dataset.dag, await start(form), place);
   } catch (error) {
