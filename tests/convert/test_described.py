@@ -242,6 +242,17 @@ def outside(folder: Path) -> None:
     (folder / "manifest-sha256.txt").write_text("0" * 64 + "  ../../secret\n")
 
 
+@pytest.mark.parametrize("data", [b"", b"random bytes " * 40])
+def test_a_bare_store_with_a_shard_that_is_none_is_not_valid(tmp_path: Path, capsys: Any, data: bytes) -> None:
+    """Without a manifest the index of the shard tells."""
+    (store,) = convert(save(tmp_path / "in", a_series(axial_positions(3))), tmp_path / "out").stores
+    folder = tmp_path / "out" / store.path
+    assert run(["validate", str(folder)]) == 0
+    next(file for file in (folder / "0/c").rglob("*") if file.is_file()).write_bytes(data)
+    assert run(["validate", str(folder)]) == 1
+    assert "shard" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("change", "told"),
     [

@@ -265,7 +265,8 @@ def _validate_store(path: Path) -> dict[str, Any]:
         {"severity": finding.severity, "path": finding.path, "message": finding.message, "validator": finding.validator}
         for finding in (*result.findings, *differences)
     ]
-    return {"valid": result.valid and not differences, "profile": result.profile, "results": findings}
+    valid = result.valid and not any(finding.severity == "error" for finding in differences)
+    return {"valid": valid, "profile": result.profile, "results": findings}
 
 
 def _validation_text(document: dict[str, Any]) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import warnings
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any, Final
@@ -19,12 +20,14 @@ from fairlead.convert.bounded import require_bounded
 from fairlead.convert.documents import MAX_BYTES
 from fairlead.convert.staging import MANIFEST
 from fairlead.convert.validate import ValidationFinding
-from fairlead.errors import FairleadError
+from fairlead.errors import FairleadError, UnreadableImage
 from fairlead.files import relative_files, sha256_file
 
 PLANES: Final = "dicom/planes.csv"
 VOXELS: Final = "planes"
 FILES: Final = "manifest"
+CHUNKS: Final = "chunks"
+METADATA: Final = ("zarr.json", ".zarray")
 MAX_PLANES: Final = 2_000_000
 MOST_BYTES: Final = 1024**3
 """What a band of chunks may decode to."""
@@ -34,8 +37,9 @@ type Planes = dict[tuple[int, int], str]
 
 
 def verify_files(store: Path) -> tuple[ValidationFinding, ...]:
-    """Return where a store differs from its manifest and its table of planes; nothing for a store without them."""
-    found = [*_files(store), *_planes(store)]
+    """Return where a store differs from its manifest and its table of planes; of one without them, chunks that cannot be what they say."""
+    described = (store / MANIFEST).is_file()
+    found = [*_files(store), *_planes(store)] if described else list(_chunks(store))
     more = len(found) - SHOWN
     rest = [ValidationFinding("error", "", f"{more} more differences.", FILES)] if more > 0 else []
     return (*found[:SHOWN], *rest)
@@ -58,6 +62,22 @@ def _files(store: Path) -> Iterator[ValidationFinding]:
     for name in sorted(there & listed.keys()):
         if sha256_file(store / name) != listed[name]:
             yield ValidationFinding("error", name, "The file has another sha256 than the manifest says.", FILES)
+
+
+def _chunks(store: Path) -> Iterator[ValidationFinding]:
+    """Yield arrays with a chunk or shard whose header says what cannot be; nothing is decoded, and absent chunks are no error in Zarr."""
+    for file in sorted(path for name in METADATA for path in store.rglob(name)):
+        at = file.parent.relative_to(store).as_posix()
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                node = zarr.open(str(file.parent), mode="r")
+                if isinstance(node, zarr.Array):
+                    require_bounded(node)
+        except UnreadableImage as error:
+            yield ValidationFinding("error", at, str(error), CHUNKS)
+        except Exception as error:  # zarr raises a dozen kinds for what it does not know; tables beside an image may be such
+            yield ValidationFinding("warning", at, f"What lies here cannot be judged ({type(error).__name__}).", CHUNKS)
 
 
 def _listed(text: str) -> dict[str, str]:
