@@ -499,6 +499,10 @@ def test_axe_finds_nothing_to_complain_about_on_any_tab(site: Site, tab: Page, s
             expect(tab.locator(".chart canvas")).to_have_count(4)
         if view in ("samples", "compare"):
             expect(tab.locator(".frame img").nth(5)).to_be_visible()
+        if view == "samples":
+            tab.locator("a.frame").first.focus()
+            tab.keyboard.press("Space")
+            expect(tab.locator("#look")).to_contain_text("The viewer shows published images")
         picture(tab, f"cohorts-{view}-{scheme}")
         assert (view, violations(tab)) == (view, [])
 

@@ -23,6 +23,7 @@ ROUTES = [
     "exports?run=r1",
     "suggest?q=ct",
     "picture?of=x",
+    "look?of=x",
     "becoming",
     "values?card=modality",
     "card?card=modality",

@@ -6,6 +6,7 @@ import csv
 import io
 import json
 from dataclasses import replace
+from datetime import UTC, datetime
 from html import unescape
 
 import pyarrow.parquet as parquet
@@ -13,10 +14,11 @@ import pytest
 
 from fairlead.cohort import export_members, members_parquet, withdraw_consent
 from fairlead.records import CohortSummary
-from fairlead.workbench import User, Workbench, definition_of
+from fairlead.workbench import ExportState, User, Workbench, definition_of
+from fairlead.workbench.pictures import Tickets
 from fairlead.workbench.state import Filter, PageState
 from workbench.builders import a_series
-from workbench.fakes import DOCTOR, Client, Page, deny, mounted
+from workbench.fakes import DOCTOR, Client, MemoryExports, Page, deny, mounted
 
 CT = PageState({"modality": Filter(include=("DCM:CT",))})
 BASE = "https://pacs.test/dicom-web"
@@ -131,3 +133,29 @@ def test_the_panel_names_a_cohort_whose_members_are_looked_up_first_and_never_li
     html = Client(mounted(fresh)).get(f"?of={version.ref}&how=union").text
     assert f"The members of {version.ref} are looked up first" in html
     assert "local:default:1.2.3" not in html
+
+
+def test_a_picture_leads_to_the_published_dataset_or_says_why_not(frozen: tuple[Workbench, CohortSummary]) -> None:
+    workbench, version = frozen
+    exports = MemoryExports()
+    client = Client(mounted(replace(workbench, exports=exports)))
+    tickets = Tickets(workbench.form_key)
+    member, other, gone = (tickets.issue(f"local:default:1.2.3.{number}") for number in (2, 20, 1))
+
+    def said(of: str, ref: str = "") -> str:
+        """Return what the page says of one picture."""
+        return Page(client.get(f"look?of={of}&version={ref}", hx_request="true").text).text
+
+    assert said(member).startswith("The viewer shows published images. Choose a version")
+    assert said(other, version.ref).startswith("This series is not in “Chest CT” v1")
+    assert "no export of “Chest CT” v1 is published yet" in said(member, version.ref)
+    when = datetime(2026, 11, 20, tzinfo=UTC)
+    exports.held = [ExportState("r1", version.ref, "Thorax", "published", "", "ada", when, "http://fdp.test/dataset/d1")]
+    assert said(member, version.ref).startswith("“Chest CT” v1 is published as “Thorax”; its page opens the images in the viewer.")
+    whole = Page(client.get(f"look?of={member}&version={version.ref}").text)
+    assert whole.all("a", href="http://fdp.test/dataset/d1")
+    assert client.get(f"look?of={gone}&version={version.ref}").status_code == 404  # withdrawn
+    assert client.get(f"look?of=forged&version={version.ref}").status_code == 404
+    counting = Client(mounted(workbench, user=lambda: replace(DOCTOR, sees_records=False)))
+    assert counting.get(f"look?of={member}&version={version.ref}").status_code == 403
+    assert "1.2.3." not in whole.text

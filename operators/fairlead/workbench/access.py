@@ -186,6 +186,10 @@ class OwnVersions:
         """Return how many members were withdrawn since."""
         return self.versions.withdrawn(self.get(ref).ref)
 
+    def holds(self, ref: str, record_id: str) -> bool:
+        """Return whether a record is a member of a version of the user's."""
+        return self.versions.holds(self.get(ref).ref, record_id)
+
     def listed(self, ref: str, form: str, *, base: str = "") -> Iterator[bytes]:
         """Yield a file of the members of a version of the user's."""
         return self.versions.listed(self.get(ref).ref, form, base=base)

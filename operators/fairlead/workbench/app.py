@@ -29,6 +29,7 @@ from fairlead.workbench.comparing import comparison, sets_view
 from fairlead.workbench.definition import definition_of
 from fairlead.workbench.drafting import conflict, save_draft
 from fairlead.workbench.facets import becoming, card_view, found_view
+from fairlead.workbench.looking import add_looking
 from fairlead.workbench.pictures import Tickets
 from fairlead.workbench.reading import read_state
 from fairlead.workbench.rendering import FOLDER, Refusals, environment, wants_fragment
@@ -70,6 +71,7 @@ def create_app(services: Workbench, *, current_user: Dependency, may_read: Depen
     _add_drafts(app, services, templates, genuine=genuine, may_freeze=may_freeze)
     _add_exports(app, services, templates=templates, current_user=current_user)
     add_members(app, services, current_user=current_user)
+    add_looking(app, services, templates=templates, current_user=current_user)
     add_centers(app, services, templates=templates, current_user=current_user)
     return app
 

@@ -170,6 +170,10 @@ class VersionSource(Protocol):
         """Return how many members of a version were withdrawn since."""
         ...
 
+    def holds(self, ref: str, record_id: str) -> bool:
+        """Return whether a record is a member of a version."""
+        ...
+
     def listed(self, ref: str, form: str, *, base: str = "") -> Iterator[bytes]:
         """Yield a file of the members that were not withdrawn since; ``base`` is the address of a DICOMweb service."""
         ...

@@ -156,6 +156,10 @@ class StoredVersions:
         """Return how many members of a version were withdrawn since."""
         return len(self.cohorts.withdrawn(ref))
 
+    def holds(self, ref: str, record_id: str) -> bool:
+        """Return whether a record is a member of a version."""
+        return record_id in self.cohorts.resolve(ref)
+
     def listed(self, ref: str, form: str, *, base: str = "") -> Iterator[bytes]:
         """Yield a file of the members that were not withdrawn since."""
         return member_file(self.cohorts.exportable(ref), self.index, form, base=base)

@@ -10,6 +10,21 @@
     row.querySelector(".drop input").click();
   });
 
+  // --- pictures: Space opens the viewer, as Enter does ---------------------------------------------------------------------------------
+
+  document.addEventListener("keydown", (event) => {
+    if (event.key !== " " || !event.target.matches?.("a.frame")) return;
+    event.preventDefault();
+    event.target.click();
+  });
+
+  document.addEventListener("htmx:afterSettle", (event) => {
+    if (!event.detail.requestConfig?.elt?.matches?.("a.frame")) return;
+    const said = document.getElementById("look");
+    if (said) document.getElementById("announcer").textContent = said.textContent.trim();
+    said?.querySelector("a")?.focus();
+  });
+
   // --- search within a card: the page's filters stay as they are, so leaving the box asks nothing of the page ------------------------
 
   document.addEventListener("change", (event) => {
