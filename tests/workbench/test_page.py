@@ -35,7 +35,7 @@ def rows(page: Page, field: str) -> dict[str, bool]:
 def test_the_number_and_the_sentence_stand_on_top(client: Client) -> None:
     page = Page(client.get("?in.modality=DCM:CT").text)
     assert "12 patients 12 studies 12 series 240 images 120.0 MB" in page.text
-    assert "Series where modality is Computed Tomography" in page.text
+    assert "Series where modality is CT (Computed Tomography)" in page.text
 
 
 def test_without_filters_everything_is_counted_and_said_so(client: Client) -> None:

@@ -132,6 +132,13 @@ def test_burned_in_text_a_huge_frame_and_a_lost_file_say_why_there_is_no_picture
         )
         kept = ArchivedPictures(Settings(home=tmp_path / name, archive=archive)).kept(record)
         said[name] = "pixels" if kept.startswith(b"\x89PNG") else kept.decode()
+        if changes is None:  # an archive that was away
+            dataset.save_as(archive / "one.dcm")
+            pictures = ArchivedPictures(Settings(home=tmp_path / name, archive=archive))
+            assert pictures.kept(record).startswith(b"\x89PNG")
+            revised = record.model_copy(update={"core": record.core.model_copy(update={"generation": "f" * 64})})
+            assert pictures.kept(revised).startswith(b"\x89PNG")
+            assert len(list((tmp_path / name / "pictures").rglob("*.png"))) == 1  # nothing of the older content
         dataset = pydicom.dcmread(data / source.core.source.paths[0])
     assert said == {"clean": "pixels", "burned": "withheld", "huge": "too-large", "gone": "gone"}
 

@@ -26,7 +26,7 @@ def test_every_phrase_of_the_sentence_leads_to_its_card(client: Client) -> None:
     html = client.get(CT_OF_WOMEN).text
     sentence = html.split('class="sentence">')[1].split("</p>")[0]
     assert sentence == (
-        'Series where <a href="#card-modality">modality is Computed Tomography</a> and '
+        'Series where <a href="#card-modality">modality is CT (Computed Tomography)</a> and '
         '<a href="#card-patient.age_years">age is at least 45 years</a> and <a href="#card-patient.sex">sex is F</a>.'
     )
     cards = {found["id"] for found in Page(html).all("fieldset")}

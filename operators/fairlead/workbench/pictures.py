@@ -14,6 +14,7 @@ import hashlib
 import io
 import logging
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
@@ -45,15 +46,16 @@ MAX_OME_BYTES: Final = 4 * 1024**3
 """Larger OME files and stores are not opened for a picture: even of a pyramid every tile is looked at before one is decoded."""
 MAX_PIXELS: Final = 64_000_000
 """Larger frames are not decoded: a small file may say that it holds a very large one."""
-LAYOUT: Final = 3
+LAYOUT: Final = 4
 TICKET_S: Final = 12 * 3600
 
 WITHHELD: Final = "withheld"
+GONE: Final = "gone"
 WHY: Final[Mapping[str, tuple[str, ...]]] = {
     WITHHELD: ("Not shown:", "text may be", "burned in"),
     "no-pixels": ("This kind has", "no picture"),
     "too-large": ("Too large", "for a picture"),
-    "gone": ("The file is not", "in the archive"),
+    GONE: ("The file is not", "in the archive"),
     "unreadable": ("The pixels cannot", "be read"),
 }
 """Why there is no picture, by the code that is kept in its place, in lines of a drawing."""
@@ -118,17 +120,27 @@ class ArchivedPictures:
     def kept(self, record: ImagingRecord) -> bytes:
         """Return a PNG or a code of :data:`WHY`; worked out and kept where nobody did yet."""
         name = hashlib.sha256(f"{LAYOUT}\n{self._judged_by}\n{record.id}\n{record.core.generation}".encode()).hexdigest()
-        kept = self._folder / name[:2] / f"{name}.png"
-        if not kept.is_file():
-            try:
-                drawn = self._drawn(record)
-            except NoPicture as none:
-                drawn = none.code.encode()
-            for folder in (self._folder, kept.parent):
-                folder.mkdir(exist_ok=True, mode=0o700)
-            with atomic_write(kept) as out:
-                out.write(drawn)
-        return kept.read_bytes()
+        own = hashlib.sha256(record.id.encode()).hexdigest()
+        kept = self._folder / own[:2] / own / f"{name}.png"
+        with suppress(FileNotFoundError):  # nobody drew it yet
+            return kept.read_bytes()
+        try:
+            drawn = self._drawn(record)
+        except NoPicture as none:
+            drawn = none.code.encode()
+        if drawn != GONE.encode():  # an archive that is away for a moment comes back
+            self._keep(kept, drawn)
+        return drawn
+
+    def _keep(self, kept: Path, drawn: bytes) -> None:
+        """Write a picture, and take away what was drawn of the record before: of other content, or judged by another profile."""
+        for folder in (self._folder, kept.parent.parent, kept.parent):
+            folder.mkdir(exist_ok=True, mode=0o700)
+        with atomic_write(kept) as out:
+            out.write(drawn)
+        for older in kept.parent.glob("*.png"):
+            if older != kept:
+                older.unlink(missing_ok=True)
 
     @cached_property
     def _judged_by(self) -> str:
@@ -146,7 +158,7 @@ class ArchivedPictures:
         file = self._settings.archive_folder / sorted(source.paths)[len(source.paths) // 2]
         root = self._settings.archive_folder
         if not file.resolve().is_relative_to(root) or not file.is_file():
-            raise NoPicture("gone")
+            raise NoPicture(GONE)
         if file.stat().st_size > MAX_BYTES:
             raise NoPicture("too-large")
         try:
@@ -168,7 +180,7 @@ def _microscopy(record: ImagingRecord) -> bytes:
         raise NoPicture("no-pixels")
     path = Path(source.paths[0])
     if path.is_symlink() or not path.exists():
-        raise NoPicture("gone")
+        raise NoPicture(GONE)
     if record.core.size_bytes > MAX_OME_BYTES:
         raise NoPicture("too-large")
     try:

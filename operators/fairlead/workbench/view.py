@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
@@ -126,7 +127,21 @@ def sentence(state: PageState, definition: JsonObject, workbench: Workbench) -> 
         return (Part(NO_FILTER),)
     titles = {f"cohort {one.ref}": f"“{one.title}” v{one.version}" for one in map(workbench.versions.get, (*state.of, *state.less))}
     parts = sentence_parts(workbench.data.sentence(definition), state, workbench)
-    return tuple(replace(part, text=_titled(part.text, titles)) for part in parts)
+    return tuple(
+        replace(part, text=_called(_titled(part.text, titles), part.link.removeprefix("#card-"), state, workbench)) for part in parts
+    )
+
+
+def _called(text: str, name: str, state: PageState, workbench: Workbench) -> str:
+    """Return a phrase with the word of the card before the vocabulary's, so that one finds in the sentence what one has clicked."""
+    asked = state.active.get(name)
+    if asked is None:
+        return text
+    vocabulary = workbench.catalogue.get(name).vocabulary
+    labels = {label_of(value, vocabulary): value for value in (*asked.include, *asked.exclude) if isinstance(value, str)}
+    named = {label: short for label, value in labels.items() if (short := short_label(value, label)) != label}
+    longest_first = "|".join(re.escape(label) for label in sorted(named, key=len, reverse=True))
+    return re.sub(longest_first, lambda found: f"{named[found[0]]} ({found[0]})", text) if named else text
 
 
 def asked_of_opensearch(definition: JsonObject, workbench: Workbench) -> str:
