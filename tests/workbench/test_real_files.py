@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import re
 import stat
+import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from fairlead.extract import load_catalogue, read_paths
 from fairlead.records import ImagingRecord
 from fairlead.settings import Settings
 from fairlead.workbench import Workbench, draw_pictures, open_workbench
-from fairlead.workbench.pictures import ArchivedPictures, DrawReport
+from fairlead.workbench.pictures import ArchivedPictures, DrawReport, _grey
 from workbench.fakes import Client, Page, mounted
 
 FOLDERS = ("dicom/ct", "dicom/mr", "dicom/dicomdir_fileset", "dicom/seg", "dicom/charset", "ome/tiff")
@@ -174,3 +175,23 @@ def test_one_run_draws_as_many_as_the_settings_say(drawn: tuple[Settings, Any], 
     report = draw_pictures(few, ["local:default:gone", *(record.id for record in records)], services.data.index)
     assert report == DrawReport()
     assert not (settings.home_folder / "pictures").exists()
+
+
+def test_a_large_frame_is_made_small_before_it_is_windowed() -> None:
+    side = 3000
+    dataset = pydicom.Dataset()
+    dataset.file_meta = pydicom.dataset.FileMetaDataset()
+    dataset.file_meta.TransferSyntaxUID = pydicom.uid.ExplicitVRLittleEndian
+    dataset.Rows = dataset.Columns = side
+    dataset.BitsAllocated = dataset.BitsStored = 16
+    dataset.HighBit, dataset.PixelRepresentation, dataset.SamplesPerPixel = 15, 0, 1
+    dataset.PhotometricInterpretation, dataset.WindowCenter, dataset.WindowWidth = "MONOCHROME2", 32768, 65535
+    dataset.PixelData = bytes(2 * side * side // 2) + b"\xff" * (2 * side * side // 2)
+    tracemalloc.start()
+    try:
+        grey = _grey(dataset)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 3 * len(dataset.PixelData)
+    assert (int(grey[0, 0]), int(grey[-1, -1])) == (0, 255)

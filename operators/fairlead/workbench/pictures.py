@@ -248,6 +248,8 @@ def _grey(dataset: Dataset) -> NDArray[np.uint8]:
 
     frames = int(dataset.get("NumberOfFrames") or 1)
     stored = pixel_array(dataset, index=frames // 2)
+    step = max(1, max(stored.shape[:2]) // (4 * SIDE))  # the transformations want many times the memory of what they are given
+    stored = stored[::step, ::step]
     if stored.ndim == 3:
         return np.asarray(stored, dtype=np.uint8)
     values: NDArray[Any] = np.asarray(apply_voi_lut(apply_modality_lut(stored, dataset), dataset), dtype=np.float64)
