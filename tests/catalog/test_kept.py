@@ -133,6 +133,24 @@ def _same_everywhere(site: Site, servers: tuple[Server, Server], home: Settings,
     } == set(published(engine).values())
 
 
+def test_what_a_slow_clock_wrote_shows_everywhere(client: TestClient, settings: Settings, engine: Engine):
+    written, site = Entries(engine, clock=lambda: NOON), Site.of(settings)
+
+    def add(number: int, state: EntryState, moment: datetime) -> Entry:
+        """Store a catalogue at a time."""
+        name = str(UUID(int=number))
+        made = Entry(name, KINDS["catalog"], site.root, state, ADA.email, f"Hive {number}", "", 1, moment, moment)
+        written.add(made, words="hive")
+        return made
+
+    add(1, EntryState.PUBLISHED, NOON + timedelta(seconds=5))
+    draft = add(2, EntryState.DRAFT, NOON)
+    assert [hit["title"] for hit in client.get("/search?q=hive").json()] == ["Hive 1"]
+    written.delete(draft, iri=lambda kind, name: iri_of(site, kind, name))
+    add(3, EntryState.PUBLISHED, NOON + timedelta(seconds=1))
+    assert [hit["title"] for hit in client.get("/search?q=hive").json()] == ["Hive 1", "Hive 3"]
+
+
 def test_what_is_kept_is_bounded_in_bytes(settings: Settings, engine: Any):
     store = DatasetStore(settings, engine)
     answers = Answers(Documents(Site.of(settings), store, Entries(engine), SeriesBook(Site.of(settings), store, engine)))

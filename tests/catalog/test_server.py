@@ -78,7 +78,7 @@ def test_a_stranger_reaches_verified_voxels_from_the_datasets_iri(publish: Publi
 
 def test_the_snippet_on_the_page_works_as_it_stands(publish: Publish, server, settings: Settings):
     address = f"{settings.catalog.base_url}/dataset/{publish().id}"
-    page = httpx.get(address, headers={"Accept": "text/html"}).text
+    page = httpx.get(address, headers={"Accept": "text/html"}, timeout=60).text
     snippet = re.search(r"<pre[^>]*><code>(import zarr.*?)</code></pre>", page, re.DOTALL)[1].replace("&#34;", '"')
     program = f"{snippet}\nprint(voxels.shape, voxels.sum())"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False)
