@@ -156,7 +156,10 @@ def test_words_that_people_use_are_understood_and_each_value_is_offered_once(
 
 
 def test_the_sample_is_drawn_by_its_seed(client: Client) -> None:
-    drawn = [re.findall(r'class="caption" aria-hidden="true">([^<]+)|Patient (p\w+)', client.get(f"?tab=samples&seed={seed}").text) for seed in (1, 1, 2)]
+    drawn = [
+        re.findall(r'class="caption" aria-hidden="true">([^<]+)|Patient (p\w+)', client.get(f"?tab=samples&seed={seed}").text)
+        for seed in (1, 1, 2)
+    ]
     assert len([caption for caption, _ in drawn[0] if caption]) == 24
     assert drawn[0] == drawn[1] != drawn[2]
 
