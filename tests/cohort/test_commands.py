@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
 import json
 import shutil
@@ -192,7 +193,12 @@ def test_what_leaves_the_house_has_no_withdrawn_member(shell: Shell, home: Path,
     reference = f"{frozen['id']}@1"
     everybody = [json.loads(line) for line in shell("cohort", "members", reference, "--format", "ndjson").splitlines()]
     gone = everybody[0]["id"]
+    name = hashlib.sha256(gone.encode()).hexdigest()
+    picture = tmp_path / "own" / "pictures" / name[:2] / name / "drawn.png"
+    picture.parent.mkdir(parents=True)
+    picture.write_bytes(b"")
     shell.json("cohort", "withdraw", "series", gone, "--reason", "a test")
+    assert not picture.exists()
     shell("cohort", "members", reference, "--output", tmp_path / "members.csv")
     shell("cohort", "members", reference, "--format", "parquet", "--output", tmp_path / "members.parquet")
     listed = [line.partition(",")[0] for line in (tmp_path / "members.csv").read_text().splitlines()[1:]]

@@ -19,7 +19,7 @@ from PIL import Image
 from fairlead.extract import load_catalogue, read_paths
 from fairlead.records import ImagingRecord
 from fairlead.settings import Settings
-from fairlead.workbench import Workbench, draw_pictures, open_workbench
+from fairlead.workbench import Workbench, draw_pictures, forget_pictures, open_workbench
 from fairlead.workbench.pictures import ArchivedPictures, DrawReport, _grey
 from workbench.fakes import Client, Page, mounted
 
@@ -108,6 +108,8 @@ def test_pictures_are_drawn_at_ingest_of_clean_pixels_and_never_of_what_may_show
     assert {path: path.stat().st_mtime_ns for path in kept} == kept  # looked at again, drawn once
     assert draw_pictures(settings, ids, services.data.index) == report
     assert stat.S_IMODE((settings.home_folder / "pictures").stat().st_mode) == 0o700
+    forget_pictures(settings, [ids[0], "local:default:never-drawn"])
+    assert len(set(kept) - set((settings.home_folder / "pictures").rglob("*.png"))) == 1
 
 
 def test_burned_in_text_a_huge_frame_and_a_lost_file_say_why_there_is_no_picture(

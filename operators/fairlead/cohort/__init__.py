@@ -43,7 +43,7 @@ from fairlead.cohort.texts import in_one_line
 from fairlead.cohort.to_beacon import beacon_request
 from fairlead.cohort.to_fhir import fhir_group, fhir_members
 from fairlead.cohort.to_lens import lens_tree
-from fairlead.cohort.withdrawing import Withdrawn, require_known, withdraw_consent
+from fairlead.cohort.withdrawing import Withdrawn, require_known, subject_records, withdraw_consent
 
 __all__ = [
     "Attrition",
@@ -104,6 +104,7 @@ __all__ = [
     "rerun",
     "s5cmd_manifest",
     "sentence_of",
+    "subject_records",
     "venn",
     "withdraw_consent",
 ]

@@ -72,15 +72,19 @@ def require_known(store: CohortStore, index: Index, kind: Subject, subject: str)
     ------
     NotFound : nothing is known under this id.
     """
-    subjects = frozenset({checked_text(subject, kind, maximum=MAX_SUBJECT)})
-    asked = MembersOf(subjects) if kind == "series" else MembersOf(frozenset(), patients=subjects)
-    if index.count(asked).series or any(store.holding(ref, {kind: (subject,)}) for ref in _every_version(store)):
+    if subject_records(index, kind, subject) or any(store.holding(ref, {kind: (subject,)}) for ref in _every_version(store)):
         return
     column = "series_uid" if kind == "series" else "patient"
     raise NotFound(
         f"No record and no version holds this {kind}.",
         remedy=f"Join what `fairlead cohort members` lists as center, project and {column} with colons, or withdraw with --ahead.",
     )
+
+
+def subject_records(index: Index, kind: Subject, subject: str) -> tuple[str, ...]:
+    """Return the records of a subject that are in the index."""
+    subjects = frozenset({checked_text(subject, kind, maximum=MAX_SUBJECT)})
+    return index.members(MembersOf(subjects) if kind == "series" else MembersOf(frozenset(), patients=subjects)).ids
 
 
 def _every_version(store: CohortStore) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
@@ -122,18 +123,21 @@ def withdraw(
 ) -> None:
     """Mark every version that holds a withdrawn patient or series, and list the published datasets made of those versions.
 
-    Later versions and exports leave them out; a dataset that is out already is withdrawn with `fairlead withdraw`.
+    Later versions and exports leave them out, and their pictures on the Cohorts page are removed; a dataset that is out already is
+    withdrawn with `fairlead withdraw`.
 
     Example: fairlead cohort withdraw patient local:default:p1 --reason "consent withdrawn"
     """
-    from fairlead.cohort import require_known, withdraw_consent
+    from fairlead.cohort import require_known, subject_records, withdraw_consent
     from fairlead.publish import DatasetStore
+    from fairlead.workbench import forget_pictures
 
     opened = open_cohorts(context)
     store = opened.store
     if kind in {"patient", "series"} and not ahead:
         require_known(store, opened.index, cast("Any", kind), subject)
     done = withdraw_consent(store, cast("Any", kind), subject, reason=reason, by=user_of_process())
+    forget_pictures(settings_of(context), {*subject_records(opened.index, cast("Any", kind), subject), *chain(*done.versions.values())})
     published = DatasetStore(settings_of(context), store.engine).published()
     datasets = sorted(record.id for record in published if record.cohort in done.versions)
     document = {"kind": kind, "versions": {ref: len(found) for ref, found in done.versions.items()}, "datasets": datasets}

@@ -13,6 +13,7 @@ import base64
 import hashlib
 import io
 import logging
+import shutil
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -120,8 +121,7 @@ class ArchivedPictures:
     def kept(self, record: ImagingRecord) -> bytes:
         """Return a PNG or a code of :data:`WHY`; worked out and kept where nobody did yet."""
         name = hashlib.sha256(f"{LAYOUT}\n{self._judged_by}\n{record.id}\n{record.core.generation}".encode()).hexdigest()
-        own = hashlib.sha256(record.id.encode()).hexdigest()
-        kept = self._folder / own[:2] / own / f"{name}.png"
+        kept = self._own_folder(record.id) / f"{name}.png"
         with suppress(FileNotFoundError):  # nobody drew it yet
             return kept.read_bytes()
         try:
@@ -131,6 +131,15 @@ class ArchivedPictures:
         if drawn != GONE.encode():  # an archive that is away for a moment comes back
             self._keep(kept, drawn)
         return drawn
+
+    def forget(self, record_id: str) -> None:
+        """Remove every picture of a record from the disk; where there is none, nothing happens."""
+        with suppress(FileNotFoundError):
+            shutil.rmtree(self._own_folder(record_id))
+
+    def _own_folder(self, record_id: str) -> Path:
+        own = hashlib.sha256(record_id.encode()).hexdigest()
+        return self._folder / own[:2] / own
 
     def _keep(self, kept: Path, drawn: bytes) -> None:
         """Write a picture, and take away what was drawn of the record before: of other content, or judged by another profile."""
@@ -214,6 +223,13 @@ def draw_pictures(settings: Settings, record_ids: Iterable[str], index: Index) -
             break
         tally["drawn" if kept.startswith(PNG) else "withheld" if kept.decode() == WITHHELD else "none"] += 1
     return DrawReport(**tally)
+
+
+def forget_pictures(settings: Settings, record_ids: Iterable[str]) -> None:
+    """Remove the pictures of withdrawn records; the page shows none of theirs from then on, and draws none."""
+    pictures = ArchivedPictures(settings)
+    for record_id in record_ids:
+        pictures.forget(record_id)
 
 
 def _words(lines: tuple[str, ...]) -> bytes:
