@@ -70,3 +70,16 @@ def test_names_that_no_folder_can_hold_make_an_archive_invalid(tmp_path, names, 
     result = validate_archive(tmp_path / "a.ozx")
     assert not result.valid
     assert any(told in finding.message for finding in result.findings)
+
+
+def test_an_archive_of_a_version_that_is_not_read_is_told_from_a_damaged_one(tmp_path):
+    file = tmp_path / "a.ozx"
+    with zipfile.ZipFile(file, "w") as archive:
+        archive.writestr("zarr.json", "{}")
+    content = bytearray(file.read_bytes())
+    for signature, place in ((b"PK\x03\x04", 4), (b"PK\x01\x02", 6)):  # version needed to extract, in both headers
+        content[content.index(signature) + place] = 99
+    file.write_bytes(content)
+    assert [finding.message for finding in validate_archive(file).findings] == [
+        "The archive is of a version of zip, or of a method, that is not read."
+    ]

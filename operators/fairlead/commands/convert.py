@@ -97,7 +97,6 @@ def convert_command(
     from fairlead.convert import ConvertOptions, convert, dated_as_there
     from fairlead.errors import UnsupportedInput
     from fairlead.progress import default_progress
-    from fairlead.records import SourceRefusal
     from fairlead.storage import open_store
 
     settings = settings_of(context)
@@ -128,14 +127,21 @@ def convert_command(
         archives, report = _archived(folder, report) if ozx else ([], report)
         if objects is not None:
             report = _uploaded(folder, report, archives, objects)
+    _complain_of(report)
+    emit(report.model_dump(mode="json", by_alias=True), as_json=as_json, text=lambda: _told(report))
+    if report.refused and not report.stores:
+        raise typer.Exit(1)
+
+
+def _complain_of(report: ConvertReport) -> None:
+    """Name on stderr what was refused, and what else people should know of the output folder."""
+    from fairlead.records import SourceRefusal
+
     for refusal in report.refused:
         where = f" ({', '.join(refusal.files)})" if isinstance(refusal, SourceRefusal) else ""
         complain(f"refused {refusal.source}{where}: {refusal.reason}")
     for note in report.notes:
         complain(f"note {note.path}: {note.text}")
-    emit(report.model_dump(mode="json", by_alias=True), as_json=as_json, text=lambda: _told(report))
-    if report.refused and not report.stores:
-        raise typer.Exit(1)
 
 
 def _archived(folder: Path, report: ConvertReport) -> tuple[list[Path], ConvertReport]:

@@ -8,10 +8,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from fairlead.commands.cohort_shared import DefinitionArgument
 from fairlead.commands.shared import JsonFlag, complain, emit, settings_of, show_key
 
 if TYPE_CHECKING:
     from fairlead.federation import Center, CenterAnswer, Hub
+
+ProjectOption = Annotated[str, typer.Option(help="Project that the centres approved (default: federation.project).")]
+PurposeOption = Annotated[str, typer.Option(help="Purpose that the centres approved (default: federation.purpose).")]
+WaitOption = Annotated[float | None, typer.Option(min=0.1, help="Seconds to wait (default: federation.wait_s).")]
 
 federate = typer.Typer(no_args_is_help=True)
 
@@ -38,11 +43,11 @@ def hub_identity(context: typer.Context, as_json: JsonFlag = False) -> None:
 @federate.command("count")
 def count_everywhere(
     context: typer.Context,
-    definition: Annotated[str, typer.Argument(metavar="DEF", help="Definition file, JSON or YAML; - is standard input.")],
-    project: Annotated[str, typer.Option(help="Project that the centres approved (default: federation.project).")] = "",
-    purpose: Annotated[str, typer.Option(help="Purpose that the centres approved (default: federation.purpose).")] = "",
+    definition: DefinitionArgument,
+    project: ProjectOption = "",
+    purpose: PurposeOption = "",
     facets: Annotated[str, typer.Option(help="Fields to tabulate, separated by commas.")] = "",
-    wait: Annotated[float | None, typer.Option(min=0.1, help="Seconds to wait (default: federation.wait_s).")] = None,
+    wait: WaitOption = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Ask all accepted centres how many patients they have; each answers under its own policy.
@@ -69,10 +74,10 @@ def count_everywhere(
 @federate.command("freeze")
 def freeze_everywhere(
     context: typer.Context,
-    definition: Annotated[str, typer.Argument(metavar="DEF", help="Definition file, JSON or YAML; - is standard input.")],
-    project: Annotated[str, typer.Option(help="Project that the centres approved (default: federation.project).")] = "",
-    purpose: Annotated[str, typer.Option(help="Purpose that the centres approved (default: federation.purpose).")] = "",
-    wait: Annotated[float | None, typer.Option(min=0.1, help="Seconds to wait (default: federation.wait_s).")] = None,
+    definition: DefinitionArgument,
+    project: ProjectOption = "",
+    purpose: PurposeOption = "",
+    wait: WaitOption = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Have each centre freeze its own part of a cohort; we keep the definition and what names the parts.

@@ -37,7 +37,9 @@ def validate_archive(file: Path) -> ValidationResult:
                 _take_apart(archive, Path(folder))
                 inside = validate_store(Path(folder))
                 return ValidationResult(f"{inside.profile}, RFC-9", (*form, *inside.findings, *verify_files(Path(folder))))
-    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, ValueError) as error:
+    except NotImplementedError:  # zipfile's word for a version or method of archives that it does not read
+        return ValidationResult("RFC-9", (_error("The archive is of a version of zip, or of a method, that is not read."),))
+    except (zipfile.BadZipFile, RuntimeError, EOFError, ValueError) as error:
         return ValidationResult("RFC-9", (_error(f"The archive cannot be read ({type(error).__name__})."),))
 
 
